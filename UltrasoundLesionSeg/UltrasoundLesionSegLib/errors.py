@@ -1,0 +1,53 @@
+"""What this library raises when a person can mend the cause.
+
+Every message is one sentence that names the thing by its role ("the source", "seed 2", "model x"), says what is
+wrong with it and what to do. File paths, file names and DICOM text stay out of the messages: they can carry a
+patient's name, and messages end in logs.
+"""
+
+from __future__ import annotations
+
+
+class LesionSegError(Exception):
+    """Base of all errors a user can mend; ``str(error)`` is one sentence fit for the GUI and the shell."""
+
+
+class SourceError(LesionSegError):
+    """The source is not a cine, has no frames, or cannot be read."""
+
+
+class FrameError(SourceError):
+    """One frame of an otherwise readable source cannot be read.
+
+    Parameters
+    ----------
+    frame : int
+        Zero-based index of the frame.
+    reason : str
+        What is wrong with it, without file names or DICOM text.
+    """
+
+    def __init__(self, frame: int, reason: str) -> None:
+        super().__init__(f"frame {frame} cannot be read: {reason}")
+        self.frame = frame
+        self.reason = reason
+
+
+class SeedError(LesionSegError):
+    """A seed is empty, of another size than the cine, outside it, or in a file that is no mask."""
+
+
+class ModelError(LesionSegError):
+    """A model is unknown, damaged, refused, or does not do what is asked of it."""
+
+
+class DeviceError(LesionSegError):
+    """The computing device asked for is not there."""
+
+
+class OutputError(LesionSegError):
+    """A result cannot be written, or what was asked for cannot be expressed in the format."""
+
+
+class SceneError(LesionSegError):
+    """A MRML node is missing or is not what the call needs."""

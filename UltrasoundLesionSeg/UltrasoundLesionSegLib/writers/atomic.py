@@ -1,0 +1,50 @@
+"""Write to a temporary name, then rename: a kill at any moment leaves the old file or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from UltrasoundLesionSegLib.errors import OutputError
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target`` that replaces it when the block ends without an error.
+
+    The temporary name keeps the whole suffix (``.seg.nrrd``), because writers choose the format by it.
+
+    Parameters
+    ----------
+    target : Path
+        The file to appear; its folder is made.
+
+    Yields
+    ------
+    Path
+        Where to write. Removed again when the block raises.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be made or the file cannot be put in place.
+    """
+    suffix = "".join(target.suffixes)
+    temporary = target.with_name(f".{secrets.token_hex(6)}.part{suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        # the data must be on the disk before the name is, or a power cut leaves an empty file under the final name
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise OutputError(
+            f"the {target.suffix or 'output'} file cannot be written ({error.strerror or type(error).__name__}); "
+            "choose a folder that exists, is writable and has room"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
