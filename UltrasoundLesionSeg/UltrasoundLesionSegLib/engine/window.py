@@ -1,18 +1,21 @@
 """The square window of a frame that a network looks at.
 
-A network sees the lesion at the lesion's scale: a square around the previous mask with a margin, resized to the network's
-input. Training cuts its clips with the same class, so that both see the same thing.
+A network sees the lesion at the lesion's scale: a square around the previous mask with a margin, resized to the
+network's input. Training cuts its clips with the same class, so that both see the same thing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Frame, Mask
+
+Image = NDArray[Any]  # uint8 or float32, (H, W) or (H, W, C)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Window:
         # +0.5 -0.5: pixel edges, not centres, are what the resize maps onto each other
         return np.array([[scale, 0, (0.5 - left) * scale - 0.5], [0, scale, (0.5 - top) * scale - 0.5]])
 
-    def cut(self, image: NDArray[np.generic], size: int) -> NDArray[np.generic]:
+    def cut(self, image: Image, size: int) -> Image:
         """Resample the window to ``size`` x ``size`` pixels.
 
         Shrinking by more than two averages first: sampling alone would alias the speckle.
@@ -83,9 +86,7 @@ class Window:
             image, matrix = self._shrunk(image, shrink, size)
         return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
-    def _shrunk(
-        self, image: NDArray[np.generic], shrink: int, size: int
-    ) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    def _shrunk(self, image: Image, shrink: int, size: int) -> tuple[Image, NDArray[np.float64]]:
         height, width = image.shape[:2]
         small = cv2.resize(image, (-(-width // shrink), -(-height // shrink)), interpolation=cv2.INTER_AREA)
         factor_row, factor_column = height / small.shape[0], width / small.shape[1]

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from engine_helpers import clip_of_moving_discs, dice, disc, inputs_for
+from stand_in_networks import AnchorNetwork, BrightNetwork, HoldNetwork
+from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
+from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
+from UltrasoundLesionSegLib.engine.stretches import Direction
+from UltrasoundLesionSegLib.engine.tracker import TrackerSettings, without_specks
+from UltrasoundLesionSegLib.errors import FrameError, SeedError
+
+SMALL = TrackerSettings(input_size=64)
+
+
+def run(
+    cine: Cine, anchors: Sequence[Anchor], network: BrightNetwork | None = None, **plan: object
+) -> list[FrameResult]:
+    inferer = PropagationInferer(SMALL, torch.device("cpu"))
+    return list(inferer(inputs_for(cine, anchors, **plan), network or BrightNetwork()))
+
+
+def test_masks_follow_a_moving_lesion_in_both_directions() -> None:
+    cine, truth = clip_of_moving_discs(frames=12)
+    results = {r.frame: r for r in run(cine, [Anchor(0, 5, truth[5][0])])}
+    assert sorted(results) == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert min(dice(results[i].masks[0], truth[i][0]) for i in results) > 0.9
+    assert all(r.is_final and r.computed.all() and 0 <= r.confidence[0] <= 1 for r in results.values())
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 131), (333, 250), (700, 512)])
+@pytest.mark.parametrize("color", [False, True])
+def test_any_size_grey_or_colour(shape: tuple[int, int], color: bool) -> None:
+    cine, truth = clip_of_moving_discs(frames=3, shape=shape, color=color)
+    results = run(cine, [Anchor(0, 0, truth[0][0])])
+    assert [r.masks.shape for r in results] == [(1, *shape)] * 2
+    assert dice(results[-1].masks[0], truth[2][0]) > 0.9
+
+
+def test_one_frame_has_nothing_to_compute() -> None:
+    cine, truth = clip_of_moving_discs(frames=1)
+    assert run(cine, [Anchor(0, 0, truth[0][0])]) == []
+
+
+def test_a_lesion_that_vanishes_gives_an_empty_mask_and_is_found_again() -> None:
+    cine, truth = clip_of_moving_discs(frames=14, hidden=range(5, 9))
+    results = {r.frame: r for r in run(cine, [Anchor(0, 0, truth[0][0])])}
+    assert not any(results[i].masks.any() for i in range(5, 9))
+    assert dice(results[13].masks[0], truth[13][0]) > 0.85
+
+
+def test_between_two_anchors_forward_and_backward_are_blended() -> None:
+    shape = (64, 96)
+    left, right = disc(shape, 32, 30, 14), disc(shape, 32, 60, 14)
+    cine = Cine.from_array(np.full((9, *shape), 128, np.uint8))
+    results = run(cine, [Anchor(0, 0, left), Anchor(0, 8, right)], HoldNetwork())
+    assert [r.frame for r in results] == [*range(1, 8), *range(7, 0, -1)]
+    assert [r.is_final for r in results] == [False] * 7 + [True] * 7
+    final = {r.frame: r.masks[0] for r in results if r.is_final}
+    assert dice(final[1], left) > 0.9
+    assert dice(final[7], right) > 0.9
+    assert dice(final[1], right) < 0.5
+    # the two sides disagree, and the confidence says so
+    assert max(r.confidence[0] for r in results if r.is_final) < 0.6
+    assert min(r.confidence[0] for r in results if not r.is_final) > 0.9
+
+
+def test_both_end_anchors_are_in_memory_from_the_first_step() -> None:
+    cine, truth = clip_of_moving_discs(frames=9)
+    network = AnchorNetwork()
+    results = run(cine, [Anchor(0, 0, truth[0][0]), Anchor(0, 8, truth[8][0])], network)
+    assert network.segmented == 14
+    assert all(r.masks.any() for r in results)
+
+
+def test_lesions_compete_and_anchors_of_others_are_left_alone() -> None:
+    cine, truth = clip_of_moving_discs(frames=6, lesions=2)
+    # BrightNetwork sees both discs in a window that holds both: soft aggregation must still keep them apart
+    anchors = [Anchor(0, 0, truth[0][0]), Anchor(1, 3, truth[3][1])]
+    results = {r.frame: r for r in run(cine, anchors)}
+    assert all((r.masks.sum(axis=0) <= 1).all() for r in results.values())
+    assert np.array_equal(results[3].masks[1], truth[3][1])
+    assert results[3].computed.tolist() == [True, False]
+    assert not (results[3].masks[0] & truth[3][1]).any()
+    assert results[0].computed.tolist() == [False, True]
+    assert np.array_equal(results[0].masks[0], truth[0][0])
+
+
+def test_overlap_only_where_asked_for() -> None:
+    cine = Cine.from_array(np.full((3, 64, 64), 100, np.uint8))
+    mask = disc((64, 64), 32, 32, 14)
+    anchors = [Anchor(0, 0, mask), Anchor(1, 0, mask)]
+    together = run(cine, anchors, HoldNetwork(), allow_overlap=True)
+    assert all((r.masks.sum(axis=0) == 2).any() for r in together)
+    apart = run(cine, anchors, HoldNetwork())
+    assert not any((r.masks.sum(axis=0) == 2).any() for r in apart)
+
+
+def test_an_unreadable_frame_is_named_and_the_others_are_done() -> None:
+    cine, truth = clip_of_moving_discs(frames=8, broken=(3,))
+    results = {r.frame: r for r in run(cine, [Anchor(0, 0, truth[0][0])])}
+    assert "frame 3 cannot be read" in results[3].error
+    assert not results[3].computed.any()
+    assert all(not results[i].error and dice(results[i].masks[0], truth[i][0]) > 0.9 for i in (1, 2, 4, 5, 6, 7))
+
+
+def test_a_broken_frame_under_an_anchor_is_an_error() -> None:
+    cine, truth = clip_of_moving_discs(frames=4, broken=(0,))
+    with pytest.raises(FrameError, match="frame 0"):
+        run(cine, [Anchor(0, 0, truth[0][0])])
+
+
+def test_stopping_early_keeps_what_is_done_and_computes_no_more() -> None:
+    cine, truth = clip_of_moving_discs(frames=30)
+    network = BrightNetwork()
+    steps = PropagationInferer(SMALL, torch.device("cpu"))(inputs_for(cine, [Anchor(0, 0, truth[0][0])]), network)
+    taken = [next(steps) for _ in range(4)]
+    steps.close()
+    assert [r.frame for r in taken] == [1, 2, 3, 4]
+    assert network.segmented == 4
+
+
+def test_a_seed_that_does_not_fit_is_refused() -> None:
+    cine, truth = clip_of_moving_discs(frames=4)
+    with pytest.raises(SeedError, match="10 x 10"):
+        run(cine, [Anchor(0, 0, np.ones((10, 10), bool))])
+    with pytest.raises(SeedError, match="frames 0 to 3"):
+        run(cine, [Anchor(0, 4, truth[0][0])])
+
+
+def test_the_same_input_gives_the_same_masks() -> None:
+    cine, truth = clip_of_moving_discs(frames=10, noise=40)
+    first, second = (run(cine, [Anchor(0, 4, truth[4][0])]) for _ in range(2))
+    assert all(
+        np.array_equal(a.masks, b.masks) and a.confidence == b.confidence for a, b in zip(first, second, strict=True)
+    )
+
+
+def test_a_scene_cut_lowers_the_confidence_of_that_frame_alone() -> None:
+    cine, truth = clip_of_moving_discs(frames=10, cut=6)
+    results = {r.frame: float(r.confidence[0]) for r in run(cine, [Anchor(0, 0, truth[0][0])])}
+    assert results[6] < 0.3
+    assert min(value for frame, value in results.items() if frame != 6) > 0.6
+
+
+def test_a_range_away_from_the_seed_returns_only_that_range_as_computed() -> None:
+    cine, truth = clip_of_moving_discs(frames=12)
+    results = run(cine, [Anchor(0, 0, truth[0][0])], frames=range(5, 8))
+    assert [r.frame for r in results if r.computed.any()] == [5, 6, 7]
+    assert not any(r.masks.any() for r in results if r.frame < 5)
+
+
+def test_count_steps_is_what_will_be_yielded() -> None:
+    cine, truth = clip_of_moving_discs(frames=12)
+    anchors = [Anchor(0, 2, truth[2][0]), Anchor(0, 8, truth[8][0])]
+    for direction in Direction:
+        inputs = inputs_for(cine, anchors, direction=direction)
+        steps = list(PropagationInferer(SMALL, torch.device("cpu"))(inputs, BrightNetwork()))
+        assert len(steps) == inputs.count_steps()
+
+
+def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so() -> None:
+    class Overflowing(BrightNetwork):
+        def segment(self, frames, code, previous, memory):  # type: ignore[no-untyped-def]
+            if self.segmented == 3:
+                self.segmented += 1
+                raise torch.cuda.OutOfMemoryError("simulated: no GPU is at hand")
+            return super().segment(frames, code, previous, memory)
+
+    cine, truth = clip_of_moving_discs(frames=8)
+    said: list[str] = []
+    inferer = PropagationInferer(SMALL, torch.device("cpu"), said.append)
+    results = list(inferer(inputs_for(cine, [Anchor(0, 0, truth[0][0])]), Overflowing()))
+    assert len(results) == 7
+    assert all(r.masks.any() for r in results)
+    assert said == ["the GPU ran out of memory at frame 4; the rest is computed on the CPU, which is slower"]
+
+
+def test_specks_go_and_large_parts_stay() -> None:
+    p = np.zeros((60, 60), np.float32)
+    p[5:25, 5:25] = 0.9
+    p[30:40, 30:40] = 0.8
+    p[50:52, 50:52] = 0.99
+    cleaned = without_specks(p)
+    assert not cleaned[50:52, 50:52].any()
+    assert cleaned[35, 35] == np.float32(0.8)
+    assert p[50, 50] == np.float32(0.99)

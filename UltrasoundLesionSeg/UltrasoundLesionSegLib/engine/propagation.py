@@ -1,0 +1,248 @@
+"""Masks carried from anchors through a cine: one generator, one ``FrameResult`` a frame, as soon as it is known.
+
+Stopping to iterate cancels; what was yielded stands. A frame that cannot be read is named in its result and the others
+go on. The same input on the same device gives the same masks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.inferers import Inferer
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Cine, Frame, FrameResult, Mask
+from UltrasoundLesionSegLib.engine import confidence
+from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend, merge_lesions
+from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
+from UltrasoundLesionSegLib.engine.stretches import Stretch
+from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
+from UltrasoundLesionSegLib.errors import FrameError
+
+KnownMasks = Callable[[int], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class PropagationInputs:
+    """What is to be propagated through what.
+
+    Parameters
+    ----------
+    cine : Cine
+    lesion_count : int
+        K, the number of lesions.
+    stretches : sequence of Stretch
+        What to compute (``plan_stretches``), at most one a lesion and frame.
+    known : callable
+        Frame index -> masks there already, bool (K, H, W): anchors, and results left alone. The array may be changed.
+    allow_overlap : bool
+        Whether lesions may share pixels.
+    """
+
+    cine: Cine
+    lesion_count: int
+    stretches: Sequence[Stretch]
+    known: KnownMasks
+    allow_overlap: bool = False
+
+    def count_steps(self) -> int:
+        """Return how many results will be yielded: a frame that is blended counts twice."""
+        return sum(len({index for stretch in self.stretches for index in stretch.walk(way)}) for way in (True, False))
+
+
+class PropagationInferer(Inferer):
+    """Propagates seeds through a cine, as a MONAI inferer.
+
+    Parameters
+    ----------
+    settings : TrackerSettings
+    device : torch.device
+    notify : callable
+        Receives one sentence when something a person should know happens (out of GPU memory, going on on the CPU).
+    """
+
+    def __init__(
+        self, settings: TrackerSettings, device: torch.device, notify: Callable[[str], None] = lambda sentence: None
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.device = device
+        self.notify = notify
+
+    def __call__(self, inputs: PropagationInputs, network: PropagationNetwork) -> Iterator[FrameResult]:
+        """Yield results: first those of the forward sweep, ascending, then those of the backward sweep, descending.
+
+        Between two anchors the forward result comes first, with ``is_final`` False, and is replaced later by the
+        blend of both.
+
+        Raises
+        ------
+        SeedError
+            When an anchor does not fit the cine.
+        FrameError
+            When an anchor's own frame cannot be read.
+        """
+        for stretch in inputs.stretches:
+            for anchor in stretch.anchors:
+                anchor.check_against(inputs.cine)
+        network.eval().to(self.device)
+        waiting: dict[tuple[int, int], _Waiting] = {}
+        yield from _Sweep(self, inputs, network, waiting, forward=True)
+        yield from _Sweep(self, inputs, network, waiting, forward=False)
+
+
+@dataclass
+class _Waiting:
+    """A forward result between two anchors, waiting for the backward one."""
+
+    probabilities: PackedProbabilities
+    confidence: float
+
+
+@dataclass
+class _Run:
+    """A tracker on its way through a stretch, with what the confidence compares against."""
+
+    stretch: Stretch
+    tracker: LesionTracker
+    thumbnail: NDArray[np.float32]
+    area: float
+    certainty: float = 0.0
+
+
+class _Sweep:
+    """One pass over the frames in one direction, all lesions in step, so that they compete frame by frame."""
+
+    def __init__(
+        self,
+        inferer: PropagationInferer,
+        inputs: PropagationInputs,
+        network: PropagationNetwork,
+        waiting: dict[tuple[int, int], _Waiting],
+        forward: bool,
+    ) -> None:
+        self._inferer = inferer
+        self._inputs = inputs
+        self._network = network
+        self._waiting = waiting
+        self._forward = forward
+        self._runs: dict[int, _Run] = {}  # by lesion
+        self._schedule: dict[int, list[Stretch]] = defaultdict(list)
+        for stretch in inputs.stretches:
+            for index in stretch.walk(forward):
+                self._schedule[index].append(stretch)
+
+    def __iter__(self) -> Iterator[FrameResult]:
+        for index in sorted(self._schedule, reverse=not self._forward):
+            try:
+                frame = self._inputs.cine.frames[index]
+            except FrameError as error:
+                yield self._unreadable(index, error)
+                continue
+            yield self._compute(index, frame)
+            self._runs = {k: run for k, run in self._runs.items() if index != run.stretch.walk(self._forward)[-1]}
+
+    def _compute(self, index: int, frame: Frame) -> FrameResult:
+        stretches = self._schedule[index]
+        runs = [self._run_of(stretch) for stretch in stretches]
+        predictions = [self._step(run, frame, index) for run in runs]
+        known = self._inputs.known(index)
+        lesions = [stretch.lesion for stretch in stretches]
+        others: Mask = np.logical_or.reduce(np.delete(known, lesions, axis=0), axis=0)
+        merged = merge_lesions(np.stack(predictions), others, self._inputs.allow_overlap)
+        scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
+        thumbnail = confidence.thumbnail(frame)
+        final = merged.copy()  # the trackers keep views of `merged`: their own direction, not the blend
+        is_final = True
+        for place, run in enumerate(runs):
+            run.tracker.accept(index, merged[place])
+            scores[lesions[place]] = self._score(run, thumbnail, merged[place])
+            if run.stretch.is_two_sided and index in run.stretch.frames:
+                is_final = is_final and not self._forward
+                final[place], scores[lesions[place]] = self._two_sided(run, index, merged[place], scores)
+        if not self._forward and len(runs) > 1:
+            final = merge_lesions(final, others, self._inputs.allow_overlap)
+        return self._result(index, known, final, scores, is_final)
+
+    def _result(
+        self,
+        index: int,
+        known: NDArray[np.bool_],
+        merged: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        final: bool,
+    ) -> FrameResult:
+        computed = np.zeros(self._inputs.lesion_count, np.bool_)
+        for place, stretch in enumerate(self._schedule[index]):
+            if index in stretch.frames:  # otherwise only walked through on the way to the range asked for
+                known[stretch.lesion] = merged[place] > 0.5
+                computed[stretch.lesion] = True
+        scores[~computed] = np.nan
+        return FrameResult(index, known, scores, computed, final)
+
+    def _unreadable(self, index: int, error: FrameError) -> FrameResult:
+        nothing = np.zeros(self._inputs.lesion_count, np.bool_)
+        scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
+        return FrameResult(index, self._inputs.known(index), scores, nothing, error=str(error))
+
+    def _run_of(self, stretch: Stretch) -> _Run:
+        """Return the run in this stretch; starts it at its anchor, with both end anchors in memory."""
+        run = self._runs.get(stretch.lesion)
+        if run is None or run.stretch is not stretch:
+            start, end = (stretch.left, stretch.right) if self._forward else (stretch.right, stretch.left)
+            assert start is not None
+            frames = self._inputs.cine.frames
+            tracker = LesionTracker(self._network, self._inferer.settings, self._inferer.device)
+            if end is not None:
+                tracker.remember_anchor(end.frame, frames[end.frame], end.mask)
+            frame = frames[start.frame]
+            tracker.start_at_anchor(start.frame, frame, start.mask)
+            run = _Run(stretch, tracker, confidence.thumbnail(frame), float(np.count_nonzero(start.mask)))
+            self._runs[stretch.lesion] = run
+        return run
+
+    def _step(self, run: _Run, frame: Frame, index: int) -> NDArray[np.float32]:
+        try:
+            prediction = run.tracker.step(frame, index)
+        except torch.cuda.OutOfMemoryError:
+            self._inferer.notify(
+                f"the GPU ran out of memory at frame {index}; the rest is computed on the CPU, which is slower"
+            )
+            self._inferer.device = torch.device("cpu")
+            self._network.cpu()
+            for other in self._runs.values():
+                other.tracker.to(self._inferer.device)
+            prediction = run.tracker.step(frame, index)
+        run.certainty = prediction.certainty
+        return prediction.probabilities
+
+    def _score(self, run: _Run, thumbnail: NDArray[np.float32], probabilities: NDArray[np.float32]) -> float:
+        area = float(np.count_nonzero(probabilities > 0.5))
+        score = run.certainty * confidence.steadiness(run.area, area) * confidence.continuity(run.thumbnail, thumbnail)
+        run.thumbnail, run.area = thumbnail, area
+        return score
+
+    def _two_sided(
+        self, run: _Run, index: int, probabilities: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], float]:
+        """Keep a forward result for later, or blend the backward one with it."""
+        score = float(scores[run.stretch.lesion])
+        place = (run.stretch.lesion, index)
+        if self._forward:
+            self._waiting[place] = _Waiting(PackedProbabilities.pack(probabilities), score)
+            return probabilities, score
+        held = self._waiting.pop(place, None)
+        if held is None:  # the forward pass could not read this frame, the backward pass could
+            return probabilities, score
+        assert run.stretch.left is not None
+        assert run.stretch.right is not None
+        distances = (index - run.stretch.left.frame, run.stretch.right.frame - index)
+        forward = held.probabilities.unpack()
+        blended = blend(forward, probabilities, (held.confidence, score), distances)
+        near, far = distances[1] / sum(distances), distances[0] / sum(distances)
+        together = near * held.confidence + far * score
+        return blended, together * confidence.agreement(forward, probabilities)

@@ -1,0 +1,245 @@
+"""One lesion followed from frame to frame: window, memory, previous frame. Knows nothing of stretches or directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import torch
+from monai.transforms import Compose, ScaleIntensity, ToTensor
+from numpy.typing import NDArray
+from torch import Tensor
+
+from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.engine import confidence
+from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemorySettings
+from UltrasoundLesionSegLib.engine.network_api import FrameCode, PreviousFrame, PropagationNetwork
+from UltrasoundLesionSegLib.engine.window import Window, rgb
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """How a lesion is looked at.
+
+    Parameters
+    ----------
+    input_size : int
+        Side of the network's input in pixels, a multiple of 16.
+    window_margin : float
+        The window's side over the longer side of the lesion's bounding box.
+    smallest_side : float
+        Smallest window in pixels of the frame.
+    memory : MemorySettings
+    """
+
+    input_size: int = 240
+    window_margin: float = 2.0
+    smallest_side: float = 48.0
+    memory: MemorySettings = field(default_factory=MemorySettings)
+
+
+# The window moves only when it must: a still window lets the previous frame's key be used again.
+DRIFT = 0.08  # of the side, between the window's centre and the lesion's
+RESCALE = 1.2  # between the window's side and the one wanted
+# A lost lesion is looked for nearby first, then everywhere.
+SEARCH_GROWTH = 1.5  # of the side, on every lost frame
+FRAMES_BEFORE_WHOLE = 4
+SPECK = 0.1  # components smaller than this share of the largest are noise: they would blow up the window
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A lesion on one frame as probabilities, before lesions are merged.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float32, shape (H, W)
+    certainty : float
+        See ``confidence.certainty``, measured in the network's own window.
+    """
+
+    probabilities: NDArray[np.float32]
+    certainty: float
+
+
+@dataclass
+class _Past:
+    """The frame before, kept as it was so that it can be seen through another window."""
+
+    frame: Frame
+    probabilities: NDArray[np.float32]  # (H, W)
+    tensor: Tensor
+    code: FrameCode
+    window: Window
+
+
+class LesionTracker:
+    """Carries one lesion's mask from anchors through neighbouring frames, one ``step`` a frame.
+
+    Parameters
+    ----------
+    network : PropagationNetwork
+        In evaluation mode on ``device``.
+    settings : TrackerSettings
+    device : torch.device
+    """
+
+    def __init__(self, network: PropagationNetwork, settings: TrackerSettings, device: torch.device) -> None:
+        self._network = network
+        self._settings = settings
+        self._device = device
+        self._bank = MemoryBank(settings.memory)
+        self._past: _Past | None = None
+        self._lost = 0
+        # uint8 frame cut to the window -> float32 (3, h, w) in [0, 1]
+        self._to_tensor = Compose([ScaleIntensity(minv=None, maxv=None, factor=1 / 255 - 1), ToTensor()])
+
+    def remember_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
+        """Put an anchor into the memory for good, without going on from it.
+
+        Parameters
+        ----------
+        index : int
+            The frame's index in the cine.
+        frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        mask : ndarray of bool, shape (H, W)
+        """
+        self._memorize(index, frame, mask.astype(np.float32), self._window_for(mask), permanent=True)
+
+    def start_at_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
+        """Put an anchor into the memory for good and go on from it. Parameters as for ``remember_anchor``."""
+        probabilities = mask.astype(np.float32)
+        window = self._window_for(mask)
+        tensor, code = self._memorize(index, frame, probabilities, window, permanent=True)
+        self._past = _Past(frame, probabilities, tensor, code, window)
+        self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
+
+    @torch.inference_mode()
+    def step(self, frame: Frame, index: int) -> Prediction:
+        """Segment the next frame; the caller must ``accept`` the result, changed or not, before the next step.
+
+        Parameters
+        ----------
+        frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        index : int
+
+        Returns
+        -------
+        Prediction
+        """
+        assert self._past is not None, "start_at_anchor comes before step"
+        window = self._next_window()
+        self._look_through(window)
+        tensor = self._cut(frame, window)
+        code = self._network.encode(tensor)
+        past = self._past
+        masks = self._cut_mask(past.probabilities, window)
+        previous = PreviousFrame(past.tensor, past.code, masks)
+        logits = self._network.segment(tensor, code, previous, self._bank.read(index))
+        seen = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
+        probabilities = without_specks(window.paste(seen, *frame.shape[:2]))
+        self._past = replace(past, frame=frame, probabilities=probabilities, tensor=tensor, code=code)
+        return Prediction(probabilities, confidence.certainty(seen))
+
+    @torch.inference_mode()
+    def accept(self, index: int, probabilities: NDArray[np.float32]) -> None:
+        """Take the frame's final probabilities (after lesions were merged) as what the next step goes on from.
+
+        Parameters
+        ----------
+        index : int
+        probabilities : ndarray of float32, shape (H, W)
+        """
+        assert self._past is not None
+        past = replace(self._past, probabilities=probabilities)
+        self._past = past
+        if probabilities.max(initial=0.0) > 0.5:
+            self._lost = 0
+            masks = self._cut_mask(probabilities, past.window)
+            self._bank.add(index, self._network.memorize(past.tensor, past.code, masks))
+        else:
+            # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
+            self._lost += 1
+
+    def to(self, device: torch.device) -> None:
+        """Move what is remembered to another device; the caller moves the network."""
+        self._device = device
+        self._bank.to(device)
+        if self._past is not None:
+            window = self._past.window
+            tensor = self._cut(self._past.frame, window)
+            self._past = replace(self._past, tensor=tensor, code=self._network.encode(tensor))
+
+    def _next_window(self) -> Window:
+        assert self._past is not None
+        past = self._past
+        height, width = past.frame.shape[:2]
+        if self._lost >= FRAMES_BEFORE_WHOLE:
+            return Window.whole(height, width)
+        if self._lost:
+            grown = replace(past.window, side=past.window.side * SEARCH_GROWTH)
+            return grown if grown.side < max(height, width) else Window.whole(height, width)
+        wanted = self._window_for(past.probabilities > 0.5)
+        now = past.window
+        drift = max(abs(wanted.row - now.row), abs(wanted.column - now.column))
+        ratio = max(wanted.side / now.side, now.side / wanted.side)
+        return wanted if drift > DRIFT * now.side or ratio > RESCALE else now
+
+    def _window_for(self, mask: Mask) -> Window:
+        if not mask.any():
+            return Window.whole(*mask.shape)
+        return Window.around(mask, self._settings.window_margin, self._settings.smallest_side)
+
+    def _look_through(self, window: Window) -> None:
+        """See the previous frame through the present window: the prior must lie where the present frame shows it."""
+        assert self._past is not None
+        if self._past.window != window:
+            tensor = self._cut(self._past.frame, window)
+            self._past = replace(self._past, tensor=tensor, code=self._network.encode(tensor), window=window)
+
+    @torch.inference_mode()
+    def _memorize(
+        self, index: int, frame: Frame, probabilities: NDArray[np.float32], window: Window, permanent: bool
+    ) -> tuple[Tensor, FrameCode]:
+        tensor = self._cut(frame, window)
+        code = self._network.encode(tensor)
+        item = self._network.memorize(tensor, code, self._cut_mask(probabilities, window))
+        self._bank.add(index, item, permanent)
+        return tensor, code
+
+    def _cut(self, frame: Frame, window: Window) -> Tensor:
+        pixels = rgb(window.cut(frame, self._settings.input_size))
+        return self._to_tensor(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].to(self._device)
+
+    def _cut_mask(self, probabilities: NDArray[np.float32], window: Window) -> Tensor:
+        cut = window.cut(probabilities, self._settings.input_size)
+        return torch.from_numpy(np.ascontiguousarray(cut))[None, None].to(self._device)
+
+
+def without_specks(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Remove islands of p > 0.5 that are small beside the largest one (less than a tenth of its area).
+
+    Parameters
+    ----------
+    probabilities : ndarray of float32, shape (H, W)
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
+        Unchanged outside the removed islands, 0 in them.
+    """
+    inside = probabilities > 0.5
+    if not inside.any():
+        return probabilities
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(inside[box].astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return probabilities
+    areas = statistics[1:, cv2.CC_STAT_AREA]
+    specks = 1 + np.flatnonzero(areas < SPECK * areas.max())
+    if len(specks):
+        probabilities = probabilities.copy()
+        probabilities[box][np.isin(labels, specks)] = 0.0
+    return probabilities
