@@ -60,7 +60,8 @@ class Calibration:
     def __post_init__(self) -> None:
         if not (0 < self.row_mm < np.inf and 0 < self.column_mm < np.inf):
             raise SourceError(
-                f"the calibration {self.row_mm} x {self.column_mm} mm per pixel is not positive; leave it unknown instead"
+                f"the calibration {self.row_mm} x {self.column_mm} mm per pixel is not positive; "
+                "leave it unknown instead"
             )
 
     @property
@@ -290,13 +291,13 @@ class Anchor:
         """Raise ``SeedError`` when this anchor does not fit the cine."""
         if self.mask.shape != cine.shape:
             raise SeedError(
-                f"the seed of lesion {self.lesion + 1} is {self.mask.shape[0]} x {self.mask.shape[1]} pixels but the cine's "
-                f"frames are {cine.height} x {cine.width}; draw it on a frame of this cine"
+                f"the seed of lesion {self.lesion + 1} is {self.mask.shape[0]} x {self.mask.shape[1]} pixels but the "
+                f"cine's frames are {cine.height} x {cine.width}; draw it on a frame of this cine"
             )
         if not 0 <= self.frame < len(cine):
             raise SeedError(
-                f"the seed of lesion {self.lesion + 1} is on frame {self.frame} but the cine has frames 0 to {len(cine) - 1}; "
-                "name a frame in that range"
+                f"the seed of lesion {self.lesion + 1} is on frame {self.frame} but the cine has frames 0 to "
+                f"{len(cine) - 1}; name a frame in that range"
             )
 
 
@@ -313,8 +314,9 @@ class FrameResult:
         0 (no idea) to 1 (sure); nan for a lesion not computed on this frame.
     computed : ndarray of bool, shape (K,)
         Which lesions this result speaks of: True for new model output, False for anchors and lesions left alone.
-    is_final : bool
-        False for a forward result that a backward pass will blend later.
+    final : ndarray of bool, shape (K,)
+        Which of the computed lesions will not change any more; False for a forward result that a backward pass will
+        blend later.
     error : str
         Why this frame has no result (a sentence), or ''.
     """
@@ -323,5 +325,5 @@ class FrameResult:
     masks: NDArray[np.bool_]
     confidence: NDArray[np.float32]
     computed: NDArray[np.bool_]
-    is_final: bool = True
+    final: NDArray[np.bool_]
     error: str = ""

@@ -28,7 +28,7 @@ def test_masks_follow_a_moving_lesion_in_both_directions() -> None:
     results = {r.frame: r for r in run(cine, [Anchor(0, 5, truth[5][0])])}
     assert sorted(results) == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
     assert min(dice(results[i].masks[0], truth[i][0]) for i in results) > 0.9
-    assert all(r.is_final and r.computed.all() and 0 <= r.confidence[0] <= 1 for r in results.values())
+    assert all(r.final.all() and r.computed.all() and 0 <= r.confidence[0] <= 1 for r in results.values())
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (65, 131), (333, 250), (700, 512)])
@@ -58,14 +58,14 @@ def test_between_two_anchors_forward_and_backward_are_blended() -> None:
     cine = Cine.from_array(np.full((9, *shape), 128, np.uint8))
     results = run(cine, [Anchor(0, 0, left), Anchor(0, 8, right)], HoldNetwork())
     assert [r.frame for r in results] == [*range(1, 8), *range(7, 0, -1)]
-    assert [r.is_final for r in results] == [False] * 7 + [True] * 7
-    final = {r.frame: r.masks[0] for r in results if r.is_final}
+    assert [bool(r.final[0]) for r in results] == [False] * 7 + [True] * 7
+    final = {r.frame: r.masks[0] for r in results if r.final[0]}
     assert dice(final[1], left) > 0.9
     assert dice(final[7], right) > 0.9
     assert dice(final[1], right) < 0.5
     # the two sides disagree, and the confidence says so
-    assert max(r.confidence[0] for r in results if r.is_final) < 0.6
-    assert min(r.confidence[0] for r in results if not r.is_final) > 0.9
+    assert max(r.confidence[0] for r in results if r.final[0]) < 0.6
+    assert min(r.confidence[0] for r in results if not r.final[0]) > 0.9
 
 
 def test_both_end_anchors_are_in_memory_from_the_first_step() -> None:
@@ -87,6 +87,15 @@ def test_lesions_compete_and_anchors_of_others_are_left_alone() -> None:
     assert not (results[3].masks[0] & truth[3][1]).any()
     assert results[0].computed.tolist() == [False, True]
     assert np.array_equal(results[0].masks[0], truth[0][0])
+
+
+def test_a_result_is_final_lesion_by_lesion() -> None:
+    cine, truth = clip_of_moving_discs(frames=7, lesions=2)
+    anchors = [Anchor(0, 0, truth[0][0]), Anchor(0, 6, truth[6][0]), Anchor(1, 0, truth[0][1])]
+    results = run(cine, anchors)
+    forward, backward = results[:6], results[6:]
+    assert [r.final.tolist() for r in forward] == [[False, True]] * 6
+    assert [(r.frame, r.final.tolist()) for r in backward] == [(i, [True, False]) for i in (5, 4, 3, 2, 1)]
 
 
 def test_overlap_only_where_asked_for() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Frame
 
 THUMBNAIL = 48  # pixels a side: coarse enough that speckle averages out and only the scene remains
-# Correlation of neighbouring thumbnails: a cut between two sweeps over the same breast falls to 0.84, everything else in
+# Correlation of neighbouring thumbnails: a cut between two sweeps over one breast falls to 0.84, everything else in
 # that clip and in the lung clips stays above 0.98 (one clip with sliding pleura: 0.88).
 SAME_SCENE = 0.96  # at and above: continuous
 OTHER_SCENE = 0.82  # at and below: cut

@@ -38,7 +38,8 @@ class PropagationInputs:
     stretches : sequence of Stretch
         What to compute (``plan_stretches``), at most one a lesion and frame.
     known : callable
-        Frame index -> masks there already, bool (K, H, W): anchors, and results left alone. The array may be changed.
+        Frame index -> masks there at that moment, bool (K, H, W): anchors, results left alone, and results already
+        yielded by this propagation. The array may be changed.
     allow_overlap : bool
         Whether lesions may share pixels.
     """
@@ -76,7 +77,7 @@ class PropagationInferer(Inferer):
     def __call__(self, inputs: PropagationInputs, network: PropagationNetwork) -> Iterator[FrameResult]:
         """Yield results: first those of the forward sweep, ascending, then those of the backward sweep, descending.
 
-        Between two anchors the forward result comes first, with ``is_final`` False, and is replaced later by the
+        Between two anchors the forward result comes first, not yet ``final``, and is replaced later by the
         blend of both.
 
         Raises
@@ -157,37 +158,32 @@ class _Sweep:
         scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
         thumbnail = confidence.thumbnail(frame)
         final = merged.copy()  # the trackers keep views of `merged`: their own direction, not the blend
-        is_final = True
         for place, run in enumerate(runs):
             run.tracker.accept(index, merged[place])
             scores[lesions[place]] = self._score(run, thumbnail, merged[place])
             if run.stretch.is_two_sided and index in run.stretch.frames:
-                is_final = is_final and not self._forward
                 final[place], scores[lesions[place]] = self._two_sided(run, index, merged[place], scores)
         if not self._forward and len(runs) > 1:
             final = merge_lesions(final, others, self._inputs.allow_overlap)
-        return self._result(index, known, final, scores, is_final)
+        return self._result(index, known, final, scores)
 
     def _result(
-        self,
-        index: int,
-        known: NDArray[np.bool_],
-        merged: NDArray[np.float32],
-        scores: NDArray[np.float32],
-        final: bool,
+        self, index: int, known: NDArray[np.bool_], merged: NDArray[np.float32], scores: NDArray[np.float32]
     ) -> FrameResult:
         computed = np.zeros(self._inputs.lesion_count, np.bool_)
+        final = np.zeros(self._inputs.lesion_count, np.bool_)
         for place, stretch in enumerate(self._schedule[index]):
             if index in stretch.frames:  # otherwise only walked through on the way to the range asked for
                 known[stretch.lesion] = merged[place] > 0.5
                 computed[stretch.lesion] = True
+                final[stretch.lesion] = not (self._forward and stretch.is_two_sided)
         scores[~computed] = np.nan
         return FrameResult(index, known, scores, computed, final)
 
     def _unreadable(self, index: int, error: FrameError) -> FrameResult:
         nothing = np.zeros(self._inputs.lesion_count, np.bool_)
         scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
-        return FrameResult(index, self._inputs.known(index), scores, nothing, error=str(error))
+        return FrameResult(index, self._inputs.known(index), scores, nothing, nothing, str(error))
 
     def _run_of(self, stretch: Stretch) -> _Run:
         """Return the run in this stretch; starts it at its anchor, with both end anchors in memory."""
