@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# the networks of the tests are tiny: handing them to a second thread costs more than they do, most of all when busy
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def data_folder() -> Path:
     """Where the shared data is: ULS_DATA, or ../shared/data beside the checkout."""

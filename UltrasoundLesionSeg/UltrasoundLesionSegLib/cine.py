@@ -261,12 +261,18 @@ class Origin(str, Enum):
     MANUAL = "manual"  # drawn by a person
     CONFIRMED = "confirmed"  # made by a model, declared right by a person
     EDITED = "edited"  # made by a model, changed by a person
+    SUGGESTED = "suggested"  # made by a model and taken as a seed without a person's look
     MODEL = "model"  # made by a model, untouched
 
     @property
     def is_anchor(self) -> bool:
-        """Whether a person vouches for the mask, so that no model may overwrite it."""
+        """Whether masks are propagated from it, so that no model output may overwrite it."""
         return self is not Origin.MODEL
+
+    @property
+    def is_by_person(self) -> bool:
+        """Whether a person vouches for the mask."""
+        return self not in (Origin.MODEL, Origin.SUGGESTED)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
 from UltrasoundLesionSegLib.cine import Anchor, Cine, SourceIdentity, SourceKind
 from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
 from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches

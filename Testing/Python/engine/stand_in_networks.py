@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
+
 from UltrasoundLesionSegLib.engine.network_api import (
     FrameCode,
     MemoryItem,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemoryPolicy, MemorySettings
 from UltrasoundLesionSegLib.engine.network_api import MemoryItem
 from UltrasoundLesionSegLib.errors import ModelError

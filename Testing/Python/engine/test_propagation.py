@@ -7,6 +7,7 @@ import pytest
 import torch
 from engine_helpers import clip_of_moving_discs, dice, disc, inputs_for
 from stand_in_networks import AnchorNetwork, BrightNetwork, HoldNetwork
+
 from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.stretches import Direction

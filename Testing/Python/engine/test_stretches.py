@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from UltrasoundLesionSegLib.cine import Anchor
 from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
 

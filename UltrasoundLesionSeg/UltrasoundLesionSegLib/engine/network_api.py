@@ -126,6 +126,25 @@ class PropagationNetwork(nn.Module, ABC):
             Logits of the lesion.
         """
 
+    def forward(self, stacked: Tensor) -> Tensor:
+        """Take one step from the frame before alone: what MONAI's tools, which give a network one tensor, can check.
+
+        Parameters
+        ----------
+        stacked : Tensor, shape (B, 7, h, w)
+            The present frame (RGB), the frame before (RGB) and its mask.
+
+        Returns
+        -------
+        Tensor, shape (B, 1, h, w)
+            Logits of the lesion.
+        """
+        present, before, masks = stacked.split((3, 3, 1), dim=1)
+        code = self.encode(before)
+        item = self.memorize(before, code, masks)
+        memory = MemoryRead(item.key[:, None], item.value[:, None], (True,), (1,))
+        return self.segment(present, self.encode(present), PreviousFrame(before, code, masks), memory)
+
 
 class SuggestionNetwork(nn.Module, ABC):
     """A network that finds a lesion on one frame without a seed."""

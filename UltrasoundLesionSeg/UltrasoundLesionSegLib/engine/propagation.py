@@ -7,7 +7,7 @@ go on. The same input on the same device gives the same masks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,7 @@ class PropagationInferer(Inferer):
         self.device = device
         self.notify = notify
 
-    def __call__(self, inputs: PropagationInputs, network: PropagationNetwork) -> Iterator[FrameResult]:
+    def __call__(self, inputs: PropagationInputs, network: PropagationNetwork) -> Generator[FrameResult, None, None]:
         """Yield results: first those of the forward sweep, ascending, then those of the backward sweep, descending.
 
         Between two anchors the forward result comes first, not yet ``final``, and is replaced later by the

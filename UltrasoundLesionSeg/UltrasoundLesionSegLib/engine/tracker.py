@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 import torch
-from monai.transforms import Compose, ScaleIntensity, ToTensor
+from monai.transforms import Compose, EnsureType, ScaleIntensity
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -92,8 +92,10 @@ class LesionTracker:
         self._bank = MemoryBank(settings.memory)
         self._past: _Past | None = None
         self._lost = 0
-        # uint8 frame cut to the window -> float32 (3, h, w) in [0, 1]
-        self._to_tensor = Compose([ScaleIntensity(minv=None, maxv=None, factor=1 / 255 - 1), ToTensor()])
+        # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
+        # of the network through Python, which costs more than the operation.
+        to_float = ScaleIntensity(minv=None, maxv=None, factor=1 / 255 - 1)
+        self._to_tensor = Compose([to_float, EnsureType("tensor", track_meta=False)])
 
     def remember_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
         """Put an anchor into the memory for good, without going on from it.

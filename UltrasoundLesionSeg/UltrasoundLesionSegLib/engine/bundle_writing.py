@@ -1,0 +1,206 @@
+"""Write model bundles: their description once, their weights after every training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from UltrasoundLesionSegLib.engine.bundles import NETWORK_ROLES, PROPAGATE, checked_network_def
+from UltrasoundLesionSegLib.errors import ModelError, OutputError
+
+# MONAI's newest schema of bundle metadata, for its verify_metadata
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+DEFAULT_PROPAGATION: Mapping[str, Any] = {
+    "input_size": 240,
+    "window_margin": 2.0,
+    "smallest_side": 48,
+    "memory": {"policy": "bounded", "capacity": 8},
+}
+DEFAULT_SUGGESTION: Mapping[str, Any] = {"input_size": 240}
+_ENGINE = "UltrasoundLesionSegLib.engine"
+
+
+def write_bundle(
+    folder: Path,
+    network_def: Mapping[str, Any],
+    title: str,
+    description: str,
+    options: Mapping[str, Any] | None = None,
+    further: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the description of a new model; its weights come with ``save_weights``.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle's folder; its name is the model's name. Made where it is not there.
+    network_def : mapping
+        ``_target_``, one of ``NETWORK_ROLES``, and the network's arguments.
+    title, description : str
+    options : mapping or None
+        ``propagation`` or ``suggestion`` of the metadata; None takes the defaults.
+    further : mapping or None
+        More metadata: version, changelog, data_source, references, ...
+
+    Raises
+    ------
+    ModelError
+        When the network is none of ours or its arguments are not plain values.
+    OutputError
+        When a file cannot be written.
+    """
+    checked = checked_network_def(dict(network_def), folder.name)
+    propagates = NETWORK_ROLES[checked["_target_"]] == PROPAGATE
+    metadata: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": "0.1.0",
+        "changelog": {"0.1.0": "first version"},
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch").partition("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {"safetensors": version("safetensors")},
+        "name": title,
+        "task": "Lesion segmentation in ultrasound cines" if propagates else "Lesion segmentation in ultrasound frames",
+        "description": description,
+        "authors": "UltrasoundLesionSeg contributors",
+        "copyright": "Copyright UltrasoundLesionSeg contributors",
+        "intended_use": "Research. Not a medical device: a person checks every mask.",
+    }
+    if propagates:
+        metadata["propagation"] = dict(DEFAULT_PROPAGATION if options is None else options)
+    else:
+        metadata["suggestion"] = dict(DEFAULT_SUGGESTION if options is None else options)
+    metadata["network_data_format"] = _data_format(propagates)
+    metadata["weights"] = {"sha256": ""}
+    metadata.update(further or {})
+    inference = {
+        "bundle_root": ".",
+        "device": {"_target_": "torch.device", "device": "cpu"},
+        "network_def": checked,
+        "inferer": _inferer(metadata["propagation"]) if propagates else {"_target_": "monai.inferers.SimpleInferer"},
+    }
+    _replace(folder / "configs" / "inference.json", _json(inference))
+    _replace(folder / "configs" / "metadata.json", _json(metadata))
+
+
+def save_weights(
+    folder: Path, network: nn.Module, dtype: torch.dtype = torch.float16, further: Mapping[str, Any] | None = None
+) -> str:
+    """Write a network's weights into its bundle and their SHA-256 into its metadata.
+
+    Each file is replaced as a whole. A kill between the two leaves a bundle that refuses to load; saving again mends
+    it.
+
+    Parameters
+    ----------
+    folder : Path
+        A bundle that ``write_bundle`` has described.
+    network : nn.Module
+    dtype : torch.dtype
+        Of weights with two or more dimensions. Vectors (biases, statistics) stay in float32: they are a hundredth of
+        the size, and running variances can leave the range of float16.
+    further : mapping or None
+        Metadata to change in the same breath: version, changelog, eval_metrics, ...
+
+    Returns
+    -------
+    str
+        The SHA-256, in hexadecimal digits.
+
+    Raises
+    ------
+    ModelError
+        When the bundle has no description.
+    OutputError
+        When a file cannot be written.
+    """
+    try:
+        metadata = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"the model '{folder.name}' has no description to add weights to; write its bundle first"
+        ) from error
+    content = save({name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()})
+    digest = hashlib.sha256(content).hexdigest()
+    metadata.update(further or {})
+    metadata["weights"] = {"sha256": digest}
+    _replace(folder / "models" / "model.safetensors", content)
+    _replace(folder / "configs" / "metadata.json", _json(metadata))
+    return digest
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    tensor = tensor.detach().cpu()
+    if tensor.is_floating_point():
+        tensor = tensor.to(dtype if tensor.ndim > 1 else torch.float32)
+    return tensor.contiguous()
+
+
+def _data_format(propagates: bool) -> dict[str, Any]:
+    """Return MONAI's ``network_data_format``: what the network's ``forward`` takes and gives."""
+    channels = ["red", "green", "blue"]
+    if propagates:
+        channels += [f"{color} of the frame before" for color in channels] + ["mask of the frame before"]
+    shared = {"type": "image", "modality": "US", "spatial_shape": ["16*n", "16*n"], "dtype": "float32"}
+    image = {
+        "format": "magnitude",
+        "num_channels": len(channels),
+        "value_range": [0, 1],
+        "is_patch_data": propagates,
+        "channel_def": {str(number): name for number, name in enumerate(channels)},
+    }
+    prediction = {
+        "format": "segmentation",
+        "num_channels": 1,
+        "value_range": [],
+        "is_patch_data": propagates,
+        "channel_def": {"0": "logit of the lesion"},
+    }
+    return {"inputs": {"image": shared | image}, "outputs": {"pred": shared | prediction}}
+
+
+def _inferer(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the propagation as MONAI's configuration parser builds it, its values taken from the metadata."""
+    memory: dict[str, Any] = {"_target_": f"{_ENGINE}.memory.MemorySettings"}
+    for name in options.get("memory", {}):
+        memory[name] = f"@_meta_::propagation::memory::{name}"
+    if "policy" in memory:
+        memory["policy"] = {"_target_": f"{_ENGINE}.memory.MemoryPolicy", "value": memory["policy"]}
+    settings: dict[str, Any] = {"_target_": f"{_ENGINE}.tracker.TrackerSettings", "memory": memory}
+    for name in options:
+        if name != "memory":
+            settings[name] = f"@_meta_::propagation::{name}"
+    return {"_target_": f"{_ENGINE}.propagation.PropagationInferer", "settings": settings, "device": "@device"}
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename: the old file or the new one is there at every moment."""
+    temporary = target.with_name(f".{secrets.token_hex(6)}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise OutputError(
+            f"the model's files cannot be written ({error.strerror or type(error).__name__}); "
+            "choose a folder that is writable and has room"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

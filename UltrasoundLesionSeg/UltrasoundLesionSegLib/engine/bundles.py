@@ -1,0 +1,332 @@
+"""Models on disk: MONAI bundles found by name, read as data, checked and loaded.
+
+A bundle is a folder with ``configs/metadata.json``, ``configs/inference.json`` and ``models/model.safetensors`` (or
+``model.pt``, a plain state dict). Nothing in it is evaluated: its ``network_def`` may name one of this package's own
+networks with plain values as arguments, its weights are tensors, and their SHA-256 must match the metadata. So a bundle
+from anywhere can be dropped into the models folder, or into a folder named in the variable ``ULS_MODELS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from UltrasoundLesionSegLib.errors import ModelError
+
+# torch takes seconds to import: the list of models must not wait for it
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
+
+logger = logging.getLogger(__name__)
+
+PROPAGATE, SUGGEST = "propagate", "suggest"
+# every network a bundle may name, and what it is for
+NETWORK_ROLES = {
+    "UltrasoundLesionSegLib.engine.networks.stpfnet.STPFNet": PROPAGATE,
+    "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate": PROPAGATE,
+    "UltrasoundLesionSegLib.engine.networks.bas.Bas": SUGGEST,
+}
+# the winner on the validation clips among the models fast enough for a CPU (Docs/results)
+DEFAULT_MODELS = {PROPAGATE: "stpfnet_light", SUGGEST: "bas_s"}
+WEIGHT_FILES = ("model.safetensors", "model.pt")
+FOLDERS_VARIABLE = "ULS_MODELS"
+# what MONAI's configurations would evaluate ($), look up (@) or expand (%)
+_EXPRESSIONS = ("$", "@", "%")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model as its folder describes it; ``read_bundle`` makes it.
+
+    Parameters
+    ----------
+    name : str
+        The folder's name: what people ask for.
+    title, description : str
+        For people.
+    role : str
+        ``propagate`` or ``suggest``.
+    input_size : int
+        Side of the network's input in pixels, a multiple of 16.
+    version : str
+    sha256 : str
+        Of the weights, as the metadata says; '' while there are none.
+    folder : Path
+    network_def : mapping
+        Checked ``network_def`` of ``configs/inference.json``: ``_target_`` and plain arguments.
+    propagation : mapping
+        The metadata's ``propagation``: defaults of the window and the memory; empty for ``suggest``.
+    """
+
+    name: str
+    title: str
+    description: str
+    role: str
+    input_size: int
+    version: str
+    sha256: str
+    folder: Path = field(repr=False)
+    network_def: Mapping[str, Any] = field(repr=False)
+    propagation: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def weights(self) -> Path | None:
+        """The weights' file, safetensors before state dict; None when there is none yet."""
+        files = (self.folder / "models" / name for name in WEIGHT_FILES)
+        return next((file for file in files if file.is_file()), None)
+
+    def tracker_settings(self) -> TrackerSettings:
+        """Return the settings of window and memory this model was trained for.
+
+        Raises
+        ------
+        ModelError
+            When the model does not propagate, or its settings are no settings.
+        """
+        from UltrasoundLesionSegLib.engine.memory import MemoryPolicy, MemorySettings
+        from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
+
+        if self.role != PROPAGATE:
+            raise ModelError(f"the model '{self.name}' suggests seeds and cannot propagate them; choose another model")
+        values = dict(self.propagation)
+        try:
+            memory = dict(values.pop("memory", {}))
+            if "policy" in memory:
+                memory["policy"] = MemoryPolicy(memory["policy"])
+            settings = TrackerSettings(memory=MemorySettings(**memory), **values)
+            sensible = settings.window_margin >= 1 and settings.smallest_side > 0
+        except (TypeError, ValueError) as error:
+            raise _misdescribed(self.name, "propagation settings") from error
+        if not sensible:
+            raise _misdescribed(self.name, "propagation settings")
+        return settings
+
+    def build_network(self) -> nn.Module:
+        """Return the network this model describes, without its weights, in training mode on the CPU.
+
+        Raises
+        ------
+        ModelError
+            When its arguments do not fit it.
+        """
+        module, _, name = self.network_def["_target_"].rpartition(".")
+        arguments = {key: value for key, value in self.network_def.items() if key != "_target_"}
+        try:
+            network: nn.Module = getattr(importlib.import_module(module), name)(**arguments)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"the model '{self.name}' describes a network that cannot be built ({error}); correct its network_def"
+            ) from error
+        return network
+
+    def load_network(self, device: torch.device | str = "cpu") -> nn.Module:
+        """Return the network with its weights in float32, in evaluation mode.
+
+        Parameters
+        ----------
+        device : torch.device or str
+
+        Raises
+        ------
+        ModelError
+            When the weights are missing, are not those the metadata vouches for, or do not fit the network.
+        """
+        state = self._read_weights()
+        network = self.build_network()
+        try:
+            network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+        except (RuntimeError, AttributeError, TypeError) as error:
+            raise ModelError(
+                f"the weights of the model '{self.name}' do not fit the network it describes; install it again"
+            ) from error
+        return network.eval().to(device)
+
+    def _read_weights(self) -> Mapping[str, Tensor]:
+        file = self.weights
+        if file is None:
+            raise ModelError(f"the model '{self.name}' has no weights; train it or install it again")
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ModelError(f"the weights of the model '{self.name}' cannot be read; install it again") from error
+        if hashlib.sha256(content).hexdigest() != self.sha256.lower():
+            raise ModelError(
+                f"the weights of the model '{self.name}' are damaged or not its own: their SHA-256 is not the one its "
+                "metadata names; install it again"
+            )
+        import torch
+        from safetensors.torch import load
+
+        try:
+            if file.suffix == ".safetensors":
+                return load(content)
+            state: Mapping[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            return dict(state)
+        except Exception as error:  # both readers raise many kinds for a file that is not what its name says
+            raise ModelError(
+                f"the weights of the model '{self.name}' are no plain tensors; save them as safetensors or a state dict"
+            ) from error
+
+
+def models_folder() -> Path:
+    """Return the folder of the bundles that came with the code: in a wheel, a Slicer install or a checkout.
+
+    Raises
+    ------
+    ModelError
+        When it is not there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for parent in (package, package.parent, package.parent.parent):
+        folder = parent / "Resources" / "Models"
+        if folder.is_dir():
+            return folder
+    raise ModelError("the folder of models did not come with this installation; install it again")
+
+
+def list_bundles() -> list[Bundle]:
+    """Return all bundles whose weights are there, by name; those that came with the code first.
+
+    A folder that is no sound bundle is left out, with a warning in the log; ``find_bundle`` says what is wrong with it.
+    """
+    bundles = []
+    for folder in _bundle_folders():
+        try:
+            bundle = read_bundle(folder)
+        except ModelError as error:
+            logger.warning("%s", error)
+            continue
+        if bundle.weights is not None:
+            bundles.append(bundle)
+    return bundles
+
+
+def find_bundle(name: str) -> Bundle:
+    """Return the bundle of that name.
+
+    Raises
+    ------
+    ModelError
+        When there is none, there are two, or it is not a sound bundle.
+    """
+    folders = [folder for folder in _bundle_folders() if folder.name == name]
+    if not folders:
+        known = ", ".join(bundle.name for bundle in list_bundles()) or "none"
+        raise ModelError(f"the model '{name}' is unknown; choose one of: {known}")
+    if len(folders) > 1:
+        raise ModelError(f"there are {len(folders)} models named '{name}'; rename the folder of one of them")
+    return read_bundle(folders[0])
+
+
+def default_bundle(role: str) -> Bundle:
+    """Return the bundle to use for a role (``propagate`` or ``suggest``) when nobody names one.
+
+    Raises
+    ------
+    ModelError
+        When no bundle of that role is there.
+    """
+    bundles = [bundle for bundle in list_bundles() if bundle.role == role]
+    if not bundles:
+        raise ModelError(f"no model that can {role} is installed; train one or install it again")
+    return next((bundle for bundle in bundles if bundle.name == DEFAULT_MODELS[role]), bundles[0])
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle's description; its weights are neither needed nor read.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    ModelError
+        When a file is missing or no JSON, a field is missing, or the network is not one of this package's own.
+    """
+    metadata = _read_json(folder, "metadata")
+    network_def = checked_network_def(_read_json(folder, "inference").get("network_def"), folder.name)
+    role = NETWORK_ROLES[network_def["_target_"]]
+    try:
+        options: dict[str, Any] = metadata["propagation" if role == PROPAGATE else "suggestion"]
+        input_size = options["input_size"]
+        if not isinstance(input_size, int) or input_size < 16 or input_size % 16:
+            raise _misdescribed(folder.name, "input size (a multiple of 16)")
+        return Bundle(
+            name=folder.name,
+            title=str(metadata.get("name", folder.name)),
+            description=str(metadata["description"]),
+            role=role,
+            input_size=input_size,
+            version=str(metadata["version"]),
+            sha256=str(metadata["weights"]["sha256"]),
+            folder=folder,
+            network_def=network_def,
+            propagation=options if role == PROPAGATE else {},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _misdescribed(folder.name, "metadata") from error
+
+
+def checked_network_def(network_def: object, model: str) -> dict[str, Any]:
+    """Return a ``network_def`` that names one of our networks and carries data alone.
+
+    Raises
+    ------
+    ModelError
+        Otherwise. Nothing is evaluated or imported to find out.
+    """
+    if not isinstance(network_def, dict) or network_def.get("_target_") not in [*NETWORK_ROLES]:
+        names = ", ".join(target.rpartition(".")[2] for target in NETWORK_ROLES)
+        raise ModelError(f"the model '{model}' does not name one of the networks known here ({names}); it is refused")
+    arguments = {key: value for key, value in network_def.items() if key != "_target_"}
+    if not _is_plain(arguments):
+        raise ModelError(
+            f"the model '{model}' has expressions or components among its network's arguments; give plain values"
+        )
+    return network_def
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether a JSON value would be data to MONAI's configuration parser too."""
+    if isinstance(value, dict):
+        return all(not key.startswith("_") and _is_plain(one) for key, one in value.items())
+    if isinstance(value, list):
+        return all(_is_plain(one) for one in value)
+    return not (isinstance(value, str) and value.startswith(_EXPRESSIONS))
+
+
+def _bundle_folders() -> list[Path]:
+    """Return every folder that looks like a bundle: the shipped ones, then those of ``ULS_MODELS``, each by name."""
+    parents = [models_folder()]
+    for named in filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)):
+        if Path(named).is_dir():
+            parents.append(Path(named))
+        else:
+            logger.warning("a folder of models named in %s is not there; correct the variable", FOLDERS_VARIABLE)
+    return [file.parents[1] for parent in parents for file in sorted(parent.glob("*/configs/metadata.json"))]
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / "configs" / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _misdescribed(folder.name, f"{name} configuration") from error
+    if not isinstance(content, dict):
+        raise _misdescribed(folder.name, f"{name} configuration")
+    return content
+
+
+def _misdescribed(model: str, what: str) -> ModelError:
+    return ModelError(f"the {what} of the model '{model}' is missing or not valid; correct or install the model again")

@@ -1,0 +1,41 @@
+"""A proposal for a seed: one frame, no prompt."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.engine.network_api import SuggestionNetwork
+from UltrasoundLesionSegLib.engine.window import Window, rgb
+
+
+@torch.inference_mode()
+def suggest_mask(frame: Frame, network: SuggestionNetwork, input_size: int, device: torch.device) -> Mask:
+    """Return the lesion a network sees on a frame: the largest connected part with p > 0.5.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+    network : SuggestionNetwork
+        In evaluation mode on ``device``.
+    input_size : int
+        Side of the network's input in pixels.
+    device : torch.device
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+        All False when nothing is found.
+    """
+    height, width = frame.shape[:2]
+    window = Window.whole(height, width)
+    pixels = rgb(window.cut(frame, input_size)).transpose(2, 0, 1)
+    tensor = torch.from_numpy(np.ascontiguousarray(pixels)).float().div(255)[None].to(device)
+    seen = torch.sigmoid(network(tensor)[0, 0].float()).cpu().numpy()
+    mask = window.paste(seen, height, width) > 0.5
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return mask
+    return labels == 1 + int(statistics[1:, cv2.CC_STAT_AREA].argmax())
