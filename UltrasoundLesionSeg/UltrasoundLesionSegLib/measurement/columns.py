@@ -1,0 +1,394 @@
+"""The columns of every table of measurements: the CSV files, the tables in the scene and the report all read them here.
+
+Names carry their unit (``long_axis_mm``); without calibration the unit changes and so does the name (``long_axis_px``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Generic, Protocol, TypeVar
+
+from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement
+from UltrasoundLesionSegLib.measurement.lesion import LesionSummary
+from UltrasoundLesionSegLib.measurement.shape import NAN, Position
+
+Cell = float | int | bool | str | None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a column holds.
+
+    Parameters
+    ----------
+    unit_calibrated, unit_uncalibrated : str
+        Unit with and without calibration, as printed, or ''.
+    digits : int or None
+        Digits after the point in print; None for what is no number.
+    """
+
+    unit_calibrated: str = ""
+    unit_uncalibrated: str = ""
+    digits: int | None = None
+
+    @property
+    def depends_on_calibration(self) -> bool:
+        """Whether the unit differs without calibration."""
+        return self.unit_calibrated != self.unit_uncalibrated
+
+    def unit(self, calibrated: bool) -> str:
+        """Unit as printed, or ''."""
+        return self.unit_calibrated if calibrated else self.unit_uncalibrated
+
+    def suffix(self, calibrated: bool) -> str:
+        """Unit as a part of a column's name, in plain ASCII, or ''."""
+        unit = self.unit(calibrated)
+        return {"mm²": "mm2", "px²": "px2", "°": "deg", "grey levels": "level"}.get(unit, unit)
+
+
+TEXT = Quantity()
+FLAG = Quantity()
+COUNT = Quantity(digits=0)
+TIME = Quantity("s", "s", 2)
+LENGTH = Quantity("mm", "px", 1)
+AREA = Quantity("mm²", "px²", 1)
+ANGLE = Quantity("°", "°", 0)
+RATIO = Quantity(digits=2)
+LEVEL = Quantity("grey levels", "grey levels", 0)
+POSITION = Quantity("px", "px", 1)
+PIXEL_SIZE = Quantity("mm", "mm", 4)
+
+
+@dataclass(frozen=True)
+class FrameRow:
+    """One lesion on one frame, as a row of the table of frames.
+
+    Parameters
+    ----------
+    frame : int
+        Zero-based.
+    seconds : float
+        Time from the first frame, nan where unknown.
+    segment : str
+        The lesion's name.
+    measurement : FrameMeasurement
+    """
+
+    frame: int
+    seconds: float
+    segment: str
+    measurement: FrameMeasurement
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether there is anything to give a length of."""
+        return self.measurement.is_visible
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether lengths are in mm."""
+        return self.measurement.is_calibrated
+
+
+@dataclass(frozen=True)
+class LesionRow:
+    """One lesion over the clip, as a row of the table of lesions."""
+
+    segment: str
+    summary: LesionSummary
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether there is anything to give a length of."""
+        return self.summary.frames_visible > 0
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether lengths are in mm."""
+        return self.summary.is_calibrated
+
+
+class Row(Protocol):
+    """What a table needs to know of a row to choose its units."""
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether there is anything to give a length of."""
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether lengths are in mm."""
+
+
+RowType = TypeVar("RowType", bound=Row)
+
+
+@dataclass(frozen=True)
+class Column(Generic[RowType]):
+    """A column of a table of measurements.
+
+    Parameters
+    ----------
+    name : str
+        Lower case, without its unit.
+    title : str
+        As printed, without its unit.
+    quantity : Quantity
+    value : callable
+        Takes a row, returns its value: unrounded, nan where it cannot be measured, None where it does not apply.
+    """
+
+    name: str
+    title: str
+    quantity: Quantity
+    value: Callable[[RowType], Cell]
+
+    def header(self, calibrated: bool) -> str:
+        """Name with its unit, e.g. ``area_mm2``, or without calibration ``area_px2``."""
+        suffix = self.quantity.suffix(calibrated)
+        return f"{self.name}_{suffix}" if suffix else self.name
+
+    def heading(self, calibrated: bool) -> str:
+        """Title with its unit, e.g. ``Area (mm²)``."""
+        unit = self.quantity.unit(calibrated)
+        return f"{self.title} ({unit})" if unit else self.title
+
+
+def print_cell(value: Cell, quantity: Quantity) -> str:
+    """Print a value with the digits of its quantity; '–' for None and nan.
+
+    Parameters
+    ----------
+    value : Cell
+    quantity : Quantity
+    """
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str) or quantity.digits is None:
+        return str(value)
+    return f"{value:.{quantity.digits}f}"
+
+
+@dataclass(frozen=True)
+class Slot(Generic[RowType]):
+    """A column as one table shows it: with a unit.
+
+    Parameters
+    ----------
+    column : Column
+    calibrated : bool
+        Which of its units it has here.
+    """
+
+    column: Column[RowType]
+    calibrated: bool
+
+    @property
+    def header(self) -> str:
+        """Name with its unit, e.g. ``area_mm2``."""
+        return self.column.header(self.calibrated)
+
+    @property
+    def heading(self) -> str:
+        """Title with its unit, e.g. ``Area (mm²)``."""
+        return self.column.heading(self.calibrated)
+
+    def value(self, row: RowType) -> Cell:
+        """Value of a row; None where the row is in the other unit."""
+        # where nothing is visible there is no length, and the area is 0 in any unit
+        fits = not self.column.quantity.depends_on_calibration or row.is_calibrated == self.calibrated
+        return self.column.value(row) if fits or not row.is_visible else None
+
+    def printed(self, row: RowType) -> str:
+        """Value as printed: rounded, 'yes' or 'no', '–' where there is none."""
+        return print_cell(self.value(row), self.column.quantity)
+
+
+def lay_out(columns: Sequence[Column[RowType]], rows: Sequence[RowType]) -> list[Slot[RowType]]:
+    """Choose the units of a table's columns by its rows.
+
+    A table in which some visible rows are calibrated and others are not has every length twice, in mm and in pixels,
+    each empty where the other holds.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+    rows : sequence of FrameRow or LesionRow
+    """
+    units = units_of(rows)
+    return [
+        Slot(column, calibrated)
+        for column in columns
+        for calibrated in (units if column.quantity.depends_on_calibration else units[:1])
+    ]
+
+
+def tabulate(columns: Sequence[Column[RowType]], rows: Sequence[RowType]) -> dict[str, list[Cell]]:
+    """Lay rows out in columns, unrounded.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+    rows : sequence of FrameRow or LesionRow
+
+    Returns
+    -------
+    dict of str to list
+        Header to values, one a row, in the order of the columns; see ``lay_out``.
+    """
+    return {slot.header: [slot.value(row) for row in rows] for slot in lay_out(columns, rows)}
+
+
+def units_of(rows: Sequence[Row]) -> tuple[bool, ...]:
+    """Which units a table needs: (True,) for mm, (False,) for pixels, (True, False) for both.
+
+    Parameters
+    ----------
+    rows : sequence of FrameRow or LesionRow
+        Rows without a visible lesion count only when there are no others.
+    """
+    found = {row.is_calibrated for row in rows if row.is_visible} or {any(row.is_calibrated for row in rows)}
+    return tuple(sorted(found, reverse=True))
+
+
+def _measured(name: str, title: str, quantity: Quantity) -> Column[FrameRow]:
+    """Column of an attribute of ``FrameMeasurement``."""
+    return Column(name, title, quantity, attrgetter(f"measurement.{name}"))
+
+
+def _coordinate(
+    name: str, title: str, find: Callable[[FrameMeasurement], Position | None], axis: int
+) -> Column[FrameRow]:
+    """Column of the row (axis 0) or column (axis 1) of a position."""
+
+    def value(row: FrameRow) -> Cell:
+        position = find(row.measurement)
+        return position[axis] if position else NAN
+
+    suffix = ("row", "column")[axis]
+    return Column(f"{name}_{suffix}", f"{title}, {suffix}", POSITION, value)
+
+
+def _ends(name: str, title: str) -> list[Column[FrameRow]]:
+    """Four columns for both ends of an axis."""
+
+    def finder(end: int) -> Callable[[FrameMeasurement], Position | None]:
+        def find(measurement: FrameMeasurement) -> Position | None:
+            ends = getattr(measurement, f"{name}_ends")
+            return ends[end] if ends else None
+
+        return find
+
+    return [
+        _coordinate(f"{name}_end{end + 1}", f"{title}, end {end + 1}", finder(end), axis)
+        for end in (0, 1)
+        for axis in (0, 1)
+    ]
+
+
+FRAME_COLUMNS: tuple[Column[FrameRow], ...] = (
+    Column("frame", "Frame", COUNT, attrgetter("frame")),
+    Column("time", "Time", TIME, attrgetter("seconds")),
+    Column("segment", "Lesion", TEXT, attrgetter("segment")),
+    Column("visible", "Visible", FLAG, attrgetter("is_visible")),
+    _measured("area", "Area", AREA),
+    _measured("perimeter", "Perimeter", LENGTH),
+    _measured("long_axis", "Long axis", LENGTH),
+    _measured("long_axis_angle", "Angle to skin", ANGLE),
+    _measured("perpendicular_axis", "Perpendicular axis", LENGTH),
+    _measured("depth", "Depth (AP)", LENGTH),
+    _measured("width", "Width", LENGTH),
+    _measured("depth_width_ratio", "Depth/width", RATIO),
+    Column(
+        "orientation",
+        "Orientation",
+        TEXT,
+        lambda row: row.measurement.orientation.value if row.measurement.orientation else None,
+    ),
+    _coordinate("centroid", "Centroid", attrgetter("centroid"), 0),
+    _coordinate("centroid", "Centroid", attrgetter("centroid"), 1),
+    _measured("circularity", "Circularity", RATIO),
+    _measured("solidity", "Solidity", RATIO),
+    _measured("echo_mean", "Echo level, mean", LEVEL),
+    _measured("echo_sd", "Echo level, SD", LEVEL),
+    _measured("echo_median", "Echo level, median", LEVEL),
+    _measured("contrast", "Contrast to ring", LEVEL),
+    _measured("boundary_sharpness", "Boundary sharpness", RATIO),
+    _measured("posterior_echo_ratio", "Posterior echo ratio", RATIO),
+    _measured("components", "Parts", COUNT),
+    _measured("holes", "Holes", COUNT),
+    _measured("touches_border", "Cut by the image's border", FLAG),
+    _measured("length_uncertainty", "Uncertainty of lengths", LENGTH),
+    _measured("area_uncertainty", "Uncertainty of area", AREA),
+    _measured("confidence", "Confidence", RATIO),
+    Column("anchor", "Drawn or confirmed", FLAG, attrgetter("measurement.is_anchor")),
+    Column("origin", "Made by", TEXT, lambda row: row.measurement.origin.value if row.measurement.origin else None),
+    *_ends("long_axis", "Long axis"),
+    *_ends("perpendicular_axis", "Perpendicular axis"),
+    Column(
+        "pixel_row",
+        "Pixel height",
+        PIXEL_SIZE,
+        lambda row: row.measurement.calibration.row_mm if row.measurement.calibration else None,
+    ),
+    Column(
+        "pixel_column",
+        "Pixel width",
+        PIXEL_SIZE,
+        lambda row: row.measurement.calibration.column_mm if row.measurement.calibration else None,
+    ),
+)
+
+
+def _summarized(name: str, title: str, quantity: Quantity) -> Column[LesionRow]:
+    """Column of an attribute of ``LesionSummary``."""
+    return Column(name, title, quantity, attrgetter(f"summary.{name}"))
+
+
+SPREAD_PARTS = (("mean", "mean"), ("sd", "SD"), ("minimum", "smallest"), ("maximum", "largest"), ("range", "range"))
+SPREADS: tuple[tuple[str, str, Quantity], ...] = (
+    ("area", "Area", AREA),
+    ("long_axis", "Long axis", LENGTH),
+    ("perpendicular_axis", "Perpendicular axis", LENGTH),
+    ("depth", "Depth (AP)", LENGTH),
+    ("width", "Width", LENGTH),
+    ("depth_width_ratio", "Depth/width", RATIO),
+    ("confidence", "Confidence", RATIO),
+)
+
+
+def spread_columns(name: str, title: str, quantity: Quantity) -> list[Column[LesionRow]]:
+    """Mean, SD, smallest, largest and range of one of ``SPREADS`` over the clip.
+
+    Parameters
+    ----------
+    name : str
+        Attribute of ``LesionSummary`` that is a ``Spread``.
+    title : str
+    quantity : Quantity
+    """
+    return [
+        Column(f"{name}_{part}", f"{title}, {words}", quantity, attrgetter(f"summary.{name}.{part}"))
+        for part, words in SPREAD_PARTS
+    ]
+
+
+LESION_COLUMNS: tuple[Column[LesionRow], ...] = (
+    Column("segment", "Lesion", TEXT, attrgetter("segment")),
+    _summarized("frames_measured", "Frames measured", COUNT),
+    _summarized("frames_visible", "Frames visible", COUNT),
+    _summarized("time_visible", "Time visible", TIME),
+    _summarized("frames_anchored", "Frames drawn or confirmed", COUNT),
+    _summarized("frames_cut", "Frames cut by the border", COUNT),
+    _summarized("frames_left_out", "Frames without calibration, left out", COUNT),
+    _summarized("largest_area_frame", "Frame of largest area", COUNT),
+    _summarized("largest_long_axis_frame", "Frame of longest long axis", COUNT),
+    _summarized("long_axis_there", "Long axis there", LENGTH),
+    _summarized("perpendicular_axis_there", "Perpendicular axis there", LENGTH),
+    *(column for spread in SPREADS for column in spread_columns(*spread)),
+    _summarized("note", "Note", TEXT),
+)

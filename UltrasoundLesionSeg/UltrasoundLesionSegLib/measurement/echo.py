@@ -1,0 +1,304 @@
+"""What the echo levels say: inside the lesion, against its surroundings, at its boundary, and below it.
+
+Echo levels are the image's grey levels, 0 to 255. An ultrasound machine compresses echo amplitudes logarithmically
+before display, with curves of its own making: differences of levels compare within one clip, not between machines or
+settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.measurement.outline import Points
+from UltrasoundLesionSegLib.measurement.shape import NAN, Box, Component
+
+# The ring around a lesion, in shares of the diameter of a circle of the lesion's area. The gap leaves out the
+# transition between lesion and tissue (BI-RADS' echogenic halo included); both have a floor in pixels for the
+# smallest lesions.
+RING_GAP = 0.05
+RING_THICKNESS = 0.25
+RING_GAP_PIXELS = 1.0
+RING_THICKNESS_PIXELS = 2.0
+
+# Of the band below a lesion: the middle half of its width, because the edges of a smooth lesion cast thin shadows of
+# their own (refraction), and on either side tissue of half its width at the same depth.
+POSTERIOR_WIDTH = 0.5
+SIDE_WIDTH = 0.5
+# A band of which the image shows less than this share says nothing.
+LEAST_SHOWN = 0.25
+
+# Gradients are taken at the scale of a Gaussian with this standard deviation, in pixels.
+GRADIENT_SCALE = 1.0
+
+
+def echo_levels(frame: Frame) -> NDArray[np.uint8]:
+    """Grey levels of a frame: itself, or for RGB its luma (ITU-R BT.601), which leaves grey pixels as they are.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+    """
+    if frame.ndim == 2:
+        return frame
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class EchoMeasurement:
+    """What the image tells of the lesion. Echo levels are grey levels, 0 to 255; nan where there is nothing to measure.
+
+    Parameters
+    ----------
+    echo_mean, echo_sd, echo_median : float
+        Of the levels of all the mask's pixels; the standard deviation is the sample's (n - 1).
+    contrast : float
+        Level of the lesion minus level of the ring around it, see ``contrast_to_ring``.
+    boundary_sharpness : float
+        0 (indistinct) to 1 (abrupt), see ``boundary_sharpness``.
+    posterior_echo_ratio : float
+        Above 1 enhancement, below 1 shadowing, see ``posterior_echo_ratio``.
+    """
+
+    echo_mean: float = NAN
+    echo_sd: float = NAN
+    echo_median: float = NAN
+    contrast: float = NAN
+    boundary_sharpness: float = NAN
+    posterior_echo_ratio: float = NAN
+
+
+def measure_echo(mask: Mask, frame: Frame, component: Component, spacing: tuple[float, float]) -> EchoMeasurement:
+    """Measure the echo levels of a mask that has at least one pixel.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+    component : Component
+        The mask's largest; boundary and posterior echo are its own.
+    spacing : tuple of float
+        (row_mm, column_mm), or (1, 1) without calibration.
+    """
+    whole = component.whole
+    inside = echo_levels(frame[whole.slices])[mask[whole.slices]]
+    mean, sd, median = echo_statistics(inside)
+    gap, reach = ring_reach(len(inside), spacing)
+    gap_pixels = (max(round(gap * min(spacing) / spacing[0]), 1), max(round(gap * min(spacing) / spacing[1]), 1))
+    ring = whole.grown(int(reach) + 2, mask.shape)
+    margin = component.box.grown(round(4 * GRADIENT_SCALE) + 2, mask.shape)
+    return EchoMeasurement(
+        mean,
+        sd,
+        median,
+        contrast_to_ring(echo_levels(frame[ring.slices]), mask[ring.slices], spacing),
+        boundary_sharpness(
+            echo_levels(frame[margin.slices]), component.outline - (margin.row_min, margin.column_min), spacing
+        ),
+        posterior_echo_ratio(frame, component.box, gap_pixels),
+    )
+
+
+def echo_statistics(levels: NDArray[np.uint8]) -> tuple[float, float, float]:
+    """Mean, sample standard deviation (nan for one pixel) and median of at least one echo level.
+
+    Parameters
+    ----------
+    levels : ndarray of uint8, shape (N,)
+    """
+    counts = np.bincount(levels, minlength=256)
+    number = len(levels)
+    values = np.arange(256)
+    mean = float(counts @ values) / number
+    sd = float(np.sqrt(counts @ (values - mean) ** 2 / (number - 1))) if number > 1 else NAN
+    low, high = np.searchsorted(np.cumsum(counts), [(number - 1) // 2 + 1, number // 2 + 1])
+    return mean, sd, float(low + high) / 2
+
+
+def ring_reach(pixels: int, spacing: tuple[float, float]) -> tuple[float, float]:
+    """Distances from the lesion at which its ring begins and ends.
+
+    Parameters
+    ----------
+    pixels : int
+        Number of the lesion's pixels.
+    spacing : tuple of float
+        Row and column spacing.
+
+    Returns
+    -------
+    tuple of float
+        In the unit of the smaller side of a pixel.
+    """
+    diameter = 2 * np.sqrt(pixels * max(spacing) / min(spacing) / np.pi)
+    begin = max(RING_GAP * diameter, RING_GAP_PIXELS)
+    return float(begin), float(begin + max(RING_THICKNESS * diameter, RING_THICKNESS_PIXELS))
+
+
+def distance_outside(mask: Mask, spacing: tuple[float, float]) -> NDArray[np.float32]:
+    """Distance of every pixel from the nearest pixel of a mask.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+        With at least one pixel.
+    spacing : tuple of float
+        Row and column spacing; on pixels that are not square the mask is resampled to square ones on the way.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
+        In the unit of the smaller side of a pixel, true to 2% (Borgefors, CVGIP 1986;34:344); 0 inside.
+    """
+    outside = np.asarray(~mask, dtype=np.uint8)
+    square = min(spacing)
+    height, width = (max(round(size * step / square), 1) for size, step in zip(mask.shape, spacing, strict=True))
+    if (height, width) == mask.shape:
+        return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5), dtype=np.float32)
+    resampled = cv2.resize(outside, (width, height), interpolation=cv2.INTER_NEAREST)
+    distance = cv2.distanceTransform(resampled, cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(cv2.resize(distance, mask.shape[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def contrast_to_ring(levels: NDArray[np.uint8], mask: Mask, spacing: tuple[float, float]) -> float:
+    """Mean echo level of the lesion minus that of the ring of tissue around it, in grey levels.
+
+    Negative for a hypoechoic lesion, about 0 for an isoechoic one, positive for a hyperechoic one (BI-RADS echo
+    pattern, which names subcutaneous fat as the reference; the ring is whatever surrounds the lesion). A difference,
+    not a ratio: levels are logarithms of amplitudes.
+
+    Parameters
+    ----------
+    levels : ndarray of uint8, shape (H, W)
+        Crop of the frame that holds the lesion and its ring, where the image does.
+    mask : ndarray of bool, shape (H, W)
+    spacing : tuple of float
+
+    Returns
+    -------
+    float
+        nan when the image shows none of the ring.
+    """
+    begin, end = ring_reach(int(np.count_nonzero(mask)), spacing)
+    distance = distance_outside(mask, spacing)
+    ring = (distance > begin) & (distance <= end)
+    if not ring.any():
+        return NAN
+    return float(levels[mask].mean() - levels[ring].mean())
+
+
+def boundary_sharpness(levels: NDArray[np.uint8], outline: Points, spacing: tuple[float, float]) -> float:
+    """Share of the boundary's grey-level gradient that points straight across the boundary, 0 to 1.
+
+    The normalised radial gradient of Kupinski & Giger (IEEE Trans Med Imaging 1998;17:510) that Horsch et al. (Med Phys
+    2002;29:157) use for the margin of breast lesions on ultrasound, with the outline's normal n in place of the radius:
+    ``|sum of (g . n)| / sum of |g|`` over the outline's length, g the gradient of the echo level at the scale of a
+    Gaussian of 1 pixel. 1: everywhere a clean step in the same sense (circumscribed, abrupt); near 0: none
+    (indistinct).
+
+    Parameters
+    ----------
+    levels : ndarray of uint8, shape (H, W)
+    outline : ndarray of float64, shape (N, 2)
+        (row, column) in pixels of ``levels``.
+    spacing : tuple of float
+        Row and column spacing in mm, or (1, 1).
+
+    Returns
+    -------
+    float
+        nan when there is no gradient at all. Parts of the outline along the image's border are left out.
+    """
+    smooth = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), GRADIENT_SCALE)
+    # a Sobel operator divided by 8 is a derivative per pixel
+    down = _interpolate(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125), outline) / spacing[0]
+    right = _interpolate(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125), outline) / spacing[1]
+    step_row, step_column = ((np.roll(outline, -1, axis=0) - np.roll(outline, 1, axis=0)) / 2 * spacing).T
+    # the outline runs clockwise as displayed: turned to its left, a step points outward; its length is the point's
+    # weight
+    across = right * step_row - down * step_column
+    strength = np.hypot(down, right) * np.hypot(step_row, step_column)
+    inner = np.all((outline > 0) & (outline < np.array(levels.shape) - 1), axis=1)
+    total = float(strength[inner].sum())
+    return abs(float(across[inner].sum())) / total if total > 0 else NAN
+
+
+def _interpolate(image: NDArray[Any], points: Points) -> NDArray[np.float64]:
+    """Sample an image between its pixels, linearly; points outside take the border's value."""
+    rows, columns = np.clip(points, 0, np.array(image.shape) - 1).T
+    row, column = np.floor(rows).astype(int), np.floor(columns).astype(int)
+    below, beside = np.minimum(row + 1, image.shape[0] - 1), np.minimum(column + 1, image.shape[1] - 1)
+    down, right = rows - row, columns - column
+    upper = image[row, column] * (1 - right) + image[row, beside] * right
+    lower = image[below, column] * (1 - right) + image[below, beside] * right
+    return np.asarray(upper * (1 - down) + lower * down, dtype=np.float64)
+
+
+def posterior_boxes(box: Box, shape: tuple[int, ...], gap: tuple[int, int]) -> tuple[Box | None, tuple[Box, ...]]:
+    """Where the tissue below a lesion and the tissue beside it at the same depth lie.
+
+    Parameters
+    ----------
+    box : Box
+        The lesion's.
+    shape : tuple of int
+        Size of the image, (H, W).
+    gap : tuple of int
+        Rows and columns left out next to the lesion.
+
+    Returns
+    -------
+    below : Box or None
+        The middle half of the lesion's width, as deep as the lesion; None when the image shows under a quarter of it.
+    beside : tuple of Box
+        Up to two, left and right, each half as wide as the lesion; one of which under a quarter is shown is left out.
+    """
+    top = box.row_end + gap[0]
+    bottom = min(top + box.depth, shape[0])
+    if bottom - top < LEAST_SHOWN * box.depth:
+        return None, ()
+    inset = round(box.width * (1 - POSTERIOR_WIDTH) / 2)
+    below = Box(top, bottom, box.column_min + inset, box.column_end - inset)
+    side = max(round(box.width * SIDE_WIDTH), 1)
+    left_end, right_min = box.column_min - gap[1], box.column_end + gap[1]
+    left = Box(top, bottom, max(left_end - side, 0), left_end)
+    right = Box(top, bottom, right_min, min(right_min + side, shape[1]))
+    return below, tuple(one for one in (left, right) if one.width >= max(LEAST_SHOWN * side, 1))
+
+
+def posterior_echo_ratio(frame: Frame, box: Box, gap: tuple[int, int]) -> float:
+    """Mean echo level below the lesion over that of the tissue beside it at the same depth.
+
+    Above 1: posterior enhancement; below 1: shadowing (BI-RADS posterior features). The comparison at equal depth, so
+    that attenuation and time gain are the same, follows Horsch et al. (Med Phys 2002;29:157, posterior acoustic
+    behaviour), who take differences to the left and to the right and keep the smaller; here both sides are averaged,
+    as a ratio.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        The whole frame.
+    box : Box
+        The lesion's.
+    gap : tuple of int
+        Rows and columns left out next to the lesion.
+
+    Returns
+    -------
+    float
+        nan when the image shows too little below or beside the lesion, or only black beside it.
+    """
+    below, beside = posterior_boxes(box, frame.shape[:2], gap)
+    if below is None or not beside:
+        return NAN
+    reference = float(np.mean([echo_levels(frame[one.slices]).mean() for one in beside]))
+    return float(echo_levels(frame[below.slices]).mean()) / reference if reference > 0 else NAN

@@ -1,0 +1,108 @@
+"""Everything that is measured of one lesion on one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from UltrasoundLesionSegLib.cine import Calibration, Frame, Mask, Origin
+from UltrasoundLesionSegLib.measurement.echo import EchoMeasurement, measure_echo
+from UltrasoundLesionSegLib.measurement.shape import NAN, ShapeMeasurement, largest_component, measure_shape
+
+
+@dataclass(frozen=True)
+class FrameMeasurement(EchoMeasurement, ShapeMeasurement):
+    """One lesion on one frame: what ``ShapeMeasurement`` and ``EchoMeasurement`` list, and where it comes from.
+
+    Lengths are in mm and areas in mm2 where ``calibration`` is known, otherwise in pixels and pixels squared. What
+    cannot be measured is nan (numbers) or None. A lesion that is not visible has area 0, no components, and nan
+    otherwise.
+
+    Parameters
+    ----------
+    calibration : Calibration or None
+        The pixel size the lengths were computed with.
+    confidence : float
+        Of the mask, 0 to 1; nan where unknown (a mask drawn by a person has none).
+    origin : Origin or None
+        Who made the mask; None where unknown.
+    """
+
+    calibration: Calibration | None = None
+    confidence: float = NAN
+    origin: Origin | None = None
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether the mask has a pixel."""
+        return self.components > 0
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether lengths are in mm (else in pixels)."""
+        return self.calibration is not None
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether a person drew or confirmed the mask."""
+        return self.origin is not None and self.origin.is_by_person
+
+
+def measure_frame(
+    mask: Mask,
+    frame: Frame,
+    calibration: Calibration | None,
+    confidence: float = NAN,
+    origin: Origin | None = None,
+) -> FrameMeasurement:
+    """Measure one lesion on one frame.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+        The lesion; may be empty, in several parts, with holes, or cut by the image's border.
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        The frame the mask belongs to, grey or RGB.
+    calibration : Calibration or None
+        Size of a pixel; None gives lengths in pixels.
+    confidence : float
+        Of the mask, 0 to 1, or nan.
+    origin : Origin or None
+        Who made the mask.
+
+    Returns
+    -------
+    FrameMeasurement
+
+    Raises
+    ------
+    ValueError
+        When mask and frame differ in size or are of another type.
+
+    Examples
+    --------
+    >>> mask = np.zeros((60, 80), bool)
+    >>> mask[20:30, 30:50] = True
+    >>> found = measure_frame(mask, np.zeros((60, 80), np.uint8), Calibration(0.1, 0.1, "typed in"))
+    >>> f"{found.area:.2f} mm2, depth {found.depth:.1f} mm, width {found.width:.1f} mm, {found.orientation.value}"
+    '2.00 mm2, depth 1.0 mm, width 2.0 mm, parallel'
+    """
+    if mask.ndim != 2 or mask.dtype != np.bool_:
+        raise ValueError(f"a mask must be bool of shape (H, W), not {mask.dtype} of shape {mask.shape}")
+    if frame.dtype != np.uint8 or frame.shape not in (mask.shape, (*mask.shape, 3)):
+        raise ValueError(
+            f"the frame must be uint8 of shape {mask.shape} or {(*mask.shape, 3)}, "
+            f"not {frame.dtype} of shape {frame.shape}"
+        )
+    component = largest_component(mask)
+    if component is None:
+        return FrameMeasurement(calibration=calibration, confidence=confidence, origin=origin)
+    spacing = calibration.spacing if calibration else (1.0, 1.0)
+    return FrameMeasurement(
+        **vars(measure_shape(mask, component, spacing)),
+        **vars(measure_echo(mask, frame, component, spacing)),
+        calibration=calibration,
+        confidence=confidence,
+        origin=origin,
+    )

@@ -1,0 +1,121 @@
+"""The outline of a mask at sub-pixel accuracy, free of the staircase's bias.
+
+A mask pixel is an area of one pixel by one pixel, not a point. An outline through the centres of the outermost
+pixels is half a pixel too small on every side; one along the pixels' edges is a staircase, 27% too long and with
+corners that reach too far. The outline used here lies between:
+
+1. the closed walk along the outer edges of the pixels (cracks) of one 8-connected component;
+2. the midpoints of those cracks (the mid-crack outline), smoothed twice along the walk with weights 1/4, 1/2, 1/4;
+3. scaled about its centroid so that it encloses exactly the area of the pixels (holes included).
+
+On random ellipses from 2 to 75 pixels of semi-axis the long axis is then within 0.4 pixels of the truth on average
+and the perimeter within 1.7% (Testing/Python/measurement/test_outline.py holds the bounds).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Mask
+
+Points = NDArray[np.float64]
+
+# Two rounds take the perimeter's bias from +6% to +0.7%; four rounds would take more than half a pixel off pointed
+# tips.
+SMOOTHING_ROUNDS = 2
+
+# The four sides of a pixel in the order a walk with the pixel on its right hand meets them (rows grow down):
+# top going east, right going south, bottom going west, left going north.
+_AHEAD = ((0, 1), (1, 0), (0, -1), (-1, 0))  # the neighbouring pixel in the direction of the walk
+_LEFT_HAND = ((-1, 0), (0, 1), (1, 0), (0, -1))  # the background pixel across the side
+_MIDDLE = ((-0.5, 0.0), (0.0, 0.5), (0.5, 0.0), (0.0, -0.5))  # the side's midpoint from the pixel's centre
+_START = ((-0.5, -0.5), (-0.5, 0.5), (0.5, 0.5), (0.5, -0.5))  # the corner where the side begins
+
+
+def trace_cracks(component: Mask) -> tuple[Points, Points]:
+    """Walk once around the outer edges of a component.
+
+    Parameters
+    ----------
+    component : ndarray of bool, shape (H, W)
+        One 8-connected component with at least one pixel; holes are ignored.
+
+    Returns
+    -------
+    corners, middles : ndarray of float64, shape (N, 2)
+        Where each pixel side of the walk begins, and its midpoint: (row, column), the centre of the first pixel at
+        (0, 0). The walk is clockwise as displayed.
+    """
+    padded = np.pad(component, 1)
+    columns = padded.shape[1]
+    flat = padded.ravel()
+    inside = np.flatnonzero(flat)
+
+    edges, successors = [], []
+    for side in range(4):
+        across = _LEFT_HAND[side][0] * columns + _LEFT_HAND[side][1]
+        ahead = _AHEAD[side][0] * columns + _AHEAD[side][1]
+        pixels = inside[~flat[inside + across]]
+        # 8-connected: the walk prefers the pixel diagonally ahead, then the one ahead, then turns round its own corner
+        diagonal, straight = pixels + across + ahead, pixels + ahead
+        following = np.where(flat[straight], straight * 4 + side, pixels * 4 + (side + 1) % 4)
+        following = np.where(flat[diagonal], diagonal * 4 + (side + 3) % 4, following)
+        edges.append(pixels * 4 + side)
+        successors.append(following)
+
+    edge = np.concatenate(edges)
+    order = np.argsort(edge)
+    edge = edge[order]
+    successor = np.searchsorted(edge, np.concatenate(successors)[order]).tolist()
+    walk = [0]  # the first pixel's top side: the first pixel in raster order is always on the outer boundary
+    while (step := successor[walk[-1]]) != 0:
+        walk.append(step)
+
+    pixel, side_of = np.divmod(edge[walk], 4)
+    centre = np.stack(np.divmod(pixel, columns), axis=1) - 1.0  # minus the padding
+    return centre + np.array(_START)[side_of], centre + np.array(_MIDDLE)[side_of]
+
+
+def polygon_area(points: Points) -> float:
+    """Area inside a closed polygon by the shoelace formula, in the square of the points' unit, never negative.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (N, 2)
+    """
+    following = np.roll(points, -1, axis=0)
+    return abs(float(np.sum(points[:, 0] * following[:, 1] - points[:, 1] * following[:, 0]))) / 2
+
+
+def polygon_length(points: Points) -> float:
+    """Length of a closed polygon, in the points' unit.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (N, 2)
+    """
+    steps = np.roll(points, -1, axis=0) - points
+    return float(np.sum(np.hypot(steps[:, 0], steps[:, 1])))
+
+
+def trace_outline(component: Mask) -> Points:
+    """Outline of one component as the module's docstring defines it.
+
+    Parameters
+    ----------
+    component : ndarray of bool, shape (H, W)
+        One 8-connected component with at least one pixel; its holes are ignored.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, 2)
+        Closed polygon, clockwise as displayed, (row, column) in pixels, the centre of the first pixel at (0, 0).
+        It encloses the area of the component's pixels and holes.
+    """
+    corners, points = trace_cracks(component)
+    for _ in range(SMOOTHING_ROUNDS):
+        points = (np.roll(points, 1, axis=0) + 2 * points + np.roll(points, -1, axis=0)) / 4
+    centre = points.mean(axis=0)
+    scale = np.sqrt(polygon_area(corners) / polygon_area(points))
+    return np.asarray(centre + (points - centre) * scale, dtype=np.float64)
