@@ -45,6 +45,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         raise OutputError(
             f"the {target.suffix or 'output'} file cannot be written ({error.strerror or type(error).__name__}); "
             "choose a folder that exists, is writable and has room"
-        ) from error
+        ) from None  # the chained error would quote the path
     finally:
-        temporary.unlink(missing_ok=True)
+        # where a parent of the target is a file, there is nothing to remove and unlink says so
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""Measurements as CSV with full precision (RFC 4180, UTF-8); the columns are those of ``measurement.columns``."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from UltrasoundLesionSegLib.measurement.columns import (
+    FRAME_COLUMNS,
+    LESION_COLUMNS,
+    Cell,
+    FrameRow,
+    LesionRow,
+    tabulate,
+)
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+
+def write_frame_table(target: Path, rows: Sequence[FrameRow]) -> Path:
+    """Write a row for each frame and lesion.
+
+    Parameters
+    ----------
+    target : Path
+        Usually ``measurements.csv``.
+    rows : sequence of FrameRow
+
+    Returns
+    -------
+    Path
+        ``target``.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    return _write(target, tabulate(FRAME_COLUMNS, rows))
+
+
+def write_lesion_table(target: Path, rows: Sequence[LesionRow]) -> Path:
+    """Write a row for each lesion.
+
+    Parameters
+    ----------
+    target : Path
+        Usually ``lesions.csv``.
+    rows : sequence of LesionRow
+
+    Returns
+    -------
+    Path
+        ``target``.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    return _write(target, tabulate(LESION_COLUMNS, rows))
+
+
+def _write(target: Path, table: dict[str, list[Cell]]) -> Path:
+    """Write named columns of equal length."""
+    with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows([_text(cell) for cell in row] for row in zip(*table.values(), strict=True))
+    return target
+
+
+def _text(cell: Cell) -> str:
+    """A value as it reads back: the shortest text that gives the same number; empty for None and nan."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return repr(float(cell)) if isinstance(cell, float) else str(cell)
