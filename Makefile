@@ -1,0 +1,37 @@
+# Each target sets up what it needs in .venv; a machine with Python 3.11, make and the package registries is enough.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DEMO ?= demo-output
+
+# the network's threads sleep instead of spinning when they wait: on a busy machine spinning costs a factor of ten
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo test lint format bench test-integration clean
+
+demo: $(INSTALLED)
+	$(BIN)/ultrasound-lesion-seg demo --output $(DEMO)
+
+test: $(INSTALLED)
+	Testing/system_packages.sh
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-integration: $(INSTALLED)
+	Testing/Integration/run.sh
+
+$(INSTALLED): pyproject.toml Testing/constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c Testing/constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,96 @@
+"""Segment the real clips from seeds drawn by hand and render what Slicer shows: Docs/images/real_*.png.
+
+    .venv/bin/python Testing/Demonstrations/real_clips.py [NAME ...]
+
+The data is looked for in ../shared/data, or where ULS_DATA points. The seeds are the outlines below.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import slicer
+from numpy.typing import NDArray
+from PIL import Image
+
+from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.mrml.scene_file import load_scene
+from UltrasoundLesionSegLib.pictures import save_slice_views
+from UltrasoundLesionSegLib.progress_bar import propagation_bar
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "Docs" / "images"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A real clip and a seed: an ellipse (row, column, half height, half width in pixels) on a frame."""
+
+    source: str
+    frame: int
+    ellipse: tuple[int, int, int, int]
+    shown: tuple[int, ...]
+
+    def seed(self, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        row, column, half_height, half_width = self.ellipse
+        mask = np.zeros(shape, np.uint8)
+        return cv2.ellipse(mask, (column, row), (half_width, half_height), 0, 0, 360, 255, -1)
+
+
+CLIPS = {
+    # the two parts are joined at frame 62/63: the lesion is the same, the sweep is another one
+    "breast": Clip("cine/breast_series_dicom", 30, (231, 403, 62, 75), (0, 15, 45, 62, 63, 122)),
+    # the left ventricle, because it beats: what a tracker must follow
+    "echo": Clip(
+        "cine/dicom_us/echo_sonosite_120f_ybr422_jpegbaseline.dcm", 60, (180, 356, 72, 36), (0, 24, 48, 72, 96, 119)
+    ),
+    # a consolidation under the pleura
+    "lung_linear": Clip("cine/lung_video/Pneu_prospective_file3.mp4", 75, (82, 190, 24, 48), (0, 30, 60, 90, 120, 150)),
+    # the shadow of a rib
+    "lung_convex": Clip(
+        "cine/lung_video/Reg_pat1Image_132943.mpeg", 140, (108, 252, 60, 22), (0, 56, 112, 168, 224, 279)
+    ),
+}
+
+
+def main(names: list[str]) -> None:
+    data = Path(os.environ.get("ULS_DATA") or ROOT.parent / "shared" / "data")
+    for name in names or list(CLIPS):
+        clip = CLIPS[name]
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder)
+            seed = output / "seed.png"
+            Image.fromarray(clip.seed(read_cine(data / clip.source).shape)).save(seed)
+            request = CaseRequest(data / clip.source, output / "result", (SeedFileRequest(seed, clip.frame),))
+            with propagation_bar() as advance:
+                record = run_case(request, advance).record
+            slicer.mrmlScene.Clear(0)
+            load_scene(output / "result" / "scene.mrb")
+            browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+            overview = save_slice_views(browser, clip.shown, output / "pictures", (560, 460))
+            picture = Image.open(overview).convert("P", palette=Image.Palette.ADAPTIVE)
+            picture.save(IMAGES / f"real_{name}.png", optimize=True)
+            logic = UltrasoundLesionWorkflow()
+            worst = logic.reviewOrder(browser)[:5]
+            slicer.mrmlScene.Clear(0)
+        print(
+            name,
+            record["model"]["name"],
+            record["seconds"],
+            "frames computed:",
+            record["frames_computed"],
+            "worst:",
+            worst,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,191 @@
+"""The command line as a person at the shell meets it: what it writes, what it says, how it exits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+from engine_helpers import clip_of_moving_discs, dice
+from numpy.typing import NDArray
+from PIL import Image
+from stand_in_networks import BrightNetwork
+
+from UltrasoundLesionSegLib import cli
+from UltrasoundLesionSegLib.mrml.scene_file import load_scene
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the console script in this process; gives exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ultrasound-lesion-seg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def frames_folder(tmp_path: Path) -> tuple[Path, NDArray[np.bool_]]:
+    """A folder of PNG frames of a moving disc, a seed for frame 0 beside it, and the truth."""
+    cine, truth = clip_of_moving_discs(frames=6)
+    (tmp_path / "frames").mkdir()
+    for index in range(6):
+        Image.fromarray(cine.frames[index]).save(tmp_path / "frames" / f"{index}.png")
+    Image.fromarray(truth[0][0]).save(tmp_path / "seed.png")
+    return tmp_path, truth
+
+
+def test_segment_writes_everything_and_the_scene_reopens(
+    run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, truth = frames_folder
+    out = folder / "out"
+    code, said, _ = run("segment", folder / "frames", "--seed", f"{folder / 'seed.png'}@0", "--output", out)
+    assert code == 0
+    assert "results are in" in said
+    masks = [np.asarray(Image.open(out / "masks" / f"{i:05d}.png")) for i in range(6)]
+    assert all(Image.open(out / "masks" / f"{i:05d}.png").mode == "P" for i in range(6))
+    assert min(dice(mask == 1, truth[i][0]) for i, mask in enumerate(masks)) > 0.9
+    rows = list(csv.DictReader((out / "measurements.csv").open()))
+    assert [int(row["frame"]) for row in rows] == list(range(6))
+    assert float(rows[0]["area_px2"]) == truth[0][0].sum()
+    assert len(list(csv.DictReader((out / "lesions.csv").open()))) == 1
+    record = json.loads((out / "run.json").read_text())
+    assert record["model"]["name"] == "bright"
+    assert record["frames_computed"] == 5
+    assert set(record["outputs"]) == {
+        str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.name != "run.json"
+    }
+    slicer.mrmlScene.Clear(0)
+    load_scene(out / "scene.mrb")
+    browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    logic = UltrasoundLesionWorkflow()
+    (segment,) = logic.anchors(browser)
+    assert logic.anchors(browser)[segment] == [0]
+    assert np.isfinite(logic.confidences(browser)[segment]).sum() == 5
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 3
+
+
+def test_several_seeds_directions_and_ranges(
+    run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, truth = frames_folder
+    Image.fromarray(truth[4][0]).save(folder / "later.png")
+    out = folder / "out"
+    arguments = ["segment", folder / "frames", "--output", out, "--frames", "1:4", "--direction", "forward"]
+    code, _, _ = run(*arguments, "--seed", f"{folder / 'seed.png'}@0", "--seed", f"{folder / 'later.png'}@4")
+    assert code == 0
+    record = json.loads((out / "run.json").read_text())
+    assert record["anchors"] == {"lesion-1": [0, 4]}
+    assert record["frames_computed"] == 3
+    assert not np.asarray(Image.open(out / "masks" / "00005.png")).any()
+
+
+def test_an_unreadable_frame_is_named_the_others_are_done_and_the_exit_code_is_2(
+    run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, truth = frames_folder
+    content = (folder / "frames" / "3.png").read_bytes()
+    (folder / "frames" / "3.png").write_bytes(content[: len(content) // 2])
+    out = folder / "out"
+    code, _, said = run("segment", folder / "frames", "--seed", f"{folder / 'seed.png'}@0", "--output", out)
+    assert code == 2
+    assert "frame 3" in said
+    assert dice(np.asarray(Image.open(out / "masks" / "00005.png")) == 1, truth[5][0]) > 0.9
+    rows = list(csv.DictReader((out / "measurements.csv").open()))
+    assert [int(row["frame"]) for row in rows] == [0, 1, 2, 4, 5]
+
+
+def test_bad_input_gets_one_sentence_exit_code_2_and_leaves_nothing_half_written(
+    run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, _ = frames_folder
+    seed, out = folder / "seed.png", folder / "out"
+    (folder / "letter.txt").write_text("not a cine")
+    (folder / "empty").mkdir()
+    Image.fromarray(np.ones((10, 10), bool)).save(folder / "small.png")
+    Image.fromarray(np.zeros((96, 128), bool)).save(folder / "blank.png")
+    (folder / "file").write_text("in the way")
+    cases = {
+        "not a cine": [folder / "letter.txt", "--seed", seed, "--output", out],
+        "zero frames": [folder / "empty", "--seed", seed, "--output", out],
+        "no such source": [folder / "nowhere", "--seed", seed, "--output", out],
+        "seed of another size": [folder / "frames", "--seed", folder / "small.png", "--output", out],
+        "empty seed": [folder / "frames", "--seed", folder / "blank.png", "--output", out],
+        "seed is no mask": [folder / "frames", "--seed", folder / "letter.txt", "--output", out],
+        "seed frame out of range": [folder / "frames", "--seed", f"{seed}@6", "--output", out],
+        "unknown model": [folder / "frames", "--seed", seed, "--model", "magic", "--output", out],
+        "unknown device": [folder / "frames", "--seed", seed, "--device", "tpu", "--output", out],
+        "frame range": [folder / "frames", "--seed", seed, "--frames", "4:2", "--output", out],
+        "frame range in words": [folder / "frames", "--seed", seed, "--frames", "all", "--output", out],
+        "no seed": [folder / "frames", "--output", out],
+        "output is a file": [folder / "frames", "--seed", seed, "--output", folder / "file"],
+    }
+    sentences = set()
+    for name, arguments in cases.items():
+        code, _, said = run("segment", *arguments)
+        assert code == 2, (name, said)
+        assert "Traceback" not in said, name
+        (sentence,) = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert str(folder) not in sentence, name
+        sentences.add(sentence)
+        assert not out.exists(), name
+    assert len(sentences) >= len(cases) - 1
+
+
+def test_a_damaged_weight_file_is_refused(
+    run: Run, frames_folder: tuple[Path, NDArray[np.bool_]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
+    from UltrasoundLesionSegLib.engine.bundles import read_bundle
+
+    bundle = tmp_path / "models" / "tiny"
+    target = "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate"
+    write_bundle(bundle, {"_target_": target, "channels": [4, 8, 8], "blocks": [1, 1, 1]}, "Tiny", "for a test")
+    save_weights(bundle, read_bundle(bundle).build_network())
+    monkeypatch.setenv("ULS_MODELS", str(bundle.parent))
+    folder, _ = frames_folder
+    arguments = ["segment", folder / "frames", "--seed", folder / "seed.png", "--model", "tiny", "--output"]
+    assert run(*arguments, folder / "sound")[0] == 0
+    weights = bundle / "models" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 255
+    weights.write_bytes(bytes(content))
+    code, _, said = run(*arguments, folder / "damaged")
+    assert code == 2
+    assert "SHA-256" in said
+    assert not (folder / "damaged").exists()
+
+
+def test_debug_shows_where_an_error_came_from(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from UltrasoundLesionSegLib.errors import SourceError
+
+    command = ["segment", str(tmp_path / "nowhere"), "--seed", "x.png", "--output", str(tmp_path / "out"), "--debug"]
+    monkeypatch.setattr(sys, "argv", ["ultrasound-lesion-seg", *command])
+    with pytest.raises(SourceError):
+        cli.main()
+
+
+def test_simulate_writes_a_cine_that_segment_reads(run: Run, bright_model: BrightNetwork, tmp_path: Path) -> None:
+    code, said, _ = run("simulate", "--output", tmp_path / "sim", "--frames", 4, "--seed", 2)
+    assert code == 0
+    assert "truth" in said
+    cine, truth = tmp_path / "sim" / "cine.dcm", tmp_path / "sim" / "truth"
+    code, _, _ = run("segment", cine, "--seed", f"{truth / '00001.png'}@1", "--output", tmp_path / "out")
+    assert code == 0
+    assert (tmp_path / "out" / "segmentation.dcm").is_file()

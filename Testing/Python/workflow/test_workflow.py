@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from engine_helpers import clip_of_moving_discs, dice
+from numpy.typing import NDArray
+from PIL import Image
+from stand_in_networks import BrightNetwork
+
+from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.engine.bundles import Bundle
+from UltrasoundLesionSegLib.errors import DeviceError, ModelError, SceneError, SeedError
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+Discs = tuple[Any, NDArray[np.bool_]]
+
+
+def stored(browser: Any, segment: str) -> list[NDArray[np.bool_]]:
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    return [sequence.read(frame, segment) for frame in range(len(sequence))]
+
+
+def test_one_seed_segments_every_frame(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[5][0], frame=5)
+    seen = []
+    summary = logic.propagate(browser, progress=seen.append)
+    masks = stored(browser, segment)
+    assert min(dice(mask, truth[i][0]) for i, mask in enumerate(masks)) > 0.9
+    assert np.array_equal(masks[5], truth[5][0])
+    assert summary.frames_computed == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert [step.done for step in seen] == list(range(1, 12))
+    assert seen[-1].total == 11
+    assert seen[-1].seconds_left == 0
+    assert not summary.cancelled
+    assert summary.seconds["network"] > 0
+
+
+def test_anchors_are_never_overwritten(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[5][0], frame=5)
+    wrong = np.roll(truth[8][0], 9, axis=1)
+    logic.setSeed(browser, wrong, frame=8)
+    logic.markNotVisible(browser, frame=10)
+    logic.propagate(browser)
+    masks = stored(browser, segment)
+    assert np.array_equal(masks[8], wrong)
+    assert not masks[10].any()
+    assert masks[9].any()
+    assert logic.anchors(browser) == {segment: [5, 8, 10]}
+
+
+def test_propagating_again_after_a_correction_computes_its_two_stretches_alone(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    logic.setSeed(browser, truth[2][0], frame=2)
+    logic.setSeed(browser, truth[9][0], frame=9)
+    logic.propagate(browser)
+    assert bright_model.segmented == 2 + 2 * 6 + 2
+    again = logic.propagate(browser)
+    assert again.frames_computed == []
+    assert bright_model.segmented == 16
+    logic.setSeed(browser, truth[6][0], frame=6)
+    corrected = logic.propagate(browser)
+    assert corrected.frames_computed == [3, 4, 5, 7, 8]
+    assert bright_model.segmented == 16 + 2 * 3 + 2 * 2
+
+
+def test_a_released_anchor_is_computed_again(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[2][0], frame=2)
+    logic.setSeed(browser, np.roll(truth[7][0], 20, axis=0), frame=7)
+    logic.propagate(browser)
+    logic.releaseAnchor(browser, 7)
+    assert logic.anchors(browser) == {segment: [2]}
+    logic.propagate(browser)
+    assert dice(stored(browser, segment)[7], truth[7][0]) > 0.9
+
+
+def test_a_confirmed_frame_is_an_anchor_with_the_models_mask(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[0][0], frame=0)
+    logic.propagate(browser)
+    before = stored(browser, segment)[6]
+    logic.confirmFrame(browser, 6)
+    assert logic.anchors(browser) == {segment: [0, 6]}
+    assert np.array_equal(stored(browser, segment)[6], before)
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    assert sequence.origin(6, segment) is Origin.CONFIRMED
+
+
+def test_cancel_keeps_what_is_done(logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[0][0], frame=0)
+    steps = logic.propagateSteps(browser)
+    for _ in range(4):
+        next(steps)
+    steps.close()
+    masks = stored(browser, segment)
+    assert [frame for frame, mask in enumerate(masks) if mask.any()] == [0, 1, 2, 3, 4]
+    assert logic.lastPropagation(browser).cancelled
+    # going on finishes the clip
+    logic.propagate(browser)
+    assert all(mask.any() for mask in stored(browser, segment))
+
+
+def test_undo_takes_the_whole_propagation_back_but_nothing_drawn_since(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[0][0], frame=0)
+    logic.propagate(browser, frames=(1, 4))
+    logic.setSeed(browser, truth[11][0], frame=11)
+    first = stored(browser, segment)
+    logic.propagate(browser)
+    assert logic.canUndoPropagation(browser)
+    logic.setSeed(browser, truth[7][0], frame=7)
+    logic.undoPropagation(browser)
+    after = stored(browser, segment)
+    assert not logic.canUndoPropagation(browser)
+    assert np.array_equal(after[7], truth[7][0])
+    assert all(np.array_equal(after[i], first[i]) for i in range(12) if i != 7)
+    assert set(logic.confidences(browser)) == {segment}
+    assert np.isfinite(logic.confidences(browser)[segment]).sum() == 3
+
+
+def test_frames_and_direction_are_kept_to(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser, direction="forward", frames=(0, 8))
+    assert [i for i, mask in enumerate(stored(browser, segment)) if mask.any()] == [5, 6, 7]
+
+
+def test_review_lists_the_least_certain_frame_first(
+    logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
+) -> None:
+    cine, truth = clip_of_moving_discs(frames=10, cut=6)
+    browser = logic.addCine(cine)
+    logic.setSeed(browser, truth[0][0], frame=0)
+    logic.propagate(browser)
+    order = logic.reviewOrder(browser)
+    assert order[0] == 6
+    assert sorted(order) == list(range(1, 10))
+
+
+def test_several_lesions_with_seeds_on_different_frames(
+    logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
+) -> None:
+    cine, truth = clip_of_moving_discs(frames=6, lesions=2)
+    browser = logic.addCine(cine)
+    logic.setSeed(browser, truth[0][0], frame=0, segment="First")
+    logic.setSeed(browser, truth[4][1], frame=4, segment="Second")
+    logic.propagate(browser)
+    first, second = logic.anchors(browser)
+    one, two = stored(browser, first), stored(browser, second)
+    assert all(a.any() and b.any() and not (a & b).any() for a, b in zip(one, two, strict=True))
+    logic.renameSegment(browser, "First", "Cyst")
+    logic.removeSegment(browser, "Second")
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    assert [segment.name for segment in sequence.segments()] == ["Cyst"]
+
+
+def test_a_label_image_seeds_several_lesions(logic: UltrasoundLesionWorkflow, tmp_path: Path) -> None:
+    cine, truth = clip_of_moving_discs(frames=3, lesions=2)
+    browser = logic.addCine(cine)
+    labels = (truth[1][0] + 2 * truth[1][1]).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "seed.png")
+    segments = logic.setSeed(browser, tmp_path / "seed.png", frame=1)
+    assert len(segments) == 2
+    assert np.array_equal(stored(browser, segments[1])[1], truth[1][1])
+
+
+def test_a_colour_cine_and_a_plain_volume_are_cines_too(
+    logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
+) -> None:
+    import slicer
+
+    cine, truth = clip_of_moving_discs(frames=4, color=True)
+    browser = logic.addCine(cine)
+    assert logic.cine(browser).is_color
+    logic.setSeed(browser, truth[0][0], frame=0)
+    logic.propagate(browser)
+    volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "plain")
+    slicer.util.updateVolumeFromArray(volume, np.stack([cine.frames[i][..., 0] for i in range(4)]))
+    other = logic.useNode(volume)
+    (segment,) = logic.setSeed(other, truth[0][0], frame=0)
+    logic.propagate(other)
+    assert dice(stored(other, segment)[3], truth[3][0]) > 0.9
+    assert volume.GetImageData().GetDimensions() == (128, 96, 4)
+
+
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    with pytest.raises(SeedError, match="no seed"):
+        logic.propagate(browser)
+    with pytest.raises(SeedError, match="is empty"):
+        logic.setSeed(browser, np.zeros_like(truth[0][0]), frame=0)
+    with pytest.raises(SeedError, match="96 x 128"):
+        logic.setSeed(browser, np.ones((10, 10), bool), frame=0)
+    with pytest.raises(SeedError, match="frames 0 to 11"):
+        logic.setSeed(browser, truth[0][0], frame=12)
+    logic.setSeed(browser, truth[0][0], frame=0)
+    with pytest.raises(ModelError, match="is unknown"):
+        logic.propagate(browser, model="no such model")
+    with pytest.raises(DeviceError, match="'tpu' is unknown"):
+        logic.propagate(browser, device="tpu")
+    with pytest.raises(SeedError, match="5:40"):
+        logic.propagate(browser, frames=(5, 40))
+    with pytest.raises(SceneError, match="sideways"):
+        logic.propagate(browser, direction="sideways")
+    with pytest.raises(SceneError, match="no segment 'Cyst'"):
+        logic.removeSegment(browser, "Cyst")
+    with pytest.raises(SceneError, match="no cine is selected"):
+        logic.useNode(None)
+
+
+def test_a_cine_removed_from_the_scene_is_named(logic: UltrasoundLesionWorkflow, discs: Discs) -> None:
+    import slicer
+
+    browser, truth = discs
+    logic.setSeed(browser, truth[0][0], frame=0)
+    slicer.mrmlScene.Clear(0)
+    with pytest.raises(SceneError, match="no longer in the scene"):
+        logic.propagate(browser)
+
+
+def test_measuring_gives_a_row_a_frame_and_the_same_nodes_twice(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    import slicer
+
+    browser, truth = discs
+    logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser)
+    measured = logic.measure(browser)
+    rows = measured.frame_rows()
+    assert [row.frame for row in rows] == list(range(12))
+    assert rows[5].measurement.area == truth[5][0].sum()
+    assert rows[5].measurement.is_anchor
+    assert not rows[5].measurement.is_calibrated
+    assert measured.frame_table.GetNumberOfRows() == 12
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    again = logic.measure(browser)
+    assert again.frame_table is measured.frame_table
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
+
+
+class SeesTheDisc(torch.nn.Module):
+    """A suggestion network that calls bright pixels lesion."""
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return (frames.mean(dim=1, keepdim=True) - 0.5) * 40
+
+
+def test_a_suggestion_is_recorded_for_what_it_is(
+    logic: UltrasoundLesionWorkflow, discs: Discs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, truth = discs
+    described = Bundle("eye", "Eye", "stand-in", "suggest", 96, "1", "0" * 64, None, {}, {})  # type: ignore[arg-type]
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
+    monkeypatch.setattr(Bundle, "load_network", lambda self, device: SeesTheDisc())
+    mask = logic.suggest(browser, 3)
+    assert dice(mask, truth[3][0]) > 0.9
+    assert logic.anchors(browser) == {}
+    (segment,) = logic.setSeed(browser, mask, frame=3)
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    assert sequence.origin(3, segment) is Origin.CONFIRMED
+    changed = mask.copy()
+    changed[:40] = False
+    logic.setSeed(browser, changed, frame=3)
+    assert sequence.origin(3, segment) is Origin.EDITED
+    logic.setSeed(browser, truth[5][0], frame=5)
+    assert sequence.origin(5, segment) is Origin.MANUAL
+    logic.setSeed(browser, logic.suggest(browser, 7), frame=7, origin=Origin.SUGGESTED)
+    assert sequence.origin(7, segment) is Origin.SUGGESTED
+    assert logic.anchors(browser)[segment] == [3, 5, 7]

@@ -1,0 +1,205 @@
+"""The command line: ``ultrasound-lesion-seg segment | models | simulate | demo | evaluate``.
+
+A user's mistake prints one sentence and exits with 2; ``--debug`` shows where it came from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+# Waiting threads sleep instead of spinning; read by OpenMP when torch is loaded, so it must be set before. On a busy
+# machine a BaS frame takes 89 ms with it and over 1,000 ms without (Docs/results/speed.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from UltrasoundLesionSegLib import __version__
+from UltrasoundLesionSegLib.errors import LesionSegError, SeedError
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.case import SeedFileRequest
+
+app = typer.Typer(
+    help="Segment lesions through ultrasound cines from one seed. Not for diagnosis.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class DirectionChoice(str, Enum):
+    """Direction of propagation."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    BOTH = "both"
+
+
+class SimulationKind(str, Enum):
+    """File format of a simulated cine."""
+
+    DICOM = "dicom"
+    AVI = "avi"
+    DAVIS = "davis"
+    NRRD = "nrrd"
+
+
+Output = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
+Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+@app.command()
+def segment(
+    source: Annotated[Path, typer.Argument(help="DICOM file or folder, video file, folder of frames, NRRD or MHA.")],
+    output: Output,
+    seed: Annotated[
+        list[str] | None,
+        typer.Option(help="MASK[@FRAME]: PNG, NRRD, .seg.nrrd or DICOM SEG; frame 0 when left out. Repeatable."),
+    ] = None,
+    suggest: Annotated[
+        int | None, typer.Option(help="Instead of a seed: let a model propose one on this frame.")
+    ] = None,
+    model: Model = None,
+    direction: Annotated[DirectionChoice, typer.Option()] = DirectionChoice.BOTH,
+    frames: Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Segment a cine from seeds, measure it, and write masks, tables, a Slicer scene and, for DICOM, a SEG."""
+    from UltrasoundLesionSegLib.case import CaseRequest, run_case
+    from UltrasoundLesionSegLib.progress_bar import propagation_bar
+
+    request = CaseRequest(
+        source=source,
+        output=output,
+        seeds=tuple(_parse_seed(text) for text in seed or []),
+        suggest_frame=suggest,
+        model=model,
+        direction=direction.value,
+        frames=_parse_frames(frames),
+        device=device,
+    )
+    with propagation_bar() as advance:
+        result = run_case(request, advance)
+    for sentence in result.unreadable:
+        typer.echo(f"error: {sentence}", err=True)
+    typer.echo(f"results are in {output}")
+    if result.unreadable:
+        raise typer.Exit(2)
+
+
+@app.command()
+def models() -> None:
+    """List the models that are installed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from UltrasoundLesionSegLib.engine.bundles import default_bundle, list_bundles
+
+    bundles = list_bundles()
+    defaults = {default_bundle(role).name for role in {bundle.role for bundle in bundles}}
+    table = Table("name", "use", "version", "description")
+    for bundle in bundles:
+        default = " (default)" if bundle.name in defaults else ""
+        table.add_row(bundle.name, bundle.role + default, bundle.version, bundle.description)
+    Console().print(table)
+
+
+@app.command()
+def simulate(
+    output: Output,
+    kind: Annotated[SimulationKind, typer.Option(help="Format of the cine.")] = SimulationKind.DICOM,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same cine.")] = 1,
+    frames: Annotated[int, typer.Option(min=1)] = 60,
+    lesions: Annotated[int, typer.Option(min=1, max=3)] = 1,
+    leaves_plane: Annotated[bool, typer.Option(help="Let the lesion leave the imaging plane for a while.")] = False,
+) -> None:
+    """Simulate a breast ultrasound cine and write it with its true masks."""
+    from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
+    from UltrasoundLesionSegLib.simulation.write import write_simulation
+
+    settings = SimulationSettings(seed=seed, frames=frames, lesions=lesions, leaves_plane=leaves_plane)
+    write_simulation(simulate_cine(settings), output, kind.value)
+    typer.echo(f"cine and truth are in {output}")
+
+
+@app.command()
+def demo(
+    output: Output = Path("demo-output"),
+    model: Model = None,
+    device: Device = "auto",
+) -> None:
+    """Do the whole job on a simulated cine and say where the pictures are."""
+    from UltrasoundLesionSegLib.demo import run_demo
+
+    run_demo(output, model, device)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    output: Output,
+    layout: Annotated[str, typer.Option(help="davis, buv or stills.")] = "davis",
+    model: Annotated[list[str] | None, typer.Option(help="Model to evaluate. Repeatable.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Evaluate models and baselines on a data set with masks, and print the papers' table."""
+    from UltrasoundLesionSegLib.evaluation.evaluate import evaluate as run_evaluation
+
+    run_evaluation(dataset, layout=layout, models=model or [], output=output, device=device)
+
+
+def _parse_seed(text: str) -> SeedFileRequest:
+    """Read ``MASK[@FRAME]``; an @ in the file's own name is kept when no number follows it."""
+    from UltrasoundLesionSegLib.case import SeedFileRequest
+
+    path, at, frame = text.rpartition("@")
+    if at and frame.lstrip("-").isdigit():
+        return SeedFileRequest(Path(path), int(frame))
+    return SeedFileRequest(Path(text))
+
+
+def _parse_frames(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    start, colon, stop = text.partition(":")
+    if not (colon and start.isdigit() and stop.isdigit()):
+        raise SeedError(f"the frame range '{text}' is not two numbers; write it as A:B, for example 0:60")
+    return int(start), int(stop)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option(help="Show where an error came from.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Take the options that come before the command."""
+
+
+def main() -> None:
+    """Run the command line; the console script."""
+    debug = "--debug" in sys.argv
+    # --debug is accepted anywhere on the line, because it is added to a line that just failed
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except LesionSegError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"error: an unforeseen {type(error).__name__}; run again with --debug to see where", err=True)
+        sys.exit(1)

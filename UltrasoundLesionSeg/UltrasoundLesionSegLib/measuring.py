@@ -1,0 +1,128 @@
+"""Measurements of a cine in the scene: every lesion on every frame, as numbers and as nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from UltrasoundLesionSegLib.cine import Cine, Timing
+from UltrasoundLesionSegLib.errors import FrameError
+from UltrasoundLesionSegLib.measurement.columns import FRAME_COLUMNS, LESION_COLUMNS, FrameRow, LesionRow, tabulate
+from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement, measure_frame
+from UltrasoundLesionSegLib.measurement.lesion import LesionSummary, summarize_lesion
+from UltrasoundLesionSegLib.mrml.layout import FRAME_TABLE, LESION_TABLE
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.mrml.tables import write_chart, write_table
+
+
+@dataclass(frozen=True)
+class SegmentMeasurements:
+    """One lesion's measurements.
+
+    Parameters
+    ----------
+    segment_id, name : str
+    frames : tuple of int
+        Frames with a mask, drawn or computed, ascending; unreadable and untouched frames are not among them.
+    measurements : tuple of FrameMeasurement
+        One for each of ``frames``.
+    summary : LesionSummary
+    """
+
+    segment_id: str
+    name: str
+    frames: tuple[int, ...]
+    measurements: tuple[FrameMeasurement, ...]
+    summary: LesionSummary
+
+
+@dataclass(frozen=True)
+class CineMeasurements:
+    """All lesions' measurements, and the nodes that show them (None before they are shown)."""
+
+    segments: tuple[SegmentMeasurements, ...]
+    timing: Timing | None
+    frame_table: Any = None
+    lesion_table: Any = None
+    charts: tuple[Any, ...] = ()
+
+    def frame_rows(self) -> list[FrameRow]:
+        """Return a row for every frame and lesion, by frame, then by segment."""
+        rows = [
+            FrameRow(frame, self._second(frame), segment.name, measurement)
+            for segment in self.segments
+            for frame, measurement in zip(segment.frames, segment.measurements, strict=True)
+        ]
+        return sorted(rows, key=lambda row: row.frame)
+
+    def lesion_rows(self) -> list[LesionRow]:
+        """Return a row for every lesion."""
+        return [LesionRow(segment.name, segment.summary) for segment in self.segments]
+
+    def _second(self, frame: int) -> float:
+        return float(self.timing.seconds[frame]) if self.timing else float("nan")
+
+
+def measure_cine(cine: Cine, sequence: SegmentationSequence) -> CineMeasurements:
+    """Measure every lesion on every frame that has a mask.
+
+    Parameters
+    ----------
+    cine : Cine
+    sequence : SegmentationSequence
+
+    Returns
+    -------
+    CineMeasurements
+    """
+    found: dict[str, dict[int, FrameMeasurement]] = {info.id: {} for info in sequence.segments()}
+    for frame in range(len(cine)):
+        states = {one: sequence.state(frame, one) for one in found}
+        speaking = [one for one, state in states.items() if state.origin is not None]
+        if not speaking:
+            continue
+        try:
+            image = cine.frames[frame]  # once for all lesions: decoding costs more than measuring
+        except FrameError:
+            continue
+        for one in speaking:
+            mask = sequence.read(frame, one)
+            state = states[one]
+            found[one][frame] = measure_frame(mask, image, cine.calibration_at(mask), state.confidence, state.origin)
+    segments = []
+    for info in sequence.segments():
+        frames, measurements = tuple(found[info.id]), tuple(found[info.id].values())
+        summary = summarize_lesion(measurements, frames, cine.timing)
+        segments.append(SegmentMeasurements(info.id, info.name, frames, measurements, summary))
+    return CineMeasurements(tuple(segments), cine.timing)
+
+
+def show_measurements(measured: CineMeasurements, browser: Any) -> CineMeasurements:
+    """Write measurements to the cine's table and chart nodes; the same nodes on every call.
+
+    Parameters
+    ----------
+    measured : CineMeasurements
+    browser : vtkMRMLSequenceBrowserNode
+
+    Returns
+    -------
+    CineMeasurements
+        With the nodes.
+    """
+    frame_table = write_table(FRAME_TABLE, tabulate(FRAME_COLUMNS, measured.frame_rows()), browser)
+    lesion_table = write_table(LESION_TABLE, tabulate(LESION_COLUMNS, measured.lesion_rows()), browser)
+    charts = tuple(_chart(segment, measured, browser) for segment in measured.segments if segment.frames)
+    return replace(measured, frame_table=frame_table, lesion_table=lesion_table, charts=charts)
+
+
+def _chart(segment: SegmentMeasurements, measured: CineMeasurements, browser: Any) -> Any:
+    """Write area and long axis of one lesion over the clip: a table of its own, so that curves do not mix lesions."""
+    unit = "mm" if segment.summary.is_calibrated else "px"
+    by_frame: dict[str, list[Any]] = {
+        "frame": list(segment.frames),
+        f"area_{unit}2": [one.area for one in segment.measurements],
+        f"long_axis_{unit}": [one.long_axis for one in segment.measurements],
+    }
+    table = write_table(f"{segment.name} over time", by_frame, browser)
+    return write_chart(f"{segment.name} over time", table, "frame", [*by_frame][1:], browser)

@@ -1,0 +1,274 @@
+"""One propagation in a scene: from the anchors there, through the engine, into the segmentation sequence.
+
+Only stretches whose result is not there yet are computed: every frame written carries its provenance (model, anchors,
+direction), and a stretch whose frames all carry the provenance it would give now is left alone. So a correction costs
+its two neighbouring stretches, and asking twice costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult, Origin
+from UltrasoundLesionSegLib.engine.bundles import Bundle
+from UltrasoundLesionSegLib.engine.device import describe_device
+from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
+from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
+from UltrasoundLesionSegLib.engine.propagation import PropagationInferer, PropagationInputs
+from UltrasoundLesionSegLib.engine.stretches import Direction, Stretch, plan_stretches
+from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+UNFINISHED = ""  # provenance of a forward result that still waits for its backward pass
+
+
+@dataclass(frozen=True)
+class PropagationProgress:
+    """Where a propagation is.
+
+    Parameters
+    ----------
+    frame : int
+        The frame just done.
+    done, total : int
+        Steps; a frame between two anchors takes two.
+    seconds : float
+        Since the start.
+    error : str
+        Why this frame has no result, or ''.
+    """
+
+    frame: int
+    done: int
+    total: int
+    seconds: float
+    error: str = ""
+
+    @property
+    def frames_per_second(self) -> float:
+        """Steps a second so far."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimate of the time left, in s."""
+        return (self.total - self.done) * self.seconds / self.done if self.done else 0.0
+
+
+@dataclass
+class PropagationSummary:
+    """What a propagation did.
+
+    Parameters
+    ----------
+    model, version, sha256 : str
+        Of the model.
+    device : str
+    direction : str
+    frames_computed : list of int
+        Frames with a new final result, ascending.
+    unreadable : dict of int to str
+        Frames that could not be read, with the reason.
+    notices : list of str
+        What a person should know, one sentence each.
+    seconds : dict of str to float
+        Time in each stage: ``network`` (with decoding and preprocessing) and ``mrml``.
+    cancelled : bool
+    """
+
+    model: str
+    version: str
+    sha256: str
+    device: str
+    direction: str
+    frames_computed: list[int] = field(default_factory=list)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=lambda: {"network": 0.0, "mrml": 0.0})
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class _Before:
+    """One segment on one frame as it was before a propagation, for undo."""
+
+    mask: PackedProbabilities
+    origin: Origin | None
+    confidence: float
+    provenance: str
+
+
+class PropagationJob:
+    """A planned propagation; ``steps`` runs it, ``undo`` takes it back.
+
+    Parameters
+    ----------
+    cine : Cine
+    sequence : SegmentationSequence
+        Holds the anchors and receives the results.
+    bundle : Bundle
+        A model whose role is to propagate.
+    network : PropagationNetwork
+        The bundle's network.
+    device : torch.device
+    direction : Direction
+    frames : range
+        Frames to compute.
+    allow_overlap : bool
+
+    Raises
+    ------
+    SeedError
+        When no frame has a lesion drawn or confirmed.
+    """
+
+    def __init__(
+        self,
+        cine: Cine,
+        sequence: SegmentationSequence,
+        bundle: Bundle,
+        network: PropagationNetwork,
+        device: torch.device,
+        direction: Direction,
+        frames: range,
+        allow_overlap: bool = False,
+    ) -> None:
+        self._cine = cine
+        self._sequence = sequence
+        self._bundle = bundle
+        self._network = network
+        self._device = device
+        self._allow_overlap = allow_overlap
+        self._before: dict[tuple[int, str], _Before] = {}
+        self._segment_ids = [segment.id for segment in sequence.segments()]
+        self._settings = bundle.tracker_settings()
+        self.summary = PropagationSummary(
+            bundle.name, bundle.version, bundle.sha256, describe_device(device), direction.value
+        )
+        anchors = self._anchors()
+        if not any(anchor.mask.any() for anchor in anchors):
+            raise SeedError("the cine has no seed: draw the lesion on at least one frame, or accept a suggestion")
+        plan = plan_stretches(anchors, direction, frames)
+        self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in plan}
+        self.stretches = [stretch for stretch in plan if self._is_stale(stretch)]
+        self._stretch_at = {(stretch.lesion, index): stretch for stretch in self.stretches for index in stretch.frames}
+
+    def steps(self) -> Generator[PropagationProgress, None, None]:
+        """Compute and write frame by frame; closing the generator cancels and keeps what is done."""
+        inputs = PropagationInputs(self._cine, len(self._segment_ids), self.stretches, self._known, self._allow_overlap)
+        total = inputs.count_steps()
+        inferer = PropagationInferer(self._settings, self._device, self.summary.notices.append)
+        started = stage_started = time.perf_counter()
+        results = inferer(inputs, self._network)
+        done = 0
+        try:
+            for result in results:
+                computed = time.perf_counter()
+                self.summary.seconds["network"] += computed - stage_started
+                self._write(result)
+                stage_started = time.perf_counter()
+                self.summary.seconds["mrml"] += stage_started - computed
+                done += 1
+                yield PropagationProgress(result.frame, done, total, stage_started - started, result.error)
+                stage_started = time.perf_counter()  # the time the caller took is not ours
+        finally:
+            results.close()
+            self.summary.cancelled = done < total
+            self.summary.frames_computed.sort()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is anything to take back."""
+        return bool(self._before)
+
+    def undo(self) -> None:
+        """Put every frame back as it was before this job, except what a person drew or confirmed since."""
+        by_frame: dict[int, list[str]] = {}
+        for frame, segment_id in self._before:
+            by_frame.setdefault(frame, []).append(segment_id)
+        for frame, segment_ids in sorted(by_frame.items()):
+            restored = [s for s in segment_ids if not self._is_anchor(frame, s) and s in self._present()]
+            before = {s: self._before[frame, s] for s in restored}
+            self._sequence.write(
+                frame,
+                {s: one.mask.unpack() > 0.5 for s, one in before.items()},
+                {s: one.origin for s, one in before.items()},
+                {s: one.confidence for s, one in before.items()},
+                {s: one.provenance for s, one in before.items()},
+            )
+        self._before.clear()
+
+    def _present(self) -> set[str]:
+        return {segment.id for segment in self._sequence.segments()}
+
+    def _is_anchor(self, frame: int, segment_id: str) -> bool:
+        origin = self._sequence.origin(frame, segment_id)
+        return origin is not None and origin.is_anchor
+
+    def _anchors(self) -> list[Anchor]:
+        by_segment = self._sequence.anchors()
+        return [
+            Anchor(lesion, frame, self._sequence.read(frame, segment_id))
+            for lesion, segment_id in enumerate(self._segment_ids)
+            for frame in by_segment.get(segment_id, ())
+        ]
+
+    def _provenance_of(self, stretch: Stretch) -> str:
+        """Return a short digest of everything a stretch's result depends on."""
+        digest = hashlib.sha256(f"{self._bundle.sha256} {self._settings} {self._allow_overlap}".encode())
+        for anchor in (stretch.left, stretch.right):
+            digest.update(f" {anchor.frame if anchor else None} ".encode())
+            digest.update(np.packbits(anchor.mask).tobytes() if anchor else b"")
+        return digest.hexdigest()[:16]
+
+    def _is_stale(self, stretch: Stretch) -> bool:
+        segment_id = self._segment_ids[stretch.lesion]
+        wanted = self._provenance[id(stretch)]
+        return any(self._sequence.provenance(index, segment_id) != wanted for index in stretch.frames)
+
+    def _known(self, index: int) -> NDArray[np.bool_]:
+        return np.stack([self._sequence.read(index, segment_id) for segment_id in self._segment_ids])
+
+    def _write(self, result: FrameResult) -> None:
+        frame = result.frame
+        lesions = [k for k in range(len(self._segment_ids)) if (k, frame) in self._stretch_at]
+        if result.error:
+            self.summary.unreadable[frame] = result.error
+        else:
+            lesions = [k for k in lesions if result.computed[k]]
+        # a person may have drawn on this frame, or deleted a segment, while the job ran
+        present = self._present()
+        lesions = [
+            k for k in lesions if self._segment_ids[k] in present and not self._is_anchor(frame, self._segment_ids[k])
+        ]
+        if not lesions:
+            return
+        masks, origins, confidences, provenances = {}, {}, {}, {}
+        for k in lesions:
+            segment_id = self._segment_ids[k]
+            self._keep_for_undo(frame, segment_id)
+            masks[segment_id] = result.masks[k] & (not result.error)
+            origins[segment_id] = None if result.error else Origin.MODEL
+            confidences[segment_id] = float(result.confidence[k])
+            provenances[segment_id] = (
+                self._provenance[id(self._stretch_at[k, frame])] if result.final[k] or result.error else UNFINISHED
+            )
+        self._sequence.write(frame, masks, origins, confidences, provenances)
+        if result.final.any():
+            self.summary.frames_computed.append(frame)
+
+    def _keep_for_undo(self, frame: int, segment_id: str) -> None:
+        if (frame, segment_id) not in self._before:
+            self._before[frame, segment_id] = _Before(
+                PackedProbabilities.pack(self._sequence.read(frame, segment_id).astype(np.float32)),
+                self._sequence.origin(frame, segment_id),
+                self._sequence.confidence(frame, segment_id),
+                self._sequence.provenance(frame, segment_id),
+            )

@@ -1,0 +1,174 @@
+"""Access to what a cine is made of in a scene: its nodes, frames, source, segments. The base of the workflow class.
+
+The method names are camelCase because Slicer's logic class inherits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from UltrasoundLesionSegLib.cine import Cine, SourceIdentity
+from UltrasoundLesionSegLib.errors import SceneError, SeedError
+from UltrasoundLesionSegLib.mrml import headless
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+
+class SceneAccess:
+    """Loads cines and finds their parts in the scene.
+
+    Cines are named by their sequence browser node (``useNode`` makes one for a volume whose slices are frames).
+    A ``frame`` left out is the one the browser shows.
+    """
+
+    def __init__(self) -> None:
+        headless.start()
+        self._cines: dict[str, Cine] = {}  # by browser ID: what the nodes cannot hold (the source's paths)
+
+    def loadCine(self, path: str | Path, name: str | None = None) -> Any:
+        """Read a cine from a file or folder into the scene.
+
+        Parameters
+        ----------
+        path : str or Path
+            DICOM multi-frame, folder of single-frame DICOM, AVI/MP4/MOV/MPEG, folder of images, NRRD/MHA.
+        name : str, optional
+            The nodes' name; by default one made of the content's digest, which cannot carry a patient's name.
+
+        Returns
+        -------
+        vtkMRMLSequenceBrowserNode
+
+        Raises
+        ------
+        SourceError
+            When the source is not a cine.
+        """
+        from UltrasoundLesionSegLib.readers.open import read_cine
+
+        return self.addCine(read_cine(Path(path)), name)
+
+    def addCine(self, cine: Cine, name: str | None = None) -> Any:
+        """Put a cine made in Python into the scene; returns its browser node."""
+        from UltrasoundLesionSegLib.mrml.cine_nodes import add_cine
+
+        browser = add_cine(cine, name or cine.identity.short_name)
+        self._cines[browser.GetID()] = cine
+        return browser
+
+    def useNode(self, node: Any) -> Any:
+        """Return the browser for something already in the scene.
+
+        Parameters
+        ----------
+        node : vtkMRMLSequenceBrowserNode, or volume node whose slices are frames
+            A volume is copied into a new sequence once and left as it is.
+        """
+        from UltrasoundLesionSegLib.mrml.cine_nodes import browser_from_volume
+
+        if node is None:
+            raise SceneError("no cine is selected; choose a sequence browser or a volume whose slices are frames")
+        return node if node.IsA("vtkMRMLSequenceBrowserNode") else browser_from_volume(node)
+
+    def cine(self, browser: Any) -> Cine:
+        """Return the cine behind a browser: lazy frames over its nodes, calibration, timing, identity."""
+        from UltrasoundLesionSegLib.mrml.cine_of_browser import cine_from_browser
+
+        return cine_from_browser(self._alive(browser))
+
+    def sourceIdentity(self, browser: Any) -> SourceIdentity:
+        """Return where the cine came from, with its files when they were read in this process or Slicer knows them."""
+        identity = self.cine(browser).identity
+        loaded = self._cines.get(browser.GetID())
+        if loaded is not None and loaded.identity.digest == identity.digest:
+            return loaded.identity
+        return replace(identity, paths=_files_in_dicom_database(identity.sop_instance_uids))
+
+    def volumeNode(self, browser: Any) -> Any | None:
+        """Return the volume that shows the cine's current frame."""
+        master = browser.GetMasterSequenceNode()
+        return browser.GetProxyNode(master) if master else None
+
+    def nodesOf(self, browser: Any) -> list[Any]:
+        """Return the nodes this cine lives in: browser, its sequences, and the proxies they are shown with."""
+        import vtk
+
+        sequences = vtk.vtkCollection()
+        browser.GetSynchronizedSequenceNodes(sequences, True)
+        listed = [sequences.GetItemAsObject(number) for number in range(sequences.GetNumberOfItems())]
+        proxies = [browser.GetProxyNode(sequence) for sequence in listed]
+        return [browser, *listed, *(proxy for proxy in proxies if proxy is not None)]
+
+    def _alive(self, browser: Any) -> Any:
+        if browser is None or browser.GetScene() is None or browser.GetMasterSequenceNode() is None:
+            raise SceneError("the cine is no longer in the scene; load it again")
+        return browser
+
+    def _frame(self, browser: Any, frame: int | None) -> int:
+        count = self._alive(browser).GetNumberOfItems()
+        at = browser.GetSelectedItemNumber() if frame is None else frame
+        if not 0 <= at < count:
+            raise SeedError(f"frame {at} is not in the cine, which has frames 0 to {count - 1}; name one of those")
+        return at
+
+    def _find_sequence(self, browser: Any) -> SegmentationSequence | None:
+        from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+        return SegmentationSequence.find(self._alive(browser))
+
+    def _sequence(self, browser: Any) -> SegmentationSequence:
+        from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+        return self._find_sequence(browser) or SegmentationSequence.create(browser, [])
+
+    @staticmethod
+    def _segments(sequence: SegmentationSequence, segment: str | None) -> list[str]:
+        """Return the ID of the segment named, or of all segments when none is."""
+        if segment is None:
+            return [one.id for one in sequence.segments()]
+        identifier = SceneAccess._find_segment(sequence, segment)
+        if identifier is None:
+            names = ", ".join(one.name for one in sequence.segments()) or "none"
+            raise SceneError(f"there is no segment '{segment}' in this cine; its segments are: {names}")
+        return [identifier]
+
+    @staticmethod
+    def _find_segment(sequence: SegmentationSequence, segment: str) -> str | None:
+        """Return the ID of the segment with this ID or name."""
+        infos = sequence.segments()
+        return next((one.id for one in infos if segment in (one.id, one.name)), None)
+
+    @staticmethod
+    def _add_segment(sequence: SegmentationSequence, name: str) -> str:
+        from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
+
+        used = {one.id for one in sequence.segments()}
+        number = next(n for n in range(1, len(used) + 2) if SegmentInfo.numbered(n).id not in used)
+        info = SegmentInfo.numbered(number, name)
+        sequence.add_segment(info)
+        return info.id
+
+    @staticmethod
+    def _checked_range(frames: tuple[int, int] | None, count: int) -> range:
+        if frames is None:
+            return range(count)
+        start, stop = frames
+        if not 0 <= start < stop <= count:
+            raise SeedError(
+                f"the frame range {start}:{stop} does not fit the cine's {count} frames; "
+                f"name a start and a larger end between 0 and {count}"
+            )
+        return range(start, stop)
+
+
+def _files_in_dicom_database(uids: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files of SOP instances that Slicer's DICOM database holds; empty outside Slicer or where one lacks."""
+    import slicer
+
+    database = getattr(slicer, "dicomDatabase", None)
+    files = [database.fileForInstance(uid) for uid in uids] if database else []
+    return tuple(Path(file) for file in files) if files and all(files) else ()
