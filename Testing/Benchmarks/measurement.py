@@ -54,9 +54,7 @@ def ellipse(
 def accuracy(repeats: int = 200) -> None:
     """Compare with theory: mean error and its standard deviation."""
     random = np.random.default_rng(0)
-    print(
-        "semi-axes, pixel: long axis, perpendicular axis, depth and width (errors in pixels), perimeter, area (errors in %)"
-    )
+    print("semi-axes and pixel: errors of long axis, perpendicular axis, depth, width in px; of perimeter, area in %")
     for spacing in ((1.0, 1.0), (1.0, 0.6)):
         for a, b in ((2, 1.5), (4, 3), (10, 3), (8, 8), (20, 14), (40, 12), (75, 50), (75, 15)):
             turn = np.linspace(0, 2 * np.pi, 20001)

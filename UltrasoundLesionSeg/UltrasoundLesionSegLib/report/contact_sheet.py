@@ -1,0 +1,108 @@
+"""The clip at a glance: evenly chosen frames with outlines, in one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from UltrasoundLesionSegLib.report.case import DISCLAIMER, CaseReport, check_pixels_allowed
+from UltrasoundLesionSegLib.report.overlay import RgbImage, View, draw_case_frame, write_text
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+COLUMNS = 6
+ROWS = 4
+TILE_WIDTH = 260
+GAP = 10
+CAPTION = 22
+PAPER = (24, 24, 26)
+INK = (225, 225, 225)
+ANCHOR_INK = (255, 214, 102)
+
+
+def choose_frames(count: int, most: int) -> list[int]:
+    """Evenly spaced frames from the first to the last.
+
+    Parameters
+    ----------
+    count : int
+        Number of frames, >= 1.
+    most : int
+        Largest number to choose, >= 1.
+    """
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most)).tolist()})
+
+
+def make_contact_sheet(case: CaseReport) -> RgbImage:
+    """Lay up to 24 evenly chosen frames out in rows of six, each with outlines, its number, time and confidence.
+
+    Frames on which a person drew or confirmed a lesion have their caption in yellow.
+
+    Parameters
+    ----------
+    case : CaseReport
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    frames = choose_frames(len(case.cine), COLUMNS * ROWS)
+    columns = min(COLUMNS, len(frames))
+    rows = -(-len(frames) // columns)
+    view = View.whole(case, TILE_WIDTH)
+    tile_height = view.size[0]
+    step_row, step_column = tile_height + CAPTION + GAP, TILE_WIDTH + GAP
+    sheet = np.full((GAP + CAPTION + GAP + rows * step_row, GAP + columns * step_column, 3), PAPER, np.uint8)
+    sheet = write_text(sheet, (GAP, GAP), f"{case.name}, {len(case.cine)} frames. {DISCLAIMER}", 15, INK)
+    for number, frame in enumerate(frames):
+        row = GAP + CAPTION + GAP + number // columns * step_row
+        column = GAP + number % columns * step_column
+        tile = draw_case_frame(case, frame, view, callipers=False)
+        sheet[row : row + tile_height, column : column + TILE_WIDTH] = tile
+        is_anchor = any(frame in lesion.anchors for lesion in case.lesions)
+        ink = ANCHOR_INK if is_anchor else INK
+        sheet = write_text(sheet, (row + tile_height + 3, column + 2), _caption(case, frame), 13, ink)
+    return sheet
+
+
+def write_contact_sheet(target: Path, case: CaseReport, *, pixels_allowed: bool) -> Path:
+    """Write the contact sheet as PNG.
+
+    Parameters
+    ----------
+    target : Path
+    case : CaseReport
+    pixels_allowed : bool
+        Whether pictures of the cine may be written: they may show a patient's name.
+
+    Returns
+    -------
+    Path
+        ``target``.
+
+    Raises
+    ------
+    OutputError
+        When pixels are not allowed, or the file cannot be written.
+    """
+    check_pixels_allowed(pixels_allowed)
+    with atomic_path(target) as temporary:
+        Image.fromarray(make_contact_sheet(case)).save(temporary, format="PNG")
+    return target
+
+
+def _caption(case: CaseReport, frame: int) -> str:
+    """Number, time and the lowest confidence of a frame's lesions."""
+    parts = [f"{frame}"]
+    if case.cine.timing:
+        parts.append(f"{case.seconds(frame):.2f} s")
+    found = [lesion.by_frame[frame] for lesion in case.lesions if frame in lesion.by_frame]
+    confidences = [one.confidence for one in found if not one.is_anchor and not np.isnan(one.confidence)]
+    if frame in case.unreadable:
+        parts.append("cannot be read")
+    elif any(one.is_anchor for one in found):
+        parts.append("by a person")
+    elif confidences:
+        parts.append(f"confidence {min(confidences):.2f}")
+    return "   ".join(parts)
