@@ -58,6 +58,10 @@ class CaseRequest:
         Instead of seeds: accept what a model proposes on this frame.
     model, direction, frames, device
         As for ``UltrasoundLesionWorkflow.propagate``.
+    further_kinds : tuple of str
+        What to write beside masks, tables, scene and SEG (``exports.KINDS``).
+    pixels_allowed : bool
+        Whether pictures of the frames may be written.
     """
 
     source: Path
@@ -68,6 +72,8 @@ class CaseRequest:
     direction: str = "both"
     frames: tuple[int, int] | None = None
     device: str = "auto"
+    further_kinds: tuple[str, ...] = ()
+    pixels_allowed: bool = False
 
 
 @dataclass
@@ -111,7 +117,8 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     kind = logic.sourceIdentity(browser).kind
     is_dicom = kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
     with _stage(seconds, "write"):
-        written = logic.export(browser, request.output, KINDS + (DICOM_KINDS if is_dicom else ()))
+        kinds = dict.fromkeys(KINDS + (DICOM_KINDS if is_dicom else ()) + request.further_kinds)
+        written = logic.export(browser, request.output, [*kinds], pixels_allowed=request.pixels_allowed)
     record = _record(logic, browser, request, summary, seconds, written)
     with atomic_path(request.output / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -162,7 +169,7 @@ def _record(
     written: list[Path],
 ) -> dict[str, Any]:
     cine = logic.cine(browser)
-    outputs = sorted(path.relative_to(request.output).as_posix() for path in written)
+    outputs = sorted({path.relative_to(request.output).as_posix() for path in written})
     return {
         "software": {"name": "ultrasound-lesion-seg", "version": __version__, "python": platform.python_version()},
         "packages": {name: _version_of(name) for name in RECORDED_PACKAGES},

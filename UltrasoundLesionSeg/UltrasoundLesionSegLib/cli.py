@@ -68,6 +68,12 @@ def segment(
     direction: Annotated[DirectionChoice, typer.Option()] = DirectionChoice.BOTH,
     frames: Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")] = None,
     device: Device = "auto",
+    also: Annotated[
+        list[str] | None, typer.Option(help="Write this too: sr, coco, nifti, report, sheet or video. Repeatable.")
+    ] = None,
+    pixels_allowed: Annotated[
+        bool, typer.Option(help="Pictures may be written: you have looked, no name is burned into the frames.")
+    ] = False,
 ) -> None:
     """Segment a cine from seeds, measure it, and write masks, tables, a Slicer scene and, for DICOM, a SEG."""
     from UltrasoundLesionSegLib.case import CaseRequest, run_case
@@ -82,6 +88,8 @@ def segment(
         direction=direction.value,
         frames=_parse_frames(frames),
         device=device,
+        further_kinds=tuple(also or ()),
+        pixels_allowed=pixels_allowed,
     )
     with propagation_bar() as advance:
         result = run_case(request, advance)

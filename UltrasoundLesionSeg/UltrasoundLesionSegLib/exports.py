@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.measuring import CineMeasurements
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 from UltrasoundLesionSegLib.propagation_job import PropagationSummary
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.dicom.lesions import LesionDescription
+    from UltrasoundLesionSegLib.dicom.segmentation_writer import WrittenSegmentation
+    from UltrasoundLesionSegLib.dicom.source import DicomSource
+    from UltrasoundLesionSegLib.report.case import CaseReport
 
 
 @dataclass(frozen=True)
@@ -33,8 +45,8 @@ class ExportOptions:
 
 
 @dataclass(frozen=True)
-class ExportJob:
-    """A cine with its results, ready to be written.
+class ExportSource:
+    """A cine with its results.
 
     Parameters
     ----------
@@ -44,17 +56,33 @@ class ExportJob:
     measured : CineMeasurements
     propagation : PropagationSummary or None
         What made the masks, when it happened in this process.
-    options : ExportOptions
     """
 
     cine: Cine
     sequence: SegmentationSequence
     measured: CineMeasurements
     propagation: PropagationSummary | None
-    options: ExportOptions
 
-    def write(self, folder: Path, kinds: Sequence[str]) -> list[Path]:
-        """Write the kinds named (``KINDS``) into a folder; returns the files.
+
+class ExportJob:
+    """One export: what several kinds need is made once.
+
+    Parameters
+    ----------
+    source : ExportSource
+    folder : Path
+        Receives the files; made when it is not there.
+    options : ExportOptions
+    """
+
+    def __init__(self, source: ExportSource, folder: Path, options: ExportOptions) -> None:
+        self.source = source
+        self.cine = source.cine
+        self.folder = folder
+        self.options = options
+
+    def write(self, kinds: Sequence[str]) -> list[Path]:
+        """Write the kinds named (``KINDS``); returns the files.
 
         Raises
         ------
@@ -64,91 +92,172 @@ class ExportJob:
         unknown = [kind for kind in kinds if kind not in KINDS]
         if unknown:
             raise OutputError(f"the kind of export '{unknown[0]}' is unknown; choose among {', '.join(KINDS)}")
-        return [path for kind in kinds for path in KINDS[kind](self, folder)]
+        return [path for kind in kinds for path in KINDS[kind](self)]
+
+    @cached_property
+    def segments(self) -> list[SegmentInfo]:
+        """The lesions' segments, in order."""
+        return self.source.sequence.segments()
 
     def masks(self, frame: int) -> NDArray[np.bool_]:
         """Return the masks of a frame, bool (K, H, W), in the order of the segments."""
-        segments = self.sequence.segments()
-        if not segments:
+        if not self.segments:
             return np.zeros((0, *self.cine.shape), np.bool_)
-        return np.stack([self.sequence.read(frame, segment.id) for segment in segments])
+        return np.stack([self.source.sequence.read(frame, segment.id) for segment in self.segments])
+
+    @cached_property
+    def dicom_source(self) -> DicomSource:
+        """The DICOM instances the cine came from; raises ``OutputError`` where there are none."""
+        from UltrasoundLesionSegLib.dicom.source import DicomSource
+
+        return DicomSource.from_cine(self.cine)
+
+    @cached_property
+    def descriptions(self) -> list[LesionDescription]:
+        """The lesions as SEG and SR describe them."""
+        from UltrasoundLesionSegLib.dicom.identifiers import tracking_id, tracking_uid
+        from UltrasoundLesionSegLib.dicom.lesions import LesionDescription, ModelIdentity
+
+        summary = self.source.propagation
+        # after a scene was reopened nobody remembers which model it was; the software's own version is still true
+        model = ModelIdentity(summary.model, summary.version) if summary else ModelIdentity("unknown", __version__)
+        found = []
+        for number, segment in enumerate(self.segments, start=1):
+            states = self.source.sequence.states(segment.id)
+            found.append(
+                LesionDescription(
+                    name=segment.name,
+                    tracking_uid=tracking_uid(self.cine.identity, segment.id),
+                    tracking_id=tracking_id(self.cine.identity, number),
+                    origins={frame: state.origin for frame, state in enumerate(states) if state.origin is not None},
+                    model=model,
+                    color=_rgb(segment),
+                )
+            )
+        return found
+
+    @cached_property
+    def segmentation(self) -> WrittenSegmentation:
+        """The DICOM SEG, written when first asked for: the SR refers to the same object."""
+        from UltrasoundLesionSegLib.dicom.segmentation_header import SegmentationKind
+        from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
+
+        kind = SegmentationKind.LABELMAP if self.options.labelmap_seg else SegmentationKind.BINARY
+        return write_segmentation(
+            self.folder / "segmentation.dcm", self.dicom_source, self.descriptions, self.masks, kind
+        )
+
+    @cached_property
+    def case(self) -> CaseReport:
+        """The case as the report's writers take it."""
+        from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport, ModelRecord
+
+        summary = self.source.propagation
+        colours = {segment.id: _rgb(segment) for segment in self.segments}
+        lesions = tuple(
+            LesionReport(one.name, colours[one.segment_id], one.frames, one.measurements, one.summary)
+            for one in self.source.measured.segments
+        )
+        return CaseReport(
+            cine=self.cine,
+            masks=self.masks,
+            lesions=lesions,
+            model=ModelRecord(summary.model, summary.version, summary.sha256) if summary else None,
+            software={"ultrasound-lesion-seg": __version__, "Python": platform.python_version()},
+            settings={"Direction": summary.direction, "Device": summary.device} if summary else {},
+            unreadable=summary.unreadable if summary else {},
+            created=datetime.now(),
+        )
 
 
-def _masks(job: ExportJob, folder: Path) -> list[Path]:
+def _rgb(segment: SegmentInfo) -> tuple[int, int, int]:
+    red, green, blue = segment.color
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _masks(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.masks import write_davis
 
-    written = write_davis(folder / "masks", job.masks, len(job.cine))
-    for left_over in set((folder / "masks").glob("[0-9]*.png")) - set(written):
+    written = write_davis(job.folder / "masks", job.masks, len(job.cine))
+    for left_over in set((job.folder / "masks").glob("[0-9]*.png")) - set(written):
         left_over.unlink()  # of a longer clip that was written here before
     return written
 
 
-def _csv(job: ExportJob, folder: Path) -> list[Path]:
+def _csv(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.tables import write_frame_table, write_lesion_table
 
     return [
-        write_frame_table(folder / "measurements.csv", job.measured.frame_rows()),
-        write_lesion_table(folder / "lesions.csv", job.measured.lesion_rows()),
+        write_frame_table(job.folder / "measurements.csv", job.source.measured.frame_rows()),
+        write_lesion_table(job.folder / "lesions.csv", job.source.measured.lesion_rows()),
     ]
 
 
-def _scene(job: ExportJob, folder: Path) -> list[Path]:
+def _scene(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.mrml.scene_file import save_scene
 
-    save_scene(folder / "scene.mrb")
-    return [folder / "scene.mrb"]
+    save_scene(job.folder / "scene.mrb")
+    return [job.folder / "scene.mrb"]
 
 
-def _seg(job: ExportJob, folder: Path) -> list[Path]:
-    from UltrasoundLesionSegLib.dicom.identifiers import tracking_id, tracking_uid
-    from UltrasoundLesionSegLib.dicom.lesions import LesionDescription, ModelIdentity
-    from UltrasoundLesionSegLib.dicom.segmentation_header import SegmentationKind
-    from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
-    from UltrasoundLesionSegLib.dicom.source import DicomSource
-
-    summary = job.propagation
-    model = ModelIdentity(summary.model, summary.version) if summary else None
-    lesions = []
-    for number, segment in enumerate(job.sequence.segments(), start=1):
-        states = job.sequence.states(segment.id)
-        red, green, blue = segment.color
-        lesions.append(
-            LesionDescription(
-                name=segment.name,
-                tracking_uid=tracking_uid(job.cine.identity, segment.id),
-                tracking_id=tracking_id(job.cine.identity, number),
-                origins={frame: state.origin for frame, state in enumerate(states) if state.origin is not None},
-                model=model,
-                color=(round(255 * red), round(255 * green), round(255 * blue)),
-            )
-        )
-    target = folder / "segmentation.dcm"
-    kind = SegmentationKind.LABELMAP if job.options.labelmap_seg else SegmentationKind.BINARY
-    write_segmentation(target, DicomSource.from_cine(job.cine), lesions, job.masks, kind)
-    return [target]
+def _seg(job: ExportJob) -> list[Path]:
+    assert job.segmentation
+    return [job.folder / "segmentation.dcm"]
 
 
-def _coco(job: ExportJob, folder: Path) -> list[Path]:
+def _sr(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.dicom.structured_report import write_measurement_report
+
+    segmentation = job.segmentation
+    target = job.folder / "measurements.dcm"
+    measurements = [dict(zip(one.frames, one.measurements, strict=True)) for one in job.source.measured.segments]
+    write_measurement_report(target, job.dicom_source, segmentation, job.descriptions, measurements)
+    return [job.folder / "segmentation.dcm", target]
+
+
+def _coco(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.coco import write_coco
 
-    segments = job.sequence.segments()
-    names = [segment.name for segment in segments]
-    confidences = np.stack([job.sequence.confidences(segment.id) for segment in segments])
-    name = job.cine.identity.short_name
-    return [write_coco(folder / "masks.json", job.masks, len(job.cine), names, name, confidences)]
+    names = [segment.name for segment in job.segments]
+    confidences = [job.source.sequence.confidences(segment.id) for segment in job.segments]
+    target, name = job.folder / "masks.json", job.cine.identity.short_name
+    return [write_coco(target, job.masks, len(job.cine), names, name, np.array(confidences) if confidences else None)]
 
 
-def _nifti(job: ExportJob, folder: Path) -> list[Path]:
+def _nifti(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.masks import write_nifti
 
-    return [write_nifti(folder / "masks.nii.gz", job.masks, len(job.cine), job.cine.calibration)]
+    return [write_nifti(job.folder / "masks.nii.gz", job.masks, len(job.cine), job.cine.calibration)]
 
 
-KINDS: dict[str, Callable[[ExportJob, Path], list[Path]]] = {
-    "masks": _masks,
-    "csv": _csv,
-    "scene": _scene,
-    "seg": _seg,
-    "coco": _coco,
-    "nifti": _nifti,
+def _report(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.report.html import write_report
+
+    return [write_report(job.folder / "report.html", job.case, pixels_allowed=job.options.pixels_allowed)]
+
+
+def _sheet(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.report.contact_sheet import write_contact_sheet
+
+    target = job.folder / "contact_sheet.png"
+    return [write_contact_sheet(target, job.case, pixels_allowed=job.options.pixels_allowed)]
+
+
+def _video(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.report.video import write_overlay_video
+
+    return [write_overlay_video(job.folder / "overlay.mp4", job.case, pixels_allowed=job.options.pixels_allowed)]
+
+
+KINDS: dict[str, Callable[[ExportJob], list[Path]]] = {
+    "masks": _masks,  # masks/00000.png ..., DAVIS palette
+    "csv": _csv,  # measurements.csv, lesions.csv
+    "scene": _scene,  # scene.mrb
+    "seg": _seg,  # segmentation.dcm
+    "sr": _sr,  # measurements.dcm, and the segmentation.dcm it refers to
+    "coco": _coco,  # masks.json
+    "nifti": _nifti,  # masks.nii.gz
+    "report": _report,  # report.html; without pictures unless pixels are allowed
+    "sheet": _sheet,  # contact_sheet.png; pixels must be allowed
+    "video": _video,  # overlay.mp4; pixels must be allowed
 }

@@ -377,18 +377,13 @@ class UltrasoundLesionWorkflow(SceneAccess):
         OutputError
             When something cannot be written, or a kind is unknown.
         """
-        from UltrasoundLesionSegLib.exports import ExportJob, ExportOptions
+        from UltrasoundLesionSegLib.exports import ExportJob, ExportOptions, ExportSource
 
         measured = self.measure(browser)
+        cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
         job = self._jobs.get(browser.GetID())
-        exporter = ExportJob(
-            cine=replace(self.cine(browser), identity=self.sourceIdentity(browser)),
-            sequence=self._sequence(browser),
-            measured=measured,
-            propagation=job.summary if job else None,
-            options=ExportOptions(**options),
-        )
-        return exporter.write(Path(directory), tuple(kinds))
+        source = ExportSource(cine, self._sequence(browser), measured, job.summary if job else None)
+        return ExportJob(source, Path(directory), ExportOptions(**options)).write(tuple(kinds))
 
     def release(self, browser: Any | None = None) -> None:
         """Let go of everything kept in memory for a cine; of all cines and networks when none is named."""

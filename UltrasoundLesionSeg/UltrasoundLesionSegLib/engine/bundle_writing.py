@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +14,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from UltrasoundLesionSegLib.engine.bundles import NETWORK_ROLES, PROPAGATE, checked_network_def
-from UltrasoundLesionSegLib.errors import ModelError, OutputError
+from UltrasoundLesionSegLib.errors import ModelError
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 # MONAI's newest schema of bundle metadata, for its verify_metadata
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -188,19 +187,5 @@ def _json(content: Mapping[str, Any]) -> bytes:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename: the old file or the new one is there at every moment."""
-    temporary = target.with_name(f".{secrets.token_hex(6)}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise OutputError(
-            f"the model's files cannot be written ({error.strerror or type(error).__name__}); "
-            "choose a folder that is writable and has room"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content)

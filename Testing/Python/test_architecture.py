@@ -1,0 +1,103 @@
+"""The layout keeps its promises: imports go one way, files stay readable, importing the package loads nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "UltrasoundLesionSeg" / "UltrasoundLesionSegLib"
+LONGEST_FILE = 500
+
+# from the bottom up: each imports only what stands before it
+ROOMS = (
+    "errors",
+    "cine",
+    "writers.atomic",  # the one piece of writers that everything that writes needs
+    "readers",
+    "engine",
+    "measurement",
+    "writers",
+    "dicom",
+    "report",
+    "simulation",
+    "mrml",
+    "scene_access",
+    "seeding",
+    "propagation_job",
+    "measuring",
+    "exports",
+    "workflow",
+    "case",
+    "pictures",
+    "progress_bar",
+    "training",
+    "evaluation",
+    "demo",
+    "cli",
+    "gui",
+)
+NEVER_ELSEWHERE = {"training": {"evaluation", "cli", "training"}, "evaluation": {"cli", "evaluation"}}
+
+
+def room_of(dotted: str) -> str:
+    """Return the room of a module given relative to the package, e.g. 'mrml.tables' -> 'mrml'."""
+    return dotted if dotted in ROOMS else dotted.split(".")[0]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the package's own modules a file imports, relative to the package."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module.count(".") == 0:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {name.partition(".")[2] for name in names if name.startswith("UltrasoundLesionSegLib.")}
+    return found - {"__version__"}
+
+
+def modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    own = room_of(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+    for other in map(room_of, imports_of(path)):
+        if other != own:
+            assert ROOMS.index(other) < ROOMS.index(own), f"{own} imports {other}"
+        assert own in NEVER_ELSEWHERE.get(other, {own}), f"{own} imports {other}"
+
+
+def test_the_engine_knows_no_mrml_no_dicom_and_no_qt() -> None:
+    for path in (PACKAGE / "engine").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not {name.split(".")[0] for name in names} & {"slicer", "vtk", "pydicom", "highdicom", "qt", "ctk"}
+
+
+def test_no_file_is_longer_than_a_person_reads() -> None:
+    files = [
+        *PACKAGE.rglob("*.py"),
+        *(ROOT / "Testing").rglob("*.py"),
+        ROOT / "UltrasoundLesionSeg" / "UltrasoundLesionSeg.py",
+    ]
+    long = {
+        str(path.relative_to(ROOT)): lines for path in files if (lines := path.read_text().count("\n")) > LONGEST_FILE
+    }
+    assert not long
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    script = "import sys, UltrasoundLesionSegLib; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "monai", "cv2", "pydicom", "highdicom", "SimpleITK", "slicer", "vtk", "numpy"} & set(loaded)
