@@ -189,12 +189,11 @@ def _nrrd_header(cine: Cine) -> str:
     sizes = [cine.width, cine.height, 1, len(cine)]
     kinds = ["domain", "domain", "domain", "list"]
     directions = [f"({column_mm:.9g},0,0)", f"(0,{row_mm:.9g},0)", "(0,0,1)", "none"]
-    units = ['""'] * 3 + ['"s"' if cine.timing else '""']
+    units, labels = ['""'] * 3 + ['"s"' if cine.timing else '""'], ['""'] * 3 + ['"time"']
     if cine.is_color:
         sizes, kinds, directions = [3, *sizes], ["RGB-color", *kinds], ["none", *directions]
-        units = ['""', *units]
+        units, labels = ['""', *units], ['""', *labels]
     seconds = cine.timing.seconds if cine.timing else np.arange(len(cine))
-    axis = len(sizes) - 1
     lines = [
         "NRRD0005",
         "type: uint8",
@@ -203,12 +202,14 @@ def _nrrd_header(cine: Cine) -> str:
         f"sizes: {' '.join(map(str, sizes))}",
         f"space directions: {' '.join(directions)}",
         f"kinds: {' '.join(kinds)}",
+        f"labels: {' '.join(labels)}",
         f"units: {' '.join(units)}",
         "encoding: raw",
         "space origin: (0,0,0)",
         'space units: "mm" "mm" "mm"',
-        f"axis {axis} index type:=numeric",
-        f"axis {axis} index values:={' '.join(f'{one:.9g}' for one in seconds)}",
+        f"DataNodeClassName:=vtkMRML{'Vector' if cine.is_color else 'Scalar'}VolumeNode",
+        "axis 3 index type:=numeric",  # Slicer counts without the axis of colours
+        f"axis 3 index values:={' '.join(f'{one:.9g}' for one in seconds)}",
         "",
         "",
     ]

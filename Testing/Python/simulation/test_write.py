@@ -1,0 +1,35 @@
+"""A simulation on disk: the cine in four formats, the truth beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
+from UltrasoundLesionSegLib.simulation.write import write_simulation
+
+SETTINGS = SimulationSettings(seed=4, frames=6, height=96, width=112, lesions=2)
+
+
+@pytest.mark.parametrize("kind", ["dicom", "avi", "davis", "nrrd"])
+def test_cine_and_truth_are_read_back(tmp_path: Path, kind: str) -> None:
+    simulated = simulate_cine(SETTINGS)
+    back = read_cine(write_simulation(simulated, tmp_path, kind))
+    assert len(back) == 6
+    assert np.abs(back.frames[5].astype(int) - simulated.cine.frames[5]).mean() < 4
+    masks = sorted((tmp_path / "truth").iterdir())
+    assert [path.name for path in masks] == [f"{index:05d}.png" for index in range(6)]
+    labels = np.asarray(Image.open(masks[5]))
+    for lesion, mask in enumerate(simulated.truth[5], start=1):
+        np.testing.assert_array_equal(labels == lesion, mask)
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="choose one of dicom, avi, davis, nrrd"):
+        write_simulation(simulate_cine(SETTINGS), tmp_path, "gif")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,55 @@
+"""A simulated cine as files, with its truth beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from UltrasoundLesionSegLib.dicom.ultrasound_image import write_ultrasound_image
+from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.simulation.cine import SimulatedCine
+from UltrasoundLesionSegLib.writers.frames import write_avi, write_davis_folder, write_sequence_nrrd
+from UltrasoundLesionSegLib.writers.masks import write_davis
+
+SimulationFormat = Literal["dicom", "avi", "davis", "nrrd"]
+NAME = "cine"
+TRUTH = "truth"
+
+
+def write_simulation(simulated: SimulatedCine, output: Path, kind: SimulationFormat = "dicom") -> Path:
+    """Write a simulated cine and, in the folder ``truth``, its masks as palette PNGs 00000.png and on.
+
+    Parameters
+    ----------
+    simulated : SimulatedCine
+    output : Path
+        A folder; made if absent.
+    kind : {"dicom", "avi", "davis", "nrrd"}
+        ``cine.dcm``; ``cine.avi``; ``JPEGImages/cine/`` with the masks in ``Annotations/cine/``; ``cine.seq.nrrd``.
+
+    Returns
+    -------
+    Path
+        The cine: what ``readers.open.read_cine`` reads.
+
+    Raises
+    ------
+    OutputError
+        When the kind is unknown, or a file cannot be written.
+    """
+    if kind not in get_args(SimulationFormat):
+        raise OutputError(
+            f"'{kind}' is no format of simulations; choose one of {', '.join(get_args(SimulationFormat))}"
+        )
+    cine, masks = simulated.cine, simulated.truth.__getitem__
+    if kind == "dicom":
+        source = output / f"{NAME}.dcm"
+        write_ultrasound_image(cine, source)
+    elif kind == "avi":
+        source = write_avi(cine, output / f"{NAME}.avi", frames_per_second=simulated.settings.frames_per_second)
+    elif kind == "davis":
+        source = write_davis_folder(cine, output, NAME, masks)
+    else:
+        source = write_sequence_nrrd(cine, output / f"{NAME}.seq.nrrd")
+    write_davis(output / TRUTH, masks, len(cine))
+    return source
