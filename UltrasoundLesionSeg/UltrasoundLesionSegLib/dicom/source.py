@@ -1,0 +1,229 @@
+"""The DICOM instances a cine was read from: what a SEG or SR must say of them, and nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from UltrasoundLesionSegLib.cine import Cine, SourceIdentity, SourceKind, Timing
+from UltrasoundLesionSegLib.dicom import normalize
+from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
+from UltrasoundLesionSegLib.errors import OutputError
+
+# Only what is named here is ever taken over: comments, institutions, stations, serial numbers, operators and private
+# elements cannot slip into an output, because they are not read.
+_IDENTIFYING = ("PatientName", "PatientID", "StudyInstanceUID", "StudyID", "AccessionNumber")
+_HEADER = (
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    *_IDENTIFYING,
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "ImageType",
+    "AcquisitionDateTime",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "ContentDate",
+    "ContentTime",
+    "TimezoneOffsetFromUTC",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+_READ_AGAIN = "load the cine from its DICOM files again"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One SOP instance of the source (PS3.3 Table 10-11).
+
+    ``frame_count`` is Number of Frames as the header says, 1 for a single-frame image.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    frame_count: int
+
+    @property
+    def is_multi_frame(self) -> bool:
+        """Whether a reference to one of its frames needs a Referenced Frame Number (PS3.3 10.3)."""
+        return self.frame_count > 1
+
+
+@dataclass(frozen=True)
+class DicomSource:
+    """What outputs need to know of the DICOM instances behind a cine.
+
+    Parameters
+    ----------
+    identity : SourceIdentity
+    instances : tuple of Instance
+        One for a multi-frame source, one a frame for a series of single frames.
+    frame_count, rows, columns : int
+        Of the cine.
+    study : Dataset
+        The patient and study attributes that must be identical in every object of a study, and no others. Not shown
+        in the source's ``repr``, which can end in a log.
+    lossy : Dataset
+        The source's lossy image compression attributes (PS3.3 C.7.6.1.1.5), which a derived image repeats.
+    frame_date_times : tuple of str or None
+        DT value of each frame; None when the source does not say when its frames were acquired.
+    """
+
+    identity: SourceIdentity
+    instances: tuple[Instance, ...]
+    frame_count: int
+    rows: int
+    columns: int
+    study: Dataset = field(repr=False)
+    lossy: Dataset
+    frame_date_times: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_cine(cls, cine: Cine) -> DicomSource:
+        """Read the headers of the files a cine came from; no pixel data is read.
+
+        Raises
+        ------
+        OutputError
+            When the cine did not come from DICOM, or its files are gone, changed, or not of one study.
+        """
+        _check_kind(cine.identity)
+        headers = [_read_header(path) for path in cine.identity.paths]
+        _check_headers(cine, headers)
+        instances = tuple(_instance(header) for header in headers)
+        first = headers[0]
+        return cls(
+            cine.identity,
+            instances,
+            len(cine),
+            cine.height,
+            cine.width,
+            _study_attributes(first),
+            _lossy_attributes(first),
+            _frame_date_times(first, cine.timing),
+        )
+
+    def instance(self, frame: int) -> Instance:
+        """Return the SOP instance that holds a frame (counted from 0)."""
+        return self.instances[0] if len(self.instances) == 1 else self.instances[frame]
+
+    def frame_number(self, frame: int) -> int | None:
+        """Return the DICOM frame number, counted from 1, or None when the instance is a single-frame image."""
+        return frame + 1 if self.instance(frame).is_multi_frame else None
+
+
+def _check_kind(identity: SourceIdentity) -> None:
+    """Raise ``OutputError`` when there is nothing DICOM to refer to."""
+    if identity.kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES):
+        if not identity.paths:
+            raise OutputError(f"it is no longer known where the cine's DICOM files are; {_READ_AGAIN}")
+        return
+    raise OutputError(
+        f"the cine came from {_PLAIN_NAMES[identity.kind]}, so there is no DICOM image to refer to; make an ultrasound "
+        "multi-frame image of it first and load that, or export the masks in another format"
+    )
+
+
+_PLAIN_NAMES = {
+    SourceKind.VIDEO: "a video file",
+    SourceKind.IMAGES: "a folder of images",
+    SourceKind.VOLUME: "an image file that is not DICOM",
+    SourceKind.SCENE: "a saved scene",
+    SourceKind.MEMORY: "an array in memory",
+}
+
+
+def _read_header(path: Path) -> Dataset:
+    """Read the attributes of ``_HEADER`` from one file."""
+    try:
+        with quiet_dicom():
+            return dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
+    # whatever a damaged file makes pydicom raise, its text may quote the file: it is not passed on
+    except Exception:
+        raise OutputError(f"a DICOM file of the cine can no longer be read; {_READ_AGAIN}") from None
+
+
+def _check_headers(cine: Cine, headers: list[Dataset]) -> None:
+    """Raise ``OutputError`` when the files are not those the cine was read from."""
+    with quiet_dicom():
+        found = tuple(normalize.text(header, "SOPInstanceUID") for header in headers)
+        studies = {(normalize.text(one, "StudyInstanceUID"), normalize.text(one, "PatientID")) for one in headers}
+        sizes = {(one.get("Rows"), one.get("Columns")) for one in headers}
+        incomplete = any(not normalize.text(one, "SOPClassUID") for one in headers)
+        incomplete |= any(not normalize.text(one, "SeriesInstanceUID") for one in headers)
+    if incomplete or not all(found) or not all(study for study, _ in studies):
+        raise OutputError(
+            "the source's DICOM header lacks the unique identifiers that results must refer to; "
+            "export the masks in another format"
+        )
+    if found != cine.identity.sop_instance_uids or sizes != {cine.shape} or len(found) not in (1, len(cine)):
+        raise OutputError(f"the DICOM files of the cine have changed since it was loaded; {_READ_AGAIN}")
+    if len(studies) != 1:
+        raise OutputError(
+            "the DICOM files of the cine are not of one patient and study; load the files of one series alone"
+        )
+
+
+def _instance(header: Dataset) -> Instance:
+    """Return what references to one file need."""
+    try:
+        frames = int(header.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError):
+        frames = 1
+    return Instance(
+        normalize.text(header, "SOPClassUID"),
+        normalize.text(header, "SOPInstanceUID"),
+        normalize.text(header, "SeriesInstanceUID"),
+        frames,
+    )
+
+
+def _study_attributes(header: Dataset) -> Dataset:
+    """Return the Patient and General Study attributes (PS3.3 C.7.1.1, C.7.2.1), valid, type 2 ones empty if absent."""
+    study = Dataset()
+    with quiet_dicom():
+        study.SpecificCharacterSet = "ISO_IR 192"
+        for keyword in _IDENTIFYING:
+            setattr(study, keyword, normalize.text(header, keyword))
+        study.PatientBirthDate = normalize.date(normalize.text(header, "PatientBirthDate"))
+        study.PatientSex = normalize.sex(normalize.text(header, "PatientSex"))
+        study.StudyDate = normalize.date(normalize.text(header, "StudyDate"))
+        study.StudyTime = normalize.time(normalize.text(header, "StudyTime"))
+        study.ReferringPhysicianName = ""
+    return study
+
+
+def _lossy_attributes(header: Dataset) -> Dataset:
+    """Return what a derived image repeats of its source's lossy compression."""
+    lossy = Dataset()
+    with quiet_dicom():
+        compressed = normalize.text(header, "LossyImageCompression") == "01"
+        lossy.LossyImageCompression = "01" if compressed else "00"
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            value = header.get(keyword)
+            if compressed and value:
+                setattr(lossy, keyword, list(value) if isinstance(value, MultiValue) else value)
+    return lossy
+
+
+def _frame_date_times(header: Dataset, timing: Timing | None) -> tuple[str, ...] | None:
+    """Return the DT value of each frame; a display rate says nothing of the acquisition and is not used."""
+    with quiet_dicom():
+        start = normalize.acquisition_start(header)
+    if start is None or timing is None or timing.approximate:
+        return None
+    moment, offset = start
+    return tuple(normalize.date_time(moment, float(seconds), offset) for seconds in timing.seconds)
