@@ -18,7 +18,7 @@ import typer
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from UltrasoundLesionSegLib import __version__
-from UltrasoundLesionSegLib.errors import LesionSegError, SeedError
+from UltrasoundLesionSegLib.errors import LesionSegError, OutputError, SeedError
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.case import SeedFileRequest
@@ -145,6 +145,34 @@ def demo(
     from UltrasoundLesionSegLib.demo import run_demo
 
     run_demo(output, model, device)
+
+
+@app.command()
+def send(
+    files: Annotated[list[Path], typer.Argument(help="DICOM files, for example segmentation.dcm measurements.dcm.")],
+    web: Annotated[str | None, typer.Option(help="Address of a DICOMweb service, to send by STOW.")] = None,
+    token_variable: Annotated[
+        str, typer.Option(help="Environment variable that holds the bearer token for --web.")
+    ] = "ULS_DICOMWEB_TOKEN",
+    host: Annotated[str | None, typer.Option(help="Host of an archive, to send by C-STORE.")] = None,
+    port: Annotated[int, typer.Option(help="Port of the archive.")] = 104,
+    title: Annotated[str, typer.Option(help="Application entity title of the archive.")] = "ANY-SCP",
+    calling_title: Annotated[str, typer.Option(help="Our own application entity title.")] = "ULTRASOUNDSEG",
+    tls: Annotated[bool, typer.Option(help="Use TLS for C-STORE; https addresses always do.")] = False,
+    trusted: Annotated[Path | None, typer.Option(help="PEM file of certificates to trust.")] = None,
+) -> None:
+    """Send DICOM files to an archive, by DICOMweb (--web) or C-STORE (--host)."""
+    from UltrasoundLesionSegLib.dicom.send import StoreNode, Tls, WebServer, send_by_store, send_by_web
+
+    if (web is None) == (host is None):
+        raise OutputError("it is not clear where to send the files; give either --web ADDRESS or --host NAME")
+    trust = Tls(trusted=trusted)
+    if web is not None:
+        sent = send_by_web(files, WebServer(web, os.environ.get(token_variable, ""), trust))
+    else:
+        assert host is not None
+        sent = send_by_store(files, StoreNode(host, port, title, calling_title, trust if tls else None))
+    typer.echo(f"{sent.stored} files stored, {sent.warned} of them with a warning")
 
 
 @app.command()

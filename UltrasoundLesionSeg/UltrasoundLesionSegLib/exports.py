@@ -218,10 +218,17 @@ def _sr(job: ExportJob) -> list[Path]:
 def _coco(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.coco import write_coco
 
-    names = [segment.name for segment in job.segments]
-    confidences = [job.source.sequence.confidences(segment.id) for segment in job.segments]
-    target, name = job.folder / "masks.json", job.cine.identity.short_name
-    return [write_coco(target, job.masks, len(job.cine), names, name, np.array(confidences) if confidences else None)]
+    states = [job.source.sequence.states(segment.id) for segment in job.segments]
+    written = write_coco(
+        job.folder / "masks.json",
+        job.masks,
+        len(job.cine),
+        [segment.name for segment in job.segments],
+        job.cine.identity.short_name,
+        np.array([[state.confidence for state in one] for one in states]) if states else None,
+        [[state.origin for state in one] for one in states],
+    )
+    return [written]
 
 
 def _nifti(job: ExportJob) -> list[Path]:
