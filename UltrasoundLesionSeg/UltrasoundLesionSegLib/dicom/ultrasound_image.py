@@ -1,12 +1,15 @@
-"""A cine as a DICOM Ultrasound Multi-frame Image (PS3.3 A.7), for cines that are nobody's: simulated ones.
+"""A cine as a DICOM Ultrasound Multi-frame Image (PS3.3 A.7): for videos that were never DICOM, and simulated cines.
 
-The patient is fictitious and says so. A cine of a real patient has a DICOM object already; no second one is made of it.
+Who the patient is must be said by the caller; a simulated cine belongs to a patient who says that he is none.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +18,7 @@ import numpy as np
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.pixels.encoders import RLELosslessEncoder
-from pydicom.uid import UID, JPEGBaseline8Bit, RLELossless, UltrasoundMultiFrameImageStorage
+from pydicom.uid import RE_VALID_UID, UID, JPEGBaseline8Bit, RLELossless, UltrasoundMultiFrameImageStorage
 
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Cine, Frame
 from UltrasoundLesionSegLib.dicom.identifiers import new_uid
@@ -24,18 +27,102 @@ from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 JPEG_QUALITY = 92
-PATIENT_NAME = "Simulated^Phantom"
-PATIENT_ID = "SIMULATION"
 # PS3.3 C.8.5.5.1.1 to .5: two-dimensional, tissue, centimetres
 _SPATIAL_2D, _TISSUE, _CENTIMETRES = 1, 1, 3
+_LONGEST_ID = 64  # LO, PS3.5 6.2
 _MOST_IRREGULAR = 8000  # frame times in one DS attribute, whose length is 16 bits
 _PIXEL_DATA = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff"
 _ITEM = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 
 
-def write_ultrasound_image(cine: Cine, target: Path, lossless: bool = False) -> str:
-    """Write a cine as an Ultrasound Multi-frame Image with a fictitious patient.
+@dataclass(frozen=True)
+class PatientModule:
+    """Whose cine it is and in which study it goes (PS3.3 C.7.1.1, C.7.2.1).
+
+    Parameters
+    ----------
+    patient_name, patient_id : str
+        Name as in DICOM (``Family^Given``). Never shown by ``repr``.
+    birth_date, study_date : str
+        ``YYYYMMDD``, or ''.
+    study_time : str
+        ``HHMMSS``, or ''.
+    study_id : str
+    sex : str
+        ``M``, ``F``, ``O`` or ''.
+    accession_number : str
+    study_instance_uid : str
+        Of the study it joins; a new one when ''.
+    description : str
+        Of the series; may be read by anyone who sees the list of series.
+
+    Raises
+    ------
+    OutputError
+        When the identifier is empty, or a value does not fit its DICOM type.
+    """
+
+    patient_name: str = field(repr=False)
+    patient_id: str = field(repr=False)
+    birth_date: str = field(default="", repr=False)
+    study_date: str = ""
+    study_time: str = ""
+    study_id: str = ""
+    sex: str = ""
+    accession_number: str = field(default="", repr=False)
+    study_instance_uid: str = field(default="", repr=False)
+    description: str = "Ultrasound cine"
+
+    def __post_init__(self) -> None:
+        if not self.patient_id.strip() or len(self.patient_id) > _LONGEST_ID:
+            raise OutputError(f"the patient's identifier must have 1 to {_LONGEST_ID} characters; give one")
+        for what, date in (("birth date", self.birth_date), ("study date", self.study_date)):
+            if date and not re.fullmatch(r"[0-9]{8}", date):
+                raise OutputError(f"the {what} is not a date; write it as YYYYMMDD or leave it out")
+        if self.study_time and not re.fullmatch(r"[0-9]{6}", self.study_time):
+            raise OutputError("the study time is not a time; write it as HHMMSS or leave it out")
+        if self.sex not in ("", "M", "F", "O"):
+            raise OutputError("the patient's sex is none of M, F, O; give one of them or leave it out")
+        if self.study_instance_uid and not re.fullmatch(RE_VALID_UID, self.study_instance_uid):
+            raise OutputError("the study's UID is not a DICOM UID; correct it or leave it out")
+
+
+SIMULATED_PATIENT = PatientModule(
+    "Simulated^Phantom",
+    "SIMULATION",
+    study_date="20000101",
+    study_time="000000",
+    study_id="SIMULATION",
+    description="Simulated breast ultrasound",
+)
+
+
+def read_patient(path: Path) -> PatientModule:
+    """Read a patient module from a JSON file with the names of ``PatientModule``'s parameters.
+
+    Raises
+    ------
+    OutputError
+        When the file is no such JSON.
+    """
+    try:
+        return PatientModule(**{str(key): str(value) for key, value in json.loads(path.read_bytes()).items()})
+    except (OSError, ValueError, TypeError, AttributeError):
+        names = ", ".join(one.name for one in fields(PatientModule))
+        raise OutputError(f"the patient file is no JSON object with (some of) {names}; correct it") from None
+
+
+def write_ultrasound_image(
+    cine: Cine,
+    target: Path,
+    patient: PatientModule,
+    lossless: bool = False,
+    body_part: str = "",
+    laterality: str = "",
+    derivation: str = "Converted from a video file",
+) -> str:
+    """Write a cine as an Ultrasound Multi-frame Image.
 
     Frames are encoded one at a time on their way to the file, so a long cine needs no more memory.
 
@@ -44,8 +131,15 @@ def write_ultrasound_image(cine: Cine, target: Path, lossless: bool = False) -> 
     cine : Cine
         Its regions, or else its calibration, become the Sequence of Ultrasound Regions.
     target : Path
+    patient : PatientModule
     lossless : bool
         RLE instead of JPEG baseline.
+    body_part : str
+        Body Part Examined (PS3.16 Annex L), e.g. ``BREAST``; '' where it is not known.
+    laterality : str
+        ``L`` or ``R``; '' where it is not known.
+    derivation : str
+        Derivation Description: what the image was made from.
 
     Returns
     -------
@@ -60,9 +154,14 @@ def write_ultrasound_image(cine: Cine, target: Path, lossless: bool = False) -> 
         When a frame cannot be read.
     """
     dataset = Dataset()
-    _add_patient_and_study(dataset)
-    add_instance(dataset, UltrasoundMultiFrameImageStorage, "US", 1, "Simulated breast ultrasound")
+    _add_patient_and_study(dataset, patient)
+    add_instance(dataset, UltrasoundMultiFrameImageStorage, "US", 1, patient.description)
     _add_image(dataset, cine, lossless)
+    dataset.ImageType = ["DERIVED", "PRIMARY", *([body_part, "0001"] if body_part else [])]
+    dataset.DerivationDescription = derivation
+    if body_part:
+        dataset.BodyPartExamined = body_part
+    dataset.Laterality = laterality
     _add_timing(dataset, cine)
     regions = cine.regions
     if not regions and cine.calibration is not None:
@@ -81,29 +180,24 @@ def write_ultrasound_image(cine: Cine, target: Path, lossless: bool = False) -> 
     return str(dataset.SOPInstanceUID)
 
 
-def _add_patient_and_study(dataset: Dataset) -> None:
+def _add_patient_and_study(dataset: Dataset, patient: PatientModule) -> None:
     """Add the patient and general study modules (PS3.3 C.7.1.1, C.7.2.1)."""
-    dataset.SpecificCharacterSet = "ISO_IR 100"
-    dataset.PatientName = PATIENT_NAME
-    dataset.PatientID = PATIENT_ID
-    dataset.PatientBirthDate = ""
-    dataset.PatientSex = ""
-    dataset.PatientComments = "Simulated; not a person"
-    dataset.StudyInstanceUID = new_uid()
-    dataset.StudyDate = "20000101"
-    dataset.StudyTime = "000000"
-    dataset.StudyID = "SIMULATION"
-    dataset.AccessionNumber = ""
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.PatientName = patient.patient_name
+    dataset.PatientID = patient.patient_id
+    dataset.PatientBirthDate = patient.birth_date
+    dataset.PatientSex = patient.sex
+    dataset.StudyInstanceUID = patient.study_instance_uid or new_uid()
+    dataset.StudyDate = patient.study_date
+    dataset.StudyTime = patient.study_time
+    dataset.StudyID = patient.study_id
+    dataset.AccessionNumber = patient.accession_number
     dataset.ReferringPhysicianName = ""
 
 
 def _add_image(dataset: Dataset, cine: Cine, lossless: bool) -> None:
     """Add the image, image pixel, multi-frame and US image modules (PS3.3 C.7.6.1, C.7.6.3, C.7.6.6, C.8.5.6)."""
-    dataset.ImageType = ["DERIVED", "PRIMARY", "BREAST", "0001"]
-    dataset.DerivationDescription = "Simulated"
     dataset.PatientOrientation = ""
-    dataset.Laterality = "L"
-    dataset.BodyPartExamined = "BREAST"
     dataset.BurnedInAnnotation = "YES"  # nobody has looked at every pixel
     dataset.Rows, dataset.Columns = cine.height, cine.width
     dataset.NumberOfFrames = len(cine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-from UltrasoundLesionSegLib.dicom.ultrasound_image import write_ultrasound_image
+from UltrasoundLesionSegLib.dicom.ultrasound_image import SIMULATED_PATIENT, write_ultrasound_image
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.simulation.cine import SimulatedCine
 from UltrasoundLesionSegLib.writers.frames import write_avi, write_davis_folder, write_sequence_nrrd
@@ -44,7 +44,9 @@ def write_simulation(simulated: SimulatedCine, output: Path, kind: SimulationFor
     cine, masks = simulated.cine, simulated.truth.__getitem__
     if kind == "dicom":
         source = output / f"{NAME}.dcm"
-        write_ultrasound_image(cine, source)
+        write_ultrasound_image(
+            cine, source, SIMULATED_PATIENT, body_part="BREAST", laterality="L", derivation="Simulated"
+        )
     elif kind == "avi":
         source = write_avi(cine, output / f"{NAME}.avi", frames_per_second=simulated.settings.frames_per_second)
     elif kind == "davis":
