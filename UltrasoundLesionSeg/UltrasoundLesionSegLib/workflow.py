@@ -186,18 +186,23 @@ class UltrasoundLesionWorkflow(SceneAccess):
         bool
             Whether anything was stored.
         """
-        from UltrasoundLesionSegLib.mrml.segments import SegmentState
-
         sequence = self._find_sequence(browser)
         if sequence is None:
             return False
         frame = sequence.shown_frame
         changed = sequence.commit_edit()
-        for segment in changed:
+        self.creditDrawing(browser, frame, changed)
+        return bool(changed)
+
+    def creditDrawing(self, browser: Any, frame: int, segments: Sequence[str]) -> None:
+        """Record drawings that were just stored as confirmed or edited where ``suggest`` had proposed a lesion there."""
+        from UltrasoundLesionSegLib.mrml.segments import SegmentState
+
+        sequence = self._sequence(browser)
+        for segment in segments:
             hand = self._hand(browser, frame, sequence.read(frame, segment))
             if hand is not Origin.MANUAL:
                 sequence.set_state(frame, segment, SegmentState(hand))
-        return bool(changed)
 
     def addSegment(self, browser: Any, name: str | None = None) -> str:
         """Add a lesion to draw, empty on all frames; returns its segment ID."""

@@ -11,7 +11,7 @@ from stand_in_networks import AnchorNetwork, BrightNetwork, HoldNetwork
 from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.stretches import Direction
-from UltrasoundLesionSegLib.engine.tracker import TrackerSettings, without_specks
+from UltrasoundLesionSegLib.engine.tracker import TrackerSettings, plausible_parts
 from UltrasoundLesionSegLib.errors import FrameError, SeedError
 
 SMALL = TrackerSettings(input_size=64)
@@ -189,12 +189,34 @@ def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so() -> None:
     assert said == ["the GPU ran out of memory at frame 4; the rest is computed on the CPU, which is slower"]
 
 
-def test_specks_go_and_large_parts_stay() -> None:
+def islands() -> np.ndarray:
     p = np.zeros((60, 60), np.float32)
     p[5:25, 5:25] = 0.9
     p[30:40, 30:40] = 0.8
     p[50:52, 50:52] = 0.99
-    cleaned = without_specks(p)
+    return p
+
+
+def test_specks_go_and_large_parts_stay_when_it_is_not_known_where_the_lesion_was() -> None:
+    p = islands()
+    cleaned = plausible_parts(p, np.zeros((60, 60), bool))
     assert not cleaned[50:52, 50:52].any()
     assert cleaned[35, 35] == np.float32(0.8)
+    assert cleaned[10, 10] == np.float32(0.9)
     assert p[50, 50] == np.float32(0.99)
+
+
+def test_parts_away_from_the_previous_mask_are_another_structure() -> None:
+    before = np.zeros((60, 60), bool)
+    before[41:45, 30:34] = True
+    cleaned = plausible_parts(islands(), before)
+    assert cleaned[35, 35] == np.float32(0.8)
+    assert not cleaned[5:25, 5:25].any()
+
+
+def test_a_single_part_stays_wherever_it_is() -> None:
+    p = islands()
+    p[30:, 30:] = 0
+    before = np.zeros((60, 60), bool)
+    before[50:, 50:] = True
+    assert np.array_equal(plausible_parts(p, before), p)

@@ -45,7 +45,8 @@ RESCALE = 1.2  # between the window's side and the one wanted
 # A lost lesion is looked for nearby first, then everywhere.
 SEARCH_GROWTH = 1.5  # of the side, on every lost frame
 FRAMES_BEFORE_WHOLE = 4
-SPECK = 0.1  # components smaller than this share of the largest are noise: they would blow up the window
+SPECK = 0.1  # islands smaller than this share of the largest are noise: they would blow up the window
+REACH = 3  # pixels a lesion's island may be away from the previous mask
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class LesionTracker:
         previous = PreviousFrame(past.tensor, past.code, masks)
         logits = self._network.segment(tensor, code, previous, self._bank.read(index))
         seen = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
-        probabilities = without_specks(window.paste(seen, *frame.shape[:2]))
+        probabilities = plausible_parts(window.paste(seen, *frame.shape[:2]), past.probabilities > 0.5)
         self._past = replace(past, frame=frame, probabilities=probabilities, tensor=tensor, code=code)
         return Prediction(probabilities, confidence.certainty(seen))
 
@@ -219,12 +220,18 @@ class LesionTracker:
         return torch.from_numpy(np.ascontiguousarray(cut))[None, None].to(self._device)
 
 
-def without_specks(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Remove islands of p > 0.5 that are small beside the largest one (less than a tenth of its area).
+def plausible_parts(probabilities: NDArray[np.float32], before: Mask) -> NDArray[np.float32]:
+    """Remove islands of p > 0.5 that cannot be the lesion: specks, and parts away from where it was one frame before.
+
+    A lesion does not jump between frames, so an island that does not touch the previous mask, grown by ``REACH``
+    pixels, is another dark structure; where none touches it (a cut in the clip), all count. Islands that are small
+    beside the largest remaining one (``SPECK`` of its area) go too.
 
     Parameters
     ----------
     probabilities : ndarray of float32, shape (H, W)
+    before : ndarray of bool, shape (H, W)
+        The previous mask; empty when the lesion was not visible.
 
     Returns
     -------
@@ -239,9 +246,11 @@ def without_specks(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(inside[box].astype(np.uint8), connectivity=8)
     if count <= 2:
         return probabilities
-    areas = statistics[1:, cv2.CC_STAT_AREA]
-    specks = 1 + np.flatnonzero(areas < SPECK * areas.max())
-    if len(specks):
+    reach = cv2.dilate(before[box].astype(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))
+    touching = np.bincount(labels[reach > 0], minlength=count)[1:] > 0
+    areas = statistics[1:, cv2.CC_STAT_AREA] * (touching if touching.any() else 1)
+    unlikely = 1 + np.flatnonzero(areas < max(SPECK * areas.max(), 1))
+    if len(unlikely):
         probabilities = probabilities.copy()
-        probabilities[box][np.isin(labels, specks)] = 0.0
+        probabilities[box][np.isin(labels, unlikely)] = 0.0
     return probabilities
