@@ -1,0 +1,66 @@
+"""The names of the attributes, tags and references that this library leaves in a scene (described in Docs/mrml.md)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+_PREFIX = "UltrasoundLesionSeg."
+
+# --- attributes of the cine's sequence node; they survive .mrb and .seq.nrrd
+CALIBRATION_KNOWN = _PREFIX + "CalibrationKnown"  # "true" or "false"; absent in sequences that others made
+CALIBRATION_SOURCE = _PREFIX + "CalibrationSource"
+CALIBRATION_NOTE = _PREFIX + "CalibrationNote"
+CALIBRATION_REGIONS = _PREFIX + "CalibrationRegions"  # JSON list
+TIMING_SOURCE = _PREFIX + "TimingSource"
+TIMING_APPROXIMATE = _PREFIX + "TimingApproximate"  # "true" or "false"
+FRAME_TIMES = _PREFIX + "FrameTimes"  # seconds, blank-separated; only where the index cannot carry them
+SOURCE_KIND = _PREFIX + "SourceKind"
+SOURCE_DIGEST = _PREFIX + "SourceDigest"
+NOTES = _PREFIX + "Notes"  # JSON list
+
+# --- attributes of single frames' volumes
+UNREADABLE = _PREFIX + "Unreadable"  # why this frame, shown black, could not be read
+DICOM_INSTANCE_UIDS = "DICOM.instanceUIDs"  # Slicer's own name
+
+# --- attribute of the segmentation's sequence node
+ROLE = _PREFIX + "Role"
+ROLE_LESIONS = "Lesions"
+
+# --- attribute of each segmentation in it; Slicer copies it to the proxy, which so tells which frame it shows
+INDEX_VALUE = _PREFIX + "IndexValue"
+
+# --- tags of segments; they survive .seg.nrrd, .seq.mrb and .mrb
+TAG_ORIGIN = _PREFIX + "Origin"
+TAG_CONFIDENCE = _PREFIX + "Confidence"
+TAG_PROVENANCE = _PREFIX + "Provenance"
+TAG_ALGORITHM_TYPE = "DICOM.SegmentAlgorithmType"  # Slicer's own names: its DICOM SEG export reads them
+TAG_ALGORITHM_NAME = "DICOM.SegmentAlgorithmName"
+
+# --- node references. They point from the smaller node to the browser, never the other way: a browser that is
+# modified makes Slicer copy the stored frame over the proxies, and with it over what is being painted there.
+BROWSER_REFERENCE = "ultrasoundLesionSegBrowser"
+SOURCE_VOLUME_REFERENCE = "ultrasoundLesionSegVolume"
+FRAME_TABLE, LESION_TABLE = "Measurements by frame", "Measurements by lesion"  # names of the two tables
+TABLE_KEY = _PREFIX + "Table"
+CHART_KEY = _PREFIX + "Chart"
+
+# Characters that Slicer's archiver takes for a file name pattern. A sequence of segmentations is saved as a bundle in a
+# folder of its name; with "[1]" in it, as Slicer's DICOM import names cines, that bundle is empty and nobody is told.
+WITHOUT_PATTERNS = str.maketrans({"[": "(", "]": ")", "*": "_", "?": "_"})
+
+
+@contextlib.contextmanager
+def without_events(node: Any) -> Iterator[None]:
+    """Change a node without telling anyone.
+
+    Any "modified" of a sequence or browser node makes Slicer's Sequences logic copy the stored frame over every proxy
+    of that browser: a stroke painted there and not yet stored would be lost.
+    """
+    was_disabled = node.GetDisableModifiedEvent()
+    node.SetDisableModifiedEvent(1)
+    try:
+        yield
+    finally:
+        node.SetDisableModifiedEvent(was_disabled)

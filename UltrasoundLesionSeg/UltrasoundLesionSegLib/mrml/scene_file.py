@@ -1,0 +1,116 @@
+"""Scenes in files: one .mrb that comes back complete."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import slicer
+import vtk
+
+from UltrasoundLesionSegLib.errors import OutputError, SceneError
+from UltrasoundLesionSegLib.mrml import headless, layout
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+
+def save_scene(path: Path | str) -> Path:
+    """Write the whole scene to a .mrb file and check that the file is complete.
+
+    Parameters
+    ----------
+    path : Path or str
+        Ends in ``.mrb``. An existing file is replaced once the new one is complete.
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    OutputError
+        When the scene cannot be written there; an existing file is then as it was.
+    """
+    # Slicer writes a relative path and then fails to read it
+    target = Path(path).expanduser().absolute()
+    if target.suffix.lower() != ".mrb":
+        raise OutputError("a scene is written to a file that ends in .mrb; choose such a name")
+    scene = headless.start()
+    with atomic_path(target) as temporary, tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+        # the folder inside the bundle is named like the file, so it is written under its own name and then renamed
+        written = Path(folder) / target.name.translate(layout.WITHOUT_PATTERNS)
+        messages = slicer.vtkMRMLMessageCollection()
+        done = scene.WriteToMRB(str(written), None, messages)
+        if not done or messages.GetNumberOfMessagesOfType(vtk.vtkCommand.ErrorEvent):
+            raise OutputError("the scene cannot be written; choose a folder that is writable and has room")
+        if not _is_complete(written):
+            raise OutputError(
+                "Slicer wrote the scene incompletely; make room on the disk, and take brackets out of sequences' names"
+            )
+        written.replace(temporary)
+    return target
+
+
+def load_scene(path: Path | str, clear: bool = True) -> list[Any]:
+    """Read a .mrb file into the scene.
+
+    Parameters
+    ----------
+    path : Path or str
+    clear : bool
+        Empty the scene first; otherwise the file's nodes are added.
+
+    Returns
+    -------
+    list of vtkMRMLSequenceBrowserNode
+        Those that came with the file and have a cine.
+
+    Raises
+    ------
+    SceneError
+        When the file is not a complete .mrb or Slicer cannot read it.
+    """
+    source = Path(path).expanduser().absolute()
+    if not _is_complete(source):
+        raise SceneError("the scene file is missing, damaged or not a .mrb; choose another or save the scene again")
+    scene = headless.start()
+    before = set() if clear else set(_browsers(scene))
+    messages = slicer.vtkMRMLMessageCollection()
+    if not scene.ReadFromMRB(str(source), clear, messages):
+        raise SceneError("the scene file cannot be read; it may come from a newer version of Slicer")
+    found = [one for one in _browsers(scene) if one not in before and one.GetMasterSequenceNode() is not None]
+    for browser in found:
+        # Slicer leaves the proxies as they were saved until the browser moves; an unsaved or stale one shows nothing
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return found
+
+
+def _browsers(scene: Any) -> list[Any]:
+    name = "vtkMRMLSequenceBrowserNode"
+    return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
+
+
+def _is_complete(bundle: Path | IO[bytes]) -> bool:
+    """Check every byte of a .mrb against its checksums, and that each file its scene names is in it.
+
+    Bundles within it (segmentation sequences) are checked alike: Slicer writes an empty one without a word when the
+    node's name has brackets.
+    """
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            names = set(archive.namelist())
+            scenes = [name for name in names if name.endswith(".mrml") and name.count("/") == 1]
+            if archive.testzip() is not None or len(scenes) != 1:
+                return False
+            root = ElementTree.fromstring(archive.read(scenes[0]))
+            inner = [io.BytesIO(archive.read(name)) for name in names if name.lower().endswith(".mrb")]
+    except (OSError, zipfile.BadZipFile, ElementTree.ParseError):
+        return False
+    folder = scenes[0].rsplit("/", 1)[0]
+    stored = [node.get("fileName") for node in root.iter() if node.get("fileName")]
+    return all(f"{folder}/{unquote(name)}" in names for name in stored if name) and all(map(_is_complete, inner))

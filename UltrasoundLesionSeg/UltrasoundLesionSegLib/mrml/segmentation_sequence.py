@@ -1,0 +1,366 @@
+"""The lesions of a cine: one segmentation a frame, synchronised with the cine's browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Mask, Origin
+from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.mrml.cine_of_browser import master_sequence
+from UltrasoundLesionSegLib.mrml.labelmaps import FrameGeometry, read_mask, write_masks
+from UltrasoundLesionSegLib.mrml.segmentation_nodes import SegmentationNodes, add_sequence, find_sequence
+from UltrasoundLesionSegLib.mrml.segments import (
+    SegmentInfo,
+    SegmentState,
+    apply_info,
+    info_of,
+    new_segment,
+    read_confidence,
+    read_origin,
+    read_state,
+    segment_ids,
+    write_state,
+)
+
+
+class SegmentationSequence:
+    """The segmentation sequence that belongs to a browser. Make it with :meth:`create` or :meth:`find`.
+
+    Every frame of the cine has an item, and every item has the same segments; a lesion that is not visible, or not yet
+    segmented, is a segment without pixels. What is stored lies in the sequence. The proxy shows a copy of the selected
+    frame, and it is what a person paints on: painting counts once :meth:`commit_edit` stored it. Do that before the
+    frame changes and before anything modifies the browser or one of its sequences, because Slicer then copies the
+    stored frame over the proxy. The methods here are silent: none of them makes Slicer do that.
+
+    Objects are cheap and hold no masks.
+
+    Parameters
+    ----------
+    browser : vtkMRMLSequenceBrowserNode
+    sequence : vtkMRMLSequenceNode
+        Made by :meth:`create`.
+    """
+
+    def __init__(self, browser: Any, sequence: Any) -> None:
+        self._nodes = SegmentationNodes(browser, sequence)
+
+    @classmethod
+    def create(cls, browser: Any, segments: list[SegmentInfo], name: str | None = None) -> SegmentationSequence:
+        """Add a segmentation with these segments, empty on every frame, to the browser.
+
+        Raises
+        ------
+        SceneError
+            When the browser has no cine or has a lesion segmentation already, or two segments have one id.
+        """
+        master = master_sequence(browser)
+        if find_sequence(browser) is not None:
+            raise SceneError("the cine has a lesion segmentation already; add segments to that one")
+        _check_distinct([segment.id for segment in segments])
+        result = cls(browser, add_sequence(browser, segments, name or f"{master.GetName()} lesions"))
+        result._nodes.tie_proxy_to_cine()
+        return result
+
+    @classmethod
+    def find(cls, browser: Any) -> SegmentationSequence | None:
+        """Give the browser's lesion segmentation, None where it has none. Others' segmentations are left alone.
+
+        Raises
+        ------
+        SceneError
+            When the browser has no cine.
+        """
+        master_sequence(browser)
+        sequence = find_sequence(browser)
+        if sequence is None:
+            return None
+        found = cls(browser, sequence)
+        found._nodes.switch_off_save_changes()
+        return found
+
+    @property
+    def browser(self) -> Any:
+        """The vtkMRMLSequenceBrowserNode."""
+        return self._nodes.browser
+
+    @property
+    def sequence(self) -> Any:
+        """The vtkMRMLSequenceNode of segmentations."""
+        return self._nodes.sequence
+
+    @property
+    def proxy(self) -> Any:
+        """The vtkMRMLSegmentationNode that shows a frame; made again if someone deleted it."""
+        return self._nodes.proxy
+
+    @property
+    def geometry(self) -> FrameGeometry:
+        """Size and place of the frames."""
+        return self._nodes.geometry
+
+    @property
+    def shown_frame(self) -> int:
+        """The frame that the proxy shows. While the browser is moving, this is still the frame it comes from."""
+        return self._nodes.shown_frame
+
+    def __len__(self) -> int:
+        """Return the number of frames of the cine."""
+        return len(self._nodes)
+
+    # --- segments, the same on all frames
+
+    def segments(self) -> list[SegmentInfo]:
+        """Return the segments in order."""
+        segmentation = self._nodes.stored(0)
+        return [info_of(segmentation, one) for one in segment_ids(segmentation)]
+
+    def add_segment(self, info: SegmentInfo) -> None:
+        """Add a segment, empty, to all frames.
+
+        Raises
+        ------
+        SceneError
+            When there is a segment with this id.
+        """
+        _check_distinct([*segment_ids(self._nodes.stored(0)), info.id])
+        self._add_to_all(info)
+
+    def rename_segment(self, segment_id: str, name: str) -> None:
+        """Rename a segment on all frames.
+
+        Raises
+        ------
+        SceneError
+            When there is no such segment or the name is empty.
+        """
+        old = info_of(self._nodes.stored(0), self._known(segment_id))
+        self.update_segment(SegmentInfo(old.id, name, old.color, old.terminology))
+
+    def update_segment(self, info: SegmentInfo) -> None:
+        """Give the segment with this id another name, colour and terminology on all frames.
+
+        Raises
+        ------
+        SceneError
+            When there is no such segment.
+        """
+        self._known(info.id)
+        for segmentation in self._stored_and_shown():
+            segment = segmentation.GetSegment(info.id)
+            if segment is not None:
+                apply_info(segment, info)
+
+    def remove_segment(self, segment_id: str) -> None:
+        """Remove a segment with its masks from all frames.
+
+        Raises
+        ------
+        SceneError
+            When there is no such segment.
+        """
+        self._known(segment_id)
+        for segmentation in self._stored_and_shown():
+            segmentation.RemoveSegment(segment_id)
+
+    # --- frames
+
+    def write(
+        self,
+        frame: int,
+        masks: Mapping[str, Mask],
+        origins: Mapping[str, Origin | None],
+        confidences: Mapping[str, float] | None = None,
+        provenance: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """Store masks of one frame; segments that are not named keep theirs.
+
+        What a person painted on this frame and has not been stored yet is stored first. Only a person overwrites an
+        anchor: a segment that has one on this frame is left out when its new origin is ``Origin.MODEL`` or None.
+
+        Parameters
+        ----------
+        frame : int
+        masks : mapping of segment id to ndarray of bool, shape (H, W)
+        origins : mapping of segment id to Origin or None
+            One for each of ``masks``; None for a frame that nothing is known of any more.
+        confidences : mapping of segment id to float, optional
+            0 to 1 or nan.
+        provenance : mapping of segment id to str, optional
+
+        Returns
+        -------
+        list of str
+            The segments that were written.
+
+        Raises
+        ------
+        SceneError
+            When the frame or a segment does not exist or a mask has another size.
+        """
+        stored = self._nodes.stored(frame)
+        for one, mask in masks.items():
+            self._known(one)
+            if mask.shape != self.geometry.shape:
+                raise SceneError(
+                    f"a mask of shape {mask.shape} does not fit the cine, whose frames have {self.geometry.shape} "
+                    "pixels; give masks of the frames' size"
+                )
+        if frame == self.shown_frame:
+            self.commit_edit()
+        written = [one for one in masks if _is_persons(origins[one]) or not _is_anchor(stored, one)]
+        states = {
+            one: SegmentState(origins[one], (confidences or {}).get(one, np.nan), (provenance or {}).get(one, ""))
+            for one in written
+        }
+        self._store(frame, {one: masks[one] for one in written}, states)
+        return written
+
+    def set_state(self, frame: int, segment_id: str, state: SegmentState) -> None:
+        """Change who vouches for a stored mask, e.g. to confirm it or to release an anchor; the mask stays.
+
+        Raises
+        ------
+        SceneError
+            When the frame or the segment does not exist.
+        """
+        self._known(segment_id)
+        if frame == self.shown_frame:
+            self.commit_edit()
+        self._store(frame, {}, {segment_id: state})
+
+    def read(self, frame: int, segment_id: str) -> Mask:
+        """Return the stored mask, bool (H, W). What is painted on the proxy and not committed is not in it."""
+        return read_mask(self._nodes.stored(frame), self._known(segment_id), self.geometry)
+
+    def state(self, frame: int, segment_id: str) -> SegmentState:
+        """Return origin, confidence and provenance of a stored mask."""
+        return read_state(self._nodes.stored(frame).GetSegment(self._known(segment_id)))
+
+    def origin(self, frame: int, segment_id: str) -> Origin | None:
+        """Return who made a stored mask; None where nothing has been drawn or computed."""
+        return self.state(frame, segment_id).origin
+
+    def confidence(self, frame: int, segment_id: str) -> float:
+        """Return the model's confidence in [0, 1], nan where there is none."""
+        return self.state(frame, segment_id).confidence
+
+    def provenance(self, frame: int, segment_id: str) -> str:
+        """Return what the workflow wrote beside the mask, '' where it wrote nothing."""
+        return self.state(frame, segment_id).provenance
+
+    # --- all frames at once: tags are read from the nodes each time, about 1 microsecond each
+
+    def states(self, segment_id: str) -> list[SegmentState]:
+        """Return origin, confidence and provenance of every frame."""
+        self._known(segment_id)
+        return [read_state(stored.GetSegment(segment_id)) for stored in self._nodes.all_stored()]
+
+    def confidences(self, segment_id: str) -> NDArray[np.float32]:
+        """Return the confidence of every frame, shape (T,), nan where there is none."""
+        self._known(segment_id)
+        segments = [stored.GetSegment(segment_id) for stored in self._nodes.all_stored()]
+        return np.array(
+            [read_confidence(segment) if segment is not None else np.nan for segment in segments], np.float32
+        )
+
+    def anchors(self) -> dict[str, list[int]]:
+        """Return, for each segment, the frames whose mask a person drew, edited or confirmed, in order."""
+        stored = self._nodes.all_stored()
+        ids = segment_ids(stored[0])
+        return {one: [frame for frame, each in enumerate(stored) if _is_anchor(each, one)] for one in ids}
+
+    # --- a person's edits
+
+    def commit_edit(self) -> list[str]:
+        """Store what was painted on the proxy, on the frame that the proxy shows.
+
+        A changed mask becomes ``Origin.MANUAL`` where no model stored one or what it stored is empty, else
+        ``Origin.EDITED``. A segment that was added, renamed or recoloured on the proxy is so on all frames afterwards.
+        One that was deleted on the proxy stays stored: only :meth:`remove_segment` removes from all frames.
+
+        Returns
+        -------
+        list of str
+            The segments whose mask changed.
+        """
+        frame, painted = self.shown_frame, self._nodes.shown
+        stored = self._nodes.stored(frame)
+        if painted is stored:
+            return []
+        self._adopt_descriptions(painted)
+        masks: dict[str, Mask] = {}
+        states: dict[str, SegmentState] = {}
+        for one in segment_ids(painted):
+            mask, before = read_mask(painted, one, self.geometry), read_mask(stored, one, self.geometry)
+            if not np.array_equal(mask, before):
+                by_model = before.any() and read_origin(stored.GetSegment(one)) not in (None, Origin.MANUAL)
+                masks[one] = mask
+                states[one] = SegmentState(Origin.EDITED if by_model else Origin.MANUAL)
+        if masks:
+            self._store(frame, masks, states)
+        return list(masks)
+
+    def missing_on_proxy(self) -> list[str]:
+        """Return the stored segments that someone deleted on the proxy."""
+        shown = set(segment_ids(self._nodes.shown))
+        return [one.id for one in self.segments() if one.id not in shown]
+
+    # --- inside
+
+    def _known(self, segment_id: str) -> str:
+        if self._nodes.stored(0).GetSegment(segment_id) is None:
+            raise SceneError("the segmentation has no such segment; choose one of its segments")
+        return segment_id
+
+    def _store(self, frame: int, masks: Mapping[str, Mask], states: Mapping[str, SegmentState]) -> None:
+        """Write masks and states into a data node, and refresh the proxy where it shows that frame."""
+        stored = self._nodes.stored(frame)
+        if masks:
+            kept = [one for one in segment_ids(stored) if one not in masks]
+            everything = {one: read_mask(stored, one, self.geometry) for one in kept} | dict(masks)
+            write_masks(stored, everything, self.geometry)
+        for one, state in states.items():
+            write_state(stored.GetSegment(one), state)
+        self.sequence.StorableModified()
+        if frame == self.shown_frame:
+            self._nodes.refresh_proxy(stored)
+
+    def _stored_and_shown(self) -> list[Any]:
+        stored, shown = self._nodes.all_stored(), self._nodes.shown
+        self.sequence.StorableModified()
+        return [*stored, shown]
+
+    def _add_to_all(self, info: SegmentInfo) -> None:
+        for segmentation in self._stored_and_shown():
+            if segmentation.GetSegment(info.id) is None:
+                masks = {one: read_mask(segmentation, one, self.geometry) for one in segment_ids(segmentation)}
+                segmentation.AddSegment(new_segment(info), info.id)
+                write_masks(segmentation, masks, self.geometry)
+
+    def _adopt_descriptions(self, painted: Any) -> None:
+        """Take segments added, and names and colours changed, on the proxy over to all frames."""
+        known = {one.id: one for one in self.segments()}
+        for one in segment_ids(painted):
+            info = info_of(painted, one)
+            if one not in known:
+                self._add_to_all(info)
+            elif info != known[one]:
+                self.update_segment(info)
+
+
+def _check_distinct(ids: list[str]) -> None:
+    if len(set(ids)) != len(ids):
+        raise SceneError("two segments have the same id; give each its own")
+
+
+def _is_anchor(segmentation: Any, segment_id: str) -> bool:
+    segment = segmentation.GetSegment(segment_id)
+    return segment is not None and _is_persons(read_origin(segment))
+
+
+def _is_persons(origin: Origin | None) -> bool:
+    return origin is not None and origin.is_anchor
