@@ -1,0 +1,120 @@
+"""Size of a pixel: which regions count, the stale calibration, the order of the other elements."""
+
+import numpy as np
+import pytest
+from source_makers import dicom_object, moving_frames, region
+
+from UltrasoundLesionSegLib.readers.open import read_cine
+
+FRAMES = moving_frames(2, 100, 120)
+WHOLE = (0, 0, 119, 99)
+
+
+def read(save_dicom, regions=(), **elements):
+    if regions:
+        elements["SequenceOfUltrasoundRegions"] = list(regions)
+    return read_cine(save_dicom(dicom_object(FRAMES, **elements)))
+
+
+def mask_at(row, column):
+    mask = np.zeros((100, 120), bool)
+    mask[row - 2 : row + 3, column - 2 : column + 3] = True
+    return mask
+
+
+def test_a_region_gives_mm_for_rows_and_columns_apart(save_dicom):
+    cine = read(save_dicom, [region((10, 20, 100, 90), (0.012, -0.02))])
+    assert cine.calibration.spacing == pytest.approx((0.2, 0.12))
+    assert cine.calibration.source == "SequenceOfUltrasoundRegions"
+    assert [one.box for one in cine.regions] == [(20, 10, 90, 100)]
+    assert cine.notes == ()
+
+
+@pytest.mark.parametrize(("x1", "y1"), [(120, 100), (119, 99)])
+def test_one_pixel_past_the_image_is_forgiven(save_dicom, x1, y1):
+    cine = read(save_dicom, [region((0, 0, x1, y1), (0.01, 0.01))])
+    assert cine.calibration.spacing == pytest.approx((0.1, 0.1))
+    assert cine.regions[0].box == (0, 0, 99, 119)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 121, 99), (0, 0, 119, 101), (0, 0, 639, 479)])
+def test_a_region_past_the_image_is_a_stale_calibration(save_dicom, box):
+    cine = read(save_dicom, [region(box, (0.01, 0.01))], PixelSpacing=[0.1, 0.1])
+    assert cine.calibration is None
+    assert cine.regions == ()
+    assert cine.calibration_at(mask_at(50, 50)) is None
+    assert len(cine.notes) == 1
+    assert "reaches past the image" in cine.notes[0]
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"RegionSpatialFormat": 3},
+        {"RegionDataType": 3},
+        {"PhysicalUnitsXDirection": 4},
+        {"PhysicalUnitsYDirection": 0},
+        {"PhysicalDeltaX": 0.0},
+        {"PhysicalDeltaY": 3.0},
+        {"RegionLocationMaxX1": 0},
+    ],
+)
+def test_regions_that_are_no_calibrated_picture_do_not_count(save_dicom, elements):
+    cine = read(save_dicom, [region(WHOLE, (0.01, 0.01), **elements)])
+    assert cine.calibration is None
+    assert cine.regions == ()
+
+
+def test_a_doppler_trace_below_the_picture_changes_nothing(save_dicom):
+    trace = region((0, 60, 119, 99), (0.005, 1.0), RegionSpatialFormat=3, RegionDataType=3, PhysicalUnitsXDirection=4)
+    cine = read(save_dicom, [region((0, 0, 119, 59), (0.01, 0.01)), trace])
+    assert cine.calibration.spacing == pytest.approx((0.1, 0.1))
+
+
+def test_of_two_calibrations_the_lesions_own_is_used(save_dicom):
+    left, right = region((0, 0, 59, 99), (0.01, 0.01)), region((60, 0, 119, 99), (0.02, 0.02), RegionDataType=2)
+    cine = read(save_dicom, [left, right], PixelSpacing=[0.5, 0.5])
+    assert cine.calibration is None
+    assert "2 different calibrations" in cine.notes[0]
+    assert cine.calibration_at(mask_at(50, 30)).spacing == pytest.approx((0.1, 0.1))
+    assert cine.calibration_at(mask_at(50, 90)).spacing == pytest.approx((0.2, 0.2))
+    assert cine.calibration_at(mask_at(50, 60)) is None
+
+
+def test_two_regions_of_one_calibration_hold_for_the_image(save_dicom):
+    cine = read(save_dicom, [region((0, 0, 59, 99), (0.01, 0.01)), region((60, 0, 119, 99), (0.01, 0.01))])
+    assert cine.calibration.spacing == pytest.approx((0.1, 0.1))
+    assert len(cine.regions) == 2
+
+
+def test_the_order_of_the_spacing_elements(save_dicom):
+    spacings = {"PixelSpacing": [0.3, 0.1], "NominalScannedPixelSpacing": [0.4, 0.2], "ImagerPixelSpacing": [0.5, 0.3]}
+    while spacings:
+        keyword, (row_mm, column_mm) = next(iter(spacings.items()))
+        calibration = read(save_dicom, **spacings).calibration
+        assert (calibration.source, calibration.spacing) == (keyword, (row_mm, column_mm))
+        assert calibration.note == "no ultrasound region is calibrated"
+        del spacings[keyword]
+    assert read(save_dicom).calibration is None
+
+
+@pytest.mark.parametrize("value", [[0, 0.1], [-1, 1], [0.1]])
+def test_nonsense_spacing_is_not_used(save_dicom, value):
+    assert read(save_dicom, PixelSpacing=value).calibration is None
+
+
+def test_an_aspect_ratio_alone_gives_no_mm(save_dicom):
+    cine = read(save_dicom, PixelAspectRatio=[4, 3])
+    assert cine.calibration is None
+    assert "height to width 4 to 3" in cine.notes[0]
+
+
+def test_real_calibrations(shared_data):
+    folder = shared_data / "cine" / "dicom_us"
+    echo = read_cine(folder / "echo_sonosite_120f_ybr422_jpegbaseline.dcm")
+    assert echo.calibration.spacing == pytest.approx((0.510497, 0.510497), abs=1e-6)
+    resampled = read_cine(folder / "echo_sonosite_30f_240x320_examples_ybr_color.dcm")
+    assert resampled.calibration is None
+    assert "reaches past the image" in resampled.notes[0]
+    philips = read_cine(folder / "OBXXXX1A_2frame.dcm")  # its region ends at column 800 of 800
+    assert philips.calibration.spacing == pytest.approx((0.262288, 0.262288), abs=1e-6)

@@ -1,0 +1,168 @@
+"""A folder of single-frame objects: the order in time, mixtures, damage."""
+
+import numpy as np
+import pytest
+from source_makers import dicom_object, moving_frames, region
+
+from UltrasoundLesionSegLib.cine import SourceKind
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.dicom_series import seconds_of
+from UltrasoundLesionSegLib.readers.open import read_cine
+
+COUNT = 12
+FRAMES = moving_frames(COUNT)
+SHUFFLED = [7, 0, 11, 3, 5, 9, 1, 10, 2, 8, 4, 6]
+TIMES = [f"1203{10 + index // 4:02d}.{25 * (index % 4):02d}" for index in range(COUNT)]
+
+
+@pytest.fixture
+def save_series(save_dicom, tmp_path):
+    """Write frame ``names[i]`` -> file number i, with elements made by functions of the frame's number."""
+
+    def save(names=range(COUNT), folder="series", frames=FRAMES, **elements):
+        for number, frame in enumerate(names):
+            values = {keyword: make(frame) for keyword, make in elements.items()}
+            data = dicom_object(frames[frame : frame + 1], **{"NumberOfFrames": None, "Modality": "UNKNOWN", **values})
+            save_dicom(data, f"{folder}/{number}.dcm")
+        return tmp_path / folder
+
+    return save
+
+
+def assert_in_order(cine, frames=FRAMES):
+    np.testing.assert_array_equal(np.stack(list(cine)), frames)
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"TemporalPositionIdentifier": lambda frame: frame + 1, "InstanceNumber": lambda frame: COUNT - frame},
+        {"TriggerTime": lambda frame: frame * 40.0, "AcquisitionTime": lambda frame: TIMES[COUNT - 1 - frame]},
+        {"AcquisitionDateTime": lambda frame: "20240131" + TIMES[frame], "InstanceNumber": lambda frame: 5},
+        {"AcquisitionTime": lambda frame: TIMES[frame], "ContentTime": lambda frame: TIMES[COUNT - 1 - frame]},
+        {"ContentTime": lambda frame: TIMES[frame], "InstanceNumber": lambda frame: COUNT - frame},
+        {"InstanceNumber": lambda frame: frame, "AcquisitionTime": lambda frame: "120000"},
+    ],
+    ids=["position", "trigger", "date and time", "acquisition", "content", "number"],
+)
+def test_the_headers_decide_the_order(save_series, elements):
+    cine = read_cine(save_series(SHUFFLED, **elements))
+    assert_in_order(cine)
+    assert cine.identity.kind is SourceKind.DICOM_SERIES
+    assert len(set(cine.identity.sop_instance_uids)) == COUNT
+    assert cine.notes == ()
+
+
+def test_without_any_order_the_natural_order_of_the_names_is_used_and_noted(save_series):
+    cine = read_cine(save_series())
+    assert_in_order(cine)  # 10.dcm follows 9.dcm
+    assert "file names" in cine.notes[0]
+
+
+def test_instance_numbers_against_the_motion_of_the_picture_lose_to_the_names(save_series):
+    cine = read_cine(save_series(InstanceNumber=lambda frame: SHUFFLED[frame]))
+    assert_in_order(cine)
+    assert "more alike" in cine.notes[0]
+
+
+def test_instance_numbers_win_where_the_pictures_do_not_tell(save_series):
+    noise = np.random.default_rng(3).integers(0, 256, (COUNT, 40, 56), np.uint8)
+    cine = read_cine(save_series(SHUFFLED, frames=noise, InstanceNumber=lambda frame: frame))
+    assert_in_order(cine, noise)
+
+
+def test_acquisition_times_become_frame_times(save_series):
+    timing = read_cine(save_series(SHUFFLED, AcquisitionTime=lambda frame: TIMES[frame])).timing
+    assert timing.source == "AcquisitionTime"
+    np.testing.assert_allclose(timing.seconds, np.arange(COUNT) / 4)
+
+
+def test_frame_time_of_the_header_is_used_where_instances_have_no_times(save_series):
+    timing = read_cine(save_series(InstanceNumber=lambda frame: frame, FrameTime=lambda frame: "20")).timing
+    assert (timing.source, timing.frames_per_second) == ("FrameTime", pytest.approx(50))
+
+
+def test_strays_of_another_series_or_size_are_left_out_and_noted(save_series, save_dicom):
+    folder = save_series(InstanceNumber=lambda frame: frame)
+    save_dicom(dicom_object(moving_frames(1, 20, 30), NumberOfFrames=None), "series/other_size.dcm")
+    save_dicom(dicom_object(FRAMES[:1], NumberOfFrames=None, SeriesInstanceUID="1.9"), "series/other_series.dcm")
+    save_dicom(dicom_object(FRAMES[:1], Rows=None, NumberOfFrames=None), "series/report.dcm")
+    (folder / "damaged.dcm").write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x05\x00XX\xff\xff" * 9)
+    cine = read_cine(folder)
+    assert_in_order(cine)
+    assert cine.notes == ("4 other DICOM objects of the folder are left out.",)
+
+
+def test_two_series_of_one_length_are_ambiguous(save_series):
+    save_series(range(6), "both/a", SeriesInstanceUID=lambda frame: "1.1")
+    save_series(range(6), "both/b", SeriesInstanceUID=lambda frame: "1.2")
+    folder = save_series(range(3)).parent / "both"
+    for part in ("a", "b"):
+        for path in (folder / part).iterdir():
+            path.rename(folder / f"{part}{path.name}")
+        (folder / part).rmdir()
+    with pytest.raises(SourceError, match="2 DICOM series"):
+        read_cine(folder)
+
+
+def test_several_multiframe_objects_are_ambiguous(save_dicom, tmp_path):
+    for name in ("a", "b"):
+        save_dicom(dicom_object(FRAMES), f"clips/{name}.dcm")
+    with pytest.raises(SourceError, match="2 multi-frame"):
+        read_cine(tmp_path / "clips")
+
+
+def test_a_damaged_file_of_the_series_is_a_frame_error(save_series):
+    folder = save_series(InstanceNumber=lambda frame: frame)
+    path = folder / "5.dcm"
+    path.write_bytes(path.read_bytes()[:-700])
+    cine = read_cine(folder)
+    with pytest.raises(FrameError, match="frame 5 cannot be read") as caught:
+        cine.frames[5]
+    assert caught.value.frame == 5
+    np.testing.assert_array_equal(cine.frames[6], FRAMES[6])
+
+
+def test_a_calibration_that_changes_is_not_used(save_series):
+    regions = {"SequenceOfUltrasoundRegions": lambda frame: [region((0, 0, 55, 39), (0.01 + 0.01 * (frame > 6), 0.01))]}
+    cine = read_cine(save_series(InstanceNumber=lambda frame: frame, **regions))
+    assert cine.calibration is None
+    assert cine.regions == ()
+    assert "calibration changes" in cine.notes[0]
+
+
+def test_a_calibration_that_stays_is_used(save_series):
+    regions = {"SequenceOfUltrasoundRegions": lambda frame: [region((0, 0, 55, 39), (0.01, 0.02))]}
+    cine = read_cine(save_series(InstanceNumber=lambda frame: frame, **regions))
+    assert cine.calibration.spacing == pytest.approx((0.2, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("14", 50400),
+        ("1404", 50640),
+        ("140438", 50678),
+        ("140438.25", 50678.25),
+        ("14:04:38", 50678),
+        ("20240102000001.5+0100", 1.5 + 86400 * 19724),
+        ("", None),
+        ("noon", None),
+        ("1", None),
+        ("20241399000000", None),
+    ],
+)
+def test_times_as_dicom_writes_them(written, seconds):
+    assert seconds_of(written) == seconds
+
+
+def test_the_real_breast_series(shared_data):
+    cine = read_cine(shared_data / "cine" / "breast_series_dicom")
+    assert (len(cine), cine.shape, cine.is_color) == (123, (670, 670), False)
+    assert cine.calibration is None
+    assert cine.timing is None
+    small = np.stack([frame[::4, ::4] for frame in cine]).astype(int)
+    changes = np.abs(np.diff(small, axis=0)).mean(axis=(1, 2))
+    # two joined parts: one cut, between frames 62 and 63, and smooth motion everywhere else
+    assert int(np.argmax(changes)) == 62
+    assert sorted(changes)[-2] < 6 < 15 < max(changes)

@@ -1,0 +1,145 @@
+"""Folders of pictures: natural order, formats, depths, damage in place."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from source_makers import PLANTED, moving_frames
+
+from UltrasoundLesionSegLib.cine import SourceKind
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.image_folder import natural_key
+from UltrasoundLesionSegLib.readers.open import read_cine
+
+FRAMES = moving_frames(12)
+
+
+def stacked(cine):
+    return np.stack(list(cine))
+
+
+@pytest.mark.parametrize("pattern", ["{}.png", "{:05d}.png", "Frame {} of 12.bmp", "f{}.tif"])
+def test_ten_follows_nine(save_pictures, pattern):
+    cine = read_cine(save_pictures(FRAMES, pattern))
+    np.testing.assert_array_equal(stacked(cine), FRAMES)
+    assert cine.identity.kind is SourceKind.IMAGES
+    assert (cine.calibration, cine.timing, cine.notes) == (None, None, ())
+
+
+def test_natural_order_of_names():
+    names = ["10.png", "9.png", "a10b2.png", "a9b10.png", "A9b9.png", "009b.png"]
+    assert sorted(names, key=natural_key) == ["9.png", "009b.png", "10.png", "A9b9.png", "a9b10.png", "a10b2.png"]
+
+
+def test_color_and_grey_stored_as_color(save_pictures):
+    color = moving_frames(3, color=True)
+    cine = read_cine(save_pictures(color))
+    assert cine.is_color
+    np.testing.assert_array_equal(stacked(cine), color)
+    tripled = np.repeat(FRAMES[..., np.newaxis], 3, axis=3)
+    cine = read_cine(save_pictures(tripled, folder="tripled"))
+    assert not cine.is_color
+    np.testing.assert_array_equal(stacked(cine), FRAMES)
+
+
+def test_jpeg_frames_of_davis(save_pictures):
+    cine = read_cine(save_pictures(FRAMES, "{:05d}.jpg"))
+    assert np.abs(stacked(cine).astype(int) - FRAMES).mean() < 3
+
+
+def test_palettes_transparency_and_one_bit(tmp_path):
+    grey = FRAMES[0]
+    variants = {
+        "palette": (Image.fromarray(np.stack([grey] * 3, axis=2)).quantize(256), 4),
+        "transparent": (Image.fromarray(np.dstack([grey] * 3 + [np.full_like(grey, 9)])), 0),
+        "grey and transparent": (Image.fromarray(np.dstack([grey, grey]), "LA"), 0),
+        "one bit": (Image.fromarray(grey > 60), None),
+    }
+    for name, (image, tolerance) in variants.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        image.save(folder / "0.png")
+        cine = read_cine(folder)
+        assert not cine.is_color, name
+        expected = 255 * (grey > 60) if tolerance is None else grey
+        assert np.abs(cine.frames[0].astype(int) - expected).max() <= (tolerance or 0), name
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_sixteen_bits_share_one_scale(tmp_path, color):
+    deep = moving_frames(3, color=color).astype(np.uint16) * 16
+    for index, frame in enumerate(deep):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), frame[..., ::-1] if color else frame)
+    cine = read_cine(tmp_path)
+    low, high = int(deep.min()), int(deep.max())
+    expected = ((deep.astype(float) - low) * 255 / (high - low)).round()
+    assert np.abs(stacked(cine).astype(int) - expected).max() <= 1
+    assert cine.notes == (f"The values {low} to {high} of the source are shown as 0 to 255.",)
+
+
+def test_sixteen_bits_that_hold_eight_are_taken_as_they_are(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), FRAMES[0].astype(np.uint16))
+    cine = read_cine(tmp_path)
+    np.testing.assert_array_equal(cine.frames[0], FRAMES[0])
+    assert cine.notes == ()
+
+
+def test_one_picture_is_a_cine_of_one_frame(save_pictures):
+    cine = read_cine(save_pictures(FRAMES[:1]) / "00000.png")
+    assert len(cine) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "another size", "no picture inside"])
+def test_a_bad_picture_keeps_its_place(save_pictures, damage):
+    folder = save_pictures(FRAMES)
+    path = folder / "00004.png"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:300])
+    elif damage == "another size":
+        Image.fromarray(FRAMES[4][:20]).save(path)
+    else:
+        path.write_bytes(path.read_bytes()[:8] + bytes(50))
+    cine = read_cine(folder)
+    assert len(cine) == 12
+    with pytest.raises(FrameError, match="frame 4 cannot be read") as caught:
+        cine.frames[4]
+    assert str(folder) not in str(caught.value)
+    np.testing.assert_array_equal(cine.frames[5], FRAMES[5])
+    if damage != "cut":
+        assert cine.notes == ("1 of the 12 pictures are damaged or of another size; the others are used.",)
+
+
+def test_a_cut_jpeg_is_not_filled_with_grey(save_pictures):
+    folder = save_pictures(FRAMES, "{}.jpg")
+    path = folder / "3.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(FrameError):
+        read_cine(folder).frames[3]
+
+
+def test_a_folder_of_pictures_of_many_sizes_is_no_cine(tmp_path):
+    for index in range(6):
+        Image.fromarray(moving_frames(1, 20 + index, 30)[0]).save(tmp_path / f"{PLANTED}{index}.png")
+    with pytest.raises(SourceError, match="6 different sizes") as caught:
+        read_cine(tmp_path)
+    assert PLANTED not in str(caught.value)
+
+
+def test_a_picture_that_vanishes_is_a_frame_error(save_pictures):
+    folder = save_pictures(FRAMES)
+    cine = read_cine(folder)
+    (folder / "00007.png").unlink()
+    with pytest.raises(FrameError, match="frame 7"):
+        cine.frames[7]
+
+
+def test_only_the_frame_asked_for_is_decoded(save_pictures, monkeypatch):
+    cine = read_cine(save_pictures(moving_frames(40)))
+    opened = []
+    load = Image.open
+    monkeypatch.setattr(Image, "open", lambda data, *rest: opened.append(data) or load(data, *rest))
+    cine.frames[20]
+    assert len(opened) == 1
+    assert isinstance(opened[0], io.BytesIO)

@@ -1,0 +1,247 @@
+"""Video files: counted by decoding, exact random access, times, rotation, cut files."""
+
+import csv
+import struct
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from source_makers import PLANTED, moving_frames
+
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers import video
+from UltrasoundLesionSegLib.readers.open import read_cine
+
+CODECS = [("clip.avi", "MJPG"), ("clip.mp4", "mp4v"), ("clip.avi", "FFV1"), ("clip.mpg", "PIM1")]
+
+
+def decoded_in_order(path):
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    frames = []
+    while True:
+        is_read, frame = capture.read()
+        if not is_read:
+            return np.array(frames)
+        frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+
+
+@pytest.mark.parametrize(("name", "codec"), CODECS)
+@pytest.mark.parametrize("color", [False, True])
+def test_frames_and_color(save_video, name, codec, color):
+    frames = moving_frames(30, 64, 96, color)
+    cine = read_cine(save_video(frames, name, codec))
+    assert (len(cine), cine.shape, cine.is_color) == (30, (64, 96), color)
+    assert max(np.abs(got.astype(int) - one).mean() for got, one in zip(cine, frames, strict=True)) < 6
+    if codec == "FFV1" and not color:
+        np.testing.assert_array_equal(np.stack(list(cine)), frames)
+
+
+@pytest.mark.parametrize(("name", "codec"), CODECS)
+def test_random_access_gives_the_frames_of_reading_in_order(save_video, name, codec):
+    path = save_video(moving_frames(150, 48, 64, color=True), name, codec)
+    expected = decoded_in_order(path)
+    index = video.index_video(path)
+    reader = video.VideoFrames(path, index, cache_bytes=40 * 48 * 64 * 3)
+    order = [149, 0, 75, 74, 73, 148, 3, 120, *range(149, -1, -1), *np.random.default_rng(0).integers(0, 150, 60)]
+    for at in order:
+        np.testing.assert_array_equal(reader[at], expected[at])
+
+
+def test_repeated_pictures_do_not_confuse_random_access(save_video):
+    frames = moving_frames(120, 48, 64)
+    frames[30:70] = frames[30]  # a frozen stretch, longer than any block
+    path = save_video(frames, "clip.mp4", "mp4v")
+    expected = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in decoded_in_order(path)]
+    reader = video.VideoFrames(path, video.index_video(path), cache_bytes=20 * 48 * 64)
+    for at in (119, 75, 69, 50, 31, 29, 110, 45, 0, 71):
+        np.testing.assert_array_equal(reader[at], expected[at])
+
+
+def test_a_clip_that_repeats_exactly_is_read_right(save_video):
+    frames = np.tile(moving_frames(12, 48, 64), (12, 1, 1))
+    path = save_video(frames)
+    expected = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in decoded_in_order(path)]
+    reader = video.VideoFrames(path, video.index_video(path), cache_bytes=20 * 48 * 64)
+    for at in range(143, -1, -7):
+        np.testing.assert_array_equal(reader[at], expected[at])
+    assert reader._failed_seeks == 0
+
+
+def test_a_seek_that_lands_elsewhere_falls_back_to_reading_from_the_start(save_video):
+    path = save_video(moving_frames(100, 48, 64), "clip.mp4", "mp4v")
+    expected = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in decoded_in_order(path)]
+    reader = video.VideoFrames(path, video.index_video(path), cache_bytes=10 * 48 * 64)
+    reader._positions = {value: [7] for value in reader._positions}  # wherever it lands, it believes to be at frame 7
+    for at in (60, 30, 90, 20, 80, 10):
+        np.testing.assert_array_equal(reader[at], expected[at])
+    assert reader._failed_seeks == 3
+
+
+@pytest.mark.parametrize("can_seek", [True, False])
+def test_going_backward_is_not_quadratic(save_video, monkeypatch, can_seek):
+    count, cached = 400, 80
+    path = save_video(moving_frames(count, 32, 48), "clip.mp4", "mp4v")
+    reader = video.VideoFrames(path, video.index_video(path), cache_bytes=cached * 32 * 48)
+    reader._failed_seeks = 0 if can_seek else 3
+    reads = []
+    monkeypatch.setattr(video, "checksum", lambda picture, sum_of=video.checksum: reads.append(1) or sum_of(picture))
+    for at in range(count - 1, -1, -1):
+        reader[at]
+    # each frame a few times when seeking; when read from the start, all before it once for each cache full of 80
+    assert len(reads) < (4 * count if can_seek else count * (count / cached + 1) / 2 + 1)
+
+
+def test_the_cache_is_bounded(save_video):
+    path = save_video(moving_frames(100, 32, 48), "clip.mp4", "mp4v")
+    reader = video.VideoFrames(path, video.index_video(path), cache_bytes=10 * 32 * 48)
+    for at in (99, 50, 0, 99):
+        reader[at]
+        assert sum(frame.nbytes for frame in reader._cached.values()) <= 10 * 32 * 48
+
+
+def test_color_switched_on_late_is_seen(save_video):
+    frames = np.repeat(moving_frames(60, 48, 64)[..., np.newaxis], 3, axis=3)
+    frames[40:, 10:30, 10:30, 0] = 220
+    assert read_cine(save_video(frames, "clip.mp4", "mp4v")).is_color
+
+
+def test_a_cut_file_gives_what_decodes_and_says_so(save_video):
+    path = save_video(moving_frames(50, 64, 96))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    cine = read_cine(path)
+    assert 20 < len(cine) < 35
+    assert cine.notes[0] == (
+        f"The video's header says 50 frames but {len(cine)} could be decoded: the file may be cut off."
+    )
+    assert cine.frames[-1].shape == (64, 96)
+    assert len(cine.timing.seconds) == len(cine)
+
+
+def test_a_video_without_a_frame_is_refused(save_video):
+    path = save_video(moving_frames(5, 64, 96), f"{PLANTED}.avi")
+    path.write_bytes(path.read_bytes()[:5600])
+    with pytest.raises(SourceError, match=r"no frame that can be decoded|cannot be decoded") as caught:
+        read_cine(path)
+    assert PLANTED not in str(caught.value)
+
+
+def test_a_video_that_changes_or_goes_is_a_frame_error(save_video):
+    path = save_video(moving_frames(30, 64, 96))
+    cine = read_cine(path)
+    other = save_video(moving_frames(30, 64, 96)[::-1], "other.avi")
+    other.replace(path)
+    with pytest.raises(FrameError, match="decodes to another picture"):
+        cine.frames[5]
+    path.unlink()
+    with pytest.raises(FrameError, match="cannot be opened any more"):
+        cine.frames[7]
+
+
+def boxes_around(content, inner):
+    """Offsets of the MP4 boxes that hold the first box named ``inner``, outermost first, itself last."""
+    start, found = content.index(inner) - 4, []
+    position, end = 0, len(content)
+    while True:
+        size = struct.unpack(">I", content[position : position + 4])[0]
+        if position <= start < position + size:
+            found.append(position)
+            if position == start:
+                return found
+            end, position = position + size, position + 8
+        else:
+            position += size
+        assert position < end
+
+
+def test_the_rotation_flag_is_applied(save_video):
+    frames = moving_frames(5, 64, 96)
+    path = save_video(frames, "clip.mp4", "mp4v")
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40
+    content[matrix : matrix + 20] = struct.pack(">5i", 0, 0x10000, 0, -0x10000, 0)
+    path.write_bytes(content)
+    cine = read_cine(path)
+    assert cine.shape == (96, 64)
+    assert np.abs(cine.frames[2].astype(int) - np.rot90(frames[2], -1)).mean() < 6
+
+
+def test_variable_frame_times_are_kept_and_random_access_stays_exact(save_video):
+    path = save_video(moving_frames(120, 64, 96), "clip.mp4", "mp4v", rate=20)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"stts") + 8
+    entries, count, delta = struct.unpack(">3I", content[at : at + 12])
+    assert (entries, count) == (1, 120)
+    content[at : at + 12] = struct.pack(">5I", 2, 60, delta, 60, delta // 2)
+    for box in boxes_around(bytes(content), b"stts"):
+        size = struct.unpack(">I", content[box : box + 4])[0]
+        content[box : box + 4] = struct.pack(">I", size + 8)
+    path.write_bytes(content)
+    cine = read_cine(path)
+    assert len(cine) == 120
+    np.testing.assert_allclose(np.diff(cine.timing.seconds[:61]), 0.05, atol=1e-3)
+    np.testing.assert_allclose(np.diff(cine.timing.seconds[61:]), 0.025, atol=1e-3)
+    assert cine.timing.approximate
+    expected = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in decoded_in_order(path)]
+    reader = video.VideoFrames(path, video.index_video(path), cache_bytes=20 * 64 * 96)
+    for frame in (119, 100, 40, 118, 61, 60, 0):
+        np.testing.assert_array_equal(reader[frame], expected[frame])
+
+
+def index_with(milliseconds, rate=25.0):
+    times = np.array(milliseconds, float)
+    return video.VideoIndex(tuple(range(len(times))), times, 4, 4, False, 0, rate)
+
+
+def test_missing_last_times_follow_at_the_usual_interval():
+    timing, notes = video.video_timing(index_with([80, 120, 160, 200, 0, 0]))
+    np.testing.assert_allclose(timing.seconds, [0, 0.04, 0.08, 0.12, 0.16, 0.2])
+    assert "2 of its frames" in notes[0]
+
+
+@pytest.mark.parametrize("times", [[0] * 20, [0, 40, 20] + [0] * 17])
+def test_without_times_the_frame_rate_of_the_header_is_used(times):
+    timing, _ = video.video_timing(index_with(times))
+    assert timing.source == "frame rate of the video file"
+    np.testing.assert_allclose(timing.seconds, np.arange(20) / 25)
+    assert video.video_timing(index_with(times, rate=0.0)) == (None, ())
+
+
+def test_one_frame_has_a_time():
+    timing, _ = video.video_timing(index_with([33]))
+    assert timing is None or list(timing.seconds) == [0]
+
+
+def test_all_real_lung_videos_have_the_frames_and_rates_of_the_index(shared_data):
+    folder = shared_data / "cine" / "lung_video"
+    with (folder / "index.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 25
+    for row in rows:
+        index = video.index_video(folder / row["file"])
+        timing, _ = video.video_timing(index)
+        assert len(index.checksums) == int(row["frames"]), row["file"]
+        assert (index.height, index.width) == (int(row["height"]), int(row["width"]))
+        assert timing.frames_per_second == pytest.approx(float(row["fps"]), abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["Cov_recommendations_likebutterfly_mov5.mov", "Reg_pat1Image_133043.mpeg"])
+def test_real_videos_backward(shared_data, name):
+    path = shared_data / "cine" / "lung_video" / name
+    expected = decoded_in_order(path)
+    index = video.index_video(path)
+    reader = video.VideoFrames(path, index, cache_bytes=2**23)
+    for at in range(len(index.checksums) - 1, -1, -5):
+        frame = expected[at] if index.is_color else cv2.cvtColor(expected[at], cv2.COLOR_RGB2GRAY)
+        np.testing.assert_array_equal(reader[at], frame)
+
+
+def test_several_threads_read_one_video(save_video):
+    path = save_video(moving_frames(60, 48, 64), "clip.mp4", "mp4v")
+    expected = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in decoded_in_order(path)]
+    reader = video.VideoFrames(path, video.index_video(path), cache_bytes=10 * 48 * 64)
+    order = np.random.default_rng(0).permutation(60)
+    with ThreadPoolExecutor(4) as pool:
+        for at, frame in zip(order, pool.map(reader.__getitem__, order), strict=True):
+            np.testing.assert_array_equal(frame, expected[at])

@@ -1,0 +1,263 @@
+"""NRRD, MHA and NIfTI stacks, checked against what SimpleITK and 3D Slicer write."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import SimpleITK
+from source_makers import PLANTED, moving_frames
+
+from UltrasoundLesionSegLib.cine import SourceKind
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers import volume
+from UltrasoundLesionSegLib.readers.open import read_cine
+
+FRAMES = moving_frames(7, 40, 56)
+COLOR = moving_frames(7, 40, 56, color=True)
+FORMATS = ["nrrd", "nhdr", "mha", "mhd", "nii", "nii.gz"]
+
+
+def write(path, frames, spacing=(0.08, 0.1, 1.0), compress=False):
+    image = SimpleITK.GetImageFromArray(frames, isVector=frames.ndim == 4 and frames.shape[3] in (3, 4))
+    image.SetSpacing(spacing)
+    SimpleITK.WriteImage(image, str(path), useCompression=compress)
+    return path
+
+
+def stacked(cine):
+    return np.stack(list(cine))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("frames", [FRAMES, COLOR], ids=["grey", "color"])
+def test_slices_are_frames(tmp_path, suffix, compress, frames):
+    cine = read_cine(write(tmp_path / f"{PLANTED}.{suffix}", frames, compress=compress))
+    np.testing.assert_array_equal(stacked(cine), frames)
+    assert cine.is_color == (frames.ndim == 4)
+    assert cine.identity.kind is SourceKind.VOLUME
+    # SimpleITK counts (x, y, z): columns are 0.08 mm apart, rows 0.1 mm
+    assert cine.calibration.spacing == pytest.approx((0.1, 0.08))
+    assert (cine.timing, cine.notes) == (None, ())
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
+def test_a_default_spacing_is_not_believed(tmp_path, suffix):
+    cine = read_cine(write(tmp_path / f"a.{suffix}", FRAMES, (1.0, 1.0, 1.0)))
+    assert cine.calibration is None
+    assert "1 mm a pixel" in cine.notes[0]
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
+def test_two_and_four_dimensions(tmp_path, suffix):
+    flat = read_cine(write(tmp_path / f"flat.{suffix}", FRAMES[0], (0.1, 0.1)))
+    np.testing.assert_array_equal(stacked(flat), FRAMES[:1])
+    image = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(frame[np.newaxis]) for frame in FRAMES])
+    SimpleITK.WriteImage(image, str(tmp_path / f"four.{suffix}"))
+    np.testing.assert_array_equal(stacked(read_cine(tmp_path / f"four.{suffix}")), FRAMES)
+    both = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(FRAMES[at : at + 3]) for at in (0, 3)])
+    SimpleITK.WriteImage(both, str(tmp_path / f"both.{suffix}"))
+    with pytest.raises(SourceError, match="slices as well as time points"):
+        read_cine(tmp_path / f"both.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.float32, np.int32])
+def test_other_types_are_shown_from_lowest_to_highest(tmp_path, suffix, dtype):
+    values = (FRAMES.astype(float) * 7 - (100 if np.dtype(dtype).kind != "u" else 0)).astype(dtype)
+    cine = read_cine(write(tmp_path / f"a.{suffix}", values))
+    low, high = float(values.min()), float(values.max())
+    expected = ((values.astype(float) - low) * 255 / (high - low)).round()
+    assert np.abs(stacked(cine).astype(int) - expected).max() <= 1
+    assert cine.notes == (f"The values {low:g} to {high:g} of the source are shown as 0 to 255.",)
+
+
+def test_whole_numbers_within_eight_bits_stay_as_they_are(tmp_path):
+    cine = read_cine(write(tmp_path / "a.nrrd", FRAMES.astype(np.int16)))
+    np.testing.assert_array_equal(stacked(cine), FRAMES)
+
+
+def test_grey_in_rgb_becomes_grey(tmp_path):
+    cine = read_cine(write(tmp_path / "a.nrrd", np.repeat(FRAMES[..., np.newaxis], 3, axis=3)))
+    assert not cine.is_color
+    np.testing.assert_array_equal(stacked(cine), FRAMES)
+
+
+def nrrd(path, data, lines, compress=False):
+    content = gzip.compress(data) if compress else data
+    encoding = "gzip" if compress else "raw"
+    path.write_bytes("\n".join(["NRRD0004", *lines, f"encoding: {encoding}", "", ""]).encode() + content)
+    return path
+
+
+def slicer_sequence(frames, is_first_list=False):
+    """The header 3D Slicer 5.x writes for a sequence of volumes; older ones put the list axis first."""
+    count, rows, columns = frames.shape[:3]
+    axes = [(columns, "(0.08,0,0)", "domain", ""), (rows, "(0,0.1,0)", "domain", ""), (1, "(0,0,1)", "domain", "")]
+    if frames.ndim == 4:
+        axes.insert(0, (3, "none", "vector", ""))
+    axes.insert(0 if is_first_list else len(axes), (count, "none", "list", "s"))
+    return [
+        "type: unsigned char",
+        f"dimension: {len(axes)}",
+        "space: left-posterior-superior",
+        "sizes: " + " ".join(str(axis[0]) for axis in axes),
+        "space directions: " + " ".join(axis[1] for axis in axes),
+        "kinds: " + " ".join(axis[2] for axis in axes),
+        "units: " + " ".join(f'"{axis[3]}"' for axis in axes),
+        "space origin: (0,0,0)",
+        "DataNodeClassName:=vtkMRMLScalarVolumeNode",
+        "axis 3 index type:=numeric",  # Slicer writes axis 3 for colour too
+        "axis 3 index values:=" + " ".join(f"{at / 20:.4f}" for at in range(count)),
+    ]
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("count", [1, 3, 7])
+@pytest.mark.parametrize("frames", [FRAMES, COLOR], ids=["grey", "color"])
+def test_slicers_sequences(tmp_path, compress, count, frames):
+    frames = frames[:count]  # three grey frames must not be taken for RGB
+    cine = read_cine(nrrd(tmp_path / "a.seq.nrrd", frames.tobytes(), slicer_sequence(frames), compress))
+    np.testing.assert_array_equal(stacked(cine), frames)
+    assert cine.calibration.spacing == pytest.approx((0.1, 0.08))
+    if count > 1:
+        np.testing.assert_allclose(cine.timing.seconds, np.arange(count) / 20)
+
+
+def test_sequences_with_the_list_axis_first(tmp_path):
+    data = np.ascontiguousarray(FRAMES.transpose(1, 2, 0)).tobytes()
+    cine = read_cine(nrrd(tmp_path / "a.seq.nrrd", data, slicer_sequence(FRAMES, True)))
+    np.testing.assert_array_equal(stacked(cine), FRAMES)
+
+
+def test_units_of_the_header(tmp_path):
+    lines = ["type: uint8", "dimension: 3", "sizes: 56 40 7", "spacings: 0.01 0.02 1"]
+    centimetres = ["space dimension: 3", 'space units: "cm" "cm" "cm"']
+    assert read_cine(nrrd(tmp_path / "a.nrrd", FRAMES.tobytes(), lines)).calibration.spacing == (0.02, 0.01)
+    directions = ["type: uint8", "dimension: 3", "sizes: 56 40 7", "space directions: (0.01,0,0) (0,0.02,0) (0,0,1)"]
+    cine = read_cine(nrrd(tmp_path / "b.nrrd", FRAMES.tobytes(), [*directions, *centimetres]))
+    assert cine.calibration.spacing == pytest.approx((0.2, 0.1))
+
+
+def test_big_endian_values(tmp_path):
+    lines = ["type: uint16", "dimension: 3", "sizes: 56 40 7", "endian: big"]
+    cine = read_cine(nrrd(tmp_path / "a.nrrd", FRAMES.astype(">u2").tobytes(), lines))
+    np.testing.assert_array_equal(stacked(cine), FRAMES)
+
+
+def test_the_time_step_of_nifti(tmp_path):
+    image = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(frame[np.newaxis]) for frame in FRAMES])
+    image.SetSpacing((0.1, 0.1, 1.0, 0.04))
+    path = tmp_path / "a.nii"
+    SimpleITK.WriteImage(image, str(path))
+    content = bytearray(path.read_bytes())
+    content[123] = 2 | 8  # NIFTI_UNITS_MM, NIFTI_UNITS_SEC
+    path.write_bytes(content)
+    np.testing.assert_allclose(read_cine(path).timing.seconds, np.arange(7) * 0.04, atol=1e-6)
+
+
+def test_uncompressed_volumes_are_not_read_whole(tmp_path):
+    frames = np.zeros((400, 100, 100), np.uint8)
+    frames[399] = 7
+    path = write(tmp_path / "a.nrrd", frames)
+    cine = read_cine(path)
+    assert cine.frames[399].min() == 7
+    assert isinstance(cine.frames._slices._pixels.array(0), np.memmap)
+
+
+def test_compressed_volumes_are_inflated_no_further_than_needed(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (200, 200, 200), np.uint8)
+    cine = read_cine(write(tmp_path / "a.nrrd", frames, compress=True))
+    np.testing.assert_array_equal(cine.frames[3], frames[3])
+    pixels = cine.frames._slices._pixels
+    assert pixels._inflated < frames.nbytes * 0.7
+    np.testing.assert_array_equal(cine.frames[199], frames[199])
+    np.testing.assert_array_equal(cine.frames[0], frames[0])
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
+def test_a_cut_volume_gives_its_whole_frames(tmp_path, suffix):
+    path = write(tmp_path / f"a.{suffix}", FRAMES)
+    path.write_bytes(path.read_bytes()[: -FRAMES[0].size * 3 // 2])
+    cine = read_cine(path)
+    np.testing.assert_array_equal(stacked(cine), FRAMES[:5])
+    assert cine.notes[0] == "The file is cut off: 5 of its 7 frames are whole and are used."
+    path.write_bytes(path.read_bytes()[: -FRAMES[0].size * 5])
+    with pytest.raises(SourceError, match="cut off before its first frame"):
+        read_cine(path)
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii.gz"])
+def test_a_cut_compressed_volume_names_the_frames_it_lacks(tmp_path, suffix):
+    frames = np.random.default_rng(0).integers(0, 256, (20, 100, 100), np.uint8)
+    path = write(tmp_path / f"a.{suffix}", frames, compress=True)
+    path.write_bytes(path.read_bytes()[:100_000])
+    cine = read_cine(path)
+    np.testing.assert_array_equal(cine.frames[5], frames[5])
+    with pytest.raises(FrameError, match="frame 15 cannot be read"):
+        cine.frames[15]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["type: uint8", "dimension: 3", "sizes: 56 40 7 9 9", "kinds: domain domain domain domain"], "slices as well"),
+        (["type: uint8", "dimension: 3", "sizes: 56 -40 7"], "header is damaged"),
+        (["type: block", "dimension: 3", "sizes: 56 40 7"], "header is damaged"),
+        (["type: uint8", "dimension: 1", "sizes: 56"], "header is damaged"),
+        (["type: uint8", "sizes: 5 56 40 7", "kinds: vector domain domain domain"], "5 values a pixel"),
+        (["type: uint8", "dimension: 3", "sizes: 900000 900000 7"], "too large"),
+        (["type: uint8", "sizes: 56 40 7", "data file: ../elsewhere/pixels.raw"], "another folder"),
+        (["type: uint8", "sizes: 56 40 7", "data file: part%03d.raw 1 7 1"], "several files|cannot be opened"),
+        (["type: uint8", "sizes: 56 40 7", "data file: gone.raw"], "cannot be opened"),
+    ],
+)
+def test_headers_of_no_cine_are_refused(tmp_path, lines, words):
+    with pytest.raises(SourceError, match=words) as caught:
+        read_cine(nrrd(tmp_path / "a.nrrd", FRAMES.tobytes(), lines))
+    assert "raw" not in str(caught.value) or "as raw" in str(caught.value)
+
+
+def test_a_text_encoding_is_refused(tmp_path):
+    (tmp_path / "a.nrrd").write_bytes(b"NRRD0001\ntype: uint8\nsizes: 2 2 2\nencoding: ascii\n\n1 2 3 4 5 6 7 8\n")
+    with pytest.raises(SourceError, match="as text"):
+        read_cine(tmp_path / "a.nrrd")
+
+
+def test_nifti_2_and_pairs_are_refused(tmp_path):
+    (tmp_path / "a.nii").write_bytes(struct.pack("<i", 540) + b"n+2\x00\r\n\x1a\n" + bytes(800))
+    with pytest.raises(SourceError, match="NIfTI-1 in one file"):
+        read_cine(tmp_path / "a.nii")
+
+
+def test_files_that_slicer_itself_writes(tmp_path):
+    """The storage nodes of the real thing, so that the layouts above are not our imagination."""
+    slicer = pytest.importorskip("slicer")
+    vtk = pytest.importorskip("vtk")
+    from vtk.util.numpy_support import numpy_to_vtk
+
+    scene = slicer.vtkMRMLScene()
+    for frames, kind in ((FRAMES, slicer.vtkMRMLScalarVolumeNode), (COLOR, slicer.vtkMRMLVectorVolumeNode)):
+        sequence = slicer.vtkMRMLSequenceNode()
+        scene.AddNode(sequence)
+        sequence.SetIndexName("time")
+        sequence.SetIndexUnit("s")
+        node = kind()
+        node.SetSpacing(0.08, 0.1, 1)
+        for index, frame in enumerate(frames):
+            image = vtk.vtkImageData()
+            image.SetDimensions(56, 40, 1)
+            values = numpy_to_vtk(frame.reshape(40 * 56, -1), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
+            image.GetPointData().SetScalars(values)
+            node.SetAndObserveImageData(image)
+            sequence.SetDataNodeAtValue(node, f"{index / 20:.4f}")
+        storage = slicer.vtkMRMLVolumeSequenceStorageNode()
+        scene.AddNode(storage)
+        storage.SetFileName(str(tmp_path / "a.seq.nrrd"))
+        assert storage.WriteData(sequence)
+        cine = read_cine(tmp_path / "a.seq.nrrd")
+        np.testing.assert_array_equal(stacked(cine), frames)
+        np.testing.assert_allclose(cine.timing.seconds, np.arange(7) / 20)
+        assert cine.calibration.spacing == pytest.approx((0.1, 0.08))
+    assert volume  # the module under test

@@ -1,0 +1,159 @@
+"""Reading a DICOM header without trusting it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID
+
+from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.readers.digest import unreadable
+from UltrasoundLesionSegLib.readers.quiet import quiet
+
+_SEGMENTATION_STORAGE = (
+    "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation Storage
+    "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation Storage
+)
+
+
+def read_header(path: Path) -> Dataset:
+    """Return everything before the pixel data.
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be opened or its elements cannot be parsed.
+    """
+    try:
+        with path.open("rb") as stream:
+            return parse_header(stream)
+    except OSError as error:
+        raise unreadable(error) from None
+
+
+def parse_header(stream: BinaryIO) -> Dataset:
+    """Return everything before the pixel data and leave ``stream`` at the pixel data element, or at its end.
+
+    Raises
+    ------
+    SourceError
+        When the elements cannot be parsed. The text says nothing of their values.
+    """
+    with quiet():
+        try:
+            return pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+        except OSError:
+            raise
+        except Exception as error:  # pydicom raises whatever a damaged element leads to
+            raise SourceError(
+                f"the DICOM header is damaged ({type(error).__name__}); export the cine again from its origin"
+            ) from None
+
+
+def number(header: Dataset, keyword: str) -> float | None:
+    """Return an element as a finite number, None when it is absent, empty, has several values or is no number."""
+    try:
+        with quiet():
+            value = float(header.get(keyword))
+    except Exception:  # converting a malformed value raises many things, see parse_header
+        return None
+    return value if abs(value) < 1e30 else None
+
+
+def integer(header: Dataset, keyword: str) -> int | None:
+    """Return an element as a whole number, None when it is absent, empty, has several values or is no number."""
+    value = number(header, keyword)
+    return int(value) if value is not None and value == int(value) else None
+
+
+def numbers(header: Dataset, keyword: str) -> list[float]:
+    """Return an element's values as finite numbers, [] when it is absent, empty or one of them is no number."""
+    try:
+        with quiet():
+            value = header.get(keyword)
+            values = [float(one) for one in (value if isinstance(value, (MultiValue, list, tuple)) else [value])]
+    except Exception:  # see number()
+        return []
+    return values if all(abs(one) < 1e30 for one in values) else []
+
+
+def text(header: Dataset, keyword: str) -> str:
+    """Return an element as text, '' when it is absent or cannot be decoded."""
+    try:
+        with quiet():
+            value = header.get(keyword)
+            return "" if value is None else str(value).strip()
+    except Exception:  # see number()
+        return ""
+
+
+def items(header: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence element, [] when it is absent or is no sequence."""
+    try:
+        with quiet():
+            return [item for item in header.get(keyword) or [] if isinstance(item, Dataset)]
+    except Exception:  # see number()
+        return []
+
+
+def transfer_syntax(header: Dataset) -> UID:
+    """Return the transfer syntax.
+
+    Raises
+    ------
+    SourceError
+        When the file does not say it, or it is none of the standard's.
+    """
+    written = text(getattr(header, "file_meta", Dataset()), "TransferSyntaxUID")
+    if not written:
+        raise SourceError(
+            "the DICOM file does not say its transfer syntax; export it again with a complete file header"
+        )
+    with quiet():
+        syntax = UID(written)
+        is_known = not syntax.is_private and syntax.is_transfer_syntax
+    if not is_known:
+        raise SourceError(
+            "the DICOM file is in a transfer syntax that the standard does not know and that cannot be decoded here; "
+            "export the cine uncompressed or as JPEG"
+        )
+    return syntax
+
+
+def frame_size(header: Dataset) -> tuple[int, int]:
+    """Return ``(rows, columns)``.
+
+    Raises
+    ------
+    SourceError
+        When the object holds no picture.
+    """
+    rows, columns = integer(header, "Rows") or 0, integer(header, "Columns") or 0
+    if not (0 < rows < 2**16 and 0 < columns < 2**16):
+        raise SourceError("the DICOM object holds no image; choose an ultrasound image or cine")
+    return rows, columns
+
+
+def told_frames(header: Dataset) -> int | None:
+    """Return NumberOfFrames, None where it is absent or makes no sense."""
+    told = integer(header, "NumberOfFrames")
+    return told if told is not None and told > 0 else None
+
+
+def is_segmentation(header: Dataset) -> bool:
+    """Whether the object is a DICOM SEG, which is a result and not a cine."""
+    return text(header, "SOPClassUID") in _SEGMENTATION_STORAGE
+
+
+def value_or(header: Dataset, keyword: str, otherwise: Any) -> Any:
+    """Return an element's value as pydicom gives it, ``otherwise`` when it is absent, empty or malformed."""
+    try:
+        with quiet():
+            value = header.get(keyword)
+    except Exception:  # see number()
+        return otherwise
+    return otherwise if value is None or value == "" else value

@@ -1,0 +1,205 @@
+"""What all readers share: random access with a bounded cache, and the choice between grey and colour."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from operator import index as as_index
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Frame
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+
+CACHE_BYTES = 128 * 2**20
+"""Decoded frames one reader keeps: 273 frames of 600 x 800 grey, 91 of colour."""
+
+GREY_SAMPLES = 3
+"""Frames looked at on opening, spread over the cine, to learn whether it can be decoded at all."""
+
+COLOR_SAMPLES = 17
+"""Frames looked at where colour is stored: colour flow that is on for a tenth of the cine is not missed."""
+
+AS_STORED = (0.0, 255.0)
+"""Levels that leave values as they are."""
+
+LOSSY_GREY_TOLERANCE = 4
+"""Levels by which the channels of a grey frame differ after lossy compression (chroma rounded by one or two)."""
+
+
+class CachedFrames(ABC):
+    """Frames decoded when asked for; the last ones are kept, within ``cache_bytes``.
+
+    Safe to call from several threads; one of them decodes at a time. Each call returns an array of its own.
+
+    Parameters
+    ----------
+    count : int
+        Number of frames.
+    height, width : int
+        Size in pixels that every frame must have.
+    is_color : bool
+        Whether frames are returned as ``(H, W, 3)`` RGB or as ``(H, W)``; decoded frames are converted to it.
+    cache_bytes : int
+        Bound on the decoded frames kept; the last one is always kept.
+    """
+
+    def __init__(self, count: int, height: int, width: int, is_color: bool, cache_bytes: int = CACHE_BYTES) -> None:
+        self._count = count
+        self._shape = (height, width)
+        self._is_color = is_color
+        self._cache_bytes = cache_bytes
+        self._cached: OrderedDict[int, Frame] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int, /) -> Frame:
+        """Return frame ``index`` (negative: from the end) as uint8 ``(H, W)`` or ``(H, W, 3)``.
+
+        Raises
+        ------
+        FrameError
+            When that frame alone cannot be read.
+        IndexError
+            When there is no such frame.
+        """
+        position = as_index(index)
+        if position < 0:
+            position += self._count
+        if not 0 <= position < self._count:
+            raise IndexError(f"frame {index} is not in a cine of {self._count} frames")
+        with self._lock:
+            frame = self._cached.get(position)
+            if frame is None:
+                frame = self._keep(position, self._decode(position))
+            else:
+                self._cached.move_to_end(position)
+            return frame.copy()
+
+    @abstractmethod
+    def _decode(self, index: int) -> Frame:
+        """Return frame ``index``, grey or RGB as stored; raise ``FrameError`` when it cannot be read."""
+
+    def _keep(self, index: int, decoded: Frame) -> Frame:
+        """Bring a decoded frame to the form of the cine, put it into the cache and return it."""
+        if decoded.shape[:2] != self._shape:
+            raise FrameError(
+                index,
+                f"it is {decoded.shape[0]} x {decoded.shape[1]} pixels where the cine is "
+                f"{self._shape[0]} x {self._shape[1]}",
+            )
+        frame = to_rgb(decoded) if self._is_color else to_grey(decoded)
+        self._cached[index] = frame
+        self._cached.move_to_end(index)
+        while len(self._cached) > max(1, self._cache_bytes // max(1, frame.nbytes)):
+            self._cached.popitem(last=False)
+        return frame
+
+
+def to_grey(picture: NDArray[np.uint8]) -> Frame:
+    """Return ``(H, W)``: RGB by its luma (ITU-R BT.601), which leaves equal channels exactly as they are."""
+    return picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def to_rgb(picture: NDArray[np.uint8]) -> Frame:
+    """Return ``(H, W, 3)``: grey in all three channels."""
+    return picture if picture.ndim == 3 else np.repeat(picture[:, :, np.newaxis], 3, axis=2)
+
+
+def sampled_indices(count: int, samples: int) -> list[int]:
+    """Return up to ``samples`` frame indices spread evenly over ``count`` frames, the first and the last among them."""
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, samples)).round()})
+
+
+def is_color_picture(picture: NDArray[np.uint8], tolerance: int = 0) -> bool:
+    """Whether the channels of a picture differ anywhere by more than ``tolerance`` levels."""
+    if picture.ndim == 2:
+        return False
+    red, green, blue = cv2.split(picture)
+    return any(int(cv2.absdiff(red, other).max()) > tolerance for other in (green, blue))
+
+
+def choose_levels(sampled: Sequence[NDArray[Any]]) -> tuple[float, float]:
+    """Return the values to show as 0 and 255 for frames that are not of 8 bits.
+
+    Whole numbers within 0..255 stay as they are; anything else is stretched from the lowest to the highest value of the
+    sampled frames, the same for all frames, so that echo levels stay comparable.
+    """
+    finite = [one[np.isfinite(one)] for one in sampled]
+    low = min((float(one.min()) for one in finite if one.size), default=0.0)
+    high = max((float(one.max()) for one in finite if one.size), default=0.0)
+    if all(one.dtype.kind in "iub" for one in sampled) and low >= 0 and high <= 255:
+        return AS_STORED
+    return (low, high) if high > low else (low, low + 1)
+
+
+def levels_note(levels: tuple[float, float]) -> tuple[str, ...]:
+    """Return the sentence on values that were stretched, nothing when they were not."""
+    if levels == AS_STORED:
+        return ()
+    return (f"The values {levels[0]:g} to {levels[1]:g} of the source are shown as 0 to 255.",)
+
+
+def to_uint8(values: NDArray[Any], levels: tuple[float, float]) -> Frame:
+    """Return values ``(H, W)`` or ``(H, W, C)`` as a picture: ``levels`` become 0 and 255.
+
+    One or two channels give grey, of four the last (transparency) is dropped.
+    """
+    if values.ndim == 3:
+        values = values[:, :, 0] if values.shape[2] < 3 else values[:, :, :3]
+    if levels != AS_STORED:
+        values = np.nan_to_num(values.astype(np.float32), nan=levels[0], posinf=levels[1], neginf=levels[0])
+        values = ((values - levels[0]) * (255 / (levels[1] - levels[0]))).round()
+    return values if values.dtype == np.uint8 else np.asarray(np.clip(values, 0, 255), np.uint8)
+
+
+def look_at_samples(
+    decode: Callable[[int], NDArray[np.uint8]], indices: Sequence[int], tolerance: int = 0
+) -> tuple[bool, dict[int, str]]:
+    """Decode some frames to learn whether the cine is in colour and whether it can be decoded.
+
+    Parameters
+    ----------
+    decode : callable
+        Frame index -> picture, raising ``FrameError`` for a bad frame.
+    indices : sequence of int
+        The frames to look at.
+    tolerance : int
+        See `is_color_picture`.
+
+    Returns
+    -------
+    is_color : bool
+    failed : dict of int to str
+        The frames that cannot be read, and why.
+
+    Raises
+    ------
+    SourceError
+        When none of them can be read.
+    """
+    is_color, failed = False, {}
+    for index in indices:
+        try:
+            is_color = is_color or is_color_picture(decode(index), tolerance)
+        except FrameError as error:
+            failed[index] = error.reason
+    if len(failed) == len(indices):
+        reason = next(iter(failed.values()))
+        raise SourceError(f"no frame of the source can be read ({reason}); export the cine again")
+    return is_color, failed
+
+
+def unreadable_note(failed: int, looked_at: int) -> str:
+    """Return the sentence on unreadable frames among those looked at on opening."""
+    return (
+        f"{failed} of the {looked_at} frames looked at on opening cannot be read; "
+        "such frames are named when they are asked for, the others are used."
+    )

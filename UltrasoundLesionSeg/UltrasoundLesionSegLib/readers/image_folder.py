@@ -1,0 +1,156 @@
+"""A folder of pictures, or one picture -> `Cine` (DAVIS JPEGImages/<video>, BUV2022 images/<video>)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers import frames
+from UltrasoundLesionSegLib.readers.digest import digest_of_digests, unreadable
+from UltrasoundLesionSegLib.readers.quiet import quiet
+
+_SAME_SIZE_SHARE = 0.9
+_GREY_MODES = ("1", "LA", "La")
+_PLAIN_MODES = ("L", "RGB", "I", "F", "I;16", "I;16L", "I;16B")
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key by which ``10.png`` follows ``9.png``, whatever their zeros and case."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+class ImageFrames(frames.CachedFrames):
+    """Frames in a picture file each.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    height, width : int
+    is_color : bool
+    levels : tuple of float
+        The values shown as 0 and 255.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], height: int, width: int, is_color: bool, levels: tuple[float, float]
+    ) -> None:
+        super().__init__(len(paths), height, width, is_color)
+        self._paths = tuple(paths)
+        self._levels = levels
+
+    def _decode(self, index: int) -> Frame:
+        return frames.to_uint8(decode_image(self._paths[index], index), self._levels)
+
+
+def decode_image(path: Path, index: int) -> NDArray[Any]:
+    """Return a picture file as ``(H, W)`` or ``(H, W, 3)`` RGB in its own values; transparency is dropped.
+
+    Raises
+    ------
+    FrameError
+        For frame ``index``, when it cannot be read or is cut off.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FrameError(index, f"its file cannot be opened ({error.strerror})") from None
+    try:
+        picture = _decoded(data)
+    except Exception as error:  # Pillow and OpenCV raise whatever the damage leads to
+        raise FrameError(index, f"its picture is damaged ({type(error).__name__})") from None
+    return picture
+
+
+def _decoded(data: bytes) -> NDArray[Any]:
+    with quiet(), Image.open(io.BytesIO(data)) as image:
+        image.load()  # raises for a picture that is cut off, which OpenCV fills with grey without a word
+        if image.mode in _GREY_MODES:
+            return np.asarray(image.convert("L"))
+        if image.mode == "RGB" and image.format == "PNG" and data[24] == 16:
+            # Pillow drops the lower 8 bits of RGB with 16; the upper ones alone are wrong where few are used
+            deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+            if deep is None:
+                raise ValueError
+            return np.asarray(cv2.cvtColor(deep, cv2.COLOR_BGR2RGB))
+        return np.asarray(image if image.mode in _PLAIN_MODES else image.convert("RGB"))
+
+
+def read_image_folder(paths: Sequence[Path]) -> Cine:
+    """Read picture files, given in the order of the frames.
+
+    All files are read once for the digest; on the way their sizes are compared from their headers. A file that is no
+    picture or of another size keeps its place, so that frame numbers stay those of the files; asking for it raises
+    ``FrameError``.
+
+    Raises
+    ------
+    SourceError
+        When no picture can be read, or more than a tenth of them have another size.
+    """
+    digests, sizes = [], []
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise unreadable(error) from None
+        digests.append(hashlib.sha256(data).hexdigest())
+        sizes.append(_size(data))
+    counts = Counter(size for size in sizes if size is not None)
+    if not counts:
+        raise SourceError("no picture of the source can be read; choose a folder of PNG, JPEG, BMP or TIFF frames")
+    (height, width), same = counts.most_common(1)[0]
+    if same < _SAME_SIZE_SHARE * counts.total():
+        raise SourceError(
+            f"the pictures have {len(counts)} different sizes; put the frames of one cine into a folder of their own"
+        )
+    unreadable_frames = len(paths) - same
+    readable = [position for position, size in enumerate(sizes) if size == (height, width)]
+    indices = [readable[one] for one in frames.sampled_indices(len(readable), frames.COLOR_SAMPLES)]
+    levels, is_color = _look(paths, indices)
+    note = f"{unreadable_frames} of the {len(paths)} pictures are damaged or of another size; the others are used."
+    digest = digests[0] if len(digests) == 1 else digest_of_digests(digests)
+    return Cine(
+        ImageFrames(paths, height, width, is_color, levels),
+        height,
+        width,
+        is_color,
+        SourceIdentity(SourceKind.IMAGES, digest, (), tuple(paths)),
+        notes=((note,) if unreadable_frames else ()) + frames.levels_note(levels),
+    )
+
+
+def _look(paths: Sequence[Path], indices: Sequence[int]) -> tuple[tuple[float, float], bool]:
+    """Return the values shown as 0 and 255, and whether the frames are in colour."""
+    sampled: dict[int, NDArray[Any]] = {}
+    for index in indices:
+        with contextlib.suppress(FrameError):
+            sampled[index] = decode_image(paths[index], index)
+    is_bytes = all(one.dtype == np.uint8 for one in sampled.values())
+    levels = frames.AS_STORED if is_bytes else frames.choose_levels(list(sampled.values()))
+    is_color, _ = frames.look_at_samples(
+        lambda index: frames.to_uint8(decode_image(paths[index], index), levels), indices, frames.LOSSY_GREY_TOLERANCE
+    )
+    return levels, is_color
+
+
+def _size(data: bytes) -> tuple[int, int] | None:
+    """Return ``(height, width)`` from a picture's header, None when it has none."""
+    try:
+        with quiet(), Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    except Exception:  # Pillow raises whatever the damage leads to
+        return None

@@ -1,0 +1,92 @@
+"""What a file is, from its first bytes: suffixes of ultrasound exports are often missing or wrong."""
+
+from __future__ import annotations
+
+import zlib
+from enum import Enum
+from pathlib import Path
+
+from UltrasoundLesionSegLib.readers.digest import unreadable
+
+_HEAD_BYTES = 1024
+_IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_VIDEO_MAGIC = (
+    b"\x00\x00\x01\xba",  # MPEG program stream
+    b"\x00\x00\x01\xb3",  # MPEG video elementary stream
+    b"\x1aE\xdf\xa3",  # Matroska, WebM
+    b"0&\xb2u\x8ef\xcf\x11",  # ASF (WMV)
+)
+_QUICKTIME_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_NIFTI_MAGIC = (b"n+1\x00", b"ni1\x00", b"n+2\x00")
+
+
+class Format(str, Enum):
+    """What the bytes of a file say it is."""
+
+    DICOM = "DICOM"
+    NRRD = "NRRD"
+    META_IMAGE = "MetaImage"
+    NIFTI = "NIfTI"
+    IMAGE = "image"
+    VIDEO = "video"
+    UNKNOWN = "unknown"
+
+
+def sniff(path: Path) -> Format:
+    """Return what the file is by its content.
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            return sniff_head(stream.read(_HEAD_BYTES))
+    except OSError as error:
+        raise unreadable(error) from None
+
+
+def sniff_head(head: bytes) -> Format:
+    """Return what a file is that begins with ``head`` (at least 1,024 bytes of it where it has them)."""
+    # a DICOM file may carry another format in its preamble (dual TIFF files do): DICOM goes first
+    if head[128:132] == b"DICM" or head[:4] in (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00"):
+        return Format.DICOM
+    if head.startswith(b"NRRD000"):
+        return Format.NRRD
+    if head.startswith(b"\x1f\x8b"):
+        head = _inflated(head)
+        return Format.NIFTI if _is_nifti(head) else Format.UNKNOWN
+    if _is_nifti(head):
+        return Format.NIFTI
+    if _is_meta_image(head):
+        return Format.META_IMAGE
+    if _is_video(head):
+        return Format.VIDEO
+    return Format.IMAGE if head.startswith(_IMAGE_MAGIC) else Format.UNKNOWN
+
+
+def _inflated(head: bytes) -> bytes:
+    """Return the beginning of what a gzip stream holds, b'' when it is damaged."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, _HEAD_BYTES)
+    except zlib.error:
+        return b""
+
+
+def _is_nifti(head: bytes) -> bool:
+    return head[344:348] in _NIFTI_MAGIC or head[4:8] == b"n+2\x00"
+
+
+def _is_meta_image(head: bytes) -> bool:
+    """Whether the head is 'key = value' lines that include the number of dimensions."""
+    return b"NDims" in head and any(
+        line.split(b"=")[0].strip() in (b"ObjectType", b"NDims", b"Comment") for line in head.splitlines()[:1]
+    )
+
+
+def _is_video(head: bytes) -> bool:
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return True
+    is_transport_stream = len(head) > 376 and head[0] == head[188] == head[376] == 0x47
+    return head[4:8] in _QUICKTIME_ATOMS or head.startswith(_VIDEO_MAGIC) or is_transport_stream
