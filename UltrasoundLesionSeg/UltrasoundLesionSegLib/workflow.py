@@ -195,7 +195,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         return bool(changed)
 
     def creditDrawing(self, browser: Any, frame: int, segments: Sequence[str]) -> None:
-        """Record drawings that were just stored as confirmed or edited where ``suggest`` had proposed a lesion there."""
+        """Record drawings that were just stored as confirmed or edited where ``suggest`` had proposed a lesion."""
         from UltrasoundLesionSegLib.mrml.segments import SegmentState
 
         sequence = self._sequence(browser)

@@ -1,0 +1,97 @@
+"""The panel in a real Slicer: opened, used, left, reloaded, its scene closed and loaded. Run by ctest."""
+
+import logging
+import time
+import unittest
+from importlib.util import find_spec
+from pathlib import Path
+
+import slicer
+
+NEEDED_TO_PROPAGATE = ("torch", "monai", "safetensors")
+
+
+def missing(*names):
+    return [name for name in names if find_spec(name) is None]
+
+
+@unittest.skipIf(missing("cv2"), "the sample cine needs opencv-python-headless")
+class UltrasoundLesionSegPanelTest(unittest.TestCase):
+    """What a user does, on Slicer's own widgets."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+        slicer.util.selectModule("UltrasoundLesionSeg")
+
+    @property
+    def widget(self):
+        return slicer.modules.UltrasoundLesionSegWidget
+
+    def wait_until(self, happened, seconds=120):
+        deadline = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < deadline, "it takes too long"
+            slicer.app.processEvents()
+
+    def test_the_sample_is_shown_with_its_anchor(self):
+        self.widget.ui.loadSampleButton.click()
+        assert "60 frames" in self.widget.ui.cineInfoLabel.text
+        assert "mm per pixel" in self.widget.ui.cineInfoLabel.text
+        assert "on frame 0" in self.widget.ui.anchorsLabel.text
+        browser = self.widget.ui.browserSelector.currentNode()
+        assert browser is not None
+        segmentation = self.widget.logic.segmentationNode(browser)
+        assert self.widget.ui.segmentEditor.segmentationNode() is segmentation
+        background = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
+        assert background == self.widget.logic.volumeNode(browser).GetID()
+
+    def test_a_drawing_survives_the_next_frame(self):
+        import numpy as np
+
+        self.widget.ui.loadSampleButton.click()
+        browser = self.widget.ui.browserSelector.currentNode()
+        browser.SetSelectedItemNumber(5)
+        segmentation = self.widget.logic.segmentationNode(browser)
+        volume = self.widget.logic.volumeNode(browser)
+        mask = np.zeros(slicer.util.arrayFromVolume(volume).shape, np.uint8)
+        mask[0, 50:80, 60:90] = 1
+        segment = segmentation.GetSegmentation().GetNthSegmentID(0)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentation, segment, volume)
+        browser.SetSelectedItemNumber(6)
+        browser.SetSelectedItemNumber(5)
+        after = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment, volume)
+        assert int((after != mask).sum()) == 0
+        assert self.widget.logic.anchors(browser)[segment] == [0, 5]
+
+    def test_propagate_cancel_and_go_on(self):
+        if missing(*NEEDED_TO_PROPAGATE):
+            self.skipTest(f"not installed: {', '.join(missing(*NEEDED_TO_PROPAGATE))}")
+        self.widget.ui.loadSampleButton.click()
+        browser = self.widget.ui.browserSelector.currentNode()
+        self.widget.ui.propagateButton.click()
+        self.wait_until(lambda: len(self.widget.logic.reviewOrder(browser)) >= 3)
+        self.widget.ui.propagateButton.click()
+        assert self.widget.ui.propagateButton.text == "Propagate"
+        assert len(self.widget.logic.reviewOrder(browser)) < 59
+        self.widget.ui.propagateButton.click()
+        slicer.util.selectModule("Data")
+        self.wait_until(lambda: len(self.widget.logic.reviewOrder(browser)) == 59)
+
+    def test_scenes_close_and_load_and_the_module_reloads(self):
+        self.widget.ui.loadSampleButton.click()
+        path = Path(slicer.app.temporaryPath) / "UltrasoundLesionSegPanelTest.mrb"
+        assert slicer.util.saveScene(str(path))
+        slicer.mrmlScene.Clear()
+        assert self.widget.ui.cineInfoLabel.text == "No cine is chosen."
+        slicer.util.loadScene(str(path))
+        path.unlink()
+        assert "on frame 0" in self.widget.ui.anchorsLabel.text
+        slicer.util.reloadScriptedModule("UltrasoundLesionSeg")
+        assert "60 frames" in self.widget.ui.cineInfoLabel.text
+        assert "on frame 0" in self.widget.ui.anchorsLabel.text
+
+    def test_the_expected_effects_are_in_the_editor(self):
+        names = self.widget.ui.segmentEditor.availableEffectNames()
+        for effect in ("Paint", "Draw", "Erase", "Threshold", "Smoothing"):
+            assert effect in names
+        logging.info("effects: %s", ", ".join(names))
