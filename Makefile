@@ -7,9 +7,10 @@ DEMO ?= demo-output
 # the network's threads sleep instead of spinning when they wait: on a busy machine spinning costs a factor of ten
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint format bench test-integration clean
+.PHONY: demo test lint format bench pictures test-integration clean
 
 demo: $(INSTALLED)
+	Testing/system_packages.sh
 	$(BIN)/ultrasound-lesion-seg demo --output $(DEMO)
 
 test: $(INSTALLED)
@@ -24,6 +25,15 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	$(BIN)/python Testing/Benchmarks/measurement.py
+	$(BIN)/python Testing/Benchmarks/mrml.py
+	$(BIN)/python -W ignore Testing/Benchmarks/dicom.py
+	$(BIN)/python Testing/Benchmarks/long_cine.py
+
+pictures: $(INSTALLED)
+	$(BIN)/python Testing/Demonstrations/real_clips.py
 
 test-integration: $(INSTALLED)
 	Testing/Integration/run.sh
