@@ -32,6 +32,9 @@ class FrameError(SourceError):
         self.frame = frame
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[FrameError], tuple[int, str]]:
+        return FrameError, (self.frame, self.reason)  # processes of a batch send it to each other
+
 
 class SeedError(LesionSegError):
     """A seed is empty, of another size than the cine, outside it, or in a file that is no mask."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from UltrasoundLesionSegLib.cine import Cine, Mask
+from UltrasoundLesionSegLib.errors import SeedError, SourceError
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 
@@ -35,7 +36,11 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> list[Found
     SeedError
         When the file is no mask, is empty, or belongs to another cine.
     """
-    if sniff(path) is Format.DICOM:
+    try:
+        is_dicom = sniff(path) is Format.DICOM
+    except SourceError:
+        raise SeedError("the seed file cannot be opened; name a mask that exists") from None
+    if is_dicom:
         from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
 
         read = read_segmentation(path, cine)

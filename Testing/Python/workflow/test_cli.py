@@ -125,6 +125,7 @@ def test_bad_input_gets_one_sentence_exit_code_2_and_leaves_nothing_half_written
         "no such source": [folder / "nowhere", "--seed", seed, "--output", out],
         "seed of another size": [folder / "frames", "--seed", folder / "small.png", "--output", out],
         "empty seed": [folder / "frames", "--seed", folder / "blank.png", "--output", out],
+        "no such seed": [folder / "frames", "--seed", folder / "nowhere.png", "--output", out],
         "seed is no mask": [folder / "frames", "--seed", folder / "letter.txt", "--output", out],
         "seed frame out of range": [folder / "frames", "--seed", f"{seed}@6", "--output", out],
         "unknown model": [folder / "frames", "--seed", seed, "--model", "magic", "--output", out],

@@ -20,8 +20,9 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
-from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom, silent_logger
+from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
 from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.readers.quiet import silent_loggers
 
 SentProgress = Callable[[int, int], None]
 
@@ -328,7 +329,7 @@ def _stow(client: DICOMwebClient, path: Path, count: int, total: int) -> Dataset
     """Send one file; return the archive's answer (PS3.18 10.5.3.2)."""
     try:
         # the library that the client tries again with logs the traceback of every error
-        with quiet_dicom(), silent_logger("retrying"):
+        with quiet_dicom(), silent_loggers("retrying"):
             return client.store_instances([dcmread(path)])
     except requests.HTTPError as error:
         code = error.response.status_code if error.response is not None else 0

@@ -112,7 +112,7 @@ def _labelmap(segmentation_node: Any, segment: str) -> tuple[Any, int]:
     if labelmap is None:
         one = _converted(segmentation, segment_id)
         labelmap = one.GetRepresentation(BINARY_LABELMAP)
-    if labelmap is None or labelmap.IsEmpty() or labelmap.GetPointData().GetScalars() is None:
+    if labelmap is None or labelmap.IsEmpty():
         return None, 0
     bounds = labelmap.GetScalarRange()
     label = one.GetLabelValue()
