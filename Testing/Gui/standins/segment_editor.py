@@ -1,0 +1,236 @@
+"""The Segment Editor widget, on slicer-core's real segment editor logic: masking, undo and redo are Slicer's own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import slicer
+import vtk
+from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6.QtCore import Signal
+
+from standins.observing import Observations
+
+EFFECTS = ("Paint", "Draw", "Erase", "Threshold", "Smoothing", "Scissors", "Islands", "Level tracing", "Margin")
+
+
+class SegmentEditor:
+    """qMRMLSegmentEditorWidget: a list of segments, buttons for the effects, undo and redo.
+
+    Like Slicer's, it draws nothing by itself: a test draws through ``_logic``, as an effect does.
+    """
+
+    currentSegmentIDChanged = Signal(str)
+    initial: ClassVar[dict[str, Any]] = {
+        "undoEnabled": True,
+        "unorderedEffectsVisible": True,
+        "addRemoveSegmentButtonsVisible": True,
+        "segmentationNodeSelectorVisible": True,
+        "sourceVolumeNodeSelectorVisible": True,
+        "switchToSegmentationsButtonVisible": True,
+        "show3DButtonVisible": True,
+        "maskingSectionVisible": True,
+        "maximumNumberOfUndoStates": 0,
+        "effectColumnCount": 2,
+    }
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super(type(self), self).__init__(parent)
+        self._logic = slicer.vtkSlicerSegmentEditorLogic()
+        self._node = None
+        self._of_node, self._of_segmentation = Observations(self), Observations(self)
+        self._order = list(EFFECTS)
+        self._active = ""
+        self._shortcuts_installed = False
+        layout = QtWidgets.QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._add_row = _row(layout, ("+ Add", "\u2013 Remove"), (self._add, self._remove))
+        self._segments = QtWidgets.QListWidget(self)
+        self._segments.setFixedHeight(72)
+        self._segments.currentRowChanged.connect(self._row_chosen)
+        layout.addWidget(self._segments)
+        self._grid = QtWidgets.QGridLayout()
+        layout.addLayout(self._grid)
+        self._undo_row = _row(layout, ("Undo", "Redo"), (self.undo, self.redo))
+        self._fill_effects()
+        self._show()
+
+    # -- what it works on
+
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
+        self.__dict__["_scene"] = scene
+        self._logic.SetMRMLScene(scene)
+
+    def setMRMLSegmentEditorNode(self, node: slicer.vtkMRMLSegmentEditorNode | None) -> None:
+        self._node = node
+        self._logic.SetSegmentEditorNode(node)
+        self._observe()
+
+    def mrmlSegmentEditorNode(self) -> slicer.vtkMRMLSegmentEditorNode | None:
+        return self._node
+
+    def setSegmentationNode(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
+        if self._node is None:
+            if node is not None:
+                raise AssertionError(
+                    "setSegmentationNode before setMRMLSegmentEditorNode: Slicer logs an error and ignores it"
+                )
+            return
+        self._logic.SetSegmentationNode(node)
+        self._observe()
+        if node is not None and not self.currentSegmentID() and node.GetSegmentation().GetNumberOfSegments():
+            self.setCurrentSegmentID(node.GetSegmentation().GetNthSegmentID(0))
+
+    def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
+        return self._node.GetSegmentationNode() if self._node is not None else None
+
+    def setSourceVolumeNode(self, node: slicer.vtkMRMLVolumeNode | None) -> None:
+        if self._node is not None:
+            self._logic.SetSourceVolumeNode(node)
+
+    def sourceVolumeNode(self) -> slicer.vtkMRMLVolumeNode | None:
+        return self._node.GetSourceVolumeNode() if self._node is not None else None
+
+    def currentSegmentID(self) -> str:
+        return (self._node.GetSelectedSegmentID() or "") if self._node is not None else ""
+
+    def setCurrentSegmentID(self, identifier: str) -> None:
+        before = self.currentSegmentID()
+        self._logic.SetCurrentSegmentID(identifier)
+        self._show()
+        if self.currentSegmentID() != before:
+            self.currentSegmentIDChanged.emit(identifier)
+
+    def updateWidgetFromMRML(self) -> None:
+        self._observe()
+
+    # -- effects
+
+    def setEffectNameOrder(self, names: list[str]) -> None:
+        self._order = list(names)
+        self._fill_effects()
+
+    def effectNameOrder(self) -> list[str]:
+        return self._order
+
+    def setActiveEffectByName(self, name: str) -> None:
+        self._active = name if not self.property("readOnly") else ""
+        self._fill_effects()
+
+    def setActiveEffect(self, effect: object | None) -> None:
+        self.setActiveEffectByName("")
+
+    def saveStateForUndo(self) -> None:
+        self._logic.SaveStateForUndo()
+
+    def undo(self) -> None:
+        self._logic.Undo()
+
+    def redo(self) -> None:
+        self._logic.Redo()
+
+    def installKeyboardShortcuts(self, parent: QtWidgets.QWidget | None = None) -> None:
+        self._shortcuts_installed = True
+
+    def uninstallKeyboardShortcuts(self) -> None:
+        self._shortcuts_installed = False
+
+    # -- properties with an effect of their own
+
+    def _changed_undoEnabled(self, enabled: bool) -> None:
+        self._undo_row.setVisible(enabled)
+
+    def setUndoEnabled(self, enabled: bool) -> None:
+        if enabled:
+            self._logic.ClearUndoState()
+        self.setProperty("undoEnabled", enabled)
+
+    def _changed_maximumNumberOfUndoStates(self, count: int) -> None:
+        self._logic.SetMaximumNumberOfUndoStates(count)
+
+    def _changed_addRemoveSegmentButtonsVisible(self, visible: bool) -> None:
+        self._add_row.setVisible(visible)
+
+    def _changed_unorderedEffectsVisible(self, visible: bool) -> None:
+        self._fill_effects()
+
+    def _changed_readOnly(self, read_only: bool) -> None:
+        if read_only:
+            self._active = ""
+        for row in (self._add_row, self._undo_row):
+            row.setEnabled(not read_only)
+        self._fill_effects()
+
+    # -- inside
+
+    def _observe(self) -> None:
+        self._of_node.clear()
+        if self._node is not None:
+            self._of_node.add(self._node, vtk.vtkCommand.ModifiedEvent, self._node_changed)
+        self._node_changed()
+
+    def _node_changed(self) -> None:
+        self._of_segmentation.clear()
+        segmentation = self.segmentationNode()
+        if segmentation is not None:
+            self._of_segmentation.add(segmentation, vtk.vtkCommand.AnyEvent, self._show)
+        self._show()
+
+    def _show(self) -> None:
+        node = self.segmentationNode()
+        self._segments.blockSignals(True)
+        self._segments.clear()
+        if node is not None:
+            segmentation = node.GetSegmentation()
+            for index in range(segmentation.GetNumberOfSegments()):
+                segment = segmentation.GetNthSegment(index)
+                picture = QtGui.QPixmap(14, 14)
+                picture.fill(QtGui.QColor.fromRgbF(*segment.GetColor()))
+                self._segments.addItem(QtWidgets.QListWidgetItem(QtGui.QIcon(picture), segment.GetName()))
+                if segmentation.GetNthSegmentID(index) == self.currentSegmentID():
+                    self._segments.setCurrentRow(index)
+        self._segments.blockSignals(False)
+
+    def _row_chosen(self, row: int) -> None:
+        node = self.segmentationNode()
+        if node is not None and row >= 0:
+            self.setCurrentSegmentID(node.GetSegmentation().GetNthSegmentID(row))
+
+    def _fill_effects(self) -> None:
+        while self._grid.count():
+            self._grid.takeAt(0).widget().deleteLater()
+        others = (
+            [name for name in EFFECTS if name not in self._order] if self.property("unorderedEffectsVisible") else []
+        )
+        columns = max(1, self.property("effectColumnCount"))
+        for index, name in enumerate([*self._order, *others]):
+            button = QtWidgets.QToolButton(self)
+            button.setText(name)
+            button.setCheckable(True)
+            button.setChecked(name == self._active)
+            button.setEnabled(not self.property("readOnly"))
+            button.setSizePolicy(QtWidgets.QSizePolicy.Policy.Expanding, QtWidgets.QSizePolicy.Policy.Fixed)
+            button.clicked.connect(lambda checked, name=name: self.setActiveEffectByName(name if checked else ""))
+            self._grid.addWidget(button, index // columns, index % columns)
+
+    def _add(self) -> None:
+        self._logic.AddEmptySegment()
+
+    def _remove(self) -> None:
+        self._logic.RemoveSelectedSegment()
+
+
+def _row(layout: QtWidgets.QVBoxLayout, texts: tuple[str, ...], actions: tuple) -> QtWidgets.QWidget:
+    row = QtWidgets.QWidget()
+    inside = QtWidgets.QHBoxLayout(row)
+    inside.setContentsMargins(0, 0, 0, 0)
+    for text, action in zip(texts, actions, strict=True):
+        button = QtWidgets.QPushButton(text, row)
+        button.clicked.connect(lambda checked=False, action=action: action())
+        inside.addWidget(button)
+    layout.addWidget(row)
+    row.setAttribute(QtCore.Qt.WidgetAttribute.WA_StyledBackground, False)
+    return row
+
+
+BODIES = {"qMRMLSegmentEditorWidget": SegmentEditor}

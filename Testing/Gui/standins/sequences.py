@@ -1,0 +1,135 @@
+"""The play and seek widgets of Slicer's Sequences module."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import slicer
+import vtk
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from standins.observing import Observations
+
+PLAY_BUTTONS = (
+    ("|\u25c2", lambda browser: browser.SelectFirstItem()),
+    ("\u25c2", lambda browser: browser.SelectNextItem(-1)),
+    ("\u25b6", lambda browser: browser.SetPlaybackActive(not browser.GetPlaybackActive())),
+    ("\u25b8", lambda browser: browser.SelectNextItem(1)),
+    ("\u25b8|", lambda browser: browser.SelectLastItem()),
+)
+DEFAULT_SHORTCUTS = {
+    "PlayPauseShortcut": "Ctrl+Shift+Down",
+    "PreviousFrameShortcut": "Ctrl+Shift+Left",
+    "NextFrameShortcut": "Ctrl+Shift+Right",
+}
+SHORTCUT_BUTTONS = {"PlayPauseShortcut": 2, "PreviousFrameShortcut": 1, "NextFrameShortcut": 3}
+
+
+class PlayWidget:
+    """qMRMLSequenceBrowserPlayWidget. As in Slicer, setting a shortcut adds one and keeps the default."""
+
+    initial: ClassVar[dict[str, Any]] = {**DEFAULT_SHORTCUTS, "RecordingControlsVisible": True}
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super(type(self), self).__init__(parent)
+        self._browser = None
+        self._observations = Observations(self)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._buttons = []
+        for text, action in PLAY_BUTTONS:
+            button = QtWidgets.QToolButton(self)
+            button.setText(text)
+            button.clicked.connect(
+                lambda checked=False, action=action: self._browser is not None and action(self._browser)
+            )
+            layout.addWidget(button)
+            self._buttons.append(button)
+        self._rate = QtWidgets.QDoubleSpinBox(self)
+        self._rate.setSuffix(" fps")
+        self._rate.setRange(0.1, 1000)
+        self._rate.valueChanged.connect(
+            lambda rate: self._browser is not None and self._browser.SetPlaybackRateFps(rate)
+        )
+        layout.addWidget(self._rate)
+        layout.addStretch(1)
+        for name, keys in DEFAULT_SHORTCUTS.items():
+            self._add_shortcut(name, keys)
+        self._update()
+
+    def setMRMLSequenceBrowserNode(self, browser: Any) -> None:
+        self._observations.clear()
+        self._browser = browser
+        if browser is not None:
+            self._observations.add(browser, vtk.vtkCommand.ModifiedEvent, self._update)
+        self._update()
+
+    def _changed_PlayPauseShortcut(self, keys: str) -> None:
+        self._add_shortcut("PlayPauseShortcut", keys)
+
+    def _changed_PreviousFrameShortcut(self, keys: str) -> None:
+        self._add_shortcut("PreviousFrameShortcut", keys)
+
+    def _changed_NextFrameShortcut(self, keys: str) -> None:
+        self._add_shortcut("NextFrameShortcut", keys)
+
+    def _add_shortcut(self, name: str, keys: str) -> None:
+        button = self._buttons[SHORTCUT_BUTTONS[name]]
+        QtGui.QShortcut(QtGui.QKeySequence(keys), self).activated.connect(button.click)
+        button.setToolTip(keys)
+
+    def _update(self) -> None:
+        self.setEnabled(self._browser is not None and self._browser.GetMasterSequenceNode() is not None)
+        if self._browser is not None:
+            self._rate.blockSignals(True)
+            self._rate.setValue(self._browser.GetPlaybackRateFps())
+            self._rate.blockSignals(False)
+
+
+class SeekWidget:
+    """qMRMLSequenceBrowserSeekWidget."""
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super(type(self), self).__init__(parent)
+        self._browser = None
+        self._observations = Observations(self)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._name, self._value = QtWidgets.QLabel(self), QtWidgets.QLabel(self)
+        self._slider = QtWidgets.QSlider(QtCore.Qt.Orientation.Horizontal, self)
+        for widget in (self._name, self._slider, self._value):
+            layout.addWidget(widget)
+        self._slider.valueChanged.connect(self.setSelectedItemNumber)
+        self._update()
+
+    def slider(self) -> QtWidgets.QSlider:
+        return self._slider
+
+    def setMRMLSequenceBrowserNode(self, browser: slicer.vtkMRMLSequenceBrowserNode | None) -> None:
+        self._observations.clear()
+        self._browser = browser
+        if browser is not None:
+            self._observations.add(browser, vtk.vtkCommand.ModifiedEvent, self._update)
+        self._update()
+
+    def setSelectedItemNumber(self, item: int) -> None:
+        if self._browser is not None:
+            self._browser.SetSelectedItemNumber(item)
+
+    def _update(self) -> None:
+        master = self._browser.GetMasterSequenceNode() if self._browser is not None else None
+        self.setEnabled(master is not None)
+        if master is None:
+            self._name.setText("")
+            self._value.setText("")
+            return
+        item = self._browser.GetSelectedItemNumber()
+        self._slider.blockSignals(True)
+        self._slider.setRange(0, master.GetNumberOfDataNodes() - 1)
+        self._slider.setValue(item)
+        self._slider.blockSignals(False)
+        self._name.setText(master.GetIndexName())
+        self._value.setText(f"{master.GetNthIndexValue(item) if item >= 0 else ''} {master.GetIndexUnit()}")
+
+
+BODIES = {"qMRMLSequenceBrowserPlayWidget": PlayWidget, "qMRMLSequenceBrowserSeekWidget": SeekWidget}

@@ -1,0 +1,155 @@
+"""A session of the harness, the module in it, and a person in front of its panel."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+MODULE_FILE = REPOSITORY / "UltrasoundLesionSeg" / "UltrasoundLesionSeg.py"
+sys.path.insert(0, str(REPOSITORY / "Testing" / "Gui"))
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from slicer_harness.facts import VERSIONS, facts_file  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def facts():
+    """What all supported versions of Slicer have."""
+    missing = [version for version in VERSIONS if not facts_file(version).is_file()]
+    if missing:
+        pytest.skip(f"the facts of Slicer {' and '.join(missing)} are not here: name their folder in ULS_FACTS")
+    from slicer_harness.facts import Facts
+
+    return Facts(*VERSIONS)
+
+
+@pytest.fixture(scope="session")
+def one_session(facts):
+    """The one application of this process; with ULS_SLICER_PYTHON, on Slicer's own Python files."""
+    reason = (
+        "PySide6 is not installed, or libraries of the system that it needs (libegl1, libxkbcommon0, libfontconfig1)"
+    )
+    pytest.importorskip("PySide6.QtUiTools", reason=reason, exc_type=ImportError)
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    from slicer_harness.session import Session
+
+    folder = os.environ.get("ULS_SLICER_PYTHON")
+    return Session(facts, Path(folder) if folder else None)
+
+
+@pytest.fixture
+def session(one_session) -> Iterator[object]:
+    """The application, in an empty scene, in place for one test; afterwards nothing may be left amiss."""
+    from slicer_harness.problems import PROBLEMS
+
+    PROBLEMS.take()
+    with one_session:
+        one_session.scene.Clear(0)
+        yield one_session
+        one_session.scene.Clear(0)
+    assert PROBLEMS.take() == []
+
+
+@pytest.fixture
+def module(session) -> Iterator[object]:
+    """The scripted module, loaded as Slicer loads it and unloaded at the end."""
+    loaded = session.load_module(MODULE_FILE)
+    yield loaded
+    loaded.unload()
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one sound model bundle, named bright, of random weights."""
+    from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
+    from UltrasoundLesionSegLib.engine.networks.bas import BasPropagate
+
+    folder = tmp_path_factory.mktemp("models")
+    network = {"_target_": "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate"}
+    write_bundle(folder / "bright", network, "Bright pixels", "Calls bright pixels lesion.", {"input_size": 64})
+    save_weights(folder / "bright", BasPropagate())
+    return folder
+
+
+@pytest.fixture
+def bright_model(monkeypatch: pytest.MonkeyPatch, models_folder: Path):
+    """The only model in the list; its network calls bright pixels lesion, and counts what it computes."""
+    from stand_in_networks import BrightNetwork
+
+    from UltrasoundLesionSegLib.engine import bundles
+
+    network = BrightNetwork()
+    monkeypatch.setenv("ULS_MODELS", str(models_folder))
+    monkeypatch.setattr(bundles, "list_bundles", lambda: [bundles.find_bundle("bright")])
+    monkeypatch.setattr(bundles, "default_bundle", lambda role: bundles.find_bundle("bright"))
+    monkeypatch.setattr(bundles.Bundle, "load_network", lambda self, device: network)
+    return network
+
+
+@pytest.fixture
+def user(bright_model, module) -> object:
+    """A person in front of the freshly opened panel."""
+    from slicer_harness.user import User
+
+    module.open()
+    return User(module)
+
+
+@dataclass(frozen=True)
+class Discs:
+    """A cine of bright moving discs that is chosen in the panel.
+
+    Parameters
+    ----------
+    user : User
+    browser : vtkMRMLSequenceBrowserNode
+    truth : ndarray of bool, shape (T, K, H, W)
+    """
+
+    user: Any
+    browser: Any
+    truth: NDArray[np.bool_]
+
+    @property
+    def logic(self) -> Any:
+        """The panel's own logic."""
+        return self.user.module.widget.logic
+
+    def mask(self, frame: int, segment: int = 0) -> NDArray[np.bool_]:
+        """The stored mask of a segment."""
+        from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+        sequence = SegmentationSequence.find(self.browser)
+        return sequence.read(frame, sequence.segments()[segment].id)
+
+    def draw(self, frame: int, mask: NDArray[np.bool_]) -> None:
+        """Go to a frame and draw the selected lesion there, making one if there is none."""
+        self.browser.SetSelectedItemNumber(frame)
+        if self.logic.segmentationNode(self.browser) is None:
+            self.user.click("newLesionButton")
+        self.user.paint("segmentEditor", mask)
+
+    def propagate(self) -> None:
+        """Press the large button and wait until it is done."""
+        self.user.click("propagateButton")
+        self.user.wait_until(lambda: self.user.read("propagateButton") == "Propagate")
+
+
+@pytest.fixture
+def discs(user) -> Discs:
+    """Twelve frames with one bright moving disc."""
+    from engine_helpers import clip_of_moving_discs
+
+    cine, truth = clip_of_moving_discs(frames=12)
+    browser = user.module.widget.logic.addCine(cine, "Discs")
+    user.choose("browserSelector", browser.GetName())
+    return Discs(user, browser, truth)

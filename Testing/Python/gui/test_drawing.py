@@ -1,0 +1,182 @@
+"""Drawing, anchors, suggestions: nothing drawn is ever lost, nothing of others is ever changed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from engine_helpers import clip_of_moving_discs
+
+from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+
+def disc(shape: tuple[int, int], row: float, column: float, radius: float) -> np.ndarray:
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+@pytest.fixture
+def drawing(discs: Any) -> np.ndarray:
+    """A drawing on frame 3, not stored yet."""
+    mask = disc(discs.truth.shape[2:], 20, 24, 6)
+    discs.draw(3, mask)
+    assert not discs.mask(3).any()
+    return mask
+
+
+def test_a_drawing_is_kept_when_another_frame_is_shown(discs: Any, drawing: np.ndarray) -> None:
+    discs.user.press_keys("playWidget", "Shift+Right")
+    assert discs.browser.GetSelectedItemNumber() == 4
+    np.testing.assert_array_equal(discs.mask(3), drawing)
+    assert not discs.mask(4).any()
+    discs.user.wait_until(lambda: discs.user.read("anchorsLabel") == "Anchors: Lesion 1 on frame 3.", 2)
+
+
+def test_a_drawing_is_kept_whatever_modifies_the_browser(discs: Any, drawing: np.ndarray) -> None:
+    discs.browser.SetPlaybackRateFps(7)
+    np.testing.assert_array_equal(discs.mask(3), drawing)
+
+
+def test_a_drawing_is_kept_when_another_module_is_opened(discs: Any, drawing: np.ndarray) -> None:
+    discs.user.module.leave()
+    np.testing.assert_array_equal(discs.mask(3), drawing)
+
+
+def test_a_drawing_is_in_the_scene_that_is_saved(discs: Any, drawing: np.ndarray, tmp_path: Any) -> None:
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    np.testing.assert_array_equal(discs.mask(3), drawing)
+
+
+def test_a_drawing_is_kept_when_another_cine_is_chosen(discs: Any, drawing: np.ndarray) -> None:
+    discs.user.choose("browserSelector", "Choose or load a cine")
+    np.testing.assert_array_equal(discs.mask(3), drawing)
+    assert discs.user.read("cineInfoLabel") == "No cine is chosen."
+
+
+def test_a_drawing_is_kept_when_the_module_is_reloaded(discs: Any, drawing: np.ndarray) -> None:
+    discs.user.module.reload()
+    np.testing.assert_array_equal(discs.mask(3), drawing)
+    assert discs.user.read("anchorsLabel") == "Anchors: Lesion 1 on frame 3."
+
+
+def test_undo_takes_a_stroke_back_but_not_on_another_frame(discs: Any, drawing: np.ndarray) -> None:
+    user, editor = discs.user, discs.user.see("segmentEditor")
+    user.paint("segmentEditor", disc(drawing.shape, 40, 40, 5))
+    editor.undo()
+    editor.undo()
+    editor.redo()
+    discs.browser.SetSelectedItemNumber(4)
+    np.testing.assert_array_equal(discs.mask(3), drawing)
+    editor.undo()  # there is nothing to undo on this frame
+    discs.browser.SetSelectedItemNumber(5)
+    assert not discs.mask(4).any()
+    assert discs.logic.anchors(discs.browser) == {"lesion-1": [3]}
+
+
+def test_a_stroke_undone_leaves_no_anchor(discs: Any, drawing: np.ndarray) -> None:
+    discs.user.see("segmentEditor").undo()
+    discs.browser.SetSelectedItemNumber(4)
+    assert discs.logic.anchors(discs.browser) == {"lesion-1": []}
+
+
+def test_several_lesions_are_segments_of_their_own(discs: Any, drawing: np.ndarray) -> None:
+    second = disc(drawing.shape, 45, 45, 4)
+    discs.user.click("newLesionButton")
+    discs.user.paint("segmentEditor", second)
+    discs.browser.SetSelectedItemNumber(0)
+    np.testing.assert_array_equal(discs.mask(3, 0), drawing)
+    np.testing.assert_array_equal(discs.mask(3, 1), second)
+
+
+def test_confirm_not_visible_and_release(discs: Any, drawing: np.ndarray) -> None:
+    user = discs.user
+    user.press_keys("UltrasoundLesionSeg", "Alt+R")
+    assert user.read("anchorsLabel") == "Anchors: Lesion 1 on frame 3."
+    discs.browser.SetSelectedItemNumber(8)
+    user.click("notVisibleButton")
+    assert user.read("anchorsLabel") == "Anchors: Lesion 1 on frames 3, 8."
+    user.click("releaseButton")
+    assert user.read("anchorsLabel") == "Anchors: Lesion 1 on frame 3."
+    np.testing.assert_array_equal(discs.mask(3), drawing)
+
+
+def test_other_peoples_segmentations_and_sequences_stay_as_they_are(discs: Any, drawing: np.ndarray) -> None:
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Somebody's")
+    other.GetSegmentation().AddEmptySegment("theirs", "Theirs")
+    before = (other.GetMTime(), other.GetSegmentation().GetMTime())
+    discs.user.click("newLesionButton")
+    discs.user.paint("segmentEditor", disc(drawing.shape, 50, 20, 4))
+    discs.propagate()
+    assert (other.GetMTime(), other.GetSegmentation().GetMTime()) == before
+
+
+class TestSuggestion:
+    @pytest.fixture
+    def suggested(self, discs: Any, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+        """What the model will suggest: the left part of the picture's middle."""
+        mask = np.zeros(discs.truth.shape[2:], bool)
+        mask[20:40, 10:30] = True
+        self.let_the_model_say(mask, discs, monkeypatch)
+        return mask
+
+    @staticmethod
+    def let_the_model_say(mask: np.ndarray, discs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        bundle = SimpleNamespace(input_size=64, role="suggest", sha256="0", load_network=lambda device: None)
+        monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: bundle)
+        monkeypatch.setattr("UltrasoundLesionSegLib.engine.suggestion.suggest_mask", lambda *_: mask)
+
+    def test_it_is_drawn_and_can_be_undone(self, discs: Any, suggested: np.ndarray) -> None:
+        discs.user.click("suggestButton")
+        assert "suggestion" in discs.user.read("lesionMessageLabel")
+        discs.browser.SetSelectedItemNumber(1)
+        np.testing.assert_array_equal(discs.mask(0), suggested)
+        assert SegmentationSequence.find(discs.browser).origin(0, "lesion-1") is Origin.CONFIRMED
+
+    def test_one_that_was_corrected_is_recorded_so(self, discs: Any, suggested: np.ndarray) -> None:
+        discs.user.click("suggestButton")
+        discs.user.paint("segmentEditor", np.roll(suggested, 3, 1))
+        discs.browser.SetSelectedItemNumber(1)
+        assert SegmentationSequence.find(discs.browser).origin(0, "lesion-1") is Origin.EDITED
+
+    def test_undo_takes_it_away(self, discs: Any, suggested: np.ndarray) -> None:
+        discs.user.click("suggestButton")
+        discs.user.see("segmentEditor").undo()
+        assert SegmentationSequence.find(discs.browser).commit_edit() == []
+
+    def test_it_respects_the_editable_area_and_other_segments(self, discs: Any, suggested: np.ndarray) -> None:
+        user, editor = discs.user, discs.user.see("segmentEditor")
+        user.click("newLesionButton")
+        user.paint("segmentEditor", np.pad(np.ones((8, 8), bool), ((22, 34), (12, 44))))
+        user.click("newLesionButton")
+        node = editor.mrmlSegmentEditorNode()
+        node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedOutsideAllSegments)
+        user.click("suggestButton")
+        discs.browser.SetSelectedItemNumber(1)
+        first, second = discs.mask(0, 0), discs.mask(0, 1)
+        assert first.sum() == 64
+        np.testing.assert_array_equal(second, suggested & ~first)
+
+    def test_nothing_seen_is_said(self, discs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        nothing = np.zeros(discs.truth.shape[2:], bool)
+        self.let_the_model_say(nothing, discs, monkeypatch)
+        discs.user.click("suggestButton")
+        assert "sees no lesion" in discs.user.read("lesionMessageLabel")
+        assert discs.logic.segmentationNode(discs.browser) is None
+
+
+def test_a_colour_cine_is_drawn_on_and_propagated_too(user: Any) -> None:
+    cine, truth = clip_of_moving_discs(frames=4, color=True)
+    browser = user.module.widget.logic.addCine(cine, "Colour")
+    user.choose("browserSelector", browser.GetName())
+    user.click("newLesionButton")
+    user.paint("segmentEditor", truth[0, 0])
+    user.click("propagateButton")
+    user.wait_until(lambda: user.read("propagateButton") == "Propagate")
+    assert "3 frames in" in user.read("propagateMessageLabel")
+    sequence = SegmentationSequence.find(browser)
+    np.testing.assert_array_equal(sequence.read(0, "lesion-1"), truth[0, 0])
+    assert (sequence.read(3, "lesion-1") & truth[3, 0]).sum() > 0.9 * truth[3, 0].sum()

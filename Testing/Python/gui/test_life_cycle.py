@@ -1,0 +1,158 @@
+"""Scenes that close and load, modules that are reloaded and unloaded, sample data, the self test."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def test_a_scene_brings_the_whole_state_back(discs: Any, tmp_path: Any) -> None:
+    user, truth = discs.user, discs.truth
+    discs.draw(0, truth[0, 0])
+    discs.propagate()
+    discs.browser.SetSelectedItemNumber(6)
+    user.click("confirmButton")
+    user.see("measureCollapsibleButton").setProperty("collapsed", False)
+    user.click("measureButton")
+    user.choose("directionComboBox", "Forward")
+    user.click("overlapCheckBox")
+    user.see("lastFrameSpinBox").setValue(9)
+    masks = [discs.mask(frame) for frame in range(12)]
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(path)
+    slicer.mrmlScene.Clear(0)
+    user.module.session.process_events()
+    assert user.read("cineInfoLabel") == "No cine is chosen."
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    user.module.session.process_events()
+    assert "12 frames" in user.read("cineInfoLabel")
+    assert user.read("anchorsLabel") == "Anchors: Lesion 1 on frames 0, 6."
+    assert user.see("directionComboBox").currentText() == "Forward"
+    assert user.see("overlapCheckBox").isChecked()
+    assert user.see("lastFrameSpinBox").value() == 9
+    assert user.see("lesionTableView").model().rowCount() == 1
+    loaded = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    assert user.see("segmentEditor").segmentationNode() is discs.logic.segmentationNode(loaded)
+    after = type(discs)(user, loaded, truth)
+    for frame, mask in enumerate(masks):
+        np.testing.assert_array_equal(after.mask(frame), mask)
+    user.click("propagateAgainButton")
+    user.wait_until(lambda: user.read("propagateButton") == "Propagate")
+    np.testing.assert_array_equal(after.mask(6), masks[6])
+
+
+def test_closing_the_scene_gives_the_memory_back(user: Any) -> None:
+    from UltrasoundLesionSegLib.cine import Cine
+
+    logic = user.module.widget.logic
+    cine = Cine.from_array(np.zeros((20, 64, 64), np.uint8))
+    frames = weakref.ref(cine)
+    browser = logic.addCine(cine)
+    user.choose("browserSelector", browser.GetName())
+    logic.cine(browser)
+    node = weakref.ref(browser)
+    del cine, browser
+    slicer.mrmlScene.Clear(0)
+    user.module.session.process_events()
+    gc.collect()
+    assert frames() is None
+    assert node() is None
+
+
+def test_a_scene_that_is_closed_elsewhere_is_met_when_the_module_is_opened_again(discs: Any) -> None:
+    discs.draw(0, discs.truth[0, 0])
+    discs.user.module.leave()
+    slicer.mrmlScene.Clear(0)
+    discs.user.module.open()
+    assert discs.user.read("cineInfoLabel") == "No cine is chosen."
+    discs.user.click("loadSampleButton")
+    assert "60 frames" in discs.user.read("cineInfoLabel")
+
+
+def test_reloading_keeps_the_choices(discs: Any) -> None:
+    discs.user.choose("directionComboBox", "Backward")
+    discs.user.module.reload()
+    assert discs.user.see("directionComboBox").currentText() == "Backward"
+    assert "12 frames" in discs.user.read("cineInfoLabel")
+    discs.draw(2, discs.truth[2, 0])
+    discs.propagate()
+    assert [frame for frame in range(12) if discs.mask(frame).any()] == [0, 1, 2]
+
+
+def test_after_unloading_nothing_listens_any_more(module: Any, user: Any) -> None:
+    observers = slicer.mrmlScene.HasObserver("AnyEvent")
+    panel = weakref.ref(module.widget.panel)
+    module.unload()
+    module.session.process_events()
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
+    slicer.mrmlScene.Clear(0)
+    assert slicer.mrmlScene.HasObserver("AnyEvent") == observers
+    assert panel() is None or panel().browser is None
+
+
+def test_sample_data_is_registered_when_the_application_has_started(module: Any, session: Any) -> None:
+    import SampleData
+
+    SampleData.SampleDataLogic.sources.clear()
+    session.start_up()
+    assert [one.sampleName for one in SampleData.SampleDataLogic.sources["Ultrasound"]] == ["BreastLesionCine"]
+    (browser,) = SampleData.SampleDataLogic().press("BreastLesionCine")
+    assert browser.GetNumberOfItems() == 60
+    from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+    assert UltrasoundLesionWorkflow().anchors(browser) == {"lesion-1": [0]}
+
+
+def test_the_self_test_passes(bright_model: Any, module: Any) -> None:
+    module.description.runTest(msec=0)
+
+
+def test_the_self_test_fails_when_propagation_overwrites_the_drawing(
+    bright_model: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logic = module.python.UltrasoundLesionSegLogic
+
+    def propagate(self: Any, browser: Any, **_others: Any) -> Any:
+        self.markNotVisible(browser, 0)
+        return type("Summary", (), {"frames_computed": [1, 2, 3, 4]})
+
+    monkeypatch.setattr(logic, "propagate", propagate)
+    with pytest.raises(AssertionError):
+        module.description.runTest(msec=0)
+
+
+def test_the_batch_example_segments_a_folder_and_names_what_failed(
+    bright_model: Any, module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
+    from UltrasoundLesionSegLib.simulation.write import write_simulation
+
+    simulated = simulate_cine(SimulationSettings(seed=3, frames=3, height=64, width=80))
+    cines = tmp_path / "cines"
+    cines.mkdir()
+    written = write_simulation(simulated, tmp_path / "made", "avi")
+    (cines / f"clip{written.suffix}").write_bytes(written.read_bytes())
+    for stem, mask in (("clip", simulated.truth[0][0]), ("other", np.ones((5, 5), bool))):
+        Image.fromarray(mask.astype(np.uint8)).save(cines / f"{stem}.seed.png")
+    script = importlib.util.spec_from_file_location("slicer_batch", REPOSITORY / "Docs/examples/slicer_batch.py")
+    example = importlib.util.module_from_spec(script)
+    script.loader.exec_module(example)
+    arguments = ["--cines", str(cines), "--output", str(tmp_path / "out"), "--kinds", "csv"]
+    monkeypatch.setattr("sys.argv", ["slicer_batch.py", *arguments])
+    assert example.main() == 1
+    assert (tmp_path / "out" / "clip" / "measurements.csv").exists()
+    said = capsys.readouterr()
+    assert "case 1 of 2: done" in said.out
+    assert said.err.startswith("case 2 of 2:")
+    assert "other" not in said.err

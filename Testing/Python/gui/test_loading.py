@@ -1,0 +1,131 @@
+"""Loading cines through the panel, and what it says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+
+from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, SourceIdentity, SourceKind, Timing
+from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
+from UltrasoundLesionSegLib.simulation.write import write_simulation
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return simulate_cine(SimulationSettings(seed=3, frames=5, height=64, width=80, pixel_mm=0.125))
+
+
+def load(user: Any, button: str, path: Path | str) -> None:
+    user.module.session.file_dialogs.waiting.append(str(path))
+    user.click(button)
+
+
+def test_a_dicom_file_has_its_spacing_and_timing(user: Any, simulated: Any, tmp_path: Path) -> None:
+    load(user, "loadFileButton", write_simulation(simulated, tmp_path, "dicom"))
+    assert user.read("cineInfoLabel").startswith("5 frames, 80 \u00d7 64 pixels, 20 frames/s; 0.125 mm per pixel")
+    volume = user.module.widget.logic.volumeNode(user.module.widget.panel.browser)
+    shown = slicer.app.layoutManager().mrmlSliceLogics().GetItemAsObject(0).GetSliceCompositeNode()
+    assert shown.GetBackgroundVolumeID() == volume.GetID()
+    user.see("exportCollapsibleButton").setProperty("collapsed", False)
+    assert user.see("exportSegCheckBox").isEnabled()
+
+
+def test_a_video_is_not_calibrated_and_says_so_in_amber(user: Any, simulated: Any, tmp_path: Path) -> None:
+    load(user, "loadFileButton", write_simulation(simulated, tmp_path, "avi"))
+    assert "not calibrated: measurements in pixels" in user.read("cineInfoLabel")
+    assert "color:#8f5400" in user.see("cineInfoLabel").text()
+
+
+def test_a_folder_of_images(user: Any, simulated: Any, tmp_path: Path) -> None:
+    load(user, "loadFolderButton", write_simulation(simulated, tmp_path, "davis"))
+    assert user.read("cineInfoLabel").startswith("5 frames, 80 \u00d7 64 pixels")
+
+
+def test_what_is_no_cine_gets_one_sentence_without_its_name(user: Any, tmp_path: Path) -> None:
+    path = tmp_path / "Doe^Jane.txt"
+    path.write_text("no cine")
+    load(user, "loadFileButton", path)
+    said = user.read("cineMessageLabel")
+    assert said.endswith(".")
+    assert "Doe" not in said
+    assert user.read("cineInfoLabel") == "No cine is chosen."
+
+
+def test_cancelling_the_dialog_does_nothing(user: Any) -> None:
+    load(user, "loadFileButton", "")
+    load(user, "loadFolderButton", "")
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 0
+
+
+def test_the_folder_is_remembered_on_this_computer_not_in_the_scene(user: Any, simulated: Any, tmp_path: Path) -> None:
+    path = write_simulation(simulated, tmp_path, "avi")
+    load(user, "loadFileButton", path)
+    assert slicer.app.userSettings().value("UltrasoundLesionSeg/LastFolder") == str(Path(path).parent)
+    assert (
+        str(tmp_path) not in slicer.mrmlScene.GetSceneXMLString()
+        if hasattr(slicer.mrmlScene, "GetSceneXMLString")
+        else True
+    )
+
+
+def test_a_browser_that_holds_no_images_is_refused_in_one_sentence(user: Any) -> None:
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
+    sequence.SetDataNodeAtValue(slicer.vtkMRMLLinearTransformNode(), "0")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Transforms")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    user.choose("browserSelector", "Transforms")
+    assert user.read("cineInfoLabel").startswith("This cannot be used as a cine:")
+
+
+class TestDescription:
+    """The line under the cine."""
+
+    @pytest.fixture
+    def describe(self, user: Any) -> Any:
+        from slicer_harness.user import plain_text
+
+        from UltrasoundLesionSegLib.gui.cine_section import describe
+
+        label = user.module.widget.ui.cineInfoLabel
+        return lambda **known: plain_text(describe(self.cine(**known), label))
+
+    @staticmethod
+    def cine(**known: Any) -> Cine:
+        import numpy as np
+
+        frames = np.zeros((known.pop("count", 4), 10, 20), np.uint8)
+        return Cine(frames, 10, 20, False, SourceIdentity(SourceKind.MEMORY, "0"), **known)
+
+    def test_one_frame(self, describe: Any) -> None:
+        assert describe(count=1).startswith("1 frame, 20 \u00d7 10 pixels, frame rate unknown")
+
+    def test_pixels_that_are_not_square(self, describe: Any) -> None:
+        assert "0.1 (down) \u00d7 0.2 (across) mm per pixel" in describe(calibration=Calibration(0.1, 0.2, "test"))
+
+    def test_a_reservation_about_the_calibration(self, describe: Any) -> None:
+        assert "(resampled since)" in describe(calibration=Calibration(0.1, 0.1, "test", "resampled since"))
+
+    def test_regions_that_differ(self, describe: Any) -> None:
+        regions = tuple(CalibratedRegion((0, 0, 4, 4), Calibration(mm, mm, "test")) for mm in (0.1, 0.2))
+        assert "2 regions with calibrations of their own" in describe(regions=regions)
+
+    def test_a_display_rate_is_about_right(self, describe: Any) -> None:
+        import numpy as np
+
+        timing = Timing(np.arange(4) / 25.0, "test", approximate=True)
+        assert "about 25 frames/s" in describe(timing=timing)
+
+    def test_notes_are_shown_as_text(self, describe: Any) -> None:
+        assert "a < b" in describe(notes=("a < b",))
+
+
+def test_a_real_series_of_single_frames(user: Any, shared_data: Path) -> None:
+    load(user, "loadFolderButton", shared_data / "cine" / "breast_series_dicom")
+    said = user.read("cineInfoLabel")
+    assert said.startswith("123 frames, 670 \u00d7 670 pixels, frame rate unknown; not calibrated")
+    user.see("exportCollapsibleButton").setProperty("collapsed", False)
+    assert user.see("exportSegCheckBox").isEnabled()

@@ -1,0 +1,134 @@
+"""Tables, chart, files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+import vtk
+
+QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
+
+
+@pytest.fixture
+def measured(discs: Any) -> Any:
+    """The lesion on all frames, measured in the panel."""
+    discs.draw(0, discs.truth[0, 0])
+    discs.propagate()
+    discs.user.see("measureCollapsibleButton").setProperty("collapsed", False)
+    discs.user.click("measureButton")
+    return discs
+
+
+def test_both_tables_are_shown(measured: Any) -> None:
+    by_frame = measured.user.see("tablesTabWidget").findChild(object, "frameTableView").model()
+    by_lesion = measured.user.see("lesionTableView").model()
+    assert by_frame.rowCount() == 12
+    assert by_lesion.rowCount() == 1
+    headers = [by_frame.horizontalHeaderItem(column).text() for column in range(by_frame.columnCount())]
+    assert "frame" in headers
+    assert any("px" in header for header in headers), "without calibration everything is in pixels"
+
+
+def test_nothing_drawn_is_said(discs: Any) -> None:
+    discs.user.see("measureCollapsibleButton").setProperty("collapsed", False)
+    assert not discs.user.see("measureButton").isEnabled()
+    discs.user.click("newLesionButton")
+    discs.user.click("measureButton")
+    assert "nothing to measure yet" in discs.user.read("measureMessageLabel")
+
+
+def test_the_chart_is_shown_beside_image_and_table_and_gone_again(measured: Any) -> None:
+    manager = slicer.app.layoutManager()
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode")
+    manager.layout = before = int(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    measured.user.click("chartButton")
+    assert manager.layout != before
+    node = manager.layoutLogic().GetLayoutNode()
+    description = node.GetLayoutDescription(manager.layout)
+    for view in ("vtkMRMLSliceNode", "vtkMRMLPlotViewNode", "vtkMRMLTableViewNode"):
+        assert view in description
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
+    assert chart.GetNumberOfPlotSeriesNodes() == 2, "area and long axis"
+    measured.user.click("chartButton")
+    assert manager.layout == before
+
+
+def test_a_click_on_the_chart_goes_to_the_frame(measured: Any) -> None:
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode")
+    measured.user.click("chartButton")
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
+    series, rows, chosen = vtk.vtkStringArray(), vtk.vtkIdTypeArray(), vtk.vtkCollection()
+    series.InsertNextValue(chart.GetNthPlotSeriesNodeID(0))
+    rows.InsertNextValue(8)
+    chosen.AddItem(rows)
+    view = slicer.app.layoutManager().plotWidget(0).plotView()
+    view.dataSelected.emit(series, chosen)
+    assert measured.browser.GetSelectedItemNumber() == 8
+    measured.user.click("chartButton")
+
+
+def test_copy_puts_the_table_on_the_clipboard(measured: Any) -> None:
+    measured.user.click("copyTableButton")
+    lines = QtGui.QGuiApplication.clipboard().text().splitlines()
+    assert len(lines) == 2
+    assert lines[1].split("\t")[0] == "Lesion 1"
+
+
+def test_save_writes_both_tables(measured: Any, tmp_path: Path) -> None:
+    measured.user.module.session.file_dialogs.waiting.append(str(tmp_path))
+    measured.user.click("saveTablesButton")
+    with (tmp_path / "measurements.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 12
+    assert (tmp_path / "lesions.csv").exists()
+    assert "measurements.csv and lesions.csv" in measured.user.read("measureMessageLabel")
+
+
+class TestExport:
+    @pytest.fixture
+    def ready(self, measured: Any, tmp_path: Path) -> Any:
+        measured.user.see("exportCollapsibleButton").setProperty("collapsed", False)
+        measured.user.see("exportFolderButton").setProperty("directory", str(tmp_path))
+        return measured
+
+    def test_it_says_what_it_wrote_and_where(self, ready: Any, tmp_path: Path) -> None:
+        for box in ("exportMasksCheckBox", "exportCocoCheckBox"):
+            ready.user.click(box)
+        ready.user.click("exportButton")
+        said = ready.user.read("exportMessageLabel")
+        assert "Measurements: measurements.csv, lesions.csv" in said
+        assert "Masks (DAVIS): 12 files in masks" in said
+        assert "Masks (COCO): masks.json" in said
+        assert str(tmp_path) in said
+        assert len(list((tmp_path / "masks").glob("*.png"))) == 12
+
+    def test_dicom_is_offered_for_dicom_only(self, ready: Any) -> None:
+        assert not ready.user.see("exportSegCheckBox").isEnabled()
+        assert not ready.user.see("exportSrCheckBox").isEnabled()
+        assert not ready.user.see("labelmapSegCheckBox").isEnabled()
+
+    def test_pictures_need_a_tick(self, ready: Any) -> None:
+        assert not ready.user.see("exportVideoCheckBox").isEnabled()
+        ready.user.click("pixelsAllowedCheckBox")
+        assert ready.user.see("exportVideoCheckBox").isEnabled()
+        assert ready.user.see("exportReportCheckBox").isEnabled()
+
+    def test_one_kind_that_fails_keeps_the_others(self, ready: Any, tmp_path: Path) -> None:
+        (tmp_path / "masks").write_text("a file where the folder should be")
+        ready.user.click("exportMasksCheckBox")
+        ready.user.click("exportButton")
+        said = ready.user.read("exportMessageLabel")
+        assert "Measurements: measurements.csv, lesions.csv" in said
+        assert "Masks (DAVIS):" in said
+        assert "files in" not in said
+        assert (tmp_path / "measurements.csv").exists()
+
+    def test_nothing_ticked_is_said(self, ready: Any) -> None:
+        ready.user.click("exportCsvCheckBox")
+        ready.user.click("exportButton")
+        assert "Nothing is ticked" in ready.user.read("exportMessageLabel")

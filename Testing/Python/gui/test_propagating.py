@@ -1,0 +1,190 @@
+"""Propagation as a user meets it: progress, cancel, correcting, and everything that may happen meanwhile."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from UltrasoundLesionSegLib.cine import Cine
+
+QtCore = pytest.importorskip("PySide6.QtCore", reason="PySide6 is not installed", exc_type=ImportError)
+
+
+@pytest.fixture
+def seeded(discs: Any) -> Any:
+    """The lesion drawn on frame 0."""
+    discs.draw(0, discs.truth[0, 0])
+    return discs
+
+
+def steps_until(discs: Any, count: int) -> None:
+    """Let a propagation run until some frames have their result."""
+    discs.user.click("propagateButton")
+    discs.user.wait_until(lambda: sum(discs.mask(frame).any() for frame in range(1, 12)) >= count)
+    assert discs.user.read("propagateButton") == "Cancel"
+
+
+def test_from_a_drawing_to_all_frames(seeded: Any) -> None:
+    seeded.propagate()
+    for frame in range(12):
+        overlap = (seeded.mask(frame) & seeded.truth[frame, 0]).sum() / seeded.truth[frame, 0].sum()
+        assert overlap > 0.9, frame
+    np.testing.assert_array_equal(seeded.mask(0), seeded.truth[0, 0])
+    assert "11 frames in" in seeded.user.read("propagateMessageLabel")
+    assert not seeded.user.sees("progressBar")
+    assert seeded.browser.GetSelectedItemNumber() == 11  # it followed the results
+
+
+def test_the_view_stays_when_the_user_wants_it(seeded: Any) -> None:
+    seeded.user.click("followCheckBox")
+    seeded.propagate()
+    assert seeded.browser.GetSelectedItemNumber() == 0
+
+
+def test_only_the_frames_chosen(seeded: Any) -> None:
+    seeded.user.see("lastFrameSpinBox").setValue(4)
+    seeded.propagate()
+    assert [frame for frame in range(12) if seeded.mask(frame).any()] == [0, 1, 2, 3, 4]
+    seeded.user.click("allFramesButton")
+    seeded.propagate()
+    assert all(seeded.mask(frame).any() for frame in range(12))
+
+
+def test_nothing_drawn_is_said_in_one_sentence(discs: Any) -> None:
+    discs.user.click("newLesionButton")
+    discs.propagate()
+    assert discs.user.read("propagateMessageLabel").startswith("The cine has no seed: draw the lesion")
+
+
+def test_the_application_works_between_frames(seeded: Any) -> None:
+    """Another timer gets its turn between the frames, and no turn takes longer than some frames' time."""
+    turns: list[float] = []
+    timer = QtCore.QTimer()
+    timer.setInterval(0)
+    timer.timeout.connect(lambda: turns.append(time.perf_counter()))
+    seeded.propagate()  # loads what is loaded once
+    seeded.user.click("undoPropagationButton")
+    timer.start()
+    seeded.propagate()
+    timer.stop()
+    assert len(turns) >= 11
+    assert max(np.diff(turns)) < 0.5
+
+
+def test_cancel_keeps_what_is_done(seeded: Any) -> None:
+    steps_until(seeded, 3)
+    seeded.user.click("propagateButton")
+    assert seeded.user.read("propagateButton") == "Propagate"
+    done = [frame for frame in range(1, 12) if seeded.mask(frame).any()]
+    assert 3 <= len(done) < 11
+    assert f"Cancelled: {len(done)} frames are done and kept." in seeded.user.read("propagateMessageLabel")
+    seeded.user.module.session.process_events()
+    assert [frame for frame in range(1, 12) if seeded.mask(frame).any()] == done
+    seeded.propagate()
+    assert all(seeded.mask(frame).any() for frame in range(12))
+
+
+def test_the_editor_takes_no_drawing_while_the_model_writes(seeded: Any) -> None:
+    steps_until(seeded, 1)
+    assert seeded.user.see("segmentEditor").property("readOnly")
+    seeded.user.click("propagateButton")
+    assert not seeded.user.see("segmentEditor").property("readOnly")
+
+
+def test_a_correction_costs_its_stretch_only(seeded: Any, bright_model: Any) -> None:
+    seeded.propagate()
+    for frame in (4, 8):
+        seeded.browser.SetSelectedItemNumber(frame)
+        seeded.user.click("confirmButton")
+    seeded.user.click("propagateAgainButton")
+    seeded.user.wait_until(lambda: seeded.user.read("propagateButton") == "Propagate")
+    before = bright_model.segmented
+    smaller = seeded.truth[8, 0] & (np.arange(seeded.truth.shape[3]) % 2 == 0)
+    seeded.browser.SetSelectedItemNumber(8)
+    seeded.user.paint("segmentEditor", ~smaller, erase=True)
+    seeded.user.click("propagateAgainButton")
+    seeded.user.wait_until(lambda: seeded.user.read("propagateButton") == "Propagate")
+    np.testing.assert_array_equal(seeded.mask(8), smaller)
+    # frames 5 to 7 both ways and 9 to 11 forward; frames 1 to 3 are left alone
+    assert bright_model.segmented - before == 9
+    seeded.user.click("propagateAgainButton")
+    seeded.user.wait_until(lambda: seeded.user.read("propagateButton") == "Propagate")
+    assert bright_model.segmented - before == 9
+    assert "Nothing to do" in seeded.user.read("propagateMessageLabel")
+
+
+def test_undo_takes_the_whole_propagation_back(seeded: Any) -> None:
+    assert not seeded.user.see("undoPropagationButton").isEnabled()
+    seeded.propagate()
+    seeded.user.click("undoPropagationButton")
+    assert [frame for frame in range(12) if seeded.mask(frame).any()] == [0]
+    assert not seeded.user.see("undoPropagationButton").isEnabled()
+
+
+# ---- what may happen meanwhile
+
+
+def test_another_module_is_opened_and_this_one_again(seeded: Any) -> None:
+    steps_until(seeded, 2)
+    seeded.user.module.leave()
+    seeded.user.wait_until(lambda: all(seeded.mask(frame).any() for frame in range(12)))
+    seeded.user.module.open()
+    assert seeded.user.read("propagateButton") == "Propagate"
+
+
+def test_the_module_is_opened_again_before_it_is_done(seeded: Any) -> None:
+    steps_until(seeded, 2)
+    seeded.user.module.leave()
+    seeded.user.module.open()
+    assert seeded.user.read("propagateButton") == "Cancel"
+    seeded.user.wait_until(lambda: seeded.user.read("propagateButton") == "Propagate")
+    assert all(seeded.mask(frame).any() for frame in range(12))
+
+
+def test_the_scene_is_closed(seeded: Any) -> None:
+    steps_until(seeded, 2)
+    slicer.mrmlScene.Clear(0)
+    seeded.user.module.session.process_events()
+    assert seeded.user.read("propagateButton") == "Propagate"
+    assert seeded.user.read("cineInfoLabel") == "No cine is chosen."
+
+
+def test_the_module_is_reloaded(seeded: Any) -> None:
+    steps_until(seeded, 2)
+    done = [frame for frame in range(12) if seeded.mask(frame).any()]
+    seeded.user.module.reload()
+    assert seeded.user.read("propagateButton") == "Propagate"
+    assert [frame for frame in range(12) if seeded.mask(frame).any()] == done
+
+
+def test_a_frame_is_declared_right_meanwhile(seeded: Any) -> None:
+    steps_until(seeded, 2)
+    wrong = np.zeros_like(seeded.truth[9, 0])
+    wrong[:5, :5] = True
+    seeded.logic.setSeed(seeded.browser, wrong, frame=9, segment="Lesion 1")
+    seeded.user.wait_until(lambda: seeded.user.read("propagateButton") == "Propagate")
+    np.testing.assert_array_equal(seeded.mask(9), wrong)
+
+
+@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("meanwhile", [True, False], ids=["while propagating", "at rest"])
+def test_any_node_of_the_cine_is_deleted(seeded: Any, index: int, meanwhile: bool) -> None:
+    """Browser, the two sequences and their proxies: no traceback, and the panel goes on working."""
+    nodes = seeded.logic.nodesOf(seeded.browser)
+    assert len(nodes) == 5
+    if meanwhile:
+        steps_until(seeded, 1)
+    slicer.mrmlScene.RemoveNode(nodes[index])
+    for _ in range(3):
+        seeded.user.module.session.process_events()
+    assert seeded.user.read("propagateButton") == "Propagate"
+    if nodes[index].IsA("vtkMRMLSegmentationNode"):
+        np.testing.assert_array_equal(seeded.mask(0), seeded.truth[0, 0])
+    if seeded.browser.GetScene() is not None and seeded.browser.GetMasterSequenceNode() is not None:
+        seeded.browser.SetSelectedItemNumber(5)
+    seeded.user.module.widget.panel.choose_cine(seeded.logic.addCine(Cine.from_array(np.zeros((3, 40, 50), np.uint8))))
+    assert "3 frames, 50 \u00d7 40 pixels" in seeded.user.read("cineInfoLabel")

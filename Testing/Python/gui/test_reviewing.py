@@ -1,0 +1,128 @@
+"""Review: the timeline, the least certain frame, names, deletion in all frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.mrml.segments import SegmentState
+
+
+@pytest.fixture
+def results(discs: Any) -> Any:
+    """The lesion drawn on frame 0 and propagated; frame 7 is the least certain, frame 2 the next."""
+    discs.draw(0, discs.truth[0, 0])
+    discs.propagate()
+    sequence = SegmentationSequence.find(discs.browser)
+    for frame, confidence in ((7, 0.21), (2, 0.43)):
+        old = sequence.state(frame, "lesion-1")
+        sequence.set_state(frame, "lesion-1", SegmentState(old.origin, confidence, old.provenance))
+    discs.user.module.widget.panel.results_changed()
+    return discs
+
+
+def test_review_next_goes_to_the_least_certain_frame(results: Any) -> None:
+    user = results.user
+    user.press_keys("UltrasoundLesionSeg", "Alt+N")
+    assert results.browser.GetSelectedItemNumber() == 7
+    assert user.read("reviewInfoLabel") == "Frame 7: confidence 0.21."
+    assert "10 further frames to review" in user.read("reviewMessageLabel")
+    user.click("reviewNextButton")
+    assert results.browser.GetSelectedItemNumber() == 2
+    user.click("confirmButton")
+    user.click("undoPropagationButton")
+    results.propagate()
+    user.click("reviewNextButton")
+    assert results.browser.GetSelectedItemNumber() not in (0, 2), "a person vouches for those"
+
+
+def test_when_everything_is_right_it_says_so(results: Any) -> None:
+    for frame in range(12):
+        results.logic.confirmFrame(results.browser, frame)
+    results.user.click("reviewNextButton")
+    assert results.user.read("reviewMessageLabel") == "Every frame is drawn or declared right."
+
+
+def test_a_click_on_the_timeline_goes_to_the_frame(results: Any) -> None:
+    for frame in (0, 5, 11):
+        results.user.click_at("timelineLabel", (frame + 0.5) / 12)
+        assert results.browser.GetSelectedItemNumber() == frame
+
+
+def test_the_timeline_shows_confidence_anchors_and_the_frame_shown(results: Any) -> None:
+    label = results.user.see("timelineLabel")
+    label.resize(480, label.height())
+    results.browser.SetSelectedItemNumber(4)
+    picture = label.pixmap().toImage()
+    row = 12 + 7  # the middle of the first lesion's row
+
+    def color(frame: float) -> tuple[int, int, int]:
+        return picture.pixelColor(int((frame + 0.25) * 40), row).getRgb()[:3]
+
+    red, _, blue = color(7)
+    assert red > blue, "an unsure frame is orange"
+    red, _, blue = color(9)
+    assert blue > red, "a sure frame is blue"
+    assert picture.pixelColor(20, row).getRgb()[:3] == (25, 25, 25), "the anchor on frame 0"
+    assert picture.pixelColor(180, row).getRgb()[:3] == (214, 40, 120), "frame 4 is shown"
+
+
+def test_renaming_holds_on_all_frames(results: Any) -> None:
+    results.user.type_into("segmentNameEdit", "Left mass")
+    sequence = SegmentationSequence.find(results.browser)
+    names = {
+        sequence.sequence.GetNthDataNode(frame).GetSegmentation().GetNthSegment(0).GetName() for frame in range(12)
+    }
+    assert names == {"Left mass"}
+    assert "Left mass on frame 0" in results.user.read("anchorsLabel")
+
+
+def test_an_empty_name_is_refused_in_one_sentence(results: Any) -> None:
+    results.user.type_into("segmentNameEdit", " ")
+    assert "must not be empty" in results.user.read("reviewMessageLabel")
+    assert [one.name for one in SegmentationSequence.find(results.browser).segments()] == ["Lesion 1"]
+
+
+def test_deleting_needs_two_presses_and_holds_on_all_frames(results: Any) -> None:
+    results.user.click("deleteSegmentButton")
+    assert results.user.read("deleteSegmentButton") == "Delete on all frames?"
+    assert results.mask(5).any()
+    results.user.click("deleteSegmentButton")
+    assert SegmentationSequence.find(results.browser).segments() == []
+    assert results.user.read("deleteSegmentButton") == "Delete"
+    assert not results.user.see("deleteSegmentButton").isEnabled()
+
+
+class TestTimelineArithmetic:
+    """Parts of the strip that need no widget."""
+
+    @pytest.fixture(autouse=True)
+    def timeline(self, session: Any) -> Any:
+        from UltrasoundLesionSegLib.gui import timeline
+
+        self.timeline = timeline
+
+    def test_one_bad_frame_of_thousands_shows(self) -> None:
+        confidences = np.full(5000, 0.95, np.float32)
+        confidences[1234] = 0.1
+        columns = self.timeline.column_confidences(confidences, 300)
+        assert len(columns) == 300
+        assert (columns < 0.5).sum() == 1
+        assert np.argmin(columns) == 1234 * 300 // 5000
+
+    def test_few_frames_fill_the_width(self) -> None:
+        columns = self.timeline.column_confidences(np.array([0.2, np.nan, 0.9], np.float32), 30)
+        np.testing.assert_allclose(columns[:10], 0.2)
+        assert np.isnan(columns[10:20]).all()
+        np.testing.assert_allclose(columns[20:], 0.9)
+
+    def test_colours_go_from_unsure_to_sure(self) -> None:
+        assert self.timeline.color_of(0.0) == self.timeline.SCALE[0]
+        assert self.timeline.color_of(1.0) == self.timeline.SCALE[-1]
+
+    def test_runs_join_equal_columns(self) -> None:
+        found = self.timeline.runs(np.array([0.9, 0.9, np.nan, 0.1], np.float32))
+        assert [(start, stop) for start, stop, _ in found] == [(0, 2), (3, 4)]

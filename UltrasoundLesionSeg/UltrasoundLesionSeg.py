@@ -1,0 +1,316 @@
+"""Segments a lesion through an ultrasound cine from one drawing: module, parameters, panel, logic and self test.
+
+What the module does is in UltrasoundLesionSegLib: the panel's sections in ``gui``, the work in ``workflow``.
+"""
+
+import enum
+import logging
+import unittest
+from pathlib import Path
+
+import slicer
+import vtk
+from slicer import vtkMRMLSequenceBrowserNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+HOMEPAGE = "https://github.com/UltrasoundLesionSeg/SlicerUltrasoundLesionSeg"
+
+
+class UltrasoundLesionSeg(ScriptedLoadableModule):
+    """Describes the module to Slicer."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("Ultrasound Lesion Segmentation")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Ultrasound")]
+        parent.dependencies = ["Sequences", "Segmentations", "SubjectHierarchy", "Tables", "Plots"]
+        parent.contributors = ["UltrasoundLesionSeg contributors"]
+        parent.helpText = _(
+            "Draw a lesion on one frame of an ultrasound cine, press Propagate, and get it on all frames, with "
+            'measurements, for correction and export. See the <a href="{url}">tutorial</a>.'
+        ).format(url=f"{HOMEPAGE}/blob/main/Docs/tutorial.md")
+        parent.acknowledgementText = _(
+            "STPFNet: spatial-temporal progressive fusion for breast lesion segmentation in ultrasound videos. "
+            "BaS: fast segmentation of breast lesions in ultrasound videos. Built on MONAI and PyTorch."
+        )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Add the simulated sample cine to the Sample Data module."""
+    from UltrasoundLesionSegLib.gui.sample_data import register
+
+    register(Path(__file__).parent / "Resources" / "Icons", lambda _source: [UltrasoundLesionSegLogic().loadSample()])
+
+
+class Direction(enum.Enum):
+    """Where propagation goes from the anchors."""
+
+    BOTH = "both"
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+    def label(self):
+        """Return the entry in the list."""
+        return {"both": _("Both ways"), "forward": _("Forward"), "backward": _("Backward")}[self.value]
+
+
+class Device(enum.Enum):
+    """Where to compute."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    MPS = "mps"
+    CPU = "cpu"
+
+    def label(self):
+        """Return the entry in the list."""
+        labels = {"auto": _("Automatic"), "cuda": _("NVIDIA GPU (CUDA)"), "mps": _("Apple GPU (MPS)")}
+        return labels.get(self.value, _("Processor (CPU)"))
+
+
+@parameterNodeWrapper
+class UltrasoundLesionSegParameterNode:
+    """What the user chose; saved with the scene.
+
+    Parameters
+    ----------
+    browser : the cine
+    model : name of the bundle; '' is the default one
+    direction, device : how to propagate and where
+    firstFrame, lastFrame : frames to compute, counted from 0; -1 is the last frame of the cine
+    followResults : whether the cine goes to each frame as it is done
+    allowOverlap : whether lesions may share pixels
+    export... : the kinds of files to write
+    labelmapSeg : whether the DICOM SEG is a label map
+    pixelsAllowed : whether images may be written
+    """
+
+    browser: vtkMRMLSequenceBrowserNode
+    model: str = ""
+    direction: Direction = Direction.BOTH
+    device: Device = Device.AUTO
+    firstFrame: int = 0
+    lastFrame: int = -1
+    followResults: bool = True
+    allowOverlap: bool = False
+    exportSeg: bool = True
+    exportSr: bool = True
+    exportCsv: bool = True
+    exportMasks: bool = False
+    exportCoco: bool = False
+    exportNifti: bool = False
+    exportScene: bool = False
+    exportVideo: bool = False
+    exportSheet: bool = False
+    exportReport: bool = False
+    labelmapSeg: bool = False
+    pixelsAllowed: bool = False
+
+
+class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Puts the panel into Slicer's life cycle: scenes, parameter nodes, entering and leaving, reloading."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+        self._parameterNode = None
+        self._binding = None
+
+    def setup(self):
+        """Make the panel; called when the module is opened for the first time or reloaded."""
+        from UltrasoundLesionSegLib.gui.panel import Panel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/UltrasoundLesionSeg.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        self.logic = UltrasoundLesionSegLogic()
+        self.panel = Panel(uiWidget, self.ui, self.logic)
+        self.panel.lesion.prepare_editor()  # before the scene, so that the editor finds its settings there
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.initializeParameterNode()
+        if self.parent.isEntered:  # reloaded while shown: Slicer does not enter again
+            self.enter()
+
+    def cleanup(self):
+        """Let go of everything; called before the module is reloaded and when the application ends."""
+        self.setParameterNode(None)
+        self.removeObservers()
+        if self.panel is not None:
+            self.panel.cleanup()
+        self.panel = None
+        if self.logic is not None:
+            self.logic.release()
+
+    def enter(self):
+        """Show the present state; called each time the module is opened."""
+        self.panel.lesion.prepare_editor()
+        self.initializeParameterNode()
+        self.panel.dependencies.check()
+        self.panel.propagation.list_models()
+        self.panel.refresh_unless_busy()
+        self.panel.lesion.enter()
+
+    def exit(self):
+        """Keep what was drawn and stop listening to keys; called each time another module is opened."""
+        if self.panel is None:
+            return
+        self.panel.store_edit()
+        self.panel.lesion.leave()
+
+    def onSceneStartClose(self, caller, event):
+        """Let go of the scene's nodes before they are removed."""
+        self.panel.propagation.cancel()
+        self.setParameterNode(None)
+        self.panel.lesion.let_go()
+
+    def onSceneEndClose(self, caller, event):
+        """Start anew in the empty scene; the memory of the old one is given back."""
+        self.logic.release()
+        if self.parent.isEntered:
+            self.panel.lesion.prepare_editor()
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event):
+        """Show what a scene that was just read brought."""
+        if self.parent.isEntered:
+            self.panel.lesion.prepare_editor()
+            self.initializeParameterNode()
+            self.panel.propagation.list_models()
+            self.panel.refresh()
+
+    def initializeParameterNode(self):
+        """Make sure that there is a parameter node and choose the first cine if none is chosen."""
+        self.setParameterNode(self.logic.getParameterNode())
+        if not self._parameterNode.browser:
+            first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+            if first is not None:
+                self._parameterNode.browser = first
+
+    def setParameterNode(self, inputParameterNode):
+        """Bind the panel to another parameter node, or to none."""
+        from UltrasoundLesionSegLib.gui.parameter_binding import ParameterBinding
+
+        if self._parameterNode:
+            self._binding.end()
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        self._parameterNode = inputParameterNode
+        if self._parameterNode:
+            self._binding = ParameterBinding(self._parameterNode, self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        if self.panel is not None:
+            self.panel.use_parameters(self._parameterNode)
+
+    def onParametersModified(self, caller=None, event=None):
+        """Show the cine that is chosen now."""
+        if self.panel is not None:
+            self.panel.follow_parameters()
+
+
+class UltrasoundLesionSegLogic(UltrasoundLesionWorkflow, ScriptedLoadableModuleLogic):
+    """The workflow, with what Slicer expects of a module's logic. Usable without the panel: see Docs/console.md."""
+
+    def __init__(self):
+        UltrasoundLesionWorkflow.__init__(self)
+        ScriptedLoadableModuleLogic.__init__(self)
+
+    def getParameterNode(self):
+        """Return the module's parameter node, made if the scene has none."""
+        return UltrasoundLesionSegParameterNode(ScriptedLoadableModuleLogic.getParameterNode(self))
+
+    def loadSample(self):
+        """Simulate a cine with a drawn lesion in the scene; returns its browser node."""
+        from UltrasoundLesionSegLib.gui.sample_data import load_sample
+
+        return load_sample(self)
+
+
+class UltrasoundLesionSegTest(ScriptedLoadableModuleTest):
+    """Tests the module inside Slicer; also run by ctest in a build of Slicer."""
+
+    def setUp(self):
+        """Start from an empty scene; without what the sample cine needs there is nothing to test."""
+        slicer.mrmlScene.Clear()
+        self.needModules("cv2")
+
+    def runTest(self):
+        """Run all tests."""
+        for test in (self.test_DrawAndMeasure, self.test_Propagate, self.test_SaveAndLoad):
+            try:
+                self.setUp()
+                test()
+            except unittest.SkipTest as reason:
+                logging.warning("%s was not run: %s", test.__name__, reason)
+
+    def test_DrawAndMeasure(self):
+        """A drawn lesion is an anchor, survives browsing and is measured in mm."""
+        self.delayDisplay("Draw and measure")
+        logic = UltrasoundLesionSegLogic()
+        browser = logic.loadSample()
+        segment, frames = next(iter(logic.anchors(browser).items()))
+        self.assertEqual(frames, [0])
+        for frame in range(browser.GetNumberOfItems()):
+            browser.SetSelectedItemNumber(frame)
+        self.assertEqual(logic.anchors(browser), {segment: [0]})
+        measured = logic.measure(browser)
+        self.assertEqual(len(measured.segments), 1)
+        area = measured.segments[0].measurements[0].area
+        self.assertGreater(area, 1.0)
+        self.assertLess(area, 2000.0)
+        self.assertEqual(measured.frame_table.GetNumberOfRows(), 1)
+
+    def test_Propagate(self):
+        """Propagation fills the other frames, leaves the anchor as it is, and can be taken back."""
+        self.delayDisplay("Propagate")
+        self.needModules("torch", "monai", "safetensors")
+        logic = UltrasoundLesionSegLogic()
+        browser = logic.loadSample()
+        segment = next(iter(logic.anchors(browser)))
+        drawn = slicer.util.arrayFromSegmentBinaryLabelmap(logic.segmentationNode(browser), segment)
+        summary = logic.propagate(browser, frames=(0, 5), device="cpu")
+        self.assertEqual(summary.frames_computed, [1, 2, 3, 4])
+        after = slicer.util.arrayFromSegmentBinaryLabelmap(logic.segmentationNode(browser), segment)
+        self.assertEqual((drawn != after).sum(), 0)
+        self.assertEqual(sorted(logic.reviewOrder(browser)), [1, 2, 3, 4])
+        logic.undoPropagation(browser)
+        self.assertEqual(logic.reviewOrder(browser), [])
+
+    def test_SaveAndLoad(self):
+        """A scene that is saved and loaded has its anchors again."""
+        self.delayDisplay("Save and load")
+        logic = UltrasoundLesionSegLogic()
+        anchors = logic.anchors(logic.loadSample())
+        path = Path(slicer.app.temporaryPath) / "UltrasoundLesionSegTest.mrb"
+        self.assertTrue(slicer.util.saveScene(str(path)))
+        slicer.mrmlScene.Clear()
+        slicer.util.loadScene(str(path))
+        path.unlink()
+        browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+        self.assertIsNotNone(browser)
+        self.assertEqual(UltrasoundLesionSegLogic().anchors(browser), anchors)
+
+    def needModules(self, *names):
+        """Skip the test, and say so, when Python modules are not installed."""
+        from importlib.util import find_spec
+
+        missing = [name for name in names if find_spec(name) is None]
+        if missing:
+            self.skipTest(f"not installed: {', '.join(missing)}")

@@ -1,0 +1,123 @@
+"""Section 1: which cine, where from, and what is known of it."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from UltrasoundLesionSegLib.cine import Cine
+from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
+from UltrasoundLesionSegLib.gui.section import Section
+
+FILE_FILTER = "Cines (*.dcm *.avi *.mp4 *.mov *.mpeg *.mpg *.mkv *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
+LAST_FOLDER = "UltrasoundLesionSeg/LastFolder"  # in the application's settings on this computer, never in a scene
+SLICER_TOOLBAR_KEYS = "Ctrl+Shift+"
+
+
+class CineSection(Section):
+    """Chooses, loads and describes the cine."""
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__(panel)
+        self.ui.loadFileButton.connect("clicked(bool)", self.load_file)
+        self.ui.loadFolderButton.connect("clicked(bool)", self.load_folder)
+        self.ui.loadSampleButton.connect("clicked(bool)", self.load_sample)
+        self._leave_default_keys_to_the_toolbar()
+
+    def _leave_default_keys_to_the_toolbar(self) -> None:
+        """Switch off the play widget's default shortcuts: the Sequences toolbar has the same; of two, neither works."""
+        for shortcut in self.ui.playWidget.findChildren(qt.QShortcut):
+            if shortcut.key.toString().startswith(SLICER_TOOLBAR_KEYS):
+                shortcut.enabled = False
+
+    def load_file(self) -> None:
+        """Let the user choose a file and load it."""
+        path = qt.QFileDialog.getOpenFileName(self.panel.root, "Load cine", self._last_folder(), FILE_FILTER)
+        self._load(path)
+
+    def load_folder(self) -> None:
+        """Let the user choose a folder and load it as one cine."""
+        self._load(qt.QFileDialog.getExistingDirectory(self.panel.root, "Load folder as a cine", self._last_folder()))
+
+    def load_sample(self) -> None:
+        """Simulate a cine with its seed."""
+        if self.panel.dependencies.offer("read"):
+            with telling(self.ui.cineMessageLabel, wait=True):
+                self.show(self.logic.loadSample())
+
+    def _load(self, path: str) -> None:
+        if not path:
+            return
+        slicer.app.userSettings().setValue(LAST_FOLDER, str(Path(path).parent))
+        if self.panel.dependencies.offer("read"):
+            with telling(self.ui.cineMessageLabel, wait=True):
+                self.show(self.logic.loadCine(path))
+
+    def show(self, browser: Any) -> None:
+        """Make this the chosen cine and show it in the slice views."""
+        self.panel.choose_cine(browser)
+        volume = self.logic.volumeNode(browser)
+        if volume is not None and slicer.app.layoutManager() is not None:
+            slicer.util.setSliceViewerLayers(background=volume, fit=True)
+
+    @staticmethod
+    def _last_folder() -> str:
+        return str(slicer.app.userSettings().value(LAST_FOLDER, "") or "")
+
+    def cine_changed(self) -> None:
+        """Show what is known of the cine."""
+        browser = self.panel.browser
+        self.ui.seekWidget.setMRMLSequenceBrowserNode(browser)
+        self.ui.playWidget.setMRMLSequenceBrowserNode(browser)
+        if browser is None:
+            self.ui.cineInfoLabel.text = "No cine is chosen."
+            return
+        try:
+            self.ui.cineInfoLabel.text = describe(self.logic.cine(browser), self.ui.cineInfoLabel)
+        except LesionSegError as error:
+            tell(self.ui.cineInfoLabel, f"This cannot be used as a cine: {error}.", Tone.CAUTION)
+
+    def busy_changed(self) -> None:
+        """Keep the cine while it is being propagated."""
+        free = not self.panel.busy
+        self.ui.browserSelector.enabled = free
+        self.ui.loadFileButton.enabled = free
+        self.ui.loadFolderButton.enabled = free
+        self.ui.loadSampleButton.enabled = free
+
+
+def describe(cine: Cine, label: Any) -> str:
+    """Return the line under the cine as rich text: frames, size, frame rate, calibration, what else to know.
+
+    Parameters
+    ----------
+    cine : Cine
+    label : qt.QLabel
+        Where it is shown; its theme gives the colours.
+    """
+    parts = [f"{len(cine)} frames" if len(cine) > 1 else "1 frame", f"{cine.width} \u00d7 {cine.height} pixels"]
+    if cine.timing is not None and cine.timing.frames_per_second > 0:
+        about = "about " if cine.timing.approximate else ""
+        parts.append(f"{about}{cine.timing.frames_per_second:.3g} frames/s")
+    else:
+        parts.append("frame rate unknown")
+    line = html.escape(", ".join(parts)) + "; " + _calibration(cine, label)
+    notes = "".join(f"<br>{html.escape(note)}" for note in cine.notes)
+    return f"{line}{notes}"
+
+
+def _calibration(cine: Cine, label: Any) -> str:
+    calibration = cine.calibration
+    if calibration is None and cine.regions:
+        return colored(f"{len(cine.regions)} regions with calibrations of their own", Tone.CAUTION, label)
+    if calibration is None:
+        return colored("not calibrated: measurements in pixels", Tone.CAUTION, label)
+    rows, columns = calibration.row_mm, calibration.column_mm
+    size = f"{rows:.4g}" if abs(rows - columns) < 1e-4 * rows else f"{rows:.4g} (down) \u00d7 {columns:.4g} (across)"
+    note = colored(f" ({calibration.note})", Tone.CAUTION, label) if calibration.note else ""
+    return html.escape(f"{size} mm per pixel") + note

@@ -1,0 +1,85 @@
+"""Notices when Slicer shows another frame or saves the scene, and stores what was drawn before either happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+import vtk
+
+from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.mrml.edit_guard import EditGuard
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+BEFORE_OTHERS, AFTER_SLICER = 100.0, -100.0  # VTK calls observers of higher priority first; Slicer's have 0
+
+
+class EditKeeper:
+    """Watches one cine's browser and the scene.
+
+    Parameters
+    ----------
+    store : callable
+        Stores what was drawn.
+    stored : callable
+        Called with frame and segment IDs after something drawn was stored because the browser was about to change.
+    frame_changed : callable
+        Called when Slicer shows another frame.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[], None],
+        stored: Callable[[int, list[str]], None],
+        frame_changed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._stored = stored
+        self._frame_changed = frame_changed
+        self._guard: EditGuard | None = None
+        self._guarded: Any = None
+        self._observed: list[tuple[Any, int]] = []
+        self._browser: Any = None
+        self._frame = -1
+
+    def watch(self, browser: Any | None) -> None:
+        """Watch this browser instead of the one before; None watches nothing."""
+        self.stop()
+        self._browser = browser
+        if browser is None:
+            return
+        self._frame = browser.GetSelectedItemNumber()
+        self._observe(browser, vtk.vtkCommand.ModifiedEvent, self._browser_modified, AFTER_SLICER)
+        self._observe(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, lambda *_: self._store(), BEFORE_OTHERS)
+        self.guard()
+
+    def guard(self) -> None:
+        """Guard the browser's segmentation, if it has one that is not guarded yet."""
+        try:
+            lesions = SegmentationSequence.find(self._browser) if self._browser is not None else None
+        except SceneError:  # a browser without frames, or whose frames were just deleted
+            lesions = None
+        if lesions is not None and lesions.sequence is self._guarded:
+            return
+        if self._guard is not None:
+            self._guard.stop()
+        self._guard = EditGuard(lesions, self._stored) if lesions is not None else None
+        self._guarded = lesions.sequence if lesions is not None else None
+
+    def stop(self) -> None:
+        """Watch nothing any more."""
+        for observed, tag in self._observed:
+            observed.RemoveObserver(tag)
+        self._observed = []
+        if self._guard is not None:
+            self._guard.stop()
+        self._guard = self._guarded = self._browser = None
+
+    def _observe(self, observed: Any, event: Any, callback: Callable[..., None], priority: float) -> None:
+        self._observed.append((observed, observed.AddObserver(event, callback, priority)))
+
+    def _browser_modified(self, _caller: Any, _event: Any) -> None:
+        if self._browser is not None and self._browser.GetSelectedItemNumber() != self._frame:
+            self._frame = self._browser.GetSelectedItemNumber()
+            self._frame_changed()

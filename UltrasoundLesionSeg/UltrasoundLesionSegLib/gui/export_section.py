@@ -1,0 +1,121 @@
+"""Section 6: results to files."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from UltrasoundLesionSegLib.cine import SourceKind
+from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
+from UltrasoundLesionSegLib.gui.section import Section
+
+EXPORT_FOLDER = "UltrasoundLesionSeg/ExportFolder"  # in the application's settings on this computer, never in a scene
+TITLES = {
+    "seg": "DICOM SEG",
+    "sr": "DICOM SR",
+    "csv": "Measurements",
+    "masks": "Masks (DAVIS)",
+    "coco": "Masks (COCO)",
+    "nifti": "Masks (NIfTI)",
+    "scene": "Slicer scene",
+    "video": "Overlay video",
+    "sheet": "Contact sheet",
+    "report": "Report",
+}
+NEEDS_DICOM = ("seg", "sr")
+NEEDS_PIXELS = ("video", "sheet")
+LISTED_FILES = 4
+
+
+class ExportSection(Section):
+    """Chooses kinds of files and a folder, writes, and says where."""
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__(panel)
+        saved = slicer.app.userSettings().value(EXPORT_FOLDER, "")
+        self.ui.exportFolderButton.directory = str(saved or Path.home())
+        self.ui.exportButton.connect("clicked(bool)", self.export)
+        self.ui.pixelsAllowedCheckBox.connect("toggled(bool)", lambda _checked: self.busy_changed())
+        self._is_dicom = False
+
+    def folder(self) -> str:
+        """Return the folder chosen."""
+        return str(self.ui.exportFolderButton.directory)
+
+    def _boxes(self) -> dict[str, Any]:
+        return {
+            "seg": self.ui.exportSegCheckBox,
+            "sr": self.ui.exportSrCheckBox,
+            "csv": self.ui.exportCsvCheckBox,
+            "masks": self.ui.exportMasksCheckBox,
+            "coco": self.ui.exportCocoCheckBox,
+            "nifti": self.ui.exportNiftiCheckBox,
+            "scene": self.ui.exportSceneCheckBox,
+            "video": self.ui.exportVideoCheckBox,
+            "sheet": self.ui.exportSheetCheckBox,
+            "report": self.ui.exportReportCheckBox,
+        }
+
+    def cine_changed(self) -> None:
+        """Offer DICOM objects for cines that come from DICOM."""
+        tell(self.ui.exportMessageLabel, "")
+        self._is_dicom = False
+        if self.panel.browser is not None:
+            try:
+                kind = self.logic.cine(self.panel.browser).identity.kind
+                self._is_dicom = kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
+            except LesionSegError:
+                self._is_dicom = False
+
+    def busy_changed(self) -> None:
+        """Export only what is finished and possible."""
+        free = self.panel.browser is not None and not self.panel.busy
+        self.ui.exportButton.enabled = free and self.panel.lesion.segmentation() is not None
+        for kind, box in self._boxes().items():
+            box.enabled = self._is_possible(kind)
+        self.ui.labelmapSegCheckBox.enabled = self._is_possible("seg")
+
+    def _is_possible(self, kind: str) -> bool:
+        if kind in NEEDS_DICOM:
+            return self._is_dicom
+        return kind not in NEEDS_PIXELS or bool(self.ui.pixelsAllowedCheckBox.checked)
+
+    def export(self) -> None:
+        """Write everything that is ticked and possible, one kind after the other; one that fails keeps the others."""
+        kinds = [kind for kind, box in self._boxes().items() if box.checked and self._is_possible(kind)]
+        if not kinds:
+            tell(self.ui.exportMessageLabel, "Nothing is ticked that can be written for this cine.", Tone.CAUTION)
+            return
+        if not self.panel.dependencies.offer("export"):
+            return
+        folder = self.folder()
+        slicer.app.userSettings().setValue(EXPORT_FOLDER, folder)
+        lines = []
+        with telling(self.ui.exportMessageLabel, wait=True):
+            self.panel.store_edit()
+            lines = [self._export_kind(kind, folder) for kind in kinds]
+            self.panel.nodes_changed()
+            self.panel.measurement.cine_changed()
+            self.panel.busy_changed()
+        if lines:
+            link = Path(folder).absolute().as_uri()
+            self.ui.exportMessageLabel.text = "<br>".join([*lines, f'<a href="{link}">{html.escape(folder)}</a>'])
+            self.ui.exportMessageLabel.visible = True
+
+    def _export_kind(self, kind: str, folder: str) -> str:
+        """Write one kind; returns a line of rich text that tells the outcome."""
+        options = {
+            "pixels_allowed": bool(self.ui.pixelsAllowedCheckBox.checked),
+            "labelmap_seg": bool(self.ui.labelmapSegCheckBox.checked),
+        }
+        try:
+            written = self.logic.export(self.panel.browser, folder, (kind,), **options)
+        except LesionSegError as error:
+            return colored(f"{TITLES[kind]}: {error}.", Tone.BAD, self.ui.exportMessageLabel)
+        names = [Path(path).relative_to(folder).as_posix() for path in written]
+        shown = ", ".join(names) if len(names) <= LISTED_FILES else f"{len(names)} files in {Path(names[0]).parent}"
+        return colored(f"{TITLES[kind]}: {shown}", Tone.GOOD, self.ui.exportMessageLabel)

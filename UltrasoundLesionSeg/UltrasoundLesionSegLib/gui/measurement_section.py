@@ -1,0 +1,191 @@
+"""Section 5: tables, chart, copying and saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.gui.view_layout import ViewLayout, show_table_and_chart
+from UltrasoundLesionSegLib.mrml import layout
+
+FRAME_COLUMN = "frame"
+
+
+class MeasurementSection(Section):
+    """Measures and shows what was measured."""
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__(panel)
+        self._layout = ViewLayout()
+        self._plot_view: Any = None
+        self.ui.measureButton.connect("clicked(bool)", self.measure)
+        self.ui.copyTableButton.connect("clicked(bool)", self.copy)
+        self.ui.saveTablesButton.connect("clicked(bool)", self.save)
+        self.ui.chartButton.connect("clicked(bool)", self.show_chart)
+
+    # ---- showing
+
+    def cine_changed(self) -> None:
+        """Show the tables that the scene holds for this cine."""
+        tell(self.ui.measureMessageLabel, "")
+        self._show_tables()
+
+    def _show_tables(self) -> None:
+        by_frame, by_lesion = self._tables()
+        if self.ui.frameTableView.mrmlTableNode() is not by_frame:
+            self.ui.frameTableView.setMRMLTableNode(by_frame)
+        if self.ui.lesionTableView.mrmlTableNode() is not by_lesion:
+            self.ui.lesionTableView.setMRMLTableNode(by_lesion)
+
+    def _tables(self) -> tuple[Any | None, Any | None]:
+        """Return the table by frame and the table by lesion."""
+        if self.panel.browser is None:
+            return None, None
+        try:
+            tables, _ = self.logic.measurementNodes(self.panel.browser)
+        except LesionSegError:
+            return None, None
+        named = {table.GetAttribute(layout.TABLE_KEY): table for table in tables}
+        return named.get(layout.FRAME_TABLE), named.get(layout.LESION_TABLE)
+
+    def busy_changed(self) -> None:
+        """Measure only what is finished."""
+        free = self.panel.browser is not None and not self.panel.busy
+        has_tables = free and self.ui.frameTableView.mrmlTableNode() is not None
+        self.ui.measureButton.enabled = free and self.panel.lesion.segmentation() is not None
+        self.ui.copyTableButton.enabled = has_tables
+        self.ui.saveTablesButton.enabled = has_tables
+        self.ui.chartButton.enabled = has_tables
+
+    # ---- buttons
+
+    def measure(self) -> None:
+        """Measure every lesion on every frame."""
+        if not self.panel.dependencies.offer("read"):
+            return
+        with telling(self.ui.measureMessageLabel, wait=True):
+            self.panel.store_edit()
+            measured = self.logic.measure(self.panel.browser)
+            self.panel.nodes_changed()
+            self._show_tables()
+            self.panel.busy_changed()
+            if self._layout.shown:
+                self._fill_views()
+            count = sum(len(segment.frames) for segment in measured.segments)
+            if count == 0:
+                tell(
+                    self.ui.measureMessageLabel,
+                    "There is nothing to measure yet: draw or propagate first.",
+                    Tone.CAUTION,
+                )
+
+    def copy(self) -> None:
+        """Copy the table shown, with its column names, as tab-separated text."""
+        view = self.ui.lesionTableView if self.ui.tablesTabWidget.currentIndex == 0 else self.ui.frameTableView
+        table = view.mrmlTableNode()
+        if table is None:
+            return
+        slicer.app.clipboard().setText(as_text(table.GetTable()))
+        tell(self.ui.measureMessageLabel, f"{table.GetNumberOfRows()} rows were copied.", Tone.GOOD)
+
+    def save(self) -> None:
+        """Save both tables as CSV in a folder."""
+        folder = qt.QFileDialog.getExistingDirectory(
+            self.panel.root, "Save measurements in folder", self.panel.export.folder()
+        )
+        if not folder:
+            return
+        with telling(self.ui.measureMessageLabel, wait=True):
+            written = self.logic.export(self.panel.browser, folder, ("csv",))
+            names = " and ".join(Path(path).name for path in written)
+            tell(self.ui.measureMessageLabel, f"Written: {names} in {folder}", Tone.GOOD)
+
+    # ---- chart
+
+    def show_chart(self) -> None:
+        """Show image, chart and table together, or go back."""
+        with telling(self.ui.measureMessageLabel):
+            if not self.ui.chartButton.checked:
+                self._layout.leave()
+                return
+            self._layout.show()
+            self._fill_views()
+            volume = self.logic.volumeNode(self.panel.browser)
+            if volume is not None:
+                slicer.util.setSliceViewerLayers(background=volume, fit=True)
+
+    def _fill_views(self) -> None:
+        by_frame, _ = self._tables()
+        show_table_and_chart(by_frame, self._chart())
+        self._listen_to_chart()
+
+    def _chart(self) -> Any | None:
+        """Return the chart of the selected lesion, or the first one."""
+        _, charts = self.logic.measurementNodes(self.panel.browser)
+        name = self.panel.lesion.selected_name()
+        of_segment = [chart for chart in charts if name and (chart.GetTitle() or "").startswith(name)]
+        return next(iter([*of_segment, *charts]), None)
+
+    def _listen_to_chart(self) -> None:
+        manager = slicer.app.layoutManager()
+        if manager is None or manager.plotViewCount == 0:
+            return
+        widget = manager.plotWidget(0)
+        view = widget.plotView() if widget else None
+        if view is None or view is self._plot_view:
+            return
+        self._stop_listening()
+        view.connect("dataSelected(vtkStringArray*,vtkCollection*)", self.point_chosen)
+        self._plot_view = view
+
+    def _stop_listening(self) -> None:
+        if self._plot_view is not None:
+            self._plot_view.disconnect("dataSelected(vtkStringArray*,vtkCollection*)", self.point_chosen)
+        self._plot_view = None
+
+    def point_chosen(self, series_ids: Any, selections: Any) -> None:
+        """Go to the frame of a point that was clicked in the chart.
+
+        Parameters
+        ----------
+        series_ids : vtkStringArray
+            IDs of the series with chosen points.
+        selections : vtkCollection
+            For each series the rows of its table, as vtkIdTypeArray.
+        """
+        if self.panel.browser is None:
+            return
+        _, charts = self.logic.measurementNodes(self.panel.browser)
+        known = {
+            chart.GetNthPlotSeriesNodeID(index)
+            for chart in charts
+            for index in range(chart.GetNumberOfPlotSeriesNodes())
+        }
+        for number in range(series_ids.GetNumberOfValues()):
+            if series_ids.GetValue(number) not in known:
+                continue  # somebody else's chart
+            series = slicer.mrmlScene.GetNodeByID(series_ids.GetValue(number))
+            rows = selections.GetItemAsObject(number)
+            frames = series.GetTableNode().GetTable().GetColumnByName(FRAME_COLUMN) if series.GetTableNode() else None
+            if frames is not None and rows is not None and rows.GetNumberOfValues():
+                self.panel.show_frame(int(frames.GetVariantValue(rows.GetValue(0)).ToInt()))
+                return
+
+    def cleanup(self) -> None:
+        """Listen no longer."""
+        self._stop_listening()
+
+
+def as_text(table: Any) -> str:
+    """Return a vtkTable as tab-separated text with its column names in the first line."""
+    columns = range(table.GetNumberOfColumns())
+    lines = ["\t".join(table.GetColumnName(column) for column in columns)]
+    for row in range(table.GetNumberOfRows()):
+        lines.append("\t".join(table.GetValue(row, column).ToString() for column in columns))
+    return "\n".join(lines) + "\n"

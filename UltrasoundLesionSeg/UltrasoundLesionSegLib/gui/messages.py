@@ -1,0 +1,87 @@
+"""Lines in the panel that tell what happened, instead of windows that pop up."""
+
+from __future__ import annotations
+
+import html
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any
+
+import qt
+
+from UltrasoundLesionSegLib.errors import LesionSegError
+
+logger = logging.getLogger(__name__)
+
+
+class Tone(Enum):
+    """What kind of line it is, with its colour on a light and on a dark background (contrast at least 4.5 to 1)."""
+
+    PLAIN = ("", "")
+    GOOD = ("#1b6e2d", "#7fd18b")
+    CAUTION = ("#8f5400", "#ffb74d")
+    BAD = ("#b3261e", "#ff8a80")
+
+
+def is_dark(widget: Any) -> bool:
+    """Whether a widget shows light text on a dark background."""
+    return bool(widget.palette.color(qt.QPalette.Window).lightness() < 128)
+
+
+def colored(text: str, tone: Tone, widget: Any) -> str:
+    """Return plain text as rich text, in a tone's colour that can be read in the widget's present theme."""
+    light, dark = tone.value
+    color = dark if is_dark(widget) else light
+    escaped = html.escape(text)
+    return f'<span style="color:{color}">{escaped}</span>' if color else escaped
+
+
+def tell(label: Any, text: str, tone: Tone = Tone.PLAIN) -> None:
+    """Show plain text in a message line; an empty text hides the line.
+
+    Parameters
+    ----------
+    label : qt.QLabel
+    text : str
+    tone : Tone
+    """
+    label.text = colored(text, tone, label)
+    label.visible = bool(text)
+
+
+@contextmanager
+def telling(label: Any, wait: bool = False) -> Iterator[None]:
+    """Run an action; what goes wrong becomes a sentence in the label, never a traceback or a window.
+
+    The log of something unexpected names where it happened but not the error's own text, which can hold a file name
+    and with it a patient's.
+
+    Parameters
+    ----------
+    label : qt.QLabel
+        Emptied when the action starts.
+    wait : bool
+        Show the wait cursor meanwhile.
+    """
+    tell(label, "")
+    if wait:
+        qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
+    try:
+        yield
+    except LesionSegError as error:
+        tell(label, _sentence(str(error)), Tone.BAD)
+    except Exception as error:
+        places = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("unexpected %s at\n%s", type(error).__name__, places)
+        tell(label, f"Something unexpected went wrong ({type(error).__name__}); the log tells where.", Tone.BAD)
+    finally:
+        if wait:
+            qt.QApplication.restoreOverrideCursor()
+
+
+def _sentence(text: str) -> str:
+    """Return an error's text as a sentence: capital letter, full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -1,0 +1,298 @@
+"""Section 3: carrying the lesions through the cine, a step at a time between Qt's events."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Generator
+from typing import Any
+
+import qt
+
+from UltrasoundLesionSegLib.errors import LesionSegError, ModelError
+from UltrasoundLesionSegLib.gui.hardware import describe_hardware
+from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.section import Section
+
+logger = logging.getLogger(__name__)
+
+SHOW_EVERY_S = 0.1  # how often progress is shown: more would cost time that the model could have
+SHOWING_SHARE = 0.05  # and never more than this share of the time goes into the timeline
+
+
+class PropagationSection(Section):
+    """Chooses model, direction, frames and device; runs and cancels.
+
+    Work goes in steps on the main thread, started by a timer, so that the application stays usable and MRML is touched
+    by one thread only. A step is one frame; the first steps load libraries and model.
+    """
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__(panel)
+        self._steps: Generator[Any, None, None] | None = None
+        self._shown_at = 0.0
+        self._showing_cost = 0.0
+        self.bundles: list[Any] = []
+        self._filling = False
+        self._timer = qt.QTimer(panel.root)
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._step)
+        self.ui.propagateButton.connect("clicked(bool)", self.propagate_or_cancel)
+        self.ui.allFramesButton.connect("clicked(bool)", self.choose_all_frames)
+        self.ui.modelComboBox.connect("currentIndexChanged(int)", self._model_chosen)
+        self.ui.firstFrameSpinBox.connect("valueChanged(int)", self._frames_chosen)
+        self.ui.lastFrameSpinBox.connect("valueChanged(int)", self._frames_chosen)
+
+    # ---- choices
+
+    @property
+    def running(self) -> bool:
+        """Whether a propagation is under way."""
+        return self._steps is not None
+
+    def device_name(self) -> str:
+        """Return the device chosen, as the workflow names it."""
+        parameters = self.panel.parameters
+        return str(parameters.device.value) if parameters is not None else "auto"
+
+    def list_models(self) -> None:
+        """Fill the list of models anew: a bundle may have been dropped in since."""
+        from UltrasoundLesionSegLib.engine.bundles import default_bundle, list_bundles
+
+        self._filling = True
+        try:
+            self.bundles = [bundle for bundle in list_bundles() if bundle.role == "propagate"]
+            self.ui.modelComboBox.clear()
+            for bundle in self.bundles:
+                self.ui.modelComboBox.addItem(bundle.title)
+            names = [bundle.name for bundle in self.bundles]
+            wanted = self.panel.parameters.model if self.panel.parameters is not None else ""
+            if names:
+                standard = default_bundle("propagate").name
+                self.ui.modelComboBox.currentIndex = names.index(wanted if wanted in names else standard)
+        except LesionSegError as error:
+            tell(self.ui.propagateMessageLabel, str(error), Tone.BAD)
+        finally:
+            self._filling = False
+        self._describe_model()
+        tell(self.ui.deviceInfoLabel, *describe_hardware())
+
+    def _chosen_bundle(self) -> Any | None:
+        index = self.ui.modelComboBox.currentIndex
+        return self.bundles[index] if 0 <= index < len(self.bundles) else None
+
+    def _model_chosen(self, _index: int) -> None:
+        bundle = self._chosen_bundle()
+        if not self._filling and bundle is not None and self.panel.parameters is not None:
+            self.panel.parameters.model = bundle.name
+        self._describe_model()
+
+    def _describe_model(self) -> None:
+        bundle = self._chosen_bundle()
+        tell(self.ui.modelDescriptionLabel, bundle.description if bundle else "No model is installed.")
+
+    def choose_all_frames(self) -> None:
+        """Compute the whole cine."""
+        self.ui.firstFrameSpinBox.value = 0
+        self.ui.lastFrameSpinBox.value = self.ui.lastFrameSpinBox.maximum
+
+    def _frames_chosen(self, _value: int) -> None:
+        parameters = self.panel.parameters
+        if self._filling or parameters is None:
+            return
+        last = self.ui.lastFrameSpinBox.value
+        parameters.firstFrame = self.ui.firstFrameSpinBox.value
+        parameters.lastFrame = -1 if last == self.ui.lastFrameSpinBox.maximum else last
+
+    def cine_changed(self) -> None:
+        """Offer the frames of the chosen cine."""
+        tell(self.ui.propagateMessageLabel, "")
+        self.show_choices()
+
+    def show_choices(self) -> None:
+        """Show the frames and the model that the parameter node names."""
+        browser, parameters = self.panel.browser, self.panel.parameters
+        count = browser.GetNumberOfItems() if browser is not None else 0
+        first, last = (parameters.firstFrame, parameters.lastFrame) if parameters is not None else (0, -1)
+        self._filling = True
+        self.ui.firstFrameSpinBox.setRange(0, max(0, count - 1))
+        self.ui.lastFrameSpinBox.setRange(0, max(0, count - 1))
+        self.ui.firstFrameSpinBox.value = first if first < count else 0
+        self.ui.lastFrameSpinBox.value = last if 0 <= last < count else max(0, count - 1)
+        names = [bundle.name for bundle in self.bundles]
+        if parameters is not None and parameters.model in names:
+            self.ui.modelComboBox.currentIndex = names.index(parameters.model)
+        self._filling = False
+
+    def busy_changed(self) -> None:
+        """Turn the large button into Cancel and back."""
+        busy = self.running
+        self.ui.propagateButton.text = "Cancel" if busy else "Propagate"
+        self.ui.propagateButton.enabled = busy or self.panel.browser is not None
+        self.ui.progressBar.visible = busy
+        if not busy:
+            self.ui.progressLabel.visible = False
+        self.ui.modelComboBox.enabled = not busy
+        self.ui.directionComboBox.enabled = not busy
+        self.ui.deviceComboBox.enabled = not busy
+        self.ui.firstFrameSpinBox.enabled = not busy
+        self.ui.lastFrameSpinBox.enabled = not busy
+        self.ui.allFramesButton.enabled = not busy
+        self.ui.overlapCheckBox.enabled = not busy
+
+    # ---- running
+
+    def propagate_or_cancel(self) -> None:
+        """What the large button does."""
+        if self.running:
+            self.cancel()
+        else:
+            self.start()
+
+    def start(self) -> None:
+        """Start propagating with the choices made."""
+        if self.running or self.panel.browser is None or not self.panel.dependencies.offer("compute"):
+            return
+        tell(self.ui.propagateMessageLabel, "")
+        self.panel.store_edit()
+        self._steps = self._all_steps()
+        self._shown_at = self._showing_cost = 0.0
+        self.ui.progressBar.setRange(0, 0)
+        tell(self.ui.progressLabel, "Starting...")
+        self.panel.busy_changed()
+        self._timer.start()
+
+    def _all_steps(self) -> Generator[Any, None, None]:
+        """Load what is needed, then propagate. Strings are what is being done, other things progress."""
+        parameters, bundle = self.panel.parameters, self._chosen_bundle()
+        if bundle is None:
+            raise ModelError("no model is installed; put a model bundle into the models folder")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin would slow the views tenfold
+        if "torch" not in sys.modules:
+            yield "Loading PyTorch, once after Slicer starts..."
+            import torch  # noqa: F401
+        if "monai" not in sys.modules:
+            yield "Loading MONAI, once after Slicer starts..."
+            import monai.inferers  # noqa: F401
+        yield "Loading the model..."
+        frames = (self.ui.firstFrameSpinBox.value, self.ui.lastFrameSpinBox.value + 1)
+        steps = self.logic.propagateSteps(
+            self.panel.browser,
+            bundle.name,
+            parameters.direction.value,
+            frames,
+            parameters.device.value,
+            parameters.allowOverlap,
+        )
+        try:
+            yield from steps
+        finally:
+            steps.close()
+
+    def _step(self) -> None:
+        """Do one step; called by the timer until there is no further one."""
+        if self._steps is None:
+            self._timer.stop()
+            return
+        over = True
+        with telling(self.ui.propagateMessageLabel):
+            self.panel.store_edit()
+            progress = next(self._steps, None)
+            over = progress is None
+            if isinstance(progress, str):
+                tell(self.ui.progressLabel, progress)
+            elif progress is not None:
+                self._show(progress)
+        if over and self._steps is not None:  # an error ends it, too; showing may have ended it already
+            self._finish(failed=bool(self.ui.propagateMessageLabel.text))
+
+    def _show(self, progress: Any) -> None:
+        """Show progress and results, as often as is worth it."""
+        now = time.perf_counter()
+        waited = now - self._shown_at
+        if waited < SHOW_EVERY_S and progress.done < progress.total:
+            return
+        self.ui.progressBar.setRange(0, progress.total)
+        self.ui.progressBar.value = progress.done
+        text = f"{progress.done} of {progress.total} frames, {progress.frames_per_second:.1f} a second"
+        if progress.done < progress.total:
+            text += f", {duration(progress.seconds_left)} left"
+        tell(self.ui.progressLabel, text)
+        parameters = self.panel.parameters
+        if parameters is not None and parameters.followResults:
+            self.panel.show_frame(progress.frame)
+        if waited >= self._showing_cost / SHOWING_SHARE:
+            self.panel.review.results_changed()
+        self._shown_at = time.perf_counter()
+        self._showing_cost = self._shown_at - now
+
+    def cancel(self) -> None:
+        """Stop and say what is done; that stays."""
+        if self._steps is not None:
+            self._finish(cancelled=True)
+
+    def stop(self) -> None:
+        """Stop without a word: the scene is changing, and the panel will be shown anew when that is over."""
+        steps, self._steps = self._steps, None
+        self._timer.stop()
+        if steps is not None:
+            steps.close()
+
+    def _finish(self, cancelled: bool = False, failed: bool = False) -> None:
+        self.stop()
+        if not failed:
+            with telling(self.ui.propagateMessageLabel):
+                self._tell_outcome(cancelled)
+        self.panel.review.start_over()
+        self.panel.nodes_changed()
+        self.panel.results_changed()
+
+    def _tell_outcome(self, cancelled: bool) -> None:
+        browser = self.panel.browser
+        if browser is None or browser.GetScene() is None:
+            return
+        try:
+            summary = self.logic.lastPropagation(browser)
+        except LesionSegError:  # cancelled before the first frame
+            tell(self.ui.propagateMessageLabel, "Cancelled; nothing was changed.")
+            return
+        tell(self.ui.propagateMessageLabel, *outcome(summary, cancelled))
+
+    def cleanup(self) -> None:
+        """Stop for good."""
+        self.stop()
+
+
+def outcome(summary: Any, cancelled: bool) -> tuple[str, Tone]:
+    """Return the sentence on what a propagation did.
+
+    Parameters
+    ----------
+    summary : PropagationSummary
+    cancelled : bool
+    """
+    count = len(summary.frames_computed)
+    seconds = sum(summary.seconds.values())
+    if cancelled:
+        text = f"Cancelled: {count} frames are done and kept."
+    elif count == 0 and not summary.unreadable:
+        text = "Nothing to do: every frame has its result already."
+    else:
+        text = f"{count} frames in {duration(seconds)} on {summary.device}."
+    if summary.unreadable:
+        listed = ", ".join(str(frame) for frame in sorted(summary.unreadable)[:8])
+        text += f" {len(summary.unreadable)} frames cannot be read and have no result: {listed}."
+    text += "".join(f" {notice}" for notice in summary.notices)
+    return text, Tone.CAUTION if summary.unreadable or summary.notices else Tone.GOOD
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``0.8 s``, ``12 s``, ``3 min 20 s``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

@@ -1,0 +1,170 @@
+"""Section 4: where to look, correcting, undo, names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import qt
+
+from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.gui.timeline import Timeline, TimelineRow, legend
+
+DELETE_AGAIN_WITHIN_MS = 5000
+
+
+class ReviewSection(Section):
+    """The timeline, the way to the least certain frame, and the lesions' names."""
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__(panel)
+        self._timeline = Timeline(self.ui.timelineLabel, panel.show_frame)
+        self._confidences: dict[str, Any] = {}
+        self._visited: set[int] = set()  # frames already gone to in this round
+        self._delete_asked = ""
+        self._delete_timer = qt.QTimer(panel.root)
+        self._delete_timer.setSingleShot(True)
+        self._delete_timer.setInterval(DELETE_AGAIN_WITHIN_MS)
+        self._delete_timer.connect("timeout()", self._forget_delete)
+        self.ui.timelineLegendLabel.text = legend()
+        self.ui.reviewNextButton.connect("clicked(bool)", self.review_next)
+        self.ui.propagateAgainButton.connect("clicked(bool)", panel.propagation.start)
+        self.ui.undoPropagationButton.connect("clicked(bool)", self.undo)
+        self.ui.renameSegmentButton.connect("clicked(bool)", self.rename)
+        self.ui.segmentNameEdit.connect("returnPressed()", self.rename)
+        self.ui.deleteSegmentButton.connect("clicked(bool)", self.delete)
+        self.ui.segmentEditor.connect("currentSegmentIDChanged(QString)", self._segment_selected)
+
+    # ---- showing
+
+    def cine_changed(self) -> None:
+        """Forget what was said of another cine."""
+        tell(self.ui.reviewMessageLabel, "")
+        self._forget_delete()
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Begin another round of review: there are new results."""
+        self._visited.clear()
+
+    def results_changed(self) -> None:
+        """Show confidences and anchors."""
+        browser = self.panel.browser
+        segmentation = self.panel.lesion.segmentation()
+        rows = []
+        self._confidences = {}
+        if browser is not None and segmentation is not None:
+            self._confidences = self.logic.confidences(browser)
+            anchors = self.logic.anchors(browser)
+            for segment, values in self._confidences.items():
+                found = segmentation.GetSegmentation().GetSegment(segment)
+                name = found.GetName() if found is not None else segment
+                rows.append(TimelineRow(name, values, anchors.get(segment, [])))
+        frames = browser.GetNumberOfItems() if browser is not None else 0
+        self._timeline.show(rows, frames, self._current())
+        self._show_frame_info()
+        self._show_name()
+
+    def frame_changed(self) -> None:
+        """Show where the cine stands."""
+        self._timeline.show_current(self._current())
+        self._show_frame_info()
+
+    def busy_changed(self) -> None:
+        """Leave the results alone while they are being made."""
+        free = self.panel.browser is not None and not self.panel.busy
+        has_results = free and any(np.isfinite(values).any() for values in self._confidences.values())
+        has_segment = free and bool(self.panel.lesion.selected_segment())
+        self.ui.reviewNextButton.enabled = has_results
+        self.ui.propagateAgainButton.enabled = has_results
+        self.ui.undoPropagationButton.enabled = free and self.logic.canUndoPropagation(self.panel.browser)
+        self.ui.segmentNameEdit.enabled = has_segment
+        self.ui.renameSegmentButton.enabled = has_segment
+        self.ui.deleteSegmentButton.enabled = has_segment
+
+    def _current(self) -> int:
+        browser = self.panel.browser
+        return browser.GetSelectedItemNumber() if browser is not None else -1
+
+    def _show_frame_info(self) -> None:
+        frame = self._current()
+        known = [values[frame] for values in self._confidences.values() if 0 <= frame < len(values)]
+        finite = [value for value in known if np.isfinite(value)]
+        if frame < 0:
+            tell(self.ui.reviewInfoLabel, "")
+        elif finite:
+            tell(self.ui.reviewInfoLabel, f"Frame {frame}: confidence {min(finite):.2f}.")
+        else:
+            tell(self.ui.reviewInfoLabel, f"Frame {frame}.")
+
+    # ---- reviewing
+
+    def review_next(self) -> None:
+        """Go to the least certain frame that was not gone to in this round."""
+        with telling(self.ui.reviewMessageLabel):
+            self.panel.store_edit()
+            order = self.logic.reviewOrder(self.panel.browser)
+            if not order:
+                tell(self.ui.reviewMessageLabel, "Every frame is drawn or declared right.", Tone.GOOD)
+                return
+            left = [frame for frame in order if frame not in self._visited]
+            if not left:
+                self.start_over()
+                left = order
+            self._visited.add(left[0])
+            self.panel.show_frame(left[0])
+            tell(self.ui.reviewMessageLabel, f"{len(left) - 1} further frames to review, the least certain first.")
+
+    def undo(self) -> None:
+        """Take the last propagation back."""
+        with telling(self.ui.reviewMessageLabel, wait=True):
+            self.panel.store_edit()
+            self.logic.undoPropagation(self.panel.browser)
+            self.panel.results_changed()
+            tell(self.ui.reviewMessageLabel, "The last propagation was taken back; what you drew is as it was.")
+
+    # ---- names
+
+    def _segment_selected(self, _segment: str) -> None:
+        self._show_name()
+        self.busy_changed()
+        self._forget_delete()
+
+    def _show_name(self) -> None:
+        name = self.panel.lesion.selected_name()
+        if self.ui.segmentNameEdit.text != name and not self.ui.segmentNameEdit.focus:
+            self.ui.segmentNameEdit.text = name
+
+    def rename(self) -> None:
+        """Give the selected lesion the name typed, on all frames."""
+        with telling(self.ui.reviewMessageLabel):
+            self.panel.store_edit()
+            self.logic.renameSegment(
+                self.panel.browser, self.panel.lesion.selected_segment(), self.ui.segmentNameEdit.text
+            )
+            self.panel.results_changed()
+
+    def delete(self) -> None:
+        """Delete the selected lesion on all frames, when pressed twice."""
+        segment = self.panel.lesion.selected_segment()
+        if self._delete_asked != segment:
+            self._delete_asked = segment
+            self.ui.deleteSegmentButton.text = "Delete on all frames?"
+            self._delete_timer.start()
+            return
+        self._forget_delete()
+        with telling(self.ui.reviewMessageLabel):
+            self.panel.store_edit()
+            self.logic.removeSegment(self.panel.browser, segment)
+            self.panel.results_changed()
+
+    def _forget_delete(self) -> None:
+        self._delete_asked = ""
+        self._delete_timer.stop()
+        self.ui.deleteSegmentButton.text = "Delete"
+
+    def cleanup(self) -> None:
+        """Ask nothing and listen to nothing any more."""
+        self._delete_timer.stop()
+        self._timeline.stop()

@@ -1,0 +1,63 @@
+"""The sample cine: simulated on this computer, with its seed; nothing is downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+CATEGORY = "Ultrasound"
+NAME = "BreastLesionCine"
+SEED, FRAMES, SIZE = 12, 60, 320
+
+
+def simulate_sample() -> Any:
+    """Simulate the sample: a breast ultrasound cine with one lesion. Nothing is computed until a frame is asked for.
+
+    Returns
+    -------
+    SimulatedCine
+    """
+    from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
+
+    return simulate_cine(SimulationSettings(seed=SEED, frames=FRAMES, height=SIZE, width=SIZE))
+
+
+def load_sample(logic: Any) -> Any:
+    """Put the sample into the scene, its lesion drawn on the first frame.
+
+    Parameters
+    ----------
+    logic : UltrasoundLesionWorkflow
+
+    Returns
+    -------
+    vtkMRMLSequenceBrowserNode
+    """
+    simulated = simulate_sample()
+    browser = logic.addCine(simulated.cine, "Simulated breast lesion")
+    logic.setSeed(browser, simulated.truth[0][0], frame=0)
+    return browser
+
+
+def register(icons: Path, load: Any) -> None:
+    """Add the sample to Slicer's Sample Data module.
+
+    Parameters
+    ----------
+    icons : Path
+        The folder of the module's icons.
+    load : callable
+        Called with the data source when the user presses the sample's button.
+    """
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category=CATEGORY,
+        sampleName=NAME,
+        # Slicer wants an address and a file even where a function makes the data
+        uris="local:simulated",
+        fileNames=f"{NAME}.nrrd",
+        nodeNames=NAME,
+        thumbnailFileName=str(icons / f"{NAME}.png"),
+        customDownloader=load,
+    )

@@ -1,0 +1,198 @@
+"""A strip of the whole cine: confidence of every frame, anchors, and where the cine stands. A click goes to a frame.
+
+It is painted into the pixmap of a plain label and listens through an event filter, the two ways to a picture of one's
+own that Slicer's Python surely has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import qt
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.gui.messages import is_dark
+
+# From unsure to sure; told apart by people who cannot tell red from green, and in grey
+SCALE = ((178, 60, 20), (236, 160, 50), (150, 190, 205), (40, 110, 165))
+LOWEST, HIGHEST = 0.3, 1.0  # confidences below the lowest look like it
+ROW, GAP, MARKS = 14, 4, 12  # heights in px: a lesion's row, between rows, the marks of anchors above
+
+
+@dataclass(frozen=True)
+class TimelineRow:
+    """One lesion in the timeline.
+
+    Parameters
+    ----------
+    name : str
+    confidences : ndarray of float32, shape (T,)
+        nan where no model result is.
+    anchors : list of int
+    """
+
+    name: str
+    confidences: NDArray[np.float32]
+    anchors: list[int]
+
+
+class Timeline:
+    """Paints the strip into a label.
+
+    Parameters
+    ----------
+    label : qt.QLabel
+    go_to : callable
+        Called with the frame that was clicked.
+    """
+
+    def __init__(self, label: Any, go_to: Callable[[int], None]) -> None:
+        self._label = label
+        self._go_to = go_to
+        self._rows: list[TimelineRow] = []
+        self._frames = 0
+        self._current = -1
+        self._filter = _LabelEvents(label)
+        self._filter.listener = self
+        label.installEventFilter(self._filter)
+
+    def show(self, rows: list[TimelineRow], frames: int, current: int) -> None:
+        """Show other results."""
+        self._rows, self._frames, self._current = rows, frames, current
+        self._label.setFixedHeight(MARKS + max(1, len(rows)) * (ROW + GAP))
+        self.paint()
+
+    def stop(self) -> None:
+        """Listen to the label no longer."""
+        self._filter.listener = None
+        self._label.removeEventFilter(self._filter)
+
+    def show_current(self, current: int) -> None:
+        """Show that the cine stands on another frame."""
+        self._current = current
+        self.paint()
+
+    def frame_at(self, x: float) -> int:
+        """Return the frame at a horizontal position in the label."""
+        return int(np.clip(x * self._frames / max(1, self._label.width), 0, self._frames - 1))
+
+    def clicked(self, x: float) -> None:
+        """Go to the frame at a horizontal position."""
+        if self._frames:
+            self._go_to(self.frame_at(x))
+
+    def paint(self) -> None:
+        """Paint the strip in the label's present size."""
+        width, height = self._label.width, self._label.height
+        if width < 2 or height < 2:
+            return
+        pixmap = qt.QPixmap(width, height)
+        pixmap.fill(qt.QColor(0, 0, 0, 0))
+        painter = qt.QPainter()
+        painter.begin(pixmap)
+        try:
+            for number, row in enumerate(self._rows or [TimelineRow("", np.empty(0, np.float32), [])]):
+                self._paint_row(painter, row, MARKS + number * (ROW + GAP), width)
+            self._paint_current(painter, width, height)
+        finally:
+            painter.end()
+        self._label.setPixmap(pixmap)
+
+    def _paint_row(self, painter: Any, row: TimelineRow, top: int, width: int) -> None:
+        painter.fillRect(0, top, width, ROW, _empty_color(self._label))
+        columns = column_confidences(row.confidences, width)
+        for start, stop, color in runs(columns):
+            painter.fillRect(start, top, stop - start, ROW, qt.QColor(*color))
+        mark = _ink(self._label)
+        for frame in row.anchors:
+            x = round((frame + 0.5) * width / max(1, self._frames))
+            painter.fillRect(x - 1, top - 3, 3, ROW + 6, mark)
+            painter.fillRect(x - 3, top - 5, 7, 3, mark)
+
+    def _paint_current(self, painter: Any, width: int, height: int) -> None:
+        if 0 <= self._current < self._frames:
+            x = round((self._current + 0.5) * width / self._frames)
+            painter.fillRect(x - 1, 0, 2, height, qt.QColor(214, 40, 120))
+            painter.fillRect(x - 4, 0, 8, 4, qt.QColor(214, 40, 120))
+
+
+class _LabelEvents(qt.QObject):
+    """Tells the timeline of clicks on its label and of changes of its size."""
+
+    def __init__(self, parent: Any = None) -> None:
+        qt.QObject.__init__(self, parent)
+        self.listener: Timeline | None = None
+
+    def eventFilter(self, _watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
+        kind = event.type()
+        if self.listener is None:
+            return False
+        if kind == qt.QEvent.Resize:
+            self.listener.paint()
+        elif kind == qt.QEvent.MouseButtonPress:
+            place = event.position() if hasattr(event, "position") else event.pos()  # Qt 6, Qt 5
+            self.listener.clicked(place.x())
+        return False
+
+
+def column_confidences(confidences: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Return the lowest confidence under every pixel column, shape (width,): one bad frame of many must show.
+
+    Parameters
+    ----------
+    confidences : ndarray of float32, shape (T,)
+    width : int
+    """
+    frames = len(confidences)
+    if frames == 0:
+        return np.full(width, np.nan, np.float32)
+    first = np.arange(width) * frames // width
+    last = np.maximum(first + 1, -(-(np.arange(1, width + 1) * frames) // width))
+    known = np.where(np.isnan(confidences), np.inf, confidences)
+    if frames <= width:
+        lowest = known[first]
+    else:
+        lowest = np.array([known[a:b].min() for a, b in zip(first, last, strict=True)])
+    return np.where(np.isinf(lowest), np.nan, lowest).astype(np.float32)
+
+
+def color_of(confidence: float) -> tuple[int, int, int]:
+    """Return the colour of a confidence in [0, 1]."""
+    place = float(np.clip((confidence - LOWEST) / (HIGHEST - LOWEST), 0, 1)) * (len(SCALE) - 1)
+    index = min(int(place), len(SCALE) - 2)
+    share = place - index
+    low, high = SCALE[index], SCALE[index + 1]
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(low, high, strict=True))
+    return red, green, blue
+
+
+def runs(columns: NDArray[np.float32]) -> list[tuple[int, int, tuple[int, int, int]]]:
+    """Return (start, stop, colour) of neighbouring columns of one colour; columns without confidence are left out."""
+    found: list[tuple[int, int, tuple[int, int, int]]] = []
+    for x, value in enumerate(columns.tolist()):
+        if value != value:  # nan
+            continue
+        color = color_of(value)
+        if found and found[-1][1] == x and found[-1][2] == color:
+            found[-1] = (found[-1][0], x + 1, color)
+        else:
+            found.append((x, x + 1, color))
+    return found
+
+
+def legend() -> str:
+    """Return the meaning of the colours as rich text."""
+    swatch = '<span style="background-color:{0};color:{0};">&nbsp;&nbsp;&nbsp;&nbsp;</span>'
+    unsure, sure = (swatch.format("#{:02x}{:02x}{:02x}".format(*SCALE[index])) for index in (0, -1))
+    return f"{unsure} unsure&nbsp;&nbsp;&nbsp;{sure} sure&nbsp;&nbsp;&nbsp;<b>I</b> anchor: drawn or declared right"
+
+
+def _empty_color(label: Any) -> Any:
+    return qt.QColor(70, 70, 70) if is_dark(label) else qt.QColor(222, 222, 222)
+
+
+def _ink(label: Any) -> Any:
+    return qt.QColor(240, 240, 240) if is_dark(label) else qt.QColor(25, 25, 25)
