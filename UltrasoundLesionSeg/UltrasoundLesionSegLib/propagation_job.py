@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult, Origin
+from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult, Mask, Origin
 from UltrasoundLesionSegLib.engine.bundles import Bundle
 from UltrasoundLesionSegLib.engine.device import describe_device
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
@@ -27,6 +27,30 @@ from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 UNFINISHED = ""  # provenance of a forward result that still waits for its backward pass
+
+
+EditableArea = Callable[[int, str], Mask]
+
+
+@dataclass(frozen=True)
+class PropagationPlan:
+    """What to propagate, and where results may be written.
+
+    Parameters
+    ----------
+    direction : Direction
+    frames : range
+        Frames to compute.
+    allow_overlap : bool
+        Whether lesions may share pixels.
+    editable : callable or None
+        Frame and segment ID -> bool (H, W): the pixels that may be changed; None where all may.
+    """
+
+    direction: Direction
+    frames: range
+    allow_overlap: bool = False
+    editable: EditableArea | None = None
 
 
 @dataclass(frozen=True)
@@ -118,10 +142,7 @@ class PropagationJob:
     network : PropagationNetwork
         The bundle's network.
     device : torch.device
-    direction : Direction
-    frames : range
-        Frames to compute.
-    allow_overlap : bool
+    plan : PropagationPlan
 
     Raises
     ------
@@ -136,33 +157,33 @@ class PropagationJob:
         bundle: Bundle,
         network: PropagationNetwork,
         device: torch.device,
-        direction: Direction,
-        frames: range,
-        allow_overlap: bool = False,
+        plan: PropagationPlan,
     ) -> None:
         self._cine = cine
         self._sequence = sequence
         self._bundle = bundle
         self._network = network
         self._device = device
-        self._allow_overlap = allow_overlap
+        self._plan = plan
         self._before: dict[tuple[int, str], _Before] = {}
         self._segment_ids = [segment.id for segment in sequence.segments()]
         self._settings = bundle.tracker_settings()
         self.summary = PropagationSummary(
-            bundle.name, bundle.version, bundle.sha256, describe_device(device), direction.value
+            bundle.name, bundle.version, bundle.sha256, describe_device(device), plan.direction.value
         )
         anchors = self._anchors()
         if not any(anchor.mask.any() for anchor in anchors):
             raise SeedError("the cine has no seed: draw the lesion on at least one frame, or accept a suggestion")
-        plan = plan_stretches(anchors, direction, frames)
-        self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in plan}
-        self.stretches = [stretch for stretch in plan if self._is_stale(stretch)]
+        stretches = plan_stretches(anchors, plan.direction, plan.frames)
+        self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
+        self.stretches = [stretch for stretch in stretches if self._is_stale(stretch)]
         self._stretch_at = {(stretch.lesion, index): stretch for stretch in self.stretches for index in stretch.frames}
 
     def steps(self) -> Generator[PropagationProgress, None, None]:
         """Compute and write frame by frame; closing the generator cancels and keeps what is done."""
-        inputs = PropagationInputs(self._cine, len(self._segment_ids), self.stretches, self._known, self._allow_overlap)
+        inputs = PropagationInputs(
+            self._cine, len(self._segment_ids), self.stretches, self._known, self._plan.allow_overlap
+        )
         total = inputs.count_steps()
         inferer = PropagationInferer(self._settings, self._device, self.summary.notices.append)
         started = stage_started = time.perf_counter()
@@ -222,7 +243,7 @@ class PropagationJob:
 
     def _provenance_of(self, stretch: Stretch) -> str:
         """Return a short digest of everything a stretch's result depends on."""
-        digest = hashlib.sha256(f"{self._bundle.sha256} {self._settings} {self._allow_overlap}".encode())
+        digest = hashlib.sha256(f"{self._bundle.sha256} {self._settings} {self._plan.allow_overlap}".encode())
         for anchor in (stretch.left, stretch.right):
             digest.update(f" {anchor.frame if anchor else None} ".encode())
             digest.update(np.packbits(anchor.mask).tobytes() if anchor else b"")
@@ -254,15 +275,21 @@ class PropagationJob:
         for k in lesions:
             segment_id = self._segment_ids[k]
             self._keep_for_undo(frame, segment_id)
-            masks[segment_id] = result.masks[k] & (not result.error)
+            masks[segment_id] = self._within_editable(frame, segment_id, result.masks[k] & (not result.error))
             origins[segment_id] = None if result.error else Origin.MODEL
             confidences[segment_id] = float(result.confidence[k])
-            provenances[segment_id] = (
-                self._provenance[id(self._stretch_at[k, frame])] if result.final[k] or result.error else UNFINISHED
-            )
+            # a masked result is not what its anchors and model alone would give: it never counts as done
+            is_whole = self._plan.editable is None and (result.final[k] or bool(result.error))
+            provenances[segment_id] = self._provenance[id(self._stretch_at[k, frame])] if is_whole else UNFINISHED
         self._sequence.write(frame, masks, origins, confidences, provenances)
         if result.final.any():
             self.summary.frames_computed.append(frame)
+
+    def _within_editable(self, frame: int, segment_id: str, mask: Mask) -> Mask:
+        """Return the new mask where it may be changed, the old one elsewhere."""
+        if self._plan.editable is None:
+            return mask
+        return np.where(self._plan.editable(frame, segment_id), mask, self._sequence.read(frame, segment_id))
 
     def _keep_for_undo(self, frame: int, segment_id: str) -> None:
         if (frame, segment_id) not in self._before:

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
     from UltrasoundLesionSegLib.engine.bundles import Bundle
     from UltrasoundLesionSegLib.measuring import CineMeasurements
-    from UltrasoundLesionSegLib.propagation_job import PropagationJob, PropagationProgress, PropagationSummary
+    from UltrasoundLesionSegLib.propagation_job import (
+        EditableArea,
+        PropagationJob,
+        PropagationProgress,
+        PropagationSummary,
+    )
 
 DEFAULT_SEGMENT = "Lesion"
 
@@ -207,7 +212,8 @@ class UltrasoundLesionWorkflow(SceneAccess):
     def addSegment(self, browser: Any, name: str | None = None) -> str:
         """Add a lesion to draw, empty on all frames; returns its segment ID."""
         sequence = self._sequence(browser)
-        return self._add_segment(sequence, name or f"Lesion {len(sequence.segments()) + 1}")
+        number = len(sequence.segments()) + 1
+        return self._add_segment(sequence, name or (DEFAULT_SEGMENT if number == 1 else f"{DEFAULT_SEGMENT} {number}"))
 
     def renameSegment(self, browser: Any, segment: str, name: str) -> None:
         """Rename a segment in all frames."""
@@ -229,6 +235,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         frames: tuple[int, int] | None = None,
         device: str = "auto",
         allowOverlap: bool = False,
+        editable: EditableArea | None = None,
         progress: Callable[[PropagationProgress], None] | None = None,
     ) -> PropagationSummary:
         """Segment the cine from its anchors. Parameters as for ``propagateSteps``.
@@ -244,7 +251,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         -------
         PropagationSummary
         """
-        steps = self.propagateSteps(browser, model, direction, frames, device, allowOverlap)
+        steps = self.propagateSteps(browser, model, direction, frames, device, allowOverlap, editable)
         try:
             for step in steps:
                 if progress:
@@ -261,6 +268,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         frames: tuple[int, int] | None = None,
         device: str = "auto",
         allowOverlap: bool = False,
+        editable: EditableArea | None = None,
     ) -> Generator[PropagationProgress, None, None]:
         """Segment the cine from its anchors, one frame a step; closing the generator cancels and keeps what is done.
 
@@ -279,6 +287,9 @@ class UltrasoundLesionWorkflow(SceneAccess):
             ``auto``, ``cpu``, ``cuda`` or ``mps``.
         allowOverlap : bool
             Whether lesions may share pixels.
+        editable : callable, optional
+            Frame and segment ID -> bool (H, W), the pixels that may be changed, as a segment editor's masking says.
+            Results are written there alone; the models themselves see everything.
 
         Raises
         ------
@@ -286,7 +297,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
             At the first step.
         """
         from UltrasoundLesionSegLib.engine.stretches import Direction
-        from UltrasoundLesionSegLib.propagation_job import PropagationJob
+        from UltrasoundLesionSegLib.propagation_job import PropagationJob, PropagationPlan
 
         self.commitEdit(browser)
         cine, sequence = self.cine(browser), self._sequence(browser)
@@ -295,7 +306,8 @@ class UltrasoundLesionWorkflow(SceneAccess):
             raise SceneError(f"the direction '{direction}' is unknown; choose forward, backward or both")
         bundle, on = self._bundle(model, "propagate"), self._resolve_device(device)
         network = self._network(bundle, on)
-        job = PropagationJob(cine, sequence, bundle, network, on, Direction(direction), wanted, allowOverlap)
+        plan = PropagationPlan(Direction(direction), wanted, allowOverlap, editable)
+        job = PropagationJob(cine, sequence, bundle, network, on, plan)
         self._jobs[browser.GetID()] = job
         yield from job.steps()
 

@@ -33,7 +33,7 @@ def test_a_drawing_is_kept_when_another_frame_is_shown(discs: Any, drawing: np.n
     assert discs.browser.GetSelectedItemNumber() == 4
     np.testing.assert_array_equal(discs.mask(3), drawing)
     assert not discs.mask(4).any()
-    discs.user.wait_until(lambda: discs.user.read("anchorsLabel") == "Anchors: Lesion 1 on frame 3.", 2)
+    discs.user.wait_until(lambda: discs.user.read("anchorsLabel") == "Anchors: Lesion on frame 3.", 2)
 
 
 def test_a_drawing_is_kept_whatever_modifies_the_browser(discs: Any, drawing: np.ndarray) -> None:
@@ -60,7 +60,7 @@ def test_a_drawing_is_kept_when_another_cine_is_chosen(discs: Any, drawing: np.n
 def test_a_drawing_is_kept_when_the_module_is_reloaded(discs: Any, drawing: np.ndarray) -> None:
     discs.user.module.reload()
     np.testing.assert_array_equal(discs.mask(3), drawing)
-    assert discs.user.read("anchorsLabel") == "Anchors: Lesion 1 on frame 3."
+    assert discs.user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
 
 
 def test_undo_takes_a_stroke_back_but_not_on_another_frame(discs: Any, drawing: np.ndarray) -> None:
@@ -95,12 +95,12 @@ def test_several_lesions_are_segments_of_their_own(discs: Any, drawing: np.ndarr
 def test_confirm_not_visible_and_release(discs: Any, drawing: np.ndarray) -> None:
     user = discs.user
     user.press_keys("UltrasoundLesionSeg", "Alt+R")
-    assert user.read("anchorsLabel") == "Anchors: Lesion 1 on frame 3."
+    assert user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
     discs.browser.SetSelectedItemNumber(8)
     user.click("notVisibleButton")
-    assert user.read("anchorsLabel") == "Anchors: Lesion 1 on frames 3, 8."
+    assert user.read("anchorsLabel") == "Anchors: Lesion on frames 3, 8."
     user.click("releaseButton")
-    assert user.read("anchorsLabel") == "Anchors: Lesion 1 on frame 3."
+    assert user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
     np.testing.assert_array_equal(discs.mask(3), drawing)
 
 

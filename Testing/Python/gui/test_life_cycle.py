@@ -35,7 +35,7 @@ def test_a_scene_brings_the_whole_state_back(discs: Any, tmp_path: Any) -> None:
     assert slicer.mrmlScene.ReadFromMRB(path)
     user.module.session.process_events()
     assert "12 frames" in user.read("cineInfoLabel")
-    assert user.read("anchorsLabel") == "Anchors: Lesion 1 on frames 0, 6."
+    assert user.read("anchorsLabel") == "Anchors: Lesion on frames 0, 6."
     assert user.see("directionComboBox").currentText() == "Forward"
     assert user.see("overlapCheckBox").isChecked()
     assert user.see("lastFrameSpinBox").value() == 9

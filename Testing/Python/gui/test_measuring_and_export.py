@@ -77,7 +77,7 @@ def test_copy_puts_the_table_on_the_clipboard(measured: Any) -> None:
     measured.user.click("copyTableButton")
     lines = QtGui.QGuiApplication.clipboard().text().splitlines()
     assert len(lines) == 2
-    assert lines[1].split("\t")[0] == "Lesion 1"
+    assert lines[1].split("\t")[0] == "Lesion"
 
 
 def test_save_writes_both_tables(measured: Any, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_only_the_frames_chosen(seeded: Any) -> None:
     assert [frame for frame in range(12) if seeded.mask(frame).any()] == [0, 1, 2, 3, 4]
     seeded.user.click("allFramesButton")
     seeded.propagate()
-    assert all(seeded.mask(frame).any() for frame in range(12))
+    assert all((seeded.mask(frame) & seeded.truth[frame, 0]).any() for frame in range(12))
 
 
 def test_nothing_drawn_is_said_in_one_sentence(discs: Any) -> None:
@@ -85,7 +85,7 @@ def test_cancel_keeps_what_is_done(seeded: Any) -> None:
     seeded.user.module.session.process_events()
     assert [frame for frame in range(1, 12) if seeded.mask(frame).any()] == done
     seeded.propagate()
-    assert all(seeded.mask(frame).any() for frame in range(12))
+    assert all((seeded.mask(frame) & seeded.truth[frame, 0]).any() for frame in range(12))
 
 
 def test_the_editor_takes_no_drawing_while_the_model_writes(seeded: Any) -> None:
@@ -142,7 +142,7 @@ def test_the_module_is_opened_again_before_it_is_done(seeded: Any) -> None:
     seeded.user.module.open()
     assert seeded.user.read("propagateButton") == "Cancel"
     seeded.user.wait_until(lambda: seeded.user.read("propagateButton") == "Propagate")
-    assert all(seeded.mask(frame).any() for frame in range(12))
+    assert all((seeded.mask(frame) & seeded.truth[frame, 0]).any() for frame in range(12))
 
 
 def test_the_scene_is_closed(seeded: Any) -> None:
@@ -165,7 +165,7 @@ def test_a_frame_is_declared_right_meanwhile(seeded: Any) -> None:
     steps_until(seeded, 2)
     wrong = np.zeros_like(seeded.truth[9, 0])
     wrong[:5, :5] = True
-    seeded.logic.setSeed(seeded.browser, wrong, frame=9, segment="Lesion 1")
+    seeded.logic.setSeed(seeded.browser, wrong, frame=9, segment="Lesion")
     seeded.user.wait_until(lambda: seeded.user.read("propagateButton") == "Propagate")
     np.testing.assert_array_equal(seeded.mask(9), wrong)
 
@@ -188,3 +188,15 @@ def test_any_node_of_the_cine_is_deleted(seeded: Any, index: int, meanwhile: boo
         seeded.browser.SetSelectedItemNumber(5)
     seeded.user.module.widget.panel.choose_cine(seeded.logic.addCine(Cine.from_array(np.zeros((3, 40, 50), np.uint8))))
     assert "3 frames, 50 \u00d7 40 pixels" in seeded.user.read("cineInfoLabel")
+
+
+def test_the_editors_masking_holds_for_results_too(seeded: Any) -> None:
+    editor_node = seeded.user.see("segmentEditor").mrmlSegmentEditorNode()
+    editor_node.SourceVolumeIntensityMaskOn()
+    editor_node.SetSourceVolumeIntensityMaskRange(0, 100)  # the lesion is brighter: nothing of it may be changed
+    seeded.propagate()
+    assert not any((seeded.mask(frame) & seeded.truth[frame, 0]).any() for frame in range(1, 12))
+    np.testing.assert_array_equal(seeded.mask(0), seeded.truth[0, 0])
+    editor_node.SourceVolumeIntensityMaskOff()
+    seeded.propagate()
+    assert all((seeded.mask(frame) & seeded.truth[frame, 0]).any() for frame in range(12))

@@ -83,7 +83,7 @@ def test_renaming_holds_on_all_frames(results: Any) -> None:
 def test_an_empty_name_is_refused_in_one_sentence(results: Any) -> None:
     results.user.type_into("segmentNameEdit", " ")
     assert "must not be empty" in results.user.read("reviewMessageLabel")
-    assert [one.name for one in SegmentationSequence.find(results.browser).segments()] == ["Lesion 1"]
+    assert [one.name for one in SegmentationSequence.find(results.browser).segments()] == ["Lesion"]
 
 
 def test_deleting_needs_two_presses_and_holds_on_all_frames(results: Any) -> None:

@@ -273,6 +273,26 @@ class SeesTheDisc(torch.nn.Module):
         return (frames.mean(dim=1, keepdim=True) - 0.5) * 40
 
 
+def test_results_are_written_where_masking_lets_them_and_nowhere_else(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[0][0], frame=0)
+    logic.propagate(browser)
+    whole = stored(browser, segment)
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    left = np.zeros(truth[0][0].shape, bool)
+    left[:, :38] = True
+    for frame in range(1, 12):  # something else was there, and stays where nothing may be changed
+        sequence.write(frame, {segment: ~left & ~whole[frame]}, {segment: Origin.MODEL})
+    logic.propagate(browser, editable=lambda frame, segment_id: left)
+    after = stored(browser, segment)
+    assert all(np.array_equal(after[i] & left, whole[i] & left) for i in range(1, 12))
+    assert all(np.array_equal(after[i] & ~left, ~left & ~whole[i]) for i in range(1, 12))
+    assert np.array_equal(after[0], truth[0][0])
+
+
 def test_a_suggestion_is_recorded_for_what_it_is(
     logic: UltrasoundLesionWorkflow, discs: Discs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

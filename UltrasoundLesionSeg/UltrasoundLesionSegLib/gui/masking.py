@@ -1,7 +1,8 @@
-"""Draws a mask into a segment the way Slicer's own effects do, so that the editor's masking settings are respected."""
+"""The Segment Editor's masking settings, respected by what the module draws and by what it propagates."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.cine import Cine, Frame, Mask
 
 
 def draw_mask(mask: Mask, editor_node: Any, segment_id: str) -> None:
@@ -37,6 +38,81 @@ def draw_mask(mask: Mask, editor_node: Any, segment_id: str) -> None:
         False,
     )
     logic.SetSegmentEditorNode(None)
+
+
+def editable_area(
+    editor_node: Any, frame: Frame, masks: Mapping[str, Mask], segment_id: str, visible: Collection[str]
+) -> Mask:
+    """Return where the editor's masking lets a segment be changed on a frame.
+
+    Parameters
+    ----------
+    editor_node : vtkMRMLSegmentEditorNode
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+    masks : mapping of str to ndarray of bool, shape (H, W)
+        All segments on that frame.
+    segment_id : str
+        The segment that is to be changed; it does not mask itself.
+    visible : collection of str
+        Segments that are shown.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+    """
+    area = np.ones(frame.shape[:2], bool)
+    if editor_node.GetSourceVolumeIntensityMask():
+        lowest, highest = editor_node.GetSourceVolumeIntensityMaskRange()
+        grey = frame if frame.ndim == 2 else frame.mean(axis=2)
+        area &= (grey >= lowest) & (grey <= highest)
+    mode, segmentation = editor_node.GetMaskMode(), slicer.vtkMRMLSegmentationNode
+    others = {one: mask for one, mask in masks.items() if one != segment_id}
+    shown = {one: mask for one, mask in others.items() if one in visible}
+    if mode == segmentation.EditAllowedInsideAllSegments:
+        area &= _union(others, area.shape)
+    elif mode == segmentation.EditAllowedInsideVisibleSegments:
+        area &= _union(shown, area.shape)
+    elif mode == segmentation.EditAllowedOutsideAllSegments:
+        area &= ~_union(others, area.shape)
+    elif mode == segmentation.EditAllowedOutsideVisibleSegments:
+        area &= ~_union(shown, area.shape)
+    elif mode == segmentation.EditAllowedInsideSingleSegment and editor_node.GetMaskSegmentID() in others:
+        area &= others[editor_node.GetMaskSegmentID()]
+    return area
+
+
+def area_for_propagation(editor_node: Any, browser: Any, cine: Cine) -> Callable[[int, str], Mask] | None:
+    """Return the editor's masking as ``propagateSteps`` takes it, None where the editor restricts nothing.
+
+    Parameters
+    ----------
+    editor_node : vtkMRMLSegmentEditorNode or None
+    browser : vtkMRMLSequenceBrowserNode
+    cine : Cine
+    """
+    everywhere = slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere
+    if editor_node is None or not (
+        editor_node.GetSourceVolumeIntensityMask() or editor_node.GetMaskMode() != everywhere
+    ):
+        return None
+    from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+    sequence = SegmentationSequence.find(browser)
+    if sequence is None:
+        return None
+    display = sequence.proxy.GetDisplayNode()
+    identifiers = [segment.id for segment in sequence.segments()]
+    visible = [one for one in identifiers if display is None or display.GetSegmentVisibility(one)]
+
+    def area(frame: int, segment_id: str) -> Mask:
+        masks = {one: sequence.read(frame, one) for one in identifiers}
+        return editable_area(editor_node, cine.frames[frame], masks, segment_id, visible)
+
+    return area
+
+
+def _union(masks: Mapping[str, Mask], shape: tuple[int, ...]) -> Mask:
+    return np.logical_or.reduce([np.zeros(shape, bool), *masks.values()])
 
 
 def _labelmap(mask: Mask, volume: Any) -> Any:

@@ -13,6 +13,7 @@ import qt
 
 from UltrasoundLesionSegLib.errors import LesionSegError, ModelError
 from UltrasoundLesionSegLib.gui.hardware import describe_hardware
+from UltrasoundLesionSegLib.gui.masking import area_for_propagation
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 
@@ -178,13 +179,16 @@ class PropagationSection(Section):
             import monai.inferers  # noqa: F401
         yield "Loading the model..."
         frames = (self.ui.firstFrameSpinBox.value, self.ui.lastFrameSpinBox.value + 1)
+        browser = self.panel.browser
+        editor_node = self.ui.segmentEditor.mrmlSegmentEditorNode()
         steps = self.logic.propagateSteps(
-            self.panel.browser,
+            browser,
             bundle.name,
             parameters.direction.value,
             frames,
             parameters.device.value,
             parameters.allowOverlap,
+            area_for_propagation(editor_node, browser, self.logic.cine(browser)),
         )
         try:
             yield from steps
