@@ -69,7 +69,8 @@ def segment(
     frames: Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")] = None,
     device: Device = "auto",
     also: Annotated[
-        list[str] | None, typer.Option(help="Write this too: sr, coco, nifti, report, sheet or video. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Write this too: sr, coco, nifti, sequence, frames, report, sheet, video. Repeatable."),
     ] = None,
     pixels_allowed: Annotated[
         bool, typer.Option(help="Pictures may be written: you have looked, no name is burned into the frames.")

@@ -200,6 +200,18 @@ def _scene(job: ExportJob) -> list[Path]:
     return [job.folder / "scene.mrb"]
 
 
+def _sequence(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.mrml.scene_file import save_segmentation_sequence
+
+    return [save_segmentation_sequence(job.source.sequence.sequence, job.folder / "segmentation.seq.mrb")]
+
+
+def _frames(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.mrml.scene_file import save_segmentation_frames
+
+    return save_segmentation_frames(job.source.sequence.sequence, job.folder / "segmentation")
+
+
 def _seg(job: ExportJob) -> list[Path]:
     assert job.segmentation
     return [job.folder / "segmentation.dcm"]
@@ -260,6 +272,8 @@ KINDS: dict[str, Callable[[ExportJob], list[Path]]] = {
     "masks": _masks,  # masks/00000.png ..., DAVIS palette
     "csv": _csv,  # measurements.csv, lesions.csv
     "scene": _scene,  # scene.mrb
+    "sequence": _sequence,  # segmentation.seq.mrb
+    "frames": _frames,  # segmentation/00000.seg.nrrd ...
     "seg": _seg,  # segmentation.dcm
     "sr": _sr,  # measurements.dcm, and the segmentation.dcm it refers to
     "coco": _coco,  # masks.json

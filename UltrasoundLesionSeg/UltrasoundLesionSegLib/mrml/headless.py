@@ -158,7 +158,8 @@ def _route_vtk_messages() -> None:
 
     @vtk.calldata_type(vtk.VTK_STRING)
     def log(_caller: Any, event: str, text: str) -> None:
-        _logger.debug("%s: %s", event, text.strip())
+        # which line of which source file complains, not what it says: that quotes paths
+        _logger.debug("%s from %s", event, text.strip().splitlines()[0] if text.strip() else "VTK")
 
     for event in ("ErrorEvent", "WarningEvent"):
         window.AddObserver(event, log)

@@ -114,3 +114,63 @@ def _is_complete(bundle: Path | IO[bytes]) -> bool:
     folder = scenes[0].rsplit("/", 1)[0]
     stored = [node.get("fileName") for node in root.iter() if node.get("fileName")]
     return all(f"{folder}/{unquote(name)}" in names for name in stored if name) and all(map(_is_complete, inner))
+
+
+def save_segmentation_sequence(sequence: Any, path: Path | str) -> Path:
+    """Write a segmentation sequence node to one ``.seq.mrb`` file, which Slicer loads as a sequence.
+
+    Parameters
+    ----------
+    sequence : vtkMRMLSequenceNode
+        Of vtkMRMLSegmentationNode.
+    path : Path or str
+        Ends in ``.seq.mrb``.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written.
+    """
+    target = Path(path).expanduser().absolute()
+    with atomic_path(target) as temporary, tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+        # under its own name first: the folder inside the bundle is named like the file
+        written = Path(folder) / target.name
+        _write_node(slicer.vtkMRMLSequenceStorageNode(), sequence, written)
+        written.replace(temporary)
+    return target
+
+
+def save_segmentation_frames(sequence: Any, folder: Path | str) -> list[Path]:
+    """Write every frame of a segmentation sequence as ``00000.seg.nrrd`` and on.
+
+    Parameters
+    ----------
+    sequence : vtkMRMLSequenceNode
+        Of vtkMRMLSegmentationNode.
+    folder : Path or str
+        Made if absent.
+
+    Raises
+    ------
+    OutputError
+        When a file cannot be written.
+    """
+    written = []
+    for frame in range(sequence.GetNumberOfDataNodes()):
+        target = Path(folder).expanduser().absolute() / f"{frame:05d}.seg.nrrd"
+        with atomic_path(target) as temporary:
+            _write_node(slicer.vtkMRMLSegmentationStorageNode(), sequence.GetNthDataNode(frame), temporary)
+        written.append(target)
+    return written
+
+
+def _write_node(storage: Any, node: Any, path: Path) -> None:
+    """Write one node with a storage node of its own, which leaves the node's own storage as it was."""
+    # in the scene for as long as it writes: a sequence's storage looks there for the nodes' classes
+    slicer.mrmlScene.AddNode(storage)
+    try:
+        storage.SetFileName(str(path))
+        if not storage.WriteData(node):
+            raise OutputError("the segmentation cannot be written; choose a folder that is writable and has room")
+    finally:
+        slicer.mrmlScene.RemoveNode(storage)

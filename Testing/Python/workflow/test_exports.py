@@ -1,0 +1,214 @@
+"""Every kind of export, read back; and nothing of the patient where it should not be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK
+import slicer
+from PIL import Image
+from stand_in_networks import BrightNetwork
+
+from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.errors import LesionSegError, OutputError
+from UltrasoundLesionSegLib.exports import KINDS
+from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
+from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
+from UltrasoundLesionSegLib.simulation.write import write_simulation
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+FRAMES = 5
+MARKS = {
+    "PatientName": "Quenby^Ottoline",
+    "PatientID": "ID-4711-ZX",
+    "PatientBirthDate": "19480229",
+    "PatientComments": "COMMENTMARK",
+    "AdditionalPatientHistory": "HISTORYMARK",
+    "InstitutionName": "INSTITUTIONMARK",
+    "InstitutionAddress": "ADDRESSMARK",
+    "StationName": "STATIONMARK",
+    "OperatorsName": "Operator^Mark",
+    "ReferringPhysicianName": "Referrer^Mark",
+    "DeviceSerialNumber": "SERIALMARK",
+    "StudyDescription": "STUDYMARK",
+    "SeriesDescription": "SERIESMARK",
+    "AccessionNumber": "ACCESSIONMARK",
+}
+# a SEG and an SR join the study of their source: these attributes are the same by the standard
+SHARED_IN_DICOM = {"PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "ReferringPhysicianName"}
+PATHMARK = "Quenby-Ottoline-PATHMARK"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated DICOM cine whose header and path are full of marks, with its truth beside it."""
+    folder = tmp_path_factory.mktemp("source") / PATHMARK
+    settings = SimulationSettings(seed=3, frames=FRAMES, height=96, width=120)
+    write_simulation(simulate_cine(settings), folder, "dicom")
+    dataset = pydicom.dcmread(folder / "cine.dcm")
+    for keyword, value in MARKS.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(folder / f"{PATHMARK}.dcm")
+    return folder
+
+
+def run_all(source: Path, output: Path) -> dict[str, Any]:
+    """Do the case with every kind of export."""
+    slicer.mrmlScene.Clear(0)
+    seed = SeedFileRequest(source / "truth" / "00002.png", 2)
+    request = CaseRequest(source / f"{PATHMARK}.dcm", output, (seed,), further_kinds=tuple(KINDS), pixels_allowed=True)
+    return run_case(request).record
+
+
+@pytest.fixture(scope="module")
+def exported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("exported")
+    UltrasoundLesionWorkflow()
+    with pytest.MonkeyPatch.context() as patch:
+        from UltrasoundLesionSegLib.engine.bundles import Bundle
+
+        network = BrightNetwork()
+        described = Bundle(
+            "bright", "Bright", "stand-in", "propagate", 64, "1", "0" * 64, Path(), {}, {"input_size": 64}
+        )
+        patch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
+        patch.setattr(Bundle, "load_network", lambda self, device: network)
+        record = run_all(source, output)
+    assert set(record["outputs"]) >= {"report.html", "overlay.mp4", "segmentation.seq.mrb"}
+    slicer.mrmlScene.Clear(0)
+    return output
+
+
+@pytest.fixture(scope="module")
+def masks(exported: Path) -> np.ndarray:
+    """The masks as the PNG files say, bool (T, H, W); every other format must say the same."""
+    found = np.stack([np.asarray(Image.open(exported / "masks" / f"{i:05d}.png")) == 1 for i in range(FRAMES)])
+    assert found[2].any()
+    return found
+
+
+def test_dicom_seg_and_sr_say_what_the_pngs_say(exported: Path, masks: np.ndarray) -> None:
+    read = highdicom.seg.segread(exported / "segmentation.dcm")
+    numbers = [
+        group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        for group in read.PerFrameFunctionalGroupsSequence
+    ]
+    planes = read.pixel_array.reshape(-1, *masks.shape[1:])
+    assert [n - 1 for n in numbers] == [i for i in range(FRAMES) if masks[i].any()]
+    for number, plane in zip(numbers, planes, strict=True):
+        assert np.array_equal(plane > 0, masks[number - 1])
+    report = highdicom.sr.srread(exported / "measurements.dcm")
+    assert read.SOPInstanceUID in str(report)
+    assert read.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
+
+
+def test_nifti_and_coco_say_what_the_pngs_say(exported: Path, masks: np.ndarray) -> None:
+    volume = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(exported / "masks.nii.gz")))
+    assert np.array_equal(volume == 1, masks)
+    coco = json.loads((exported / "masks.json").read_text())
+    areas = {one["image_id"] - 1: one["area"] for one in coco["annotations"]}
+    assert areas == {i: int(masks[i].sum()) for i in range(FRAMES) if masks[i].any()}
+
+
+def test_segmentations_of_slicer_say_what_the_pngs_say(exported: Path, masks: np.ndarray) -> None:
+    for frame in range(FRAMES):
+        if masks[frame].any():
+            (labels,) = read_seed_file(exported / "segmentation" / f"{frame:05d}.seg.nrrd").masks.values()
+            assert np.array_equal(labels > 0, masks[frame])
+    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceStorageNode")
+    storage.SetFileName(str(exported / "segmentation.seq.mrb"))
+    sequence = slicer.vtkMRMLSequenceNode()
+    slicer.mrmlScene.AddNode(sequence)
+    assert storage.ReadData(sequence)
+    assert sequence.GetNumberOfDataNodes() == FRAMES
+    slicer.mrmlScene.Clear(0)
+
+
+def test_tables_agree_with_the_masks(exported: Path, masks: np.ndarray) -> None:
+    rows = list(csv.DictReader((exported / "measurements.csv").open()))
+    pixel = float(rows[2]["pixel_row_mm"]) * float(rows[2]["pixel_column_mm"])
+    assert [float(row["area_mm2"]) for row in rows] == pytest.approx([mask.sum() * pixel for mask in masks])
+
+
+def test_pictures_are_refused_until_they_are_allowed(
+    source: Path, tmp_path: Path, logic: UltrasoundLesionWorkflow
+) -> None:
+    browser = logic.loadCine(source / f"{PATHMARK}.dcm")
+    logic.setSeed(browser, source / "truth" / "00002.png", frame=2)
+    for kind in ("sheet", "video"):
+        with pytest.raises(OutputError, match="burned"):
+            logic.export(browser, tmp_path, (kind,))
+    (report,) = logic.export(browser, tmp_path, ("report",))
+    assert "data:image" not in report.read_text()
+    with pytest.raises(OutputError, match="'hologram' is unknown"):
+        logic.export(browser, tmp_path, ("hologram",))
+
+
+def contents(path: Path) -> bytes:
+    """Return what is in a file, archives opened up, nested ones too."""
+    if not zipfile.is_zipfile(path):
+        return path.read_bytes()
+    found = b""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            content = archive.read(name)
+            found += name.encode() + content
+            if name.endswith(".mrb"):
+                inner = path.parent / f".{path.name}.inner"
+                inner.write_bytes(content)
+                found += contents(inner)
+                inner.unlink()
+    return found
+
+
+def test_nothing_of_the_patient_is_in_any_output(exported: Path) -> None:
+    files = [path for path in exported.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for path in files:
+        content = contents(path).lower() + path.name.lower().encode()
+        allowed = SHARED_IN_DICOM if path.suffix == ".dcm" else set()
+        for keyword, mark in {**MARKS, "path": PATHMARK}.items():
+            if keyword not in allowed:
+                for spelling in {mark, mark.replace("^", " "), mark.split("^")[0]}:
+                    assert spelling.lower().encode() not in content, (path.name, keyword)
+
+
+def test_nothing_of_the_patient_is_said_or_logged(
+    source: Path,
+    tmp_path: Path,
+    logic: UltrasoundLesionWorkflow,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    bright_model: BrightNetwork,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    run_all(source, tmp_path / PATHMARK)
+    said = []
+    broken = tmp_path / f"{PATHMARK}.dcm"
+    broken.write_bytes((source / f"{PATHMARK}.dcm").read_bytes()[:3000])
+    other = tmp_path / f"{PATHMARK}.png"
+    Image.fromarray(np.ones((4, 4), bool)).save(other)
+    for request in (
+        CaseRequest(broken, tmp_path / "a", (SeedFileRequest(other),)),
+        CaseRequest(source / f"{PATHMARK}.dcm", tmp_path / "b", (SeedFileRequest(other),)),
+        CaseRequest(source / f"{PATHMARK}.dcm", tmp_path / "c", (SeedFileRequest(broken),)),
+        CaseRequest(source / f"{PATHMARK}.dcm", other, (SeedFileRequest(other),)),
+        CaseRequest(tmp_path / PATHMARK / "nowhere", tmp_path / "d", (SeedFileRequest(other),)),
+    ):
+        with pytest.raises(LesionSegError) as refused:
+            run_case(request)
+        said.append(str(refused.value))
+    out, err = capfd.readouterr()
+    everything = "\n".join([out, err, *said, *(record.getMessage() for record in caplog.records)]).lower()
+    for mark in [*MARKS.values(), PATHMARK]:
+        for spelling in {mark, mark.replace("^", " "), mark.split("^")[0]}:
+            assert spelling.lower() not in everything
