@@ -33,10 +33,11 @@ bench: $(INSTALLED)
 	$(BIN)/python Testing/Benchmarks/long_cine.py
 
 pictures: $(INSTALLED)
+	$(BIN)/python Testing/Gui/screenshots.py
 	$(BIN)/python Testing/Demonstrations/real_clips.py
 
 test-integration: $(INSTALLED)
-	Testing/Integration/run.sh
+	PYTHON=$(BIN)/python Testing/Integration/run.sh
 
 $(INSTALLED): pyproject.toml Testing/constraints.txt
 	$(PYTHON) -m venv .venv
