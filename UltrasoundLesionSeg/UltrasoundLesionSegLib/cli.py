@@ -48,6 +48,14 @@ class SimulationKind(str, Enum):
     NRRD = "nrrd"
 
 
+class LayoutChoice(str, Enum):
+    """Layout of a labelled data set."""
+
+    DAVIS = "davis"
+    BUV = "buv"
+    STILLS = "stills"
+
+
 Output = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
 Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -200,14 +208,19 @@ def send(
 def evaluate(
     dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     output: Output,
-    layout: Annotated[str, typer.Option(help="davis, buv or stills.")] = "davis",
-    model: Annotated[list[str] | None, typer.Option(help="Model to evaluate. Repeatable.")] = None,
+    layout: Annotated[LayoutChoice, typer.Option(help="How the data set is laid out.")] = LayoutChoice.DAVIS,
+    model: Annotated[list[str] | None, typer.Option(help="Model to evaluate; the default one. Repeatable.")] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the data set, for example val.")] = None,
     device: Device = "auto",
 ) -> None:
     """Evaluate models and baselines on a data set with masks, and print the papers' table."""
+    from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, SUGGEST, default_bundle
     from UltrasoundLesionSegLib.evaluation.evaluate import evaluate as run_evaluation
 
-    run_evaluation(dataset, layout=layout, models=model or [], output=output, device=device)
+    role = SUGGEST if layout is LayoutChoice.STILLS else PROPAGATE
+    models = model or [default_bundle(role).name]
+    run_evaluation(dataset, layout.value, models, output, split=split, device=device)
+    typer.echo((output / "table.md").read_text(encoding="utf-8"))
 
 
 def _parse_seed(text: str) -> SeedFileRequest:

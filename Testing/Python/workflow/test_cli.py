@@ -190,3 +190,19 @@ def test_simulate_writes_a_cine_that_segment_reads(run: Run, bright_model: Brigh
     code, _, _ = run("segment", cine, "--seed", f"{truth / '00001.png'}@1", "--output", tmp_path / "out")
     assert code == 0
     assert (tmp_path / "out" / "segmentation.dcm").is_file()
+
+
+def test_evaluate_prints_the_papers_table_with_baselines(run: Run, tmp_path: Path) -> None:
+    cine, truth = clip_of_moving_discs(frames=5)
+    for index in range(5):
+        for folder, picture in (("JPEGImages", cine.frames[index]), ("Annotations", truth[index][0].astype(np.uint8))):
+            (tmp_path / "set" / folder / "clip").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / "set" / folder / "clip" / f"{index:05d}.png")
+    code, said, _ = run("evaluate", tmp_path / "set", "--output", tmp_path / "out", "--device", "cpu")
+    assert code == 0
+    rows = {line.split("|")[1].strip(): line for line in said.splitlines() if line.startswith("|")}
+    assert {"held mask", "DIS optical flow"} < set(rows)
+    assert (tmp_path / "out" / "dice_over_time.png").is_file()
+    held = float(rows["held mask"].split("|")[2].split()[0])
+    drift = dice(truth[0][0], truth[4][0])
+    assert drift < held < 1
