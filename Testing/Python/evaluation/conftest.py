@@ -1,0 +1,74 @@
+"""A tiny labelled data set in each layout: a dark disc that moves over speckle."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from UltrasoundLesionSegLib.evaluation.layouts import write_davis_video
+
+FRAMES = 6
+
+
+def draw_disc(number: int, step: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames uint8 (T, H, W) and masks bool (T, H, W); speckle and disc move together."""
+    rng = np.random.default_rng(number)
+    wide = cv2.GaussianBlur(rng.normal(0, 1, (96, 200)).astype(np.float32), (0, 0), 2)
+    wide = 120 + 25 * wide / wide.std()
+    disc = np.zeros((96, 200), np.uint8)
+    cv2.circle(disc, (80, 45), 16, 1, -1)
+    wide[disc > 0] -= 70
+    frames, masks = [], []
+    for time in range(FRAMES):
+        shift = np.array([[1.0, 0, -20 - step * time], [0, 1.0, 0]])
+        frames.append(np.clip(cv2.warpAffine(wide, shift, (120, 96)), 0, 255).astype(np.uint8))
+        masks.append(cv2.warpAffine(disc, shift, (120, 96)) > 0)
+    return np.stack(frames), np.stack(masks)
+
+
+@pytest.fixture
+def moving_disc() -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+    return draw_disc
+
+
+@pytest.fixture
+def davis(tmp_path: Path) -> Path:
+    folder = tmp_path / "davis"
+    for number in range(3):
+        write_davis_video(folder, f"video{number}", *draw_disc(number))
+    with (folder / "patients.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("video", "patient"), ("video0", "a"), ("video1", "a"), ("video2", "b")])
+    return folder
+
+
+@pytest.fixture
+def buv(tmp_path: Path) -> Path:
+    folder = tmp_path / "buv"
+    frames, masks = draw_disc(0)
+    frames, masks = np.concatenate([frames] * 2), np.concatenate([masks] * 2)  # 12 frames: 10 follows 9, not 1
+    for name in ("images", "labels"):
+        (folder / name / "v1").mkdir(parents=True)
+    for number in range(12):
+        cv2.imwrite(str(folder / "images" / "v1" / f"{number}.png"), frames[number])
+        cv2.imwrite(str(folder / "labels" / "v1" / f"{number}.png"), masks[number].astype(np.uint8) * 255)
+    return folder
+
+
+@pytest.fixture
+def stills(tmp_path: Path) -> Path:
+    folder = tmp_path / "stills"
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    lines = ["id,patient,split"]
+    for number in range(3):
+        frames, masks = draw_disc(number)
+        cv2.imwrite(str(folder / "images" / f"s{number}.png"), frames[0])
+        cv2.imwrite(str(folder / "masks" / f"s{number}.png"), masks[0].astype(np.uint8) * 255)
+        lines.append(f"s{number},{number},{'val' if number else 'train'}")
+    (folder / "index.csv").write_text("\n".join(lines) + "\n")
+    return folder

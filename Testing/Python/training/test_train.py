@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from UltrasoundLesionSegLib.engine.bundle_writing import write_bundle
+from UltrasoundLesionSegLib.engine.bundles import read_bundle
+from UltrasoundLesionSegLib.errors import ModelError, SourceError
+from UltrasoundLesionSegLib.training import train
+from UltrasoundLesionSegLib.training.export import export_run
+from UltrasoundLesionSegLib.training.run_state import AveragedWeights, Checkpoint, RunLog
+from UltrasoundLesionSegLib.training.train_config import read_train_config
+
+STAGES = [
+    {"steps": 3, "batch": 2, "sample": {"frames": 3, "size": 32}},
+    {"steps": 2, "batch": 2, "sample": {"frames": 3, "size": 48, "clip": {"strength": 0.5, "lifetime": [2, 3]}}},
+]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny"
+    network = {
+        "_target_": "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate",
+        "channels": [8, 8, 8],
+        "blocks": [1, 1, 1],
+        "token_grid": [2, 2],
+        "dropout": 0.0,
+    }
+    write_bundle(folder, network, "tiny", "a network for tests")
+    content = {"train": {"seed": 4, "learning_rate": 0.01, "warmup": 1, "stages": STAGES}}
+    (folder / "configs" / "train.json").write_text(json.dumps(content))
+    return folder
+
+
+def run(bundle: Path, stills: Path, output: Path, *more: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["--config", str(bundle / "configs" / "train.json"), "--data", str(stills), "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", ["train", *arguments, "--workers", "0", "--threads", "1", *more])
+    monkeypatch.setattr(train, "VALIDATION_BATCHES", 1)
+    train.main()
+
+
+def test_a_run_that_stopped_goes_on_as_if_it_had_not(
+    bundle: Path, still_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(bundle, still_folder, tmp_path / "whole", monkeypatch=monkeypatch)
+    whole = Checkpoint.load(tmp_path / "whole" / "checkpoint.pt")
+    assert whole.step == 5
+
+    optimize = train.Trainer._optimize
+
+    def killed(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
+        if self.step == 2:
+            raise KeyboardInterrupt
+        return optimize(self, batch)
+
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(train.Trainer, "_optimize", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(bundle, still_folder, tmp_path / "stopped", monkeypatch=monkeypatch)
+    assert Checkpoint.load(tmp_path / "stopped" / "checkpoint.pt").step == 2
+    monkeypatch.setattr(train.Trainer, "_optimize", optimize)
+    run(bundle, still_folder, tmp_path / "stopped", monkeypatch=monkeypatch)
+    again = Checkpoint.load(tmp_path / "stopped" / "checkpoint.pt")
+    assert again.step == 5
+    for name, value in whole.average.items():
+        assert torch.allclose(value.float(), again.average[name].float(), atol=1e-5), name
+
+    with (tmp_path / "stopped" / "log.csv").open(newline="") as file:
+        validated = [row["step"] for row in csv.DictReader(file) if row["val_dice"]]
+    assert validated == ["3", "5"]
+
+
+def test_a_run_is_exported_into_its_bundle(
+    bundle: Path, still_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(bundle, still_folder, tmp_path / "run", "--set", "stages=[]", monkeypatch=monkeypatch)
+    digest = export_run(tmp_path / "run", bundle, torch.float32)
+    found = read_bundle(bundle)
+    assert found.sha256 == digest
+    average = Checkpoint.load(tmp_path / "run" / "checkpoint.pt").average
+    loaded = found.load_network().state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in average.items())
+
+
+def test_a_model_without_trunk_takes_no_trunk_weights(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no trunk"):
+        train.start_from_trunk(read_bundle(bundle).build_network(), tmp_path / "weights.safetensors")
+
+
+def test_settings_are_overridden_and_mistakes_named(bundle: Path) -> None:
+    path = bundle / "configs" / "train.json"
+    config = read_train_config(path, ["stages.0.steps=7", "seed=9", "stages.1.sample.size=64"])
+    assert (config.steps, config.seed, config.stages[1].sample.size) == (9, 9, 64)
+    assert config.stages[1].sample.clip.lifetime == (2, 3)
+    for wrong in ("stages.5.steps=1", "speed=3", "seed=x"):
+        with pytest.raises(ModelError, match="training configuration"):
+            read_train_config(path, [wrong])
+
+
+def test_the_average_follows_slowly() -> None:
+    network = torch.nn.Linear(1, 1)
+    torch.nn.init.zeros_(network.weight)
+    average = AveragedWeights(network, 0.9)
+    torch.nn.init.ones_(network.weight)
+    average.update(network, 10_000)
+    assert average.state["weight"].item() == pytest.approx(0.1)
+    average.update(network, 0)  # at the start it follows at once
+    assert average.state["weight"].item() > 0.85
+
+
+def test_a_log_drops_what_the_checkpoint_does_not_know(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "log.csv", 0)
+    for step in (20, 40, 60):
+        log.add(step=step, loss=1.0)
+    RunLog(tmp_path / "log.csv", 40).add(step=60, loss=0.5)
+    with (tmp_path / "log.csv").open(newline="") as file:
+        assert [(row["step"], row["loss"]) for row in csv.DictReader(file)] == [
+            ("20", "1.0"),
+            ("40", "1.0"),
+            ("60", "0.5"),
+        ]
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    torch.save({"step": 1}, tmp_path / "checkpoint.pt")
+    with pytest.raises(SourceError, match="remove it"):
+        Checkpoint.load(tmp_path / "checkpoint.pt")
+
+
+def test_importing_the_package_imports_no_torch() -> None:
+    code = "import sys; from UltrasoundLesionSegLib import evaluation, training; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

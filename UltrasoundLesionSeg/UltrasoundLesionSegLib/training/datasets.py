@@ -1,0 +1,248 @@
+"""Training samples by number: sample i of a seed is the same on every machine, so that a run can go on after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.engine.window import Window
+from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings, synthesize_clip
+from UltrasoundLesionSegLib.training.prompts import corrupt_prior
+from UltrasoundLesionSegLib.training.stills import Still, read_index, read_still
+
+SMALLEST_SIDE = 48.0  # of a window, pixels of the frame: the engine's
+SMALLEST_LESION = 40  # pixels of the network's input; a clip whose first mask is smaller is drawn again
+CANVAS = 1.35  # side of the synthesized canvas over the window's: what motion brings in
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """What a training sample is.
+
+    Parameters
+    ----------
+    frames : int
+        2 given frames (anchor, previous) and the ones to predict.
+    size : int
+        Side of the network's input, a multiple of 16.
+    longest_gap : float
+        Largest time between anchor and previous frame, in frames.
+    wrongness : float
+        See ``corrupt_prior``.
+    whole_share : float
+        Share of samples that see the whole frame, as after the lesion was lost.
+    clip : ClipSettings
+    """
+
+    frames: int = 4
+    size: int = 160
+    longest_gap: float = 40.0
+    wrongness: float = 0.35
+    whole_share: float = 0.1
+    clip: ClipSettings = field(default_factory=ClipSettings)
+
+
+def load_stills(folder: Path, split: str) -> list[Still]:
+    """Read all stills of a split, overlays removed, into memory (BUS-BRA train: 0.4 GB)."""
+    return [read_still(record) for record in read_index(folder, split)]
+
+
+def load_clips(folder: Path) -> list[Clip]:
+    """Read cached clips: ``*.npz`` with ``frames`` uint8 (T, H, W) and ``masks`` bool (T, H, W)."""
+    clips = []
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as stored:
+            clips.append(Clip(stored["frames"], stored["masks"].astype(bool)))
+    return clips
+
+
+class PropagationSamples(Dataset[dict[str, Tensor]]):
+    """Clips seen through windows as the engine's tracker sees them.
+
+    The anchor is seen through the window around its mask; the frames after it through the one around the previous
+    frame's mask, both with a jittered place and margin. An item holds ``frames`` uint8 (T, N, N), ``masks`` float32
+    (T, 1, N, N) and ``prior`` float32 (1, N, N), the previous frame's mask as a network might have left it.
+
+    Parameters
+    ----------
+    stills : sequence of Still
+    settings : SampleSettings
+    seed : int
+    clips : sequence of Clip
+        Further clips of at least a few frames, simulated ones; ``clip_share`` of the samples are cut from them.
+    clip_share : float
+    """
+
+    def __init__(
+        self,
+        stills: Sequence[Still],
+        settings: SampleSettings,
+        seed: int,
+        clips: Sequence[Clip] = (),
+        clip_share: float = 0.0,
+    ) -> None:
+        self._stills = stills
+        self._settings = settings
+        self._seed = seed
+        self._clips = clips
+        self._clip_share = clip_share if clips else 0.0
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        for attempt in range(20):
+            rng = np.random.default_rng((self._seed, index, attempt))
+            clip = self._from_cine(rng) if rng.random() < self._clip_share else self._from_still(rng)
+            sample = self._view(clip, rng)
+            if sample is not None:
+                return sample
+        raise RuntimeError(f"sample {index} shows no lesion in 20 attempts")
+
+    def _times(self, rng: np.random.Generator) -> list[float]:
+        settings = self._settings
+        # a third of the samples as published: consecutive frames, the anchor is the frame before
+        gap = 0.0 if rng.random() < 0.33 else float(rng.uniform(1, settings.longest_gap))
+        step = float(rng.uniform(0.5, 3.0))
+        return [0.0] + [gap + step * number for number in range(settings.frames - 1)]
+
+    def _from_still(self, rng: np.random.Generator) -> tuple[Clip, float]:
+        settings = self._settings
+        still, other = (self._stills[int(rng.integers(len(self._stills)))] for _ in range(2))
+        if rng.random() < 0.5:
+            still = Still(
+                np.ascontiguousarray(still.image[:, ::-1]), np.ascontiguousarray(still.mask[:, ::-1]), still.record
+            )
+        whole = Window.whole(*still.image.shape)
+        margin = _draw_margin(rng)
+        around = Window.around(still.mask, margin, SMALLEST_SIDE)
+        if rng.random() < settings.whole_share or around.side * CANVAS > 1.3 * whole.side:
+            margin = 0.0
+            canvas, size = whole, settings.size
+        else:
+            shift = rng.uniform(-0.15, 0.15, 2) * around.side
+            canvas = Window(around.row + shift[0], around.column + shift[1], around.side * CANVAS)
+            size = int(settings.size * CANVAS)
+        clip = synthesize_clip(still, other, canvas, size, self._times(rng), rng, settings.clip)
+        return clip, margin
+
+    def _from_cine(self, rng: np.random.Generator) -> tuple[Clip, float]:
+        clip = self._clips[int(rng.integers(len(self._clips)))]
+        if rng.random() < 0.5:
+            clip = Clip(clip.frames[::-1], clip.masks[::-1])
+        if rng.random() < 0.5:
+            clip = Clip(clip.frames[:, :, ::-1], clip.masks[:, :, ::-1])
+        last = len(clip.frames) - 1
+        times = np.array(self._times(rng))
+        start = int(rng.integers(0, max(last - int(times[-1]), 0) + 1))
+        chosen = np.clip(np.round(start + times).astype(int), 0, last)
+        frames, masks = np.ascontiguousarray(clip.frames[chosen]), np.ascontiguousarray(clip.masks[chosen])
+        gain = float(np.exp(rng.normal(0, 0.2)))
+        frames = np.clip(frames * np.float32(gain) + np.float32(rng.normal(0, 12)), 0, 255).astype(np.uint8)
+        margin = 0.0 if rng.random() < self._settings.whole_share else _draw_margin(rng)
+        return Clip(frames, masks), margin
+
+    def _view(self, drawn: tuple[Clip, float], rng: np.random.Generator) -> dict[str, Tensor] | None:
+        """Cut the clip to windows; None when the anchor shows no lesion."""
+        clip, margin = drawn
+        size = self._settings.size
+        anchor = self._window(clip.masks[0], margin, rng)
+        shown = clip.masks[1] if clip.masks[1].any() else clip.masks[0]
+        present = self._window(shown, margin, rng)
+        windows = [anchor] + [present] * (len(clip.frames) - 1)
+        if rng.random() < 0.15:  # the window of a lesion that was lost for a frame
+            windows[1:] = [replace(present, side=present.side * 1.5)] * (len(clip.frames) - 1)
+        frames = np.stack([window.cut(frame, size) for window, frame in zip(windows, clip.frames, strict=True)])
+        masks = np.stack([_cut_mask(window, mask, size) for window, mask in zip(windows, clip.masks, strict=True)])
+        if masks[0].sum() < SMALLEST_LESION:
+            return None
+        prior = corrupt_prior(masks[1] > 0.5, rng, self._settings.wrongness)
+        return {
+            "frames": torch.from_numpy(frames),
+            "masks": torch.from_numpy(masks)[:, None],
+            "prior": torch.from_numpy(prior)[None],
+        }
+
+    def _window(self, mask: Mask, margin: float, rng: np.random.Generator) -> Window:
+        if margin == 0 or not mask.any():
+            return Window.whole(*mask.shape)
+        window = Window.around(mask, margin * float(np.exp(rng.normal(0, 0.07))), 16.0)
+        shift = rng.normal(0, 0.05, 2) * window.side
+        return replace(window, row=window.row + shift[0], column=window.column + shift[1])
+
+
+def _draw_margin(rng: np.random.Generator) -> float:
+    return float(rng.uniform(1.7, 2.5)) if rng.random() < 0.6 else float(rng.uniform(1.4, 4.0))
+
+
+def _cut_mask(window: Window, mask: Mask, size: int) -> NDArray[np.float32]:
+    cut = window.cut(mask.astype(np.float32), size)
+    return (cut > 0.5).astype(np.float32)
+
+
+class StillSamples(Dataset[dict[str, Tensor]]):
+    """Single frames with their lesion for networks without a seed, through the same synthesis as clips.
+
+    An item holds ``frames`` uint8 (1, N, N) and ``masks`` float32 (1, 1, N, N).
+    """
+
+    def __init__(self, stills: Sequence[Still], settings: SampleSettings, seed: int) -> None:
+        self._stills = stills
+        self._settings = settings
+        self._seed = seed
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self._seed, index))
+        still, other = (self._stills[int(rng.integers(len(self._stills)))] for _ in range(2))
+        if rng.random() < 0.5:
+            still = Still(
+                np.ascontiguousarray(still.image[:, ::-1]), np.ascontiguousarray(still.mask[:, ::-1]), still.record
+            )
+        window = Window.whole(*still.image.shape)
+        if rng.random() < 0.6:  # cut into the frame, keeping the lesion mostly inside
+            near = Window.around(still.mask, 1.2, SMALLEST_SIDE)
+            side = float(rng.uniform(max(near.side, 0.45 * window.side), max(1.1 * window.side, near.side)))
+            reach = 0.5 * max(side - near.side, 0.0)
+            window = Window(near.row + rng.uniform(-reach, reach), near.column + rng.uniform(-reach, reach), side)
+        clip = synthesize_clip(still, other, window, self._settings.size, [0.0], rng, self._settings.clip)
+        masks = clip.masks.astype(np.float32)
+        return {"frames": torch.from_numpy(clip.frames), "masks": torch.from_numpy(masks)[:, None]}
+
+
+class StepBatches(Sampler[list[int]]):
+    """The sample numbers of each optimiser step, from a given step on, for one of several processes.
+
+    Parameters
+    ----------
+    first, last : int
+        Steps ``first`` to ``last - 1``.
+    batch : int
+        Samples a step and process.
+    rank, processes : int
+    """
+
+    def __init__(self, first: int, last: int, batch: int, rank: int = 0, processes: int = 1) -> None:
+        self._steps = range(first, last)
+        self._batch = batch
+        self._rank = rank
+        self._processes = processes
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self._steps:
+            start = (step * self._processes + self._rank) * self._batch
+            yield list(range(start, start + self._batch))
+
+
+def single_threaded(_worker: int) -> None:
+    """Keep a data worker to one thread: several workers share the cores already."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
