@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult, Mask, Origin
 from UltrasoundLesionSegLib.engine.bundles import Bundle
 from UltrasoundLesionSegLib.engine.device import describe_device
+from UltrasoundLesionSegLib.engine.heap import return_free_memory
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer, PropagationInputs
@@ -26,6 +27,7 @@ from UltrasoundLesionSegLib.engine.stretches import Direction, Stretch, plan_str
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
+FRAMES_BETWEEN_TRIMS = 100
 UNFINISHED = ""  # provenance of a forward result that still waits for its backward pass
 
 
@@ -197,10 +199,13 @@ class PropagationJob:
                 stage_started = time.perf_counter()
                 self.summary.seconds["mrml"] += stage_started - computed
                 done += 1
+                if done % FRAMES_BETWEEN_TRIMS == 0:
+                    return_free_memory()
                 yield PropagationProgress(result.frame, done, total, stage_started - started, result.error)
                 stage_started = time.perf_counter()  # the time the caller took is not ours
         finally:
             results.close()
+            return_free_memory()
             self.summary.cancelled = done < total
             self.summary.frames_computed.sort()
 
