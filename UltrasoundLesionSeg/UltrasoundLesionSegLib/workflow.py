@@ -119,6 +119,34 @@ class UltrasoundLesionWorkflow(SceneAccess):
             identifiers.append(identifier)
         return list(dict.fromkeys(identifiers))
 
+    def importSegmentation(self, browser: Any, path: str | Path) -> list[str]:
+        """Load a DICOM SEG that refers to this cine, as results: each mask keeps who made it.
+
+        Masks of a model may be computed anew; where the SEG does not say who made a mask, a person is assumed, so that
+        nothing is lost. ``setSeed`` takes the same file as seeds instead.
+
+        Returns
+        -------
+        list of str
+            The segments' IDs.
+
+        Raises
+        ------
+        SeedError, SourceError
+            When the file is no SEG, or belongs to another cine.
+        """
+        from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
+
+        sequence = self._sequence(browser)
+        identifiers = []
+        for segment in read_segmentation(Path(path), self.cine(browser)).segments:
+            identifier = self._find_segment(sequence, segment.name) or self._add_segment(sequence, segment.name)
+            for frame, mask in segment.masks.items():
+                made_by = segment.origins.get(frame, Origin.MANUAL)
+                sequence.write(frame, {identifier: mask}, {identifier: made_by})
+            identifiers.append(identifier)
+        return identifiers
+
     def suggest(self, browser: Any, frame: int | None = None, model: str | None = None, device: str = "auto") -> Mask:
         """Propose a lesion on a frame without a seed; nothing is written until ``setSeed`` accepts it.
 

@@ -19,8 +19,10 @@ from PIL import Image
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import LesionSegError, OutputError
 from UltrasoundLesionSegLib.exports import KINDS
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
@@ -131,6 +133,21 @@ def test_segmentations_of_slicer_say_what_the_pngs_say(exported: Path, masks: np
     assert storage.ReadData(sequence)
     assert sequence.GetNumberOfDataNodes() == FRAMES
     slicer.mrmlScene.Clear(0)
+
+
+def test_a_dicom_seg_comes_back_as_results_with_who_made_them(
+    source: Path, exported: Path, masks: np.ndarray, logic: UltrasoundLesionWorkflow
+) -> None:
+    browser = logic.loadCine(source / f"{PATHMARK}.dcm")
+    (segment,) = logic.importSegmentation(browser, exported / "segmentation.dcm")
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    assert [sequence.segments()[0].name] == ["Lesion"]
+    for frame in range(FRAMES):
+        assert np.array_equal(sequence.read(frame, segment), masks[frame])
+        if masks[frame].any():
+            assert sequence.origin(frame, segment) is (Origin.MANUAL if frame == 2 else Origin.MODEL)
+    assert logic.anchors(browser) == {segment: [2]}
 
 
 def test_tables_agree_with_the_masks(exported: Path, masks: np.ndarray) -> None:
