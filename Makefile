@@ -41,7 +41,7 @@ test-integration: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml Testing/constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c Testing/constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c Testing/constraints.txt -e '.[dev,train]'
 	touch $@
 
 clean:
