@@ -229,3 +229,19 @@ def test_nothing_of_the_patient_is_said_or_logged(
     for mark in [*MARKS.values(), PATHMARK]:
         for spelling in {mark, mark.replace("^", " "), mark.split("^")[0]}:
             assert spelling.lower() not in everything
+
+
+def test_a_case_that_no_person_touched_says_so_in_every_format(
+    source: Path, tmp_path: Path, logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
+) -> None:
+    browser = logic.loadCine(source / f"{PATHMARK}.dcm")
+    truth = np.asarray(Image.open(source / "truth" / "00002.png")) > 0
+    logic.setSeed(browser, truth, frame=2, origin=Origin.SUGGESTED)
+    logic.propagate(browser)
+    logic.export(browser, tmp_path, tuple(KINDS), pixels_allowed=True)
+    read = pydicom.dcmread(tmp_path / "segmentation.dcm")
+    assert read.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
+    assert "seen by nobody" in (tmp_path / "report.html").read_text()
+    rows = list(csv.DictReader((tmp_path / "measurements.csv").open()))
+    assert rows[2]["origin"] == "suggested"
+    assert rows[2]["anchor"] == "false"

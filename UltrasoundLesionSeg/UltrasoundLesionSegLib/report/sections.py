@@ -53,6 +53,7 @@ MADE_BY = {
     Origin.MANUAL: "drawn by a person",
     Origin.EDITED: "made by the model, corrected by a person",
     Origin.CONFIRMED: "made by the model, confirmed by a person",
+    Origin.SUGGESTED: "suggested by a model and taken as the seed, seen by nobody",
     Origin.MODEL: "made by the model alone",
 }
 
