@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO ?= demo-output
 
-# the network's threads sleep instead of spinning when they wait: on a busy machine spinning costs a factor of ten
+# the network's threads sleep instead of spinning when they wait: spinning slows a busy machine down
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test lint format bench pictures test-integration clean

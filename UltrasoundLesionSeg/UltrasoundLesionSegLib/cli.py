@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-# Waiting threads sleep instead of spinning; read by OpenMP when torch is loaded, so it must be set before. On a busy
-# machine a BaS frame takes 89 ms with it and over 1,000 ms without (Docs/results/speed.md).
+# Waiting threads sleep instead of spinning: spinning slows everything down as soon as another process wants the cores.
+# OpenMP reads it when torch is loaded, so it must be set before.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from UltrasoundLesionSegLib import __version__

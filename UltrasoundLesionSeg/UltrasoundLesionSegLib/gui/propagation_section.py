@@ -170,7 +170,7 @@ class PropagationSection(Section):
         parameters, bundle = self.panel.parameters, self._chosen_bundle()
         if bundle is None:
             raise ModelError("no model is installed; put a model bundle into the models folder")
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin would slow the views tenfold
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin would slow the views
         if "torch" not in sys.modules:
             yield "Loading PyTorch, once after Slicer starts..."
             import torch  # noqa: F401
