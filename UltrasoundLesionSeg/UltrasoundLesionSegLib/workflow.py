@@ -430,6 +430,13 @@ class UltrasoundLesionWorkflow(SceneAccess):
         source = ExportSource(cine, self._sequence(browser), measured, job.summary if job else None)
         return ExportJob(source, Path(directory), ExportOptions(**options)).write(tuple(kinds))
 
+    def removeCine(self, browser: Any) -> None:
+        """Take a cine out of the scene with its lesions, tables and charts; all other nodes stay."""
+        from UltrasoundLesionSegLib.mrml.removal import remove_cine
+
+        self.release(browser)
+        remove_cine(browser)
+
     def release(self, browser: Any | None = None) -> None:
         """Let go of everything kept in memory for a cine; of all cines and networks when none is named."""
         if browser is not None:
@@ -462,5 +469,5 @@ class UltrasoundLesionWorkflow(SceneAccess):
     def _network(self, bundle: Bundle, on: device) -> Any:
         key = (bundle.sha256, str(on))
         if key not in self._networks:
-            self._networks[key] = bundle.load_network(on)
+            self._networks[key] = bundle.load_for_inference(on)
         return self._networks[key]

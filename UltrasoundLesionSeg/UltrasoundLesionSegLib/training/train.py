@@ -2,14 +2,16 @@
 
 ``python -m UltrasoundLesionSegLib.training.train --config .../configs/train.json --data ... --output ...``
 
-The same command under ``accelerate launch`` uses several processes. A run that was killed goes on from its last
-checkpoint when the command is given again.
+``accelerate launch --multi_gpu --num_processes N -m UltrasoundLesionSegLib.training.train ...`` uses N GPUs, or, where
+``ACCELERATE_USE_CPU=true`` is set, N processes on CPUs. A run that was killed goes on from its last checkpoint when the
+command is given again.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +25,7 @@ from torch.utils.data import DataLoader
 
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork, SuggestionNetwork
 from UltrasoundLesionSegLib.engine.networks.trunks import Trunk, load_trunk_weights
-from UltrasoundLesionSegLib.errors import ModelError
+from UltrasoundLesionSegLib.errors import DeviceError, ModelError
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.datasets import (
     PropagationSamples,
@@ -154,7 +156,18 @@ class Trainer:
         self._accelerator.backward(loss)
         self._accelerator.clip_grad_norm_(self._objective.parameters(), CLIPPED_NORM)
         self._optimizer.step()
+        self._share_statistics()
         return float(loss.detach()), float(dice)
+
+    @torch.no_grad()
+    def _share_statistics(self) -> None:
+        """Make the normalisations' running statistics those of all processes' samples, as the gradients are."""
+        buffers = [value for value in self._network.buffers() if value.is_floating_point()]
+        if self._accelerator.num_processes == 1 or not buffers:
+            return
+        mean = self._accelerator.reduce(torch.cat([value.flatten() for value in buffers]), "mean")
+        for value, shared in zip(buffers, mean.split([value.numel() for value in buffers]), strict=True):
+            value.copy_(shared.view_as(value))
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of an optimiser step: linear warm-up, then a half cosine to a hundredth."""
@@ -254,6 +267,28 @@ def start_from_trunk(network: nn.Module, path: Path) -> None:
         load_trunk_weights(trunk, path)
 
 
+def make_accelerator(precision: str) -> Accelerator:
+    """Return the accelerator of this process.
+
+    Parameters
+    ----------
+    precision : {"no", "bf16", "fp16"}
+
+    Raises
+    ------
+    DeviceError
+        When several processes were launched and accelerate took each for the only one: all would write the checkpoint.
+    """
+    accelerator = Accelerator(mixed_precision=precision)
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != launched:
+        raise DeviceError(
+            f"{launched} training processes were launched but each has no GPU of its own and trains alone; "
+            "set ACCELERATE_USE_CPU=true to train with several processes on CPUs"
+        )
+    return accelerator
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -284,10 +319,11 @@ def main() -> None:
         start_from_trunk(network, chosen.trunk)
     if chosen.start:
         network.load_state_dict(Checkpoint.load(chosen.start).average)
-    accelerator = Accelerator(mixed_precision=chosen.precision)
+    accelerator = make_accelerator(chosen.precision)
     train, val = load_stills(chosen.data, "train"), load_stills(chosen.data, "val")
     clips = load_clips(chosen.clips) if chosen.clips else []
     Trainer(config, accelerator, network, train, val, clips, chosen.output, chosen.workers).run()
+    accelerator.end_training()
 
 
 if __name__ == "__main__":
