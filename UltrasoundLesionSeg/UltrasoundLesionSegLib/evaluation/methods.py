@@ -89,7 +89,7 @@ class Model(Method):
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
         self.name = bundle.name
         self._device = device
-        network = bundle.load_network(device)
+        network = bundle.load_for_inference(device)
         if bundle.role != PROPAGATE or not isinstance(network, PropagationNetwork):
             raise ModelError(f"the model '{bundle.name}' cannot propagate a seed; evaluate it on stills")
         self._network = network
@@ -115,7 +115,7 @@ class FrameModel(Method):
         self.name = bundle.name
         self._device = device
         self._size = bundle.input_size
-        network = bundle.load_network(device)
+        network = bundle.load_for_inference(device)
         if not isinstance(network, SuggestionNetwork):
             raise ModelError(f"the model '{bundle.name}' needs a seed; evaluate it on videos")
         self._network = network
