@@ -64,6 +64,28 @@ def test_shrinking_averages_instead_of_aliasing() -> None:
     assert seen.mean() == pytest.approx(100, abs=4)
 
 
+@pytest.mark.parametrize(("height", "width"), [(600, 800), (491, 317), (223, 801)])
+@pytest.mark.parametrize("side", [95.0, 161.3, 333.0])
+def test_shrinking_shows_what_lies_under_the_window(height: int, width: int, side: float) -> None:
+    rows, columns = np.mgrid[:height, :width]
+    window = Window(height * 0.4, width * 0.55, side)
+    seen = window.cut((rows + 0.5 * columns).astype(np.float32), 40)
+    offsets = (np.arange(40) + 0.5) * side / 40 - side / 2
+    under_row, under_column = window.row + offsets[:, None], window.column + offsets
+    reach = side / 40  # blocks that the frame's edge cuts are averaged in part
+    inside = (under_row > reach) & (under_row < height - 1 - reach)
+    inside = inside & (under_column > reach) & (under_column < width - 1 - reach)
+    assert np.abs(seen - (under_row + 0.5 * under_column))[inside].max() < 0.01
+
+
+def test_box_holds_everything_that_is_pasted() -> None:
+    window = Window(10.3, 50.7, 33.3)
+    full = window.paste(np.ones((32, 32), np.float32), 60, 60)
+    rows, columns = window.box(60, 60)
+    assert full[rows, columns].sum() == full.sum() > 0
+    assert Window(-500, 20, 40).box(60, 60)[0] == slice(0, 0)
+
+
 def test_colour_frames_keep_their_channels() -> None:
     frame = np.zeros((50, 60, 3), np.uint8)
     frame[..., 1] = 90

@@ -70,9 +70,11 @@ class _Past:
 
     frame: Frame
     probabilities: NDArray[np.float32]  # (H, W)
+    mask: Mask  # where they exceed 0.5
     tensor: Tensor
     code: FrameCode
     window: Window
+    seen: Tensor  # the probabilities cut to the window
 
 
 class LesionTracker:
@@ -115,7 +117,8 @@ class LesionTracker:
         probabilities = mask.astype(np.float32)
         window = self._window_for(mask)
         tensor, code = self._memorize(index, frame, probabilities, window, permanent=True)
-        self._past = _Past(frame, probabilities, tensor, code, window)
+        seen = self._cut_mask(probabilities, window)
+        self._past = _Past(frame, probabilities, mask, tensor, code, window, seen)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
 
     @torch.inference_mode()
@@ -137,11 +140,13 @@ class LesionTracker:
         tensor = self._cut(frame, window)
         code = self._network.encode(tensor)
         past = self._past
-        masks = self._cut_mask(past.probabilities, window)
-        previous = PreviousFrame(past.tensor, past.code, masks)
+        previous = PreviousFrame(past.tensor, past.code, past.seen)
         logits = self._network.segment(tensor, code, previous, self._bank.read(index))
         seen = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
-        probabilities = plausible_parts(window.paste(seen, *frame.shape[:2]), past.probabilities > 0.5)
+        height, width = frame.shape[:2]
+        probabilities = window.paste(seen, height, width)
+        box = window.box(height, width)  # what lies outside is 0, and not worth looking at
+        probabilities[box] = plausible_parts(probabilities[box], past.mask[box])
         self._past = replace(past, frame=frame, probabilities=probabilities, tensor=tensor, code=code)
         return Prediction(probabilities, confidence.certainty(seen))
 
@@ -155,12 +160,12 @@ class LesionTracker:
         probabilities : ndarray of float32, shape (H, W)
         """
         assert self._past is not None
-        past = replace(self._past, probabilities=probabilities)
+        seen = self._cut_mask(probabilities, self._past.window)
+        past = replace(self._past, probabilities=probabilities, mask=probabilities > 0.5, seen=seen)
         self._past = past
-        if probabilities.max(initial=0.0) > 0.5:
+        if past.mask.any():
             self._lost = 0
-            masks = self._cut_mask(probabilities, past.window)
-            self._bank.add(index, self._network.memorize(past.tensor, past.code, masks))
+            self._bank.add(index, self._network.memorize(past.tensor, past.code, seen))
         else:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
             self._lost += 1
@@ -172,7 +177,8 @@ class LesionTracker:
         if self._past is not None:
             window = self._past.window
             tensor = self._cut(self._past.frame, window)
-            self._past = replace(self._past, tensor=tensor, code=self._network.encode(tensor))
+            seen = self._past.seen.to(device)
+            self._past = replace(self._past, tensor=tensor, code=self._network.encode(tensor), seen=seen)
 
     def _next_window(self) -> Window:
         assert self._past is not None
@@ -183,7 +189,7 @@ class LesionTracker:
         if self._lost:
             grown = replace(past.window, side=past.window.side * SEARCH_GROWTH)
             return grown if grown.side < max(height, width) else Window.whole(height, width)
-        wanted = self._window_for(past.probabilities > 0.5)
+        wanted = self._window_for(past.mask)
         now = past.window
         drift = max(abs(wanted.row - now.row), abs(wanted.column - now.column))
         ratio = max(wanted.side / now.side, now.side / wanted.side)
@@ -199,7 +205,9 @@ class LesionTracker:
         assert self._past is not None
         if self._past.window != window:
             tensor = self._cut(self._past.frame, window)
-            self._past = replace(self._past, tensor=tensor, code=self._network.encode(tensor), window=window)
+            seen = self._cut_mask(self._past.probabilities, window)
+            code = self._network.encode(tensor)
+            self._past = replace(self._past, tensor=tensor, code=code, window=window, seen=seen)
 
     @torch.inference_mode()
     def _memorize(
@@ -212,8 +220,9 @@ class LesionTracker:
         return tensor, code
 
     def _cut(self, frame: Frame, window: Window) -> Tensor:
-        pixels = rgb(window.cut(frame, self._settings.input_size))
-        return self._to_tensor(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].to(self._device)
+        pixels = torch.from_numpy(rgb(window.cut(frame, self._settings.input_size)))
+        # the colours of a pixel stay side by side in memory (channels_last): what convolutions want
+        return self._to_tensor(pixels.permute(2, 0, 1))[None].to(self._device)
 
     def _cut_mask(self, probabilities: NDArray[np.float32], window: Window) -> Tensor:
         cut = window.cut(probabilities, self._settings.input_size)

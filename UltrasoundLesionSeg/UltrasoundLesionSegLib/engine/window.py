@@ -83,19 +83,41 @@ class Window:
         matrix = self._to_window(size)
         shrink = int(self.side // size)
         if shrink >= 2:
-            image, matrix = self._shrunk(image, shrink, size)
+            image, matrix = self._shrunk(image, shrink, matrix)
         return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
-    def _shrunk(self, image: Image, shrink: int, size: int) -> tuple[Image, NDArray[np.float64]]:
+    def _shrunk(self, image: Image, shrink: int, matrix: NDArray[np.float64]) -> tuple[Image, NDArray[np.float64]]:
+        """Return the image under the window averaged over ``shrink`` x ``shrink`` pixels, and the matrix that fits it.
+
+        Whole blocks counted from the frame's corner: the average of a block does not depend on the window, and a
+        whole number of pixels is averaged many times faster than a fraction.
+        """
         height, width = image.shape[:2]
-        small = cv2.resize(image, (-(-width // shrink), -(-height // shrink)), interpolation=cv2.INTER_AREA)
-        factor_row, factor_column = height / small.shape[0], width / small.shape[1]
-        matrix = self._to_window(size)
-        # small pixel i covers frame pixels [i * factor, (i + 1) * factor)
-        matrix[:, 2] += matrix[:, :2] @ np.array([(factor_column - 1) / 2, (factor_row - 1) / 2])
-        matrix[0, 0] *= factor_column
-        matrix[1, 1] *= factor_row
+        rows, columns = self.box(height, width, shrink)
+        top, left = rows.start // shrink * shrink, columns.start // shrink * shrink
+        part = image[top : rows.stop, left : columns.stop]
+        if part.size == 0:
+            return image[:0], matrix
+        below, right = -part.shape[0] % shrink, -part.shape[1] % shrink
+        if below or right:
+            part = cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        small = cv2.resize(part, (part.shape[1] // shrink, part.shape[0] // shrink), interpolation=cv2.INTER_AREA)
+        # small pixel i covers frame pixels [start + i * shrink, start + (i + 1) * shrink)
+        matrix = matrix.copy()
+        matrix[:, 2] += matrix[:, :2] @ np.array([left + (shrink - 1) / 2, top + (shrink - 1) / 2])
+        matrix[:, :2] *= shrink
         return small, matrix
+
+    def box(self, height: int, width: int, margin: int = 0) -> tuple[slice, slice]:
+        """Return the rows and the columns of a frame that lie under the window; empty when none do.
+
+        Parameters
+        ----------
+        height, width : int
+        margin : int
+            Pixels more on every side.
+        """
+        return (_inside(self.row, self.side, height, margin), _inside(self.column, self.side, width, margin))
 
     def paste(self, values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
         """Resample values given in the window back onto the frame; 0 outside the window.
@@ -108,20 +130,26 @@ class Window:
         -------
         ndarray of float32, shape (height, width)
         """
-        size = values.shape[0]
-        matrix = cv2.invertAffineTransform(self._to_window(size))
         full = np.zeros((height, width), np.float32)
-        top, left = int(np.floor(self.row - self.side / 2)), int(np.floor(self.column - self.side / 2))
-        bottom, right = top + int(np.ceil(self.side)) + 2, left + int(np.ceil(self.side)) + 2
-        top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
-        if bottom <= top or right <= left:
+        box = self.box(height, width)
+        part = full[box]
+        if part.size == 0:
             return full
         # only the part of the frame under the window is resampled: a 4096 x 4096 frame costs no more than its lesion
-        matrix[:, 2] -= (left, top)
-        full[top:bottom, left:right] = cv2.warpAffine(
-            values, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        matrix = cv2.invertAffineTransform(self._to_window(values.shape[0]))
+        matrix[:, 2] -= (box[1].start, box[0].start)
+        full[box] = cv2.warpAffine(
+            values, matrix, part.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
         )
         return full
+
+
+def _inside(centre: float, side: float, length: int, margin: int) -> slice:
+    """Return the pixels of an axis of ``length`` that a window touches, and ``margin`` more on both sides."""
+    first = int(np.floor(centre - side / 2))
+    last = first + int(np.ceil(side)) + 2
+    start = min(max(first - margin, 0), length)
+    return slice(start, max(min(last + margin, length), start))
 
 
 def rgb(frame: Frame) -> Frame:
