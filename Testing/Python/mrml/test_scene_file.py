@@ -110,7 +110,7 @@ def test_an_interrupted_or_impossible_save_leaves_the_old_file(
     path = save_scene(tmp_path / "scene.mrb")
     old = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("UltrasoundLesionSegLib.mrml.scene_file._is_complete", lambda _path: False)
+        patch.setattr("UltrasoundLesionSegLib.mrml.scene_file.is_sound", lambda _path: False)
         with pytest.raises(OutputError, match="incompletely"):
             save_scene(path)
     assert path.read_bytes() == old
@@ -161,7 +161,7 @@ def test_damaged_files_are_refused_and_the_scene_stays(scene: Any, tmp_path: Pat
         (tmp_path / f"{name}.mrb").write_bytes(data)
     (tmp_path / "empty.mrb").touch()
     for name in ("cut", "no zip", "flipped", "lacking", "empty", "absent"):
-        with pytest.raises(SceneError, match="missing, damaged or not"):
+        with pytest.raises(SceneError, match="missing, damaged, not a"):
             load_scene(tmp_path / f"{name}.mrb")
     assert scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 1
 

@@ -33,20 +33,22 @@ class SegmentationPlanes:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self.rows, self.columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
-        self.count = int(dataset.get("NumberOfFrames") or 1)
-        self.type = str(dataset.get("SegmentationType"))
-        self._bits = int(dataset.get("BitsAllocated") or 0)
-        if self.type not in _TYPES or "PixelData" not in dataset or not self.rows or not self.columns:
+        # elements are parsed when they are looked at, and pydicom then raises whatever the damage leads to
+        try:
+            self.rows, self.columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+            self.count = int(dataset.get("NumberOfFrames") or 1)
+            self.type = str(dataset.get("SegmentationType"))
+            self._bits = int(dataset.get("BitsAllocated") or 0)
+            self._full = int(dataset.get("MaximumFractionalValue") or 255)
+            self._data = dataset.get("PixelData") or b""
+            is_little_endian = dataset.file_meta.TransferSyntaxUID.is_little_endian
+        except Exception:
+            raise damaged() from None
+        if self.type not in _TYPES or not self._data or self.rows < 1 or self.columns < 1 or self.count < 1:
             raise SeedError("the segmentation has no masks this program can read; save it as a binary DICOM SEG")
-        if self._bits == 1:
-            self._check_bit_stream()
-
-    def _check_bit_stream(self) -> None:
-        """Raise ``SeedError`` unless all one-bit planes are there."""
-        if not self._dataset.file_meta.TransferSyntaxUID.is_little_endian:
+        if self._bits == 1 and not is_little_endian:
             raise SeedError("the segmentation is stored in a byte order no longer in use; save it as little endian")
-        if len(self._dataset.PixelData) * 8 < self.count * self.rows * self.columns:
+        if self._bits == 1 and len(self._data) * 8 < self.count * self.rows * self.columns:
             raise SeedError("the segmentation's pixel data is cut short; get the file again from where it came")
 
     def stored(self, index: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -60,7 +62,7 @@ class SegmentationPlanes:
         if self._bits == 1:
             pixels = self.rows * self.columns
             first, last = index * pixels, (index + 1) * pixels
-            data = np.frombuffer(self._dataset.PixelData, np.uint8, (last + 7) // 8 - first // 8, first // 8)
+            data = np.frombuffer(self._data, np.uint8, (last + 7) // 8 - first // 8, first // 8)
             bits = np.unpackbits(data, bitorder="little")[first % 8 :][:pixels]
             return bits.reshape(self.rows, self.columns)
         try:
@@ -86,5 +88,10 @@ class SegmentationPlanes:
         if self.type == "LABELMAP":
             return plane == segment
         if self.type == "FRACTIONAL":
-            return plane.astype(np.uint32) * 2 >= int(self._dataset.get("MaximumFractionalValue") or 255)
+            return plane.astype(np.uint32) * 2 >= self._full
         return plane != 0
+
+
+def damaged() -> SeedError:
+    """Return the error for a header that cannot be understood."""
+    return SeedError("the segmentation's DICOM header is damaged; get the file again from where it came")

@@ -19,9 +19,10 @@ from UltrasoundLesionSegLib.dicom import normalize
 from UltrasoundLesionSegLib.dicom.instance import PRODUCT
 from UltrasoundLesionSegLib.dicom.lesions import ModelIdentity, is_label
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
-from UltrasoundLesionSegLib.dicom.segmentation_planes import SegmentationPlanes
+from UltrasoundLesionSegLib.dicom.segmentation_planes import SegmentationPlanes, damaged
 from UltrasoundLesionSegLib.dicom.terminology import BACKGROUND, Terminology
 from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers.deflated import plain_stream
 
 _ORIGIN_COMMENT = re.compile(r"segment (\d+): (\w+)")
 # what another program's masks are to us: a person's work must never be overwritten by a model
@@ -108,7 +109,8 @@ def read_segmentation(path: Path, cine: Cine) -> ImportedSegmentation:
             "a DICOM segmentation belongs to DICOM images but this cine came from something else; "
             "load the images the segmentation was made on"
         )
-    planes = SegmentationPlanes(dataset)
+    with quiet_dicom():
+        planes = SegmentationPlanes(dataset)
     if (planes.rows, planes.columns) != cine.shape:
         raise SeedError(
             f"the segmentation is {planes.rows} x {planes.columns} pixels but the cine's frames are "
@@ -117,18 +119,19 @@ def read_segmentation(path: Path, cine: Cine) -> ImportedSegmentation:
     with quiet_dicom():
         try:
             return _assemble(dataset, planes, cine)
-        # sequences that must have an item and do not, values that are no numbers: the text may quote the file
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            raise SeedError(
-                "the segmentation's DICOM header is damaged; get the file again from where it came"
-            ) from None
+        except SeedError:
+            raise
+        # sequences that must have an item and do not, values that are no numbers; elements are parsed when they are
+        # looked at, and pydicom then raises anything: the text may quote the file
+        except Exception:
+            raise damaged() from None
 
 
 def _read_file(path: Path) -> Dataset:
     """Read the file; raises ``SeedError`` unless it is a segmentation."""
     try:
-        with quiet_dicom():
-            dataset = dcmread(path)
+        with quiet_dicom(), path.open("rb") as stream:
+            dataset = dcmread(plain_stream(stream))
             modality = normalize.text(dataset, "Modality")
     # whatever a damaged file makes pydicom raise, its text may quote the file: it is not passed on
     except Exception:

@@ -13,6 +13,7 @@ from UltrasoundLesionSegLib.cine import Cine, SourceIdentity, SourceKind, Timing
 from UltrasoundLesionSegLib.dicom import normalize
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
 from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.readers.deflated import plain_stream
 
 # Only what is named here is ever taken over: comments, institutions, stations, serial numbers, operators and private
 # elements cannot slip into an output, because they are not read.
@@ -102,8 +103,21 @@ class DicomSource:
         """
         _check_kind(cine.identity)
         headers = [_read_header(path) for path in cine.identity.paths]
+        try:
+            return cls._from_headers(cine, headers)
+        except OutputError:
+            raise
+        # elements are parsed when they are looked at, and pydicom then raises anything: the text may quote the file
+        except Exception:
+            raise OutputError(
+                "the source's DICOM header is damaged where results must repeat it; export the masks in another format"
+            ) from None
+
+    @classmethod
+    def _from_headers(cls, cine: Cine, headers: list[Dataset]) -> DicomSource:
         _check_headers(cine, headers)
-        instances = tuple(_instance(header) for header in headers)
+        with quiet_dicom():
+            instances = tuple(_instance(header) for header in headers)
         first = headers[0]
         return cls(
             cine.identity,
@@ -149,8 +163,8 @@ _PLAIN_NAMES = {
 def _read_header(path: Path) -> Dataset:
     """Read the attributes of ``_HEADER`` from one file."""
     try:
-        with quiet_dicom():
-            return dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
+        with quiet_dicom(), path.open("rb") as stream:
+            return dcmread(plain_stream(stream), stop_before_pixels=True, specific_tags=list(_HEADER))
     # whatever a damaged file makes pydicom raise, its text may quote the file: it is not passed on
     except Exception:
         raise OutputError(f"a DICOM file of the cine can no longer be read; {_READ_AGAIN}") from None

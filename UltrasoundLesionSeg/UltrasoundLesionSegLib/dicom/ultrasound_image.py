@@ -108,7 +108,7 @@ def read_patient(path: Path) -> PatientModule:
     """
     try:
         return PatientModule(**{str(key): str(value) for key, value in json.loads(path.read_bytes()).items()})
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         names = ", ".join(one.name for one in fields(PatientModule))
         raise OutputError(f"the patient file is no JSON object with (some of) {names}; correct it") from None
 

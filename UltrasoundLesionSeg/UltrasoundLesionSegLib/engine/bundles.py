@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import logging
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,14 @@ NETWORK_ROLES = {
 DEFAULT_MODELS = {PROPAGATE: "stpfnet_light", SUGGEST: "bas_s"}
 WEIGHT_FILES = ("model.safetensors", "model.pt")
 FOLDERS_VARIABLE = "ULS_MODELS"
+# a description says what to build: these bound how much memory and time a foreign one can ask for
+_LARGEST_CONFIGURATION = 2**24  # bytes
+_LARGEST_NUMBER = 4096  # among a network's arguments
+_LARGEST_NUMBERS = {"blocks": 64}  # of single ones: each block is made before its parameters can be counted
+_LARGEST_INPUT = 2048  # pixels
+_MOST_PARAMETERS = 500_000_000
+_MOST_REMEMBERED = 10_000  # frames
+_DEEPEST = 16  # lists in lists
 # what MONAI's configurations would evaluate ($), look up (@) or expand (%)
 _EXPRESSIONS = ("$", "@", "%")
 
@@ -105,7 +114,8 @@ class Bundle:
             if "policy" in memory:
                 memory["policy"] = MemoryPolicy(memory["policy"])
             settings = TrackerSettings(memory=MemorySettings(**memory), **values)
-            sensible = settings.window_margin >= 1 and settings.smallest_side > 0
+            sensible = 1 <= settings.window_margin < math.inf and 0 < settings.smallest_side < math.inf
+            sensible &= settings.memory.capacity <= _MOST_REMEMBERED
         except (TypeError, ValueError) as error:
             raise _misdescribed(self.name, "propagation settings") from error
         if not sensible:
@@ -120,11 +130,18 @@ class Bundle:
         ModelError
             When its arguments do not fit it.
         """
+        import torch
+
         module, _, name = self.network_def["_target_"].rpartition(".")
         arguments = {key: value for key, value in self.network_def.items() if key != "_target_"}
+        kind = getattr(importlib.import_module(module), name)
         try:
-            network: nn.Module = getattr(importlib.import_module(module), name)(**arguments)
-        except (TypeError, ValueError, RuntimeError) as error:
+            with torch.device("meta"):  # without memory, to see how large it is
+                parameters = sum(one.numel() for one in kind(**arguments).parameters())
+            if parameters > _MOST_PARAMETERS:
+                raise ValueError(f"{parameters:,} parameters are too many")
+            network: nn.Module = kind(**arguments)
+        except Exception as error:  # arguments of any kind reach the layers, which raise whatever they lead to
             raise ModelError(
                 f"the model '{self.name}' describes a network that cannot be built ({error}); correct its network_def"
             ) from error
@@ -146,7 +163,7 @@ class Bundle:
         network = self.build_network()
         try:
             network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
-        except (RuntimeError, AttributeError, TypeError) as error:
+        except (RuntimeError, AttributeError, TypeError, ValueError, KeyError) as error:
             raise ModelError(
                 f"the weights of the model '{self.name}' do not fit the network it describes; install it again"
             ) from error
@@ -267,7 +284,7 @@ def read_bundle(folder: Path) -> Bundle:
     try:
         options: dict[str, Any] = metadata["propagation" if role == PROPAGATE else "suggestion"]
         input_size = options["input_size"]
-        if not isinstance(input_size, int) or input_size < 16 or input_size % 16:
+        if not isinstance(input_size, int) or not 16 <= input_size <= _LARGEST_INPUT or input_size % 16:
             raise _misdescribed(folder.name, "input size (a multiple of 16)")
         return Bundle(
             name=folder.name,
@@ -297,19 +314,27 @@ def checked_network_def(network_def: object, model: str) -> dict[str, Any]:
         names = ", ".join(target.rpartition(".")[2] for target in NETWORK_ROLES)
         raise ModelError(f"the model '{model}' does not name one of the networks known here ({names}); it is refused")
     arguments = {key: value for key, value in network_def.items() if key != "_target_"}
-    if not _is_plain(arguments):
+    if not all(
+        not key.startswith("_") and _is_plain(value, _LARGEST_NUMBERS.get(key, _LARGEST_NUMBER))
+        for key, value in arguments.items()
+    ):
         raise ModelError(
-            f"the model '{model}' has expressions or components among its network's arguments; give plain values"
+            f"the model '{model}' has expressions, components or huge numbers among its network's arguments; "
+            "give plain values"
         )
     return network_def
 
 
-def _is_plain(value: object) -> bool:
-    """Tell whether a JSON value would be data to MONAI's configuration parser too."""
+def _is_plain(value: object, largest: int, depth: int = 0) -> bool:
+    """Tell whether a JSON value would be data to MONAI's configuration parser too, and of a sensible size."""
+    if depth > _DEEPEST:
+        return False
     if isinstance(value, dict):
-        return all(not key.startswith("_") and _is_plain(one) for key, one in value.items())
+        return all(not key.startswith("_") and _is_plain(one, largest, depth + 1) for key, one in value.items())
     if isinstance(value, list):
-        return all(_is_plain(one) for one in value)
+        return len(value) <= largest and all(_is_plain(one, largest, depth + 1) for one in value)
+    if isinstance(value, (int, float)):
+        return abs(value) <= largest
     return not (isinstance(value, str) and value.startswith(_EXPRESSIONS))
 
 
@@ -326,8 +351,9 @@ def _bundle_folders() -> list[Path]:
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
-        content = json.loads((folder / "configs" / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with (folder / "configs" / f"{name}.json").open("rb") as file:
+            content = json.loads(file.read(_LARGEST_CONFIGURATION))
+    except (OSError, ValueError, RecursionError) as error:
         raise _misdescribed(folder.name, f"{name} configuration") from error
     if not isinstance(content, dict):
         raise _misdescribed(folder.name, f"{name} configuration")

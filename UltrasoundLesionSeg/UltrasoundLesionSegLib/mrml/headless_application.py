@@ -7,6 +7,8 @@ from typing import Any
 
 import slicer
 
+from UltrasoundLesionSegLib.mrml.scene_archive import is_sound
+
 # Longest suffix first: .seg.nrrd is a segmentation although .nrrd is a volume
 _FILE_TYPES = {
     ".seq.nrrd": "SequenceFile",
@@ -123,7 +125,7 @@ class _IOManager:
 
     def _load_scene(self, path: str, clear: bool, messages: Any) -> bool:
         if path.lower().endswith(".mrb"):
-            return bool(self._scene.ReadFromMRB(path, clear, messages))
+            return is_sound(Path(path)) and bool(self._scene.ReadFromMRB(path, clear, messages))
         self._scene.SetURL(path)
         return bool(self._scene.Connect(messages) if clear else self._scene.Import(messages))
 

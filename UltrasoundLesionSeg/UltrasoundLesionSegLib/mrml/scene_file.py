@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
-import zipfile
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import unquote
-from xml.etree import ElementTree
+from typing import Any
 
 import slicer
 import vtk
 
 from UltrasoundLesionSegLib.errors import OutputError, SceneError
 from UltrasoundLesionSegLib.mrml import headless, layout
+from UltrasoundLesionSegLib.mrml.scene_archive import is_sound
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 
@@ -48,7 +45,7 @@ def save_scene(path: Path | str) -> Path:
         done = scene.WriteToMRB(str(written), None, messages)
         if not done or messages.GetNumberOfMessagesOfType(vtk.vtkCommand.ErrorEvent):
             raise OutputError("the scene cannot be written; choose a folder that is writable and has room")
-        if not _is_complete(written):
+        if not is_sound(written):
             raise OutputError(
                 "Slicer wrote the scene incompletely; make room on the disk, and take brackets out of sequences' names"
             )
@@ -73,11 +70,15 @@ def load_scene(path: Path | str, clear: bool = True) -> list[Any]:
     Raises
     ------
     SceneError
-        When the file is not a complete .mrb or Slicer cannot read it.
+        When the file is not a complete .mrb, reaches outside itself (`scene_archive.is_sound`), or Slicer cannot read
+        it.
     """
     source = Path(path).expanduser().absolute()
-    if not _is_complete(source):
-        raise SceneError("the scene file is missing, damaged or not a .mrb; choose another or save the scene again")
+    if not is_sound(source):
+        raise SceneError(
+            "the scene file is missing, damaged, not a .mrb, or reaches outside itself; choose another or save the "
+            "scene again"
+        )
     scene = headless.start()
     before = set() if clear else set(_browsers(scene))
     messages = slicer.vtkMRMLMessageCollection()
@@ -93,27 +94,6 @@ def load_scene(path: Path | str, clear: bool = True) -> list[Any]:
 def _browsers(scene: Any) -> list[Any]:
     name = "vtkMRMLSequenceBrowserNode"
     return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
-
-
-def _is_complete(bundle: Path | IO[bytes]) -> bool:
-    """Check every byte of a .mrb against its checksums, and that each file its scene names is in it.
-
-    Bundles within it (segmentation sequences) are checked alike: Slicer writes an empty one without a word when the
-    node's name has brackets.
-    """
-    try:
-        with zipfile.ZipFile(bundle) as archive:
-            names = set(archive.namelist())
-            scenes = [name for name in names if name.endswith(".mrml") and name.count("/") == 1]
-            if archive.testzip() is not None or len(scenes) != 1:
-                return False
-            root = ElementTree.fromstring(archive.read(scenes[0]))
-            inner = [io.BytesIO(archive.read(name)) for name in names if name.lower().endswith(".mrb")]
-    except (OSError, zipfile.BadZipFile, ElementTree.ParseError):
-        return False
-    folder = scenes[0].rsplit("/", 1)[0]
-    stored = [node.get("fileName") for node in root.iter() if node.get("fileName")]
-    return all(f"{folder}/{unquote(name)}" in names for name in stored if name) and all(map(_is_complete, inner))
 
 
 def save_segmentation_sequence(sequence: Any, path: Path | str) -> Path:

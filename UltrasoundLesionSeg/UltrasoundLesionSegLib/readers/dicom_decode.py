@@ -20,12 +20,14 @@ from pydicom.uid import UID
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
+from UltrasoundLesionSegLib.readers.codestream import stated_form
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
 _JPEG_8_BIT = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _LOSSY_PREFIXES = (*_JPEG_8_BIT, "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203")
 # JPEG Extended and Lossless, JPEG-LS, JPEG 2000
 _GDCM_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (51, 57, 70, 80, 81, 90, 91))
+_MOST_CHANNELS = 4
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 
 
@@ -77,12 +79,19 @@ class FrameDecoder:
             When the bytes are no picture of the size the header states.
         """
         try:
+            self._check_form(encoded)
             pixels = self._pillow_pixels(encoded) if self._is_fast else self._library_pixels(encoded)
             if pixels.shape[:2] != (self._rows, self._columns):
                 raise ValueError
             return self._as_uint8(pixels)
         except Exception as error:  # the decoders raise whatever the damage leads to, StopIteration included
             raise FrameError(index, _reason(error, encoded)) from None
+
+    def _check_form(self, encoded: bytes) -> None:
+        """Raise ``ValueError`` for a compressed frame that states another size than the header."""
+        form = stated_form(encoded) if self._syntax.is_encapsulated else None
+        if form is not None and (form[:2] != (self._rows, self._columns) or form[2] > _MOST_CHANNELS):
+            raise ValueError
 
     def learn_fast_route(self, encoded: bytes) -> None:
         """Use Pillow alone from now on where it gives what pydicom gives for this frame.
@@ -93,6 +102,7 @@ class FrameDecoder:
         if str(self._syntax) not in _JPEG_8_BIT:
             return
         try:
+            self._check_form(encoded)
             slow, fast = self._library_pixels(encoded), self._pillow_pixels(encoded)
         except Exception:  # a damaged frame teaches nothing; the caller tries another
             return

@@ -11,7 +11,9 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.readers.deflated import plain_stream
 from UltrasoundLesionSegLib.readers.digest import unreadable
+from UltrasoundLesionSegLib.readers.limits import check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
 _SEGMENTATION_STORAGE = (
@@ -30,13 +32,18 @@ def read_header(path: Path) -> Dataset:
     """
     try:
         with path.open("rb") as stream:
-            return parse_header(stream)
+            return parse_header(plain_stream(stream))
     except OSError as error:
         raise unreadable(error) from None
 
 
 def parse_header(stream: BinaryIO) -> Dataset:
     """Return everything before the pixel data and leave ``stream`` at the pixel data element, or at its end.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+        Of `plain_stream`.
 
     Raises
     ------
@@ -46,9 +53,9 @@ def parse_header(stream: BinaryIO) -> Dataset:
     with quiet():
         try:
             return pydicom.dcmread(stream, stop_before_pixels=True, force=True)
-        except OSError:
-            raise
         except Exception as error:  # pydicom raises whatever a damaged element leads to
+            if isinstance(error, OSError) and error.errno is not None:  # pydicom's own have no number
+                raise
             raise SourceError(
                 f"the DICOM header is damaged ({type(error).__name__}); export the cine again from its origin"
             ) from None
@@ -135,6 +142,7 @@ def frame_size(header: Dataset) -> tuple[int, int]:
     rows, columns = integer(header, "Rows") or 0, integer(header, "Columns") or 0
     if not (0 < rows < 2**16 and 0 < columns < 2**16):
         raise SourceError("the DICOM object holds no image; choose an ultrasound image or cine")
+    check_frame_size(rows, columns)
     return rows, columns
 
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
+from UltrasoundLesionSegLib.readers.deflated import plain_stream
 from UltrasoundLesionSegLib.readers.digest import unreadable
-from UltrasoundLesionSegLib.readers.quiet import quiet
+from UltrasoundLesionSegLib.readers.limits import MAX_FRAGMENTS, check_frame_count
 
 Span = tuple[int, int]
 """Offset and length in bytes."""
@@ -52,7 +51,7 @@ class StoredFrames:
     vr : str
         'OB' or 'OW': tells whether bytes are swapped in big-endian files.
     inflated : bytes
-        The pixel data of a deflated file, which has to be held in memory; spans then count in it.
+        A deflated file's elements, which have to be held in memory; spans then count in them.
     """
 
     path: Path
@@ -87,11 +86,10 @@ def read_object(path: Path) -> tuple[Dataset, StoredFrames]:
     """
     try:
         with path.open("rb") as stream:
-            header = dicom_header.parse_header(stream)
+            plain = plain_stream(stream)
+            header = dicom_header.parse_header(plain)
             check_header(header)
-            if dicom_header.transfer_syntax(header) == DeflatedExplicitVRLittleEndian:
-                return header, _deflated_frames(path, header)
-            return header, _locate(path, stream, header)
+            return header, _locate(path, plain, header)
     except OSError as error:
         raise unreadable(error) from None
 
@@ -112,12 +110,20 @@ def _read_at(stream: BinaryIO, offset: int, length: int) -> bytes:
     return stream.read(length)
 
 
+def _size_of(stream: BinaryIO) -> int:
+    """Return the length of a stream in bytes and leave it where it is."""
+    at = stream.tell()
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(at)
+    return size
+
+
 def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
     """Find the frames from the pixel data element, at which ``stream`` stands."""
     syntax = dicom_header.transfer_syntax(header)
     vr, length = _pixel_data_element(stream, syntax)
     start = stream.tell()
-    available = os.fstat(stream.fileno()).st_size - start
+    available = _size_of(stream) - start
     is_encapsulated = syntax.is_encapsulated
     if (length == _UNDEFINED) != is_encapsulated:
         raise SourceError("the DICOM pixel data contradict the transfer syntax; export the cine again from its origin")
@@ -125,7 +131,8 @@ def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
         frames, notes = _native_frames(header, start, length, available)
         if vr == "OW" and not syntax.is_little_endian and frames[0][0][1] % 2:
             raise SourceError("the DICOM pixel data are big-endian words of odd frames; export the cine little-endian")
-        return StoredFrames(path, frames, notes, vr)
+        inflated = stream.getvalue() if isinstance(stream, io.BytesIO) else b""
+        return StoredFrames(path, frames, notes, vr, inflated)
     if is_video(header):
         _, fragments, _ = _walk_items(stream)
         return StoredFrames(path, (tuple(fragments),))
@@ -156,21 +163,6 @@ def _pixel_data_element(stream: BinaryIO, syntax: UID) -> tuple[str, int]:
     return ("OW" if is_implicit else vr), int(length)
 
 
-def _deflated_frames(path: Path, header: Dataset) -> StoredFrames:
-    """Inflate a deflated file, which cannot be entered in the middle."""
-    with quiet():
-        try:
-            data = bytes(pydicom.dcmread(path).PixelData)
-        except OSError:
-            raise
-        except Exception as error:  # pydicom and zlib raise whatever the damage leads to
-            raise SourceError(
-                f"the DICOM pixel data cannot be inflated ({type(error).__name__}); export the cine again"
-            ) from None
-    frames, notes = _native_frames(header, 0, len(data), len(data))
-    return StoredFrames(path, frames, notes, inflated=data)
-
-
 def _native_frames(
     header: Dataset, start: int, length: int, available: int
 ) -> tuple[tuple[tuple[Span, ...], ...], tuple[str, ...]]:
@@ -194,6 +186,7 @@ def _native_frames(
         )
     whole = min(stored, available // frame_bytes)
     count, notes = _agreed_count(told, whole, is_cut=available < length - 1)
+    check_frame_count(count)
     return tuple(((start + index * frame_bytes, frame_bytes),) for index in range(count)), notes
 
 
@@ -238,12 +231,13 @@ def _encapsulated_frames(header: Dataset, stream: BinaryIO) -> tuple[tuple[tuple
     if groups is None:
         groups = _by_content(stream, fragments, told)
     count, notes = _agreed_count(told, len(groups), is_cut)
+    check_frame_count(count)
     return tuple(groups[:count]), notes
 
 
 def _walk_items(stream: BinaryIO) -> tuple[bytes, list[Span], bool]:
     """Return the basic offset table's bytes, the spans of the whole fragments, and whether the file ends early."""
-    size = os.fstat(stream.fileno()).st_size
+    size = _size_of(stream)
     spans: list[Span] = []
     is_cut = True
     position = stream.tell()
@@ -255,6 +249,8 @@ def _walk_items(stream: BinaryIO) -> tuple[bytes, list[Span], bool]:
             break
         if position + 8 + length > size:
             break
+        if len(spans) > MAX_FRAGMENTS:
+            raise SourceError(f"the DICOM pixel data are in more than {MAX_FRAGMENTS:,} pieces; export the cine again")
         spans.append((position + 8, length))
         position += 8 + length
     if not spans:

@@ -132,7 +132,10 @@ def seconds_of(written: str) -> float | None:
     ACR-NEMA wrote them, are accepted.
     """
     digits, _, fraction = written.replace(":", "").partition("+")[0].partition("-")[0].partition(".")
-    if not digits.isdigit() or len(digits) not in (2, 4, 6, 10, 12, 14) or (fraction and not fraction.isdigit()):
+    # isdigit alone is true of superscripts too, which are no numbers
+    if not (digits + fraction).isascii() or not digits.isdigit() or (fraction and not fraction.isdigit()):
+        return None
+    if len(digits) not in (2, 4, 6, 10, 12, 14):
         return None
     days = 0
     if len(digits) >= 10:

@@ -20,6 +20,7 @@ from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, unreadable
+from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
 _SAME_SIZE_SHARE = 0.9
@@ -77,6 +78,7 @@ def decode_image(path: Path, index: int) -> NDArray[Any]:
 
 def _decoded(data: bytes) -> NDArray[Any]:
     with quiet(), Image.open(io.BytesIO(data)) as image:
+        check_frame_size(image.height, image.width)
         image.load()  # raises for a picture that is cut off, which OpenCV fills with grey without a word
         if image.mode in _GREY_MODES:
             return np.asarray(image.convert("L"))
@@ -113,6 +115,8 @@ def read_image_folder(paths: Sequence[Path]) -> Cine:
     if not counts:
         raise SourceError("no picture of the source can be read; choose a folder of PNG, JPEG, BMP or TIFF frames")
     (height, width), same = counts.most_common(1)[0]
+    check_frame_size(height, width)
+    check_frame_count(len(paths))
     if same < _SAME_SIZE_SHARE * counts.total():
         raise SourceError(
             f"the pictures have {len(counts)} different sizes; put the frames of one cine into a folder of their own"

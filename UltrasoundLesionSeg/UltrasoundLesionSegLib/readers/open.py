@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from UltrasoundLesionSegLib.cine import Cine
@@ -67,12 +68,12 @@ def _read_folder(folder: Path) -> Cine:
     except OSError as error:
         raise unreadable(error) from None
     kinds = {one: sniff(one) for one in files}
-    if objects := [one for one in files if kinds[one] is Format.DICOM]:
+    if objects := _of_kind(files, kinds, Format.DICOM):
         return read_dicom_folder(objects)
     videos = sum(kind is Format.VIDEO for kind in kinds.values())
     if videos and len(files) > 1:
         raise SourceError(f"the folder holds {videos} video files beside others; choose one file")
-    if pictures := [one for one in files if kinds[one] is Format.IMAGE]:
+    if pictures := _of_kind(files, kinds, Format.IMAGE):
         return read_image_folder(pictures)
     if len(files) == 1 and kinds[files[0]] is not Format.UNKNOWN:
         return _read_file(files[0])
@@ -80,6 +81,17 @@ def _read_folder(folder: Path) -> Cine:
     if folders:
         raise SourceError(f"the folder holds {folders} folders but no frames of its own; choose the folder of one cine")
     raise SourceError(f"the folder holds no frames; {_ASK}")
+
+
+def _of_kind(files: list[Path], kinds: Mapping[Path, Format], kind: Format) -> list[Path]:
+    """Return the files of a kind, and those of the same suffix that are damaged beyond recognition.
+
+    Such a file is a frame too: left out without a word, it would move all frames after it.
+    """
+    suffixes = {one.suffix.lower() for one in files if kinds[one] is kind} - {""}
+    return [
+        one for one in files if kinds[one] is kind or (kinds[one] is Format.UNKNOWN and one.suffix.lower() in suffixes)
+    ]
 
 
 def _by_name(path: Path) -> tuple[tuple[tuple[int, int, str], ...], str]:

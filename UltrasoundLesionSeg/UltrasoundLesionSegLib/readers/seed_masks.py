@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from UltrasoundLesionSegLib.errors import SeedError, SourceError
+from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
-from UltrasoundLesionSegLib.readers.volume import VolumePixels, VolumeSlices, data_path_of
+from UltrasoundLesionSegLib.readers.volume import PADDING, VolumePixels, VolumeSlices, data_path_of
 from UltrasoundLesionSegLib.readers.volume_headers import VolumeHeader, find_frame_axes, read_volume_header
 
 LabelMap = NDArray[np.uint8]
@@ -91,8 +92,11 @@ def read_seed_file(path: Path | str, shape: tuple[int, int] | None = None) -> Se
 def _picture_labels(path: Path) -> LabelMap:
     try:
         with quiet(), Image.open(path) as image:
+            check_frame_size(image.height, image.width)
             image.load()
             values, is_label = _picture_values(image)
+    except SourceError:
+        raise
     except Exception as error:  # Pillow raises whatever the damage leads to
         raise SeedError(f"the seed's picture is damaged ({type(error).__name__}); save it again") from None
     if not values.any():
@@ -143,6 +147,8 @@ def _volume_seeds(path: Path, kind: Format, shape: tuple[int, int] | None) -> Se
     slices = VolumeSlices(pixels, header, find_frame_axes(header.axes))
     if len(slices) < slices.told:
         raise SeedError("the seed's file is cut off; save it again")
+    if pixels.surplus > PADDING:
+        raise SeedError("the seed's file holds more than its header describes; save it again")
     found: dict[int, NDArray[Any]] = {}
     for index in range(len(slices)):
         values = slices.values(index)
@@ -166,31 +172,45 @@ def _slicer_segments(header: VolumeHeader, pixels: VolumePixels, shape: tuple[in
     the conversion parameter "Reference image geometry".
     """
     try:
-        stored = np.asarray(pixels.array(header.data_bytes))  # slowest axis first
+        stored = pixels.array()  # slowest axis first
     except (ValueError, OSError, zlib.error):
         raise SeedError("the seed's file is damaged or cut off; save it again") from None
     layered = stored if header.axes[0].kind == "list" else stored[..., np.newaxis]
     if layered.ndim != 4:
         raise SeedError("the seed is no segmentation of a cine's frames; segment a frame of the cine and save that")
     columns, rows, slices, offset = _reference(header, layered.shape, shape)
+    for height, width in ((rows, columns), layered.shape[1:3]):
+        check_frame_size(height, width)
+    check_frame_count(layered.shape[0])
+    segments = _segments_of(header, layered.shape[3])
+    masks: dict[int | None, LabelMap] = {}
+    for at in range(layered.shape[0]):
+        if not 0 <= at + offset[0] < slices:  # beside the reference image
+            continue
+        layers = np.asarray(layered[at])
+        labels = np.zeros((rows, columns), np.uint8)
+        for label, (_, layer, value) in enumerate(segments, start=1):
+            painted = np.argwhere(layers[..., layer] == value) + np.array(offset[1:])
+            row, column = painted[((painted >= 0) & (painted < (rows, columns))).all(axis=1)].T
+            labels[row, column] = np.where(labels[row, column] == 0, label, labels[row, column])
+        if labels.any():
+            masks[None if slices == 1 else at + offset[0]] = labels
+    return SeedFile(masks, {label: name for label, (name, _, _) in enumerate(segments, start=1)})
+
+
+def _segments_of(header: VolumeHeader, layers: int) -> list[tuple[str, int, int]]:
+    """Return the name, layer and label value of each segment, in the order of their numbers."""
     numbered = [int(name[7:-3]) for name in header.fields if name.startswith("segment") and name.endswith("_id")]
     if len(numbered) > MAX_LABEL:
         raise SeedError(f"the seed has {len(numbered)} segments; give at most {MAX_LABEL}")
-    masks: dict[int | None, LabelMap] = {}
-    names: dict[int, str] = {}
+    segments = []
     for label, number in enumerate(sorted(numbered), start=1):
-        names[label] = header.fields.get(f"segment{number}_name", f"Segment {label}")
+        name = header.fields.get(f"segment{number}_name", f"Segment {label}")
         layer = int(header.fields.get(f"segment{number}_layer", 0))
-        value = int(header.fields.get(f"segment{number}_labelvalue", 1))
-        if not 0 <= layer < layered.shape[3]:
+        if not 0 <= layer < layers:
             raise SeedError("the seed's header is damaged: a segment lies in a layer that is not there; save it again")
-        painted = np.argwhere(layered[..., layer] == value) + np.array(offset)
-        painted = painted[((painted >= 0) & (painted < (slices, rows, columns))).all(axis=1)]  # others lie beside it
-        for at in np.unique(painted[:, 0]):
-            row, column = painted[painted[:, 0] == at, 1:].T
-            labels = masks.setdefault(None if slices == 1 else int(at), np.zeros((rows, columns), np.uint8))
-            labels[row, column] = np.where(labels[row, column] == 0, label, labels[row, column])
-    return SeedFile(masks, names)
+        segments.append((name, layer, int(header.fields.get(f"segment{number}_labelvalue", 1))))
+    return segments
 
 
 def _reference(

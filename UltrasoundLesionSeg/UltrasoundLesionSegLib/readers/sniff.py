@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import stat
 import zlib
 from enum import Enum
 from pathlib import Path
 
+from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.digest import unreadable
 
 _HEAD_BYTES = 1024
@@ -40,11 +42,30 @@ def sniff(path: Path) -> Format:
     SourceError
         When the file cannot be opened.
     """
+    check_is_file(path)
     try:
         with path.open("rb") as stream:
             return sniff_head(stream.read(_HEAD_BYTES))
     except OSError as error:
         raise unreadable(error) from None
+
+
+def check_is_file(path: Path) -> None:
+    """Raise ``SourceError`` for what is no file: opening a pipe would wait for ever.
+
+    Raises
+    ------
+    SourceError
+        Also when there is nothing of that name, or no file can have it.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise unreadable(error) from None
+    except ValueError:  # a null character, or one that the system's encoding lacks
+        raise SourceError("the name of the source is not one that a file can have; correct it") from None
+    if not stat.S_ISREG(mode):
+        raise SourceError("the source is neither a file nor a folder; choose one of these")
 
 
 def sniff_head(head: bytes) -> Format:
@@ -85,8 +106,15 @@ def _is_meta_image(head: bytes) -> bool:
     )
 
 
+def counts_frames(head: bytes) -> bool:
+    """Whether a video that begins with ``head`` (12 bytes) has a header that states its number of frames."""
+    return _is_avi(head) or head[4:8] in _QUICKTIME_ATOMS
+
+
+def _is_avi(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"AVI "
+
+
 def _is_video(head: bytes) -> bool:
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return True
     is_transport_stream = len(head) > 376 and head[0] == head[188] == head[376] == 0x47
-    return head[4:8] in _QUICKTIME_ATOMS or head.startswith(_VIDEO_MAGIC) or is_transport_stream
+    return counts_frames(head) or head.startswith(_VIDEO_MAGIC) or is_transport_stream

@@ -7,8 +7,11 @@ so each frame after a seek is recognised by its checksum before it is given out.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,12 @@ from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind,
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.digest import file_digest
+from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
+from UltrasoundLesionSegLib.readers.sniff import counts_frames
 
+_OPTIONS_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_CONTAINERS = "avi,mov,mp4,mpeg,mpegvideo,mpegts,matroska,webm,asf,h264,hevc,m4v,mjpeg"
+_OPENING = threading.Lock()
 _CHECKED_ROWS = 64
 _BLOCK_FRAMES = 64
 _SEEK_MARGINS = (1, 16, 128)
@@ -48,6 +56,8 @@ class VideoIndex:
         The number of frames by the header, 0 when it has none.
     nominal_rate : float
         Frames per second by the header.
+    is_told_exactly : bool
+        False for containers whose header only says how long the video lasts, such as MPEG program streams.
     """
 
     checksums: tuple[int, ...]
@@ -57,6 +67,7 @@ class VideoIndex:
     is_color: bool
     told: int
     nominal_rate: float
+    is_told_exactly: bool = True
 
 
 def checksum(picture: NDArray[Any]) -> int:
@@ -66,11 +77,28 @@ def checksum(picture: NDArray[Any]) -> int:
 
 
 def open_capture(path: Path) -> cv2.VideoCapture:
-    """Open a video with FFmpeg; raises ``SourceError`` when it finds no video in it."""
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    """Open a video with FFmpeg; raises ``SourceError`` when it finds no video in it, or one larger than any cine."""
+    with _closed_to_playlists():
+        # absolute, because FFmpeg takes what precedes a colon for a protocol
+        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise SourceError("the video file cannot be decoded; convert it to MP4 (H.264) or AVI and try again")
+    check_frame_size(int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
     return capture
+
+
+@contextlib.contextmanager
+def _closed_to_playlists() -> Iterator[None]:
+    """Let FFmpeg read the one file it is given, as a video: playlists inside it would open others, or the network."""
+    with _OPENING:
+        before = os.environ.get(_OPTIONS_VARIABLE)
+        os.environ[_OPTIONS_VARIABLE] = f"protocol_whitelist;file|format_whitelist;{_CONTAINERS}"
+        try:
+            yield
+        finally:
+            os.environ.pop(_OPTIONS_VARIABLE)
+            if before is not None:
+                os.environ[_OPTIONS_VARIABLE] = before
 
 
 def index_video(path: Path) -> VideoIndex:
@@ -93,6 +121,7 @@ def index_video(path: Path) -> VideoIndex:
         if not is_read or (shape and picture.shape != shape):
             break
         shape = picture.shape
+        check_frame_count(len(checksums) + 1)
         checksums.append(checksum(picture))
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
         # every 16th frame: colour flow that is switched on late must not be lost
@@ -102,7 +131,9 @@ def index_video(path: Path) -> VideoIndex:
     if not checksums:
         raise SourceError("the video file holds no frame that can be decoded; convert it to MP4 (H.264) or AVI")
     told = int(told) if 0 < told < 2**31 else 0
-    return VideoIndex(tuple(checksums), np.array(times), shape[0], shape[1], is_color, told, rate)
+    with path.open("rb") as stream:
+        is_told_exactly = counts_frames(stream.read(12))
+    return VideoIndex(tuple(checksums), np.array(times), shape[0], shape[1], is_color, told, rate, is_told_exactly)
 
 
 class VideoFrames(frames.CachedFrames):
@@ -233,12 +264,15 @@ def video_timing(index: VideoIndex) -> tuple[Timing | None, tuple[str, ...]]:
 
 
 def count_note(index: VideoIndex) -> tuple[str, ...]:
-    """Return a note where the header of a video states more frames than can be decoded."""
+    """Return a note where the header of a video states another number of frames than can be decoded."""
     count = len(index.checksums)
-    # headers are often wrong by a frame or two, or state nonsense; a cut file is short by more
-    if count < index.told <= 100 * count and index.told - count > 2:
-        return (f"The video's header says {index.told} frames but {count} could be decoded: the file may be cut off.",)
-    return ()
+    if index.told in (0, count):
+        return ()
+    # where the number is reckoned from the duration it is often wrong by two, or nonsense; a cut file is short by more
+    if not index.is_told_exactly and not count + 2 < index.told <= 100 * count:
+        return ()
+    what = "the file may be cut off" if count < index.told else "these are used"
+    return (f"The video's header says {index.told} frames but {count} could be decoded: {what}.",)
 
 
 def read_video(path: Path) -> Cine:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import tempfile
-import weakref
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,43 +16,79 @@ from UltrasoundLesionSegLib.cine import Calibration, Cine, Frame, SourceIdentity
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest, unreadable
-from UltrasoundLesionSegLib.readers.sniff import Format
+from UltrasoundLesionSegLib.readers.inflated import InflatedPixels
+from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
+from UltrasoundLesionSegLib.readers.sniff import Format, check_is_file
 from UltrasoundLesionSegLib.readers.volume_headers import FrameAxes, VolumeHeader, find_frame_axes, read_volume_header
 
-_BLOCK = 2**20
-_MAX_FRAME_BYTES = 2**30
+PADDING = 16
+"""Bytes after the pixels that mean nothing: line ends, padding to whole words."""
+
 _SECONDS_PER_UNIT = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3}
 
 
 class VolumePixels:
-    """The pixels of a volume file as an array of its own axes, read when asked for.
+    """The pixels of a volume file, read when asked for.
 
-    Uncompressed pixels are mapped. Compressed ones cannot be entered in the middle: they are inflated, as far as a
-    frame needs, into an unnamed temporary file, so that memory stays bounded and nothing is inflated twice.
+    Compressed pixels cannot be entered in the middle: they are inflated, as far as a frame needs, into an unnamed
+    temporary file, so that memory stays bounded and nothing is inflated twice.
 
     Parameters
     ----------
     path : Path
         The file that holds the pixels.
     header : VolumeHeader
+
+    Attributes
+    ----------
+    available : int
+        Bytes of pixels that are there, at most as many as the header states.
+    surplus : int
+        Bytes that follow them.
+
+    Raises
+    ------
+    SourceError
+        When it is no file, ends before the pixels begin, or what it inflates to has no room in the temporary folder.
+    OSError
     """
 
     def __init__(self, path: Path, header: VolumeHeader) -> None:
         self._path = path
         self._header = header
-        self._source: BinaryIO | None = None
-        self._spool: Any = None
-        self._inflated = 0
+        check_is_file(path)
         size = path.stat().st_size
-        start = header.data_start if header.data_start >= 0 else size - header.data_bytes
-        self._start = start
+        self._start = header.data_start if header.data_start >= 0 else size - header.data_bytes
+        if not 0 <= self._start <= size and header.encoding != "gzip whole":
+            raise SourceError("the volume is cut off before its first frame ends; copy or save it again")
+        self._inflated: InflatedPixels | None = None
         if header.encoding == "raw":
-            self.available = max(0, min(header.data_bytes, size - start))
+            self.available = min(header.data_bytes, size - self._start)
+            self.surplus = size - self._start - self.available
         else:
-            self.available = header.data_bytes  # until inflating proves otherwise
+            self._inflated = InflatedPixels(path, self._start, header)
+            self.available, self.surplus = self._inflated.available, self._inflated.surplus
 
-    def array(self, needed: int) -> NDArray[Any]:
-        """Return the pixels, slowest axis first, of which the first ``needed`` bytes hold what the file says.
+    def piece(self, offset: int, length: int) -> bytes:
+        """Return ``length`` bytes of the pixels.
+
+        Raises
+        ------
+        ValueError, OSError, zlib.error
+            When the file does not hold them, or not any more.
+        """
+        if self._inflated is not None:
+            found = self._inflated.piece(offset, length)
+        else:
+            with self._path.open("rb") as stream:
+                stream.seek(self._start + offset)
+                found = stream.read(length)
+        if len(found) != length:
+            raise ValueError("cut off")
+        return found
+
+    def array(self) -> NDArray[Any]:
+        """Return all pixels as an array of the file's axes, slowest first, mapped and not loaded.
 
         Raises
         ------
@@ -62,35 +96,9 @@ class VolumePixels:
             When the file does not hold them.
         """
         shape = tuple(axis.size for axis in reversed(self._header.axes))
-        if self._header.encoding == "raw":
-            if self.available < self._header.data_bytes:  # a cut file: whole slowest slices only
-                shape = (self.available // (self._header.data_bytes // shape[0]), *shape[1:])
+        if self._inflated is None:
             return np.memmap(self._path, self._header.dtype, "r", self._start, shape)
-        self._inflate_to(needed)
-        return np.memmap(self._spool, self._header.dtype, "r", 0, shape)
-
-    def _inflate_to(self, needed: int) -> None:
-        if self._source is None:
-            self._source = self._path.open("rb")
-            weakref.finalize(self, self._source.close)
-            is_whole = self._header.encoding == "gzip whole"
-            self._source.seek(0 if is_whole else self._start)
-            self._inflater = zlib.decompressobj(wbits=47)  # gzip or zlib
-            self._skip = self._start if is_whole else 0
-            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the reader
-            weakref.finalize(self, self._spool.close)
-            self._spool.truncate(self._header.data_bytes)
-        while self._inflated < needed:
-            block = self._inflater.unconsumed_tail or self._source.read(_BLOCK)
-            data = self._inflater.decompress(block, 4 * _BLOCK)
-            if not data and (not block or self._inflater.eof):
-                raise ValueError("cut off")
-            data, self._skip = data[self._skip :], max(0, self._skip - len(data))
-            data = data[: self._header.data_bytes - self._inflated]
-            self._spool.seek(self._inflated)
-            self._spool.write(data)
-            self._inflated += len(data)
-        self._spool.flush()
+        return np.memmap(self._inflated.whole_file(), self._header.dtype, "r", 0, shape)
 
 
 class VolumeFrames(frames.CachedFrames):
@@ -121,14 +129,12 @@ class VolumeSlices:
         self._header = header
         self._axes = axes
         self.height, self.width = header.axes[axes.row].size, header.axes[axes.column].size
+        check_frame_size(self.height, self.width)
         self._told = 1 if axes.frame is None else header.axes[axes.frame].size
         outer = [at for at, axis in enumerate(header.axes) if axis.size > 1]
-        self._is_sequential = axes.frame is not None and axes.frame == outer[-1]
+        self._is_sequential = axes.frame is None or self._told == 1 or axes.frame == outer[-1]
         self._frame_bytes = header.data_bytes // self._told
-        if self._frame_bytes > _MAX_FRAME_BYTES:
-            raise SourceError(
-                f"the volume's frames are {self.height} x {self.width} pixels, too large for a cine; check its header"
-            )
+        check_frame_count(len(self))
 
     @property
     def told(self) -> int:
@@ -148,9 +154,13 @@ class VolumeSlices:
         FrameError
             When the file is damaged or cut off before it.
         """
-        needed = (index + 1) * self._frame_bytes if self._is_sequential else self._header.data_bytes
         try:
-            return self._picked(self._pixels.array(needed), index)
+            if not self._is_sequential:
+                return self._picked(self._pixels.array(), index)
+            # read and not mapped: reading from a map of a file that is being cut off kills the process
+            data = self._pixels.piece(index * self._frame_bytes, self._frame_bytes)
+            sizes = [1 if at == self._axes.frame else axis.size for at, axis in enumerate(self._header.axes)]
+            return self._picked(np.frombuffer(data, self._header.dtype).reshape(sizes[::-1]), 0)
         except (ValueError, OSError, zlib.error, MemoryError):
             raise FrameError(index, "the volume is damaged or cut off before it") from None
 
@@ -179,7 +189,8 @@ def read_volume(path: Path, kind: Format) -> Cine:
     try:
         header = read_volume_header(path, kind)
         data_path = data_path_of(path, header)
-        slices = VolumeSlices(VolumePixels(data_path, header), header, find_frame_axes(header.axes))
+        pixels = VolumePixels(data_path, header)
+        slices = VolumeSlices(pixels, header, find_frame_axes(header.axes))
     except OSError as error:
         raise unreadable(error) from None
     if not len(slices):
@@ -187,6 +198,11 @@ def read_volume(path: Path, kind: Format) -> Cine:
     notes = []
     if len(slices) < slices.told:
         notes.append(f"The file is cut off: {len(slices)} of its {slices.told} frames are whole and are used.")
+    if pixels.surplus > PADDING:
+        notes.append(
+            f"The file holds {pixels.surplus} bytes more than the {slices.told} frames its header describes: "
+            "their number or size may be wrong."
+        )
     levels, is_color, look_notes = _look(slices, header)
     calibration, spacing_notes = volume_calibration(header)
     paths = (path,) if data_path == path else (path, data_path)

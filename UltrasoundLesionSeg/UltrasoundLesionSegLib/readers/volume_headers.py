@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.sniff import Format
 
 _HEADER_BYTES = 4 * 2**20
+_MAX_DATA_START = 2**30
 _MAX_AXES = 16
 
 _NRRD_TYPES: dict[str, str] = {
@@ -109,6 +110,8 @@ def read_volume_header(path: Path, kind: Format) -> VolumeHeader:
     sizes = [axis.size for axis in header.axes]
     if not 2 <= len(sizes) <= _MAX_AXES or min(sizes) < 1 or math.prod(sizes) > 2**46:
         raise damaged()
+    if not -1 <= header.data_start <= _MAX_DATA_START or "\0" in header.data_file:
+        raise damaged()
     return header
 
 
@@ -125,11 +128,16 @@ def _lines(stream: BinaryIO, is_last: str = "") -> dict[str, str]:
         text = line.decode("utf-8", "replace").strip()
         if not line or (not text and not is_last):
             break
-        match = re.match(r"([^:=#][^:=]*?)\s*(:=|:|=)\s*(.*)", text)
-        if match:
-            fields[match[1].strip().lower()] = match[3].replace("\\n", "\n") if match[2] == ":=" else match[3]
-            if match[1].strip().lower() == is_last:
-                break
+        # by hand: a pattern that looks for the mark takes hours for a line of megabytes without one
+        ends = [at for at in (text.find(":"), text.find("=")) if at > 0]
+        if not ends or text[0] in ":=#":
+            continue
+        name, value = text[: min(ends)].strip().lower(), text[min(ends) :]
+        is_pair = value.startswith(":=")
+        value = value[2 if is_pair else 1 :].lstrip()
+        fields[name] = value.replace("\\n", "\n") if is_pair else value
+        if name == is_last:
+            break
     return fields
 
 
@@ -162,7 +170,7 @@ def _nrrd_spacings(fields: dict[str, str], count: int) -> list[float]:
     unit = (re.findall(r'"([^"]*)"', fields.get("space units", "")) or [""])[0].strip().lower()
     scale = _MM_PER_UNIT.get(unit, math.nan)
     if "space directions" in fields:
-        vectors = re.findall(r"none|\([^)]*\)", fields["space directions"])
+        vectors = re.findall(r"none|\([^()]*\)", fields["space directions"])
         spacings = [
             math.nan if vector == "none" else scale * math.hypot(*(float(one) for one in vector[1:-1].split(",")))
             for vector in vectors

@@ -1,0 +1,78 @@
+"""What is inside a .mrb file, checked before Slicer unpacks it.
+
+Slicer writes the members of the archive wherever their names point, outside the folder it unpacks into too, and reads
+whatever files the scene names. So nothing of an archive reaches it that has not been looked at here.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import stat
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import IO
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+_DEEPEST = 2  # a scene that holds a segmentation sequence, which is an archive again
+_LARGEST_SCENE = 2**28  # bytes of XML
+_LARGEST_INNER = 2**31  # bytes of an archive within the archive, which is held in memory
+_KEPT_FREE = 2**28
+
+
+def is_sound(archive: Path | IO[bytes], depth: int = 0) -> bool:
+    """Check that a .mrb is complete and stays within itself.
+
+    Every byte is checked against its checksum, and each file that the scene names is in the archive. No member's name
+    leaves the archive's folder, none is a link, nothing is fetched from elsewhere, and there is room for all of it.
+    Archives within it (segmentation sequences) are checked alike: Slicer writes an empty one without a word when the
+    node's name has brackets.
+
+    Parameters
+    ----------
+    archive : Path or binary file
+    depth : int
+        How many archives this one is within.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return _stays_inside(opened) and _is_complete(opened, depth)
+    except Exception:  # zipfile, zlib and the XML parser raise whatever the damage leads to
+        return False
+
+
+def _stays_inside(archive: zipfile.ZipFile) -> bool:
+    members = archive.infolist()
+    for one in members:
+        path = PurePosixPath(one.filename)
+        leaves = path.is_absolute() or ".." in path.parts or "\\" in one.filename or one.filename[1:2] == ":"
+        if leaves or "\0" in one.filename or stat.S_ISLNK(one.external_attr >> 16):
+            return False
+    # members that overlap are how a small archive becomes a large one: then they seem longer than the file
+    stream = archive.fp
+    assert stream is not None
+    if sum(one.compress_size for one in members) > stream.seek(0, io.SEEK_END):
+        return False
+    return sum(one.file_size for one in members) < shutil.disk_usage(tempfile.gettempdir()).free - _KEPT_FREE
+
+
+def _is_complete(archive: zipfile.ZipFile, depth: int) -> bool:
+    sizes = {one.filename: one.file_size for one in archive.infolist()}
+    scenes = [name for name in sizes if name.endswith(".mrml") and name.count("/") == 1]
+    if len(scenes) != 1 or sizes[scenes[0]] > _LARGEST_SCENE or archive.testzip() is not None:
+        return False
+    folder = scenes[0].rsplit("/", 1)[0]
+    root = ElementTree.fromstring(archive.read(scenes[0]))
+    for node in root.iter():
+        if any("://" in text for name, text in node.items() if name.startswith("uri")):
+            return False
+        stored = [text for name, text in node.items() if name.startswith(("fileName", "fileListMember")) and text]
+        if not all(f"{folder}/{unquote(text)}" in sizes for text in stored):
+            return False
+    inner = [name for name in sizes if name.lower().endswith(".mrb")]
+    return all(
+        depth < _DEEPEST and sizes[name] < _LARGEST_INNER and is_sound(io.BytesIO(archive.read(name)), depth + 1)
+        for name in inner
+    )

@@ -1,0 +1,36 @@
+"""How large a source may be: what a header states is believed only as far as a cine of ultrasound can go.
+
+A header is a few bytes that anyone can write; memory and time follow what it says. The limits leave room beyond the
+largest cine this program is made for (4096 x 4096 pixels, 20,000 frames).
+"""
+
+from __future__ import annotations
+
+from UltrasoundLesionSegLib.errors import SourceError
+
+MAX_FRAMES = 100_000
+MAX_FRAME_PIXELS = 2**26
+"""8192 x 8192."""
+
+MAX_FRAGMENTS = 2**20
+"""Pieces of compressed DICOM pixel data, of which a frame may have several."""
+
+MAX_INFLATED_BYTES = 2**30
+"""Of a deflated DICOM object, which has to be held in memory."""
+
+
+def check_frame_size(height: int, width: int) -> None:
+    """Raise ``SourceError`` when frames are larger than any ultrasound image."""
+    if height * width > MAX_FRAME_PIXELS:
+        raise SourceError(
+            f"the source says that its frames are {height} x {width} pixels, too large for a cine; "
+            "check its header, or export it smaller"
+        )
+
+
+def check_frame_count(count: int) -> None:
+    """Raise ``SourceError`` when there are more frames than any cine has."""
+    if count > MAX_FRAMES:
+        raise SourceError(
+            f"the source says that it has more than {MAX_FRAMES:,} frames; check its header, or cut it into clips"
+        )
