@@ -294,6 +294,7 @@ def test_propagation_settings_are_the_metadata_s(tiny_propagate: Path, tiny: Pat
     [
         {"window_margin": 0.5},
         {"smallest_side": 0},
+        {"outline_correction": "often"},
         {"window_margin": "wide"},
         {"colour": 1},
         {"memory": {"policy": "forgetful"}},

@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.engine.stretches import Direction
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings, plausible_parts
 from UltrasoundLesionSegLib.errors import FrameError, SeedError
 
-SMALL = TrackerSettings(input_size=64)
+SMALL = TrackerSettings(input_size=64, outline_correction=False)  # its own test: test_outline.py
 
 
 def run(
@@ -170,6 +170,24 @@ def test_count_steps_is_what_will_be_yielded() -> None:
         inputs = inputs_for(cine, anchors, direction=direction)
         steps = list(PropagationInferer(SMALL, torch.device("cpu"))(inputs, BrightNetwork()))
         assert len(steps) == inputs.count_steps()
+
+
+def test_out_of_gpu_memory_at_the_anchor_goes_on_on_the_cpu_too() -> None:
+    class Overflowing(BrightNetwork):
+        failed = False
+
+        def memorize(self, frames, code, masks):  # type: ignore[no-untyped-def]
+            if not self.failed:
+                self.failed = True
+                raise torch.cuda.OutOfMemoryError("simulated: no GPU is at hand")
+            return super().memorize(frames, code, masks)
+
+    cine, truth = clip_of_moving_discs(frames=4)
+    said: list[str] = []
+    inferer = PropagationInferer(SMALL, torch.device("cpu"), said.append)
+    results = list(inferer(inputs_for(cine, [Anchor(0, 0, truth[0][0])]), Overflowing()))
+    assert [r.masks.any() for r in results] == [True] * 3
+    assert said == ["the GPU ran out of memory at frame 0; the rest is computed on the CPU, which is slower"]
 
 
 def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so() -> None:

@@ -92,3 +92,11 @@ def test_colour_frames_keep_their_channels() -> None:
     seen = Window.whole(50, 60).cut(frame, 32)
     assert seen.shape == (32, 32, 3)
     assert seen[16, 16].tolist() == [0, 90, 0]
+
+
+def test_another_window_sees_what_cutting_the_frame_would_show() -> None:
+    frame = disc(200, 200, 90, 110, 30).astype(np.float32)
+    here, there = Window(95, 105, 120), Window(88, 116, 90)
+    values = here.cut(frame, 160)
+    assert here.reseen(values, here, 160) is values
+    assert abs(here.reseen(values, there, 96) - there.cut(frame, 96)).mean() < 0.01

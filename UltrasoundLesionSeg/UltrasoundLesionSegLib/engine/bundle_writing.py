@@ -24,6 +24,7 @@ DEFAULT_PROPAGATION: Mapping[str, Any] = {
     "window_margin": 2.0,
     "smallest_side": 48,
     "memory": {"policy": "bounded", "capacity": 8},
+    "outline_correction": True,
 }
 DEFAULT_SUGGESTION: Mapping[str, Any] = {"input_size": 240}
 _ENGINE = "UltrasoundLesionSegLib.engine"

@@ -116,6 +116,7 @@ class Bundle:
             settings = TrackerSettings(memory=MemorySettings(**memory), **values)
             sensible = 1 <= settings.window_margin < math.inf and 0 < settings.smallest_side < math.inf
             sensible &= settings.memory.capacity <= _MOST_REMEMBERED
+            sensible &= isinstance(settings.outline_correction, bool)
         except (TypeError, ValueError) as error:
             raise _misdescribed(self.name, "propagation settings") from error
         if not sensible:

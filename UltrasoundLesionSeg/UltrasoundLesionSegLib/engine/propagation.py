@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from monai.inferers import Inferer
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Cine, Frame, FrameResult, Mask
+from UltrasoundLesionSegLib.cine import Anchor, Cine, Frame, FrameResult, Mask
 from UltrasoundLesionSegLib.engine import confidence
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend, merge_lesions
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
@@ -23,6 +24,7 @@ from UltrasoundLesionSegLib.engine.stretches import Stretch
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
 from UltrasoundLesionSegLib.errors import FrameError
 
+T = TypeVar("T")
 KnownMasks = Callable[[int], NDArray[np.bool_]]
 
 
@@ -191,19 +193,29 @@ class _Sweep:
         if run is None or run.stretch is not stretch:
             start, end = (stretch.left, stretch.right) if self._forward else (stretch.right, stretch.left)
             assert start is not None
-            frames = self._inputs.cine.frames
-            tracker = LesionTracker(self._network, self._inferer.settings, self._inferer.device)
-            if end is not None:
-                tracker.remember_anchor(end.frame, frames[end.frame], end.mask)
-            frame = frames[start.frame]
-            tracker.start_at_anchor(start.frame, frame, start.mask)
-            run = _Run(stretch, tracker, confidence.thumbnail(frame), float(np.count_nonzero(start.mask)))
+            tracker = self._falling_back(lambda: self._started_tracker(start, end), start.frame)
+            thumbnail = confidence.thumbnail(self._inputs.cine.frames[start.frame])
+            run = _Run(stretch, tracker, thumbnail, float(np.count_nonzero(start.mask)))
             self._runs[stretch.lesion] = run
         return run
 
+    def _started_tracker(self, start: Anchor, end: Anchor | None) -> LesionTracker:
+        frames = self._inputs.cine.frames
+        tracker = LesionTracker(self._network, self._inferer.settings, self._inferer.device)
+        if end is not None:
+            tracker.remember_anchor(end.frame, frames[end.frame], end.mask)
+        tracker.start_at_anchor(start.frame, frames[start.frame], start.mask)
+        return tracker
+
     def _step(self, run: _Run, frame: Frame, index: int) -> NDArray[np.float32]:
+        prediction = self._falling_back(lambda: run.tracker.step(frame, index), index)
+        run.certainty = prediction.certainty
+        return prediction.probabilities
+
+    def _falling_back(self, work: Callable[[], T], index: int) -> T:
+        """Return what ``work`` returns, on the CPU where the GPU's memory does not suffice."""
         try:
-            prediction = run.tracker.step(frame, index)
+            return work()
         except torch.cuda.OutOfMemoryError:
             self._inferer.notify(
                 f"the GPU ran out of memory at frame {index}; the rest is computed on the CPU, which is slower"
@@ -212,9 +224,7 @@ class _Sweep:
             self._network.cpu()
             for other in self._runs.values():
                 other.tracker.to(self._inferer.device)
-            prediction = run.tracker.step(frame, index)
-        run.certainty = prediction.certainty
-        return prediction.probabilities
+            return work()
 
     def _score(self, run: _Run, thumbnail: NDArray[np.float32], probabilities: NDArray[np.float32]) -> float:
         area = float(np.count_nonzero(probabilities > 0.5))

@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.engine import confidence
 from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemorySettings
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, PreviousFrame, PropagationNetwork
+from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
 from UltrasoundLesionSegLib.engine.window import Window, rgb
 
 
@@ -31,12 +32,15 @@ class TrackerSettings:
     smallest_side : float
         Smallest window in pixels of the frame.
     memory : MemorySettings
+    outline_correction : bool
+        Whether the anchor's outline corrects the network's (``outline.py``).
     """
 
     input_size: int = 240
     window_margin: float = 2.0
     smallest_side: float = 48.0
     memory: MemorySettings = field(default_factory=MemorySettings)
+    outline_correction: bool = True
 
 
 # The window moves only when it must: a still window lets the previous frame's key be used again.
@@ -57,7 +61,7 @@ class Prediction:
     ----------
     probabilities : ndarray of float32, shape (H, W)
     certainty : float
-        See ``confidence.certainty``, measured in the network's own window.
+        See ``confidence.certainty``, measured in the network's own window, on its own output.
     """
 
     probabilities: NDArray[np.float32]
@@ -94,6 +98,7 @@ class LesionTracker:
         self._device = device
         self._bank = MemoryBank(settings.memory)
         self._past: _Past | None = None
+        self._correction: OutlineCorrection | None = None
         self._lost = 0
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
         # of the network through Python, which costs more than the operation.
@@ -120,6 +125,10 @@ class LesionTracker:
         seen = self._cut_mask(probabilities, window)
         self._past = _Past(frame, probabilities, mask, tensor, code, window, seen)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
+        self._correction = None
+        if self._settings.outline_correction and mask.any():
+            predicted = self._segment(tensor, code, PreviousFrame(tensor, code, seen), index)
+            self._correction = OutlineCorrection(seen[0, 0].cpu().numpy(), predicted, window)
 
     @torch.inference_mode()
     def step(self, frame: Frame, index: int) -> Prediction:
@@ -140,15 +149,16 @@ class LesionTracker:
         tensor = self._cut(frame, window)
         code = self._network.encode(tensor)
         past = self._past
-        previous = PreviousFrame(past.tensor, past.code, past.seen)
-        logits = self._network.segment(tensor, code, previous, self._bank.read(index))
-        seen = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
+        predicted = self._segment(tensor, code, PreviousFrame(past.tensor, past.code, past.seen), index)
+        certainty = confidence.certainty(predicted)
+        if self._correction is not None:
+            predicted = self._correction.apply(predicted, _grey(past.tensor), _grey(tensor), window)
         height, width = frame.shape[:2]
-        probabilities = window.paste(seen, height, width)
+        probabilities = window.paste(predicted, height, width)
         box = window.box(height, width)  # what lies outside is 0, and not worth looking at
         probabilities[box] = plausible_parts(probabilities[box], past.mask[box])
         self._past = replace(past, frame=frame, probabilities=probabilities, tensor=tensor, code=code)
-        return Prediction(probabilities, confidence.certainty(seen))
+        return Prediction(probabilities, certainty)
 
     @torch.inference_mode()
     def accept(self, index: int, probabilities: NDArray[np.float32]) -> None:
@@ -169,6 +179,7 @@ class LesionTracker:
         else:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
             self._lost += 1
+            self._correction = None  # what comes back is another section
 
     def to(self, device: torch.device) -> None:
         """Move what is remembered to another device; the caller moves the network."""
@@ -219,6 +230,13 @@ class LesionTracker:
         self._bank.add(index, item, permanent)
         return tensor, code
 
+    @torch.inference_mode()
+    def _segment(self, tensor: Tensor, code: FrameCode, previous: PreviousFrame, index: int) -> NDArray[np.float32]:
+        """Return the network's probabilities in the window, float32 (N, N)."""
+        logits = self._network.segment(tensor, code, previous, self._bank.read(index))
+        probabilities: NDArray[np.float32] = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
+        return probabilities
+
     def _cut(self, frame: Frame, window: Window) -> Tensor:
         pixels = torch.from_numpy(rgb(window.cut(frame, self._settings.input_size)))
         # the colours of a pixel stay side by side in memory (channels_last): what convolutions want
@@ -227,6 +245,11 @@ class LesionTracker:
     def _cut_mask(self, probabilities: NDArray[np.float32], window: Window) -> Tensor:
         cut = window.cut(probabilities, self._settings.input_size)
         return torch.from_numpy(np.ascontiguousarray(cut))[None, None].to(self._device)
+
+
+def _grey(tensor: Tensor) -> NDArray[np.uint8]:
+    """Return a frame in the window, float (1, 3, N, N) in [0, 1], as grey levels (N, N)."""
+    return (tensor[0].mean(0) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def plausible_parts(probabilities: NDArray[np.float32], before: Mask) -> NDArray[np.float32]:

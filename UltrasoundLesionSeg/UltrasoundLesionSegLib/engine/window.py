@@ -119,6 +119,28 @@ class Window:
         """
         return (_inside(self.row, self.side, height, margin), _inside(self.column, self.side, width, margin))
 
+    def reseen(self, values: NDArray[np.float32], other: Window, size: int) -> NDArray[np.float32]:
+        """Resample values given in this window as another window sees them; the outermost value goes on outside.
+
+        Parameters
+        ----------
+        values : ndarray of float32, shape (N, N)
+        other : Window
+        size : int
+            Pixels a side in the other window.
+
+        Returns
+        -------
+        ndarray of float32, shape (size, size)
+        """
+        if other == self and values.shape[0] == size:
+            return values
+        to_frame = np.vstack([cv2.invertAffineTransform(other._to_window(size)), [0, 0, 1]])
+        matrix = (self._to_window(values.shape[0]) @ to_frame)[:2]
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        seen = cv2.warpAffine(values, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return seen.astype(np.float32, copy=False)
+
     def paste(self, values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
         """Resample values given in the window back onto the frame; 0 outside the window.
 

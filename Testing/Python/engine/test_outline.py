@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from engine_helpers import dice, inputs_for
+from stand_in_networks import BrightNetwork
+
+from UltrasoundLesionSegLib.cine import Anchor, Cine
+from UltrasoundLesionSegLib.engine.outline import OutlineCorrection, signed_distance
+from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
+from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
+from UltrasoundLesionSegLib.engine.window import Window
+
+SIZE = 96
+WHOLE = Window.whole(SIZE, SIZE)
+
+
+def ellipse(rows: float, columns: float, row: float = 48, column: float = 48) -> np.ndarray:
+    """Return an ellipse of these half axes, float32 (96, 96)."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    return (((y - row) / rows) ** 2 + ((x - column) / columns) ** 2 < 1).astype(np.float32)
+
+
+def tissue(shift: int = 0) -> np.ndarray:
+    """Return smooth texture moved to the right, uint8 (96, 96): something that flows."""
+    noise = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 1, (SIZE, 3 * SIZE)), (0, 0), 3)
+    texture = np.clip(128 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(texture[:, SIZE - shift : 2 * SIZE - shift])
+
+
+def test_signed_distance_of_a_half_plane_counts_pixels_from_the_outline() -> None:
+    half = np.zeros((32, 32), np.float32)
+    half[:, 16:] = 1
+    distance = signed_distance(half)
+    assert distance[5, 15] == pytest.approx(-0.5)
+    assert distance[5, 16] == pytest.approx(0.5)
+    assert distance[16, 22] == pytest.approx(6.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0, -32.0), (1.0, 32.0)])
+def test_signed_distance_without_an_outline_is_far(value: float, expected: float) -> None:
+    assert (signed_distance(np.full((32, 32), value, np.float32)) == expected).all()
+
+
+def test_on_the_anchor_itself_the_drawn_outline_comes_back() -> None:
+    drawn, predicted = ellipse(20, 26), ellipse(23, 23)
+    correction = OutlineCorrection(drawn, predicted, WHOLE)
+    still = tissue()
+    corrected = correction.apply(predicted, still, still, WHOLE) > 0.5
+    assert dice(predicted > 0.5, drawn > 0.5) < 0.95
+    assert dice(corrected, drawn > 0.5) > 0.985
+
+
+def test_the_difference_moves_with_the_tissue() -> None:
+    correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), WHOLE)
+    for step in range(1, 6):
+        predicted = ellipse(23, 23, column=48 + 2 * step)
+        corrected = correction.apply(predicted, tissue(2 * step - 2), tissue(2 * step), WHOLE) > 0.5
+    truth = ellipse(20, 26, column=58) > 0.5
+    assert dice(predicted > 0.5, truth) < 0.95
+    assert dice(corrected, truth) > 0.975
+
+
+def test_the_difference_means_the_same_in_another_window() -> None:
+    drawn, predicted = ellipse(20, 26), ellipse(23, 23)
+    correction = OutlineCorrection(drawn, predicted, WHOLE)
+    closer = Window(50.0, 46.0, 72.0)
+    cut = [closer.cut(picture, SIZE) for picture in (predicted, tissue(), tissue())]
+    corrected = closer.paste(correction.apply(cut[0], cut[1], cut[2], closer), SIZE, SIZE) > 0.5
+    assert dice(corrected, drawn > 0.5) > 0.98
+
+
+def test_a_shrinking_lesion_may_vanish() -> None:
+    correction = OutlineCorrection(ellipse(26, 26), ellipse(22, 22), WHOLE)
+    still = tissue()
+    areas = [
+        np.count_nonzero(correction.apply(ellipse(r, r), still, still, WHOLE) > 0.5) / np.count_nonzero(ellipse(r, r))
+        for r in (22, 12, 5)
+    ]
+    assert areas[0] > 1.2
+    assert areas[2] < 1.1
+    nothing = np.zeros((SIZE, SIZE), np.float32)
+    assert not correction.apply(nothing, still, still, WHOLE).any()
+
+
+class NarrowNetwork(BrightNetwork):
+    """Draws every outline two pixels inside where the bright disc ends."""
+
+    def segment(self, frames, code, previous, memory):  # type: ignore[no-untyped-def]
+        bright = (frames.mean(dim=1, keepdim=True) > 0.5).float()
+        inside = -torch.nn.functional.max_pool2d(-bright, 5, stride=1, padding=2)
+        return (inside - 0.5) * 40
+
+
+@pytest.mark.parametrize(("corrected", "expected"), [(False, False), (True, True)])
+def test_a_network_s_habit_is_put_right_through_the_cine(corrected: bool, expected: bool) -> None:
+    rows, columns = np.mgrid[:96, :128]
+    truth = [((rows - 48) / 20) ** 2 + ((columns - 50 - 2 * t) / 15) ** 2 < 1 for t in range(8)]
+    cine = Cine.from_array(np.stack([np.where(mask, 200, 60).astype(np.uint8) for mask in truth]))
+    inferer = PropagationInferer(TrackerSettings(input_size=96, outline_correction=corrected), torch.device("cpu"))
+    results = list(inferer(inputs_for(cine, [Anchor(0, 0, truth[0])]), NarrowNetwork()))
+    assert len(results) == 7
+    assert all((dice(r.masks[0], truth[r.frame]) > 0.95) == expected for r in results)
