@@ -17,6 +17,7 @@ LONGEST_FILE = 500
 ROOMS = (
     "errors",
     "cine",
+    "logs",
     "writers.atomic",  # the one piece of writers that everything that writes needs
     "readers",
     "engine",
@@ -34,6 +35,7 @@ ROOMS = (
     "workflow",
     "case",
     "pictures",
+    "batch",
     "progress_bar",
     "training",
     "evaluation",

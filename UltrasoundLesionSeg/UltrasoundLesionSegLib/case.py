@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from UltrasoundLesionSegLib import __version__
-from UltrasoundLesionSegLib.cine import Origin, SourceKind
+from UltrasoundLesionSegLib.cine import Cine, Origin, SourceKind
 from UltrasoundLesionSegLib.errors import OutputError, SeedError
+from UltrasoundLesionSegLib.logs import LogLevel, collected, log_event
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.propagation_job import PropagationProgress, PropagationSummary
 
+logger = logging.getLogger(__name__)
+
+LOG = "run.log"
 RECORD = "run.json"  # written last: a folder with this file is a finished case
 KINDS = ("masks", "csv", "scene")
 DICOM_KINDS = ("seg",)
@@ -54,26 +59,32 @@ class CaseRequest:
     ----------
     source, output : Path
     seeds : tuple of SeedFileRequest
-    suggest_frame : int or None
-        Instead of seeds: accept what a model proposes on this frame.
+    suggest_frame : int or 'middle' or None
+        Instead of seeds: accept what a model proposes on this frame, or on the one in the middle.
     model, direction, frames, device
         As for ``UltrasoundLesionWorkflow.propagate``.
     further_kinds : tuple of str
         What to write beside masks, tables, scene and SEG (``exports.KINDS``).
     pixels_allowed : bool
         Whether pictures of the frames may be written.
+    log_level : LogLevel
+        What ``run.log`` holds.
+    stamp : mapping
+        Further entries of ``run.json``: plain values.
     """
 
     source: Path
     output: Path
     seeds: tuple[SeedFileRequest, ...] = ()
-    suggest_frame: int | None = None
+    suggest_frame: int | Literal["middle"] | None = None
     model: str | None = None
     direction: str = "both"
     frames: tuple[int, int] | None = None
     device: str = "auto"
     further_kinds: tuple[str, ...] = ()
     pixels_allowed: bool = False
+    log_level: LogLevel = LogLevel.INFO
+    stamp: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -87,7 +98,8 @@ class CaseResult:
 def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], None] | None = None) -> CaseResult:
     """Read, seed, propagate, measure and write one case.
 
-    Nothing is written before the propagation is through, so that bad input leaves no half-written folder.
+    Nothing is written before the propagation is through, so that bad input leaves no half-written folder. The scene is
+    left without the case's nodes, so that many cases in one process neither pile up nor get into each other's scenes.
 
     Parameters
     ----------
@@ -105,12 +117,40 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
         raise SeedError("no seed was given; name a mask with --seed MASK@FRAME, or a frame with --suggest")
     seconds: dict[str, float] = {}
     logic = UltrasoundLesionWorkflow()
-    with _stage(seconds, "read"):
-        browser = logic.loadCine(request.source)
+    with collected(request.log_level) as lines:
+        with _stage(seconds, "read"):
+            browser = logic.loadCine(request.source)
+        try:
+            return _run_loaded(logic, browser, request, seconds, progress, lines)
+        finally:
+            logic.removeCine(browser)
+            logic.release()
+
+
+def _run_loaded(
+    logic: UltrasoundLesionWorkflow,
+    browser: Any,
+    request: CaseRequest,
+    seconds: dict[str, float],
+    progress: Callable[[PropagationProgress], None] | None,
+    lines: list[str],
+) -> CaseResult:
+    case = _log_source(logic.cine(browser))
     _place_seeds(logic, browser, request)
+    for frame in sorted({frame for frames in logic.anchors(browser).values() for frame in frames}):
+        log_event(logger, logging.INFO, "seeded", case=case, frame=frame)
+
+    def advance(step: PropagationProgress) -> None:
+        level = logging.WARNING if step.error else logging.DEBUG
+        log_event(logger, level, step.error or f"step {step.done} of {step.total}", case=case, frame=step.frame)
+        if progress:
+            progress(step)
+
     summary = logic.propagate(
-        browser, request.model, request.direction, request.frames, request.device, progress=progress
+        browser, request.model, request.direction, request.frames, request.device, progress=advance
     )
+    for notice in summary.notices:
+        log_event(logger, logging.WARNING, notice, case=case)
     seconds.update(summary.seconds)
     with _stage(seconds, "measure"):
         logic.measure(browser)
@@ -119,7 +159,16 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     with _stage(seconds, "write"):
         kinds = dict.fromkeys(KINDS + (DICOM_KINDS if is_dicom else ()) + request.further_kinds)
         written = logic.export(browser, request.output, [*kinds], pixels_allowed=request.pixels_allowed)
-    record = _record(logic, browser, request, summary, seconds, written)
+    log_event(
+        logger,
+        logging.INFO,
+        f"{len(summary.frames_computed)} frames computed by {summary.model} on {summary.device}, "
+        f"{len(summary.unreadable)} unreadable, in {sum(seconds.values()):.1f} s",
+        case=case,
+    )
+    with atomic_path(request.output / LOG) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    record = _record(logic, browser, request, summary, seconds, [*written, request.output / LOG])
     with atomic_path(request.output / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return CaseResult(record, [f"frame {frame}: {why}" for frame, why in sorted(summary.unreadable.items())])
@@ -147,10 +196,25 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
         except SeedError as error:
             raise SeedError(f"seed {number} cannot be used: {error}") from error
     if request.suggest_frame is not None:
-        mask = logic.suggest(browser, request.suggest_frame, device=request.device)
+        frame = len(logic.cine(browser)) // 2 if request.suggest_frame == "middle" else request.suggest_frame
+        mask = logic.suggest(browser, frame, device=request.device)
         if not mask.any():
-            raise SeedError(f"no lesion was found on frame {request.suggest_frame}; give a seed mask or another frame")
-        logic.setSeed(browser, mask, request.suggest_frame, origin=Origin.SUGGESTED)
+            raise SeedError(f"no lesion was found on frame {frame}; give a seed mask or another frame")
+        logic.setSeed(browser, mask, frame, origin=Origin.SUGGESTED)
+
+
+def _log_source(cine: Cine) -> str:
+    """Log what was read; returns the name that the log calls the cine by."""
+    case = cine.identity.short_name
+    log_event(
+        logger,
+        logging.INFO,
+        f"read {len(cine)} frames of {cine.height} x {cine.width} pixels ({cine.identity.kind.value})",
+        case=case,
+    )
+    for note in cine.notes:
+        log_event(logger, logging.INFO, note, case=case)
+    return case
 
 
 @contextmanager
@@ -195,6 +259,7 @@ def _record(
         "notices": summary.notices,
         "seconds": {name: round(value, 4) for name, value in seconds.items()},
         "outputs": outputs,
+        **request.stamp,
     }
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``ultrasound-lesion-seg segment | models | simulate | demo | evaluate``.
+"""The command line: ``ultrasound-lesion-seg segment | batch | models | simulate | demo | evaluate``.
 
 A user's mistake prints one sentence and exits with 2; ``--debug`` shows where it came from.
 """
@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.errors import LesionSegError, OutputError, SeedError
+from UltrasoundLesionSegLib.logs import LogLevel
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.case import SeedFileRequest
@@ -59,6 +60,15 @@ class LayoutChoice(str, Enum):
 Output = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
 Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(help="Write this too: sr, coco, nifti, sequence, frames, report, sheet, video. Repeatable."),
+]
+PixelsAllowed = Annotated[
+    bool, typer.Option(help="Pictures may be written: you have looked, no name is burned into the frames.")
+]
+Level = Annotated[LogLevel, typer.Option(help="What the log file holds.")]
 
 
 @app.command()
@@ -74,15 +84,11 @@ def segment(
     ] = None,
     model: Model = None,
     direction: Annotated[DirectionChoice, typer.Option()] = DirectionChoice.BOTH,
-    frames: Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")] = None,
+    frames: Frames = None,
     device: Device = "auto",
-    also: Annotated[
-        list[str] | None,
-        typer.Option(help="Write this too: sr, coco, nifti, sequence, frames, report, sheet, video. Repeatable."),
-    ] = None,
-    pixels_allowed: Annotated[
-        bool, typer.Option(help="Pictures may be written: you have looked, no name is burned into the frames.")
-    ] = False,
+    also: Also = None,
+    pixels_allowed: PixelsAllowed = False,
+    log_level: Level = LogLevel.INFO,
 ) -> None:
     """Segment a cine from seeds, measure it, and write masks, tables, a Slicer scene and, for DICOM, a SEG."""
     from UltrasoundLesionSegLib.case import CaseRequest, run_case
@@ -99,6 +105,7 @@ def segment(
         device=device,
         further_kinds=tuple(also or ()),
         pixels_allowed=pixels_allowed,
+        log_level=log_level,
     )
     with propagation_bar() as advance:
         result = run_case(request, advance)
@@ -107,6 +114,60 @@ def segment(
     typer.echo(f"results are in {output}")
     if result.unreadable:
         raise typer.Exit(2)
+
+
+@app.command()
+def batch(
+    source: Annotated[Path, typer.Argument(help="Manifest (CSV or JSON), or a folder with cines and seeds below it.")],
+    output: Output,
+    suggest: Annotated[
+        str | None,
+        typer.Option(help="For cases without a seed: let a model propose one on this frame (a number, or `middle`)."),
+    ] = None,
+    model: Model = None,
+    direction: Annotated[DirectionChoice, typer.Option()] = DirectionChoice.BOTH,
+    frames: Frames = None,
+    device: Device = "auto",
+    also: Also = None,
+    pixels_allowed: PixelsAllowed = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Cases at a time; by default what the machine holds, one a GPU.")
+    ] = None,
+    time_limit: Annotated[float, typer.Option(min=1, help="Seconds after which a case is given up.")] = 3600,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Compute on the Dask cluster of this scheduler, for example tcp://host:8786.")
+    ] = None,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Segment many cines, as `segment` does one; started again, finish what is left. Exits with 1 if a case failed."""
+    from UltrasoundLesionSegLib.batch.manifest import parse_suggest
+    from UltrasoundLesionSegLib.batch.plan import BatchSettings
+    from UltrasoundLesionSegLib.batch.run import run_batch
+    from UltrasoundLesionSegLib.progress_bar import batch_bars
+
+    settings = BatchSettings(
+        model=model,
+        direction=direction.value,
+        frames=_parse_frames(frames),
+        suggest=None if suggest is None else parse_suggest(suggest),
+        further_kinds=tuple(also or ()),
+        pixels_allowed=pixels_allowed,
+        device=device,
+        processes=processes,
+        time_limit=time_limit,
+        scheduler=scheduler,
+        log_level=log_level,
+    )
+    with batch_bars() as advance:
+        result = run_batch(source, output, settings, advance)
+    for name, reason in result.failed.items():
+        typer.echo(f"error: {name}: {reason}", err=True)
+    typer.echo(
+        f"{len(result.computed)} cases computed, {len(result.finished)} were finished before, "
+        f"{len(result.failed)} failed; results are in {output}, see index.html there"
+    )
+    if result.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -54,3 +54,7 @@ class OutputError(LesionSegError):
 
 class SceneError(LesionSegError):
     """A MRML node is missing or is not what the call needs."""
+
+
+class BatchError(LesionSegError):
+    """A batch cannot start: its manifest, its folder of cases, its cluster or its output folder is not usable."""

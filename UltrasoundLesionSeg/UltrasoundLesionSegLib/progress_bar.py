@@ -1,4 +1,4 @@
-"""The progress bar of the shell: frames, frames per second, time left."""
+"""The progress bars of the shell: frames of a case, or cases of a batch and the frames of those at work."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from UltrasoundLesionSegLib.batch.jobs import CaseEnded, CaseProgress, CaseStarted
 
 if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.batch.run import BatchProgress
     from UltrasoundLesionSegLib.propagation_job import PropagationProgress
 
 
@@ -28,5 +31,33 @@ def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
 
         def advance(step: PropagationProgress) -> None:
             bar.update(task, total=step.total, completed=step.done, rate=step.frames_per_second)
+
+        yield advance
+
+
+@contextmanager
+def batch_bars() -> Iterator[Callable[[BatchProgress], None]]:
+    """Show a bar for the cases and one for each case at work, on standard error; yields what advances them."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[remark]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        cases = bars.add_task("cases", total=None, remark="")
+        at_work: dict[str, TaskID] = {}
+
+        def advance(step: BatchProgress) -> None:
+            event = step.event
+            remark = f"{step.failed} failed" if step.failed else ""
+            bars.update(cases, total=step.total, completed=step.ended, remark=remark)
+            if isinstance(event, CaseStarted):
+                at_work[event.name] = bars.add_task(event.name, total=None, remark="frames")
+            elif isinstance(event, CaseProgress) and event.name in at_work:
+                bars.update(at_work[event.name], total=event.total, completed=event.done)
+            elif isinstance(event, CaseEnded) and event.name in at_work:
+                bars.remove_task(at_work.pop(event.name))
 
         yield advance

@@ -1,0 +1,77 @@
+"""A worker process whose cases take no time: the real one, with another ``run_case`` and no network libraries.
+
+What it does with a source is written in it: ``hang``, ``die``, ``crash``, ``refuse``, ``stumble``, ``wait N``, or
+the confidences of the frames. Run as a script.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from UltrasoundLesionSegLib.batch import worker
+from UltrasoundLesionSegLib.case import CaseRequest
+from UltrasoundLesionSegLib.errors import SourceError
+
+
+def run_case(request: CaseRequest, progress: Callable[[Any], None]) -> None:
+    asked = request.source.read_text()
+    if asked == "hang":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        request.source.with_suffix(".pids").write_text(f"{os.getpid()} {child.pid}")
+        time.sleep(600)
+    elif asked == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif asked == "crash":
+        os._exit(7)
+    elif asked == "refuse":
+        raise SourceError("the source is refused")
+    elif asked == "stumble":
+        raise RuntimeError(str(request.source))
+    elif asked.startswith("wait"):
+        time.sleep(float(asked.split()[1]))
+        asked = "0.9"
+    confidences = [float(value) for value in asked.split()]
+    for frame in range(len(confidences)):
+        progress(SimpleNamespace(frame=frame, done=frame + 1, total=len(confidences)))
+    write_case(request.output, confidences, dict(request.stamp))
+
+
+def write_case(folder: Path, confidences: list[float], stamp: dict[str, Any]) -> None:
+    (folder / "masks").mkdir(parents=True)
+    rows = "".join(f"{frame},{value},model\n" for frame, value in enumerate(confidences))
+    contents = {
+        "masks/00000.png": "mask",
+        "measurements.csv": f"frame,confidence,origin\n{rows}",
+        "lesions.csv": "segment,long_axis_there_px\nLesion,31.5\n",
+        "report.html": "<p>report</p>",
+    }
+    for name, text in contents.items():
+        (folder / name).write_text(text)
+    record = {
+        "software": {"version": "0.1.0"},
+        "source": {"frames": len(confidences), "sha256": "0" * 64},
+        "suggested_on_frame": None,
+        "unreadable_frames": {},
+        "model": {"name": "stand-in"},
+        "device": "cpu",
+        "notices": [],
+        "seconds": {"network": 0.1},
+        "outputs": sorted(contents),
+        **stamp,
+    }
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+if __name__ == "__main__":
+    worker.devices = lambda: ["cpu"]
+    worker.run_case = run_case  # type: ignore[assignment]
+    worker.main()

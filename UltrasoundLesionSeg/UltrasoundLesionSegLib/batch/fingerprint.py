@@ -1,0 +1,128 @@
+"""What a case's result depends on, as hashes: the source, the seeds, the settings, the models' weights.
+
+It is stored in the case's ``run.json``; when it differs at the next start, the case is computed anew. The device and
+the number of processes are not in it: results agree between them but for rounding. Nor is the software's version, which
+is in the table of cases instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from UltrasoundLesionSegLib.case import CaseRequest
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, SUGGEST, default_bundle, find_bundle
+from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
+from UltrasoundLesionSegLib.readers.sniff import Format, sniff
+from UltrasoundLesionSegLib.readers.volume import data_path_of
+from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
+
+Fingerprint = dict[str, Any]
+
+# made by file managers when a folder is looked at
+_NOT_CONTENT = ("thumbs.db", "desktop.ini")
+
+
+def fingerprint(request: CaseRequest) -> Fingerprint:
+    """Return what the result of a case depends on.
+
+    Parameters
+    ----------
+    request : CaseRequest
+
+    Returns
+    -------
+    dict
+        Plain values: ``source`` (SHA-256), ``seeds`` (SHA-256 and frame of each), ``settings``.
+
+    Raises
+    ------
+    SourceError, ModelError
+        When a file cannot be read or the model is unknown.
+    """
+    return {
+        "source": content_digest(request.source),
+        "seeds": [{"sha256": content_digest(seed.path), "frame": seed.frame} for seed in request.seeds],
+        "settings": _settings(request),
+    }
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file, of a volume's header and pixel file, or of a folder's files and their names.
+
+    Raises
+    ------
+    SourceError
+        When something cannot be read.
+    """
+    if path.is_dir():
+        return _folder_digest(path)
+    digest = file_digest(path)
+    pixels = _detached_pixels(path)
+    return digest if pixels is None else hashlib.sha256((digest + file_digest(pixels)).encode("ascii")).hexdigest()
+
+
+def _folder_digest(folder: Path) -> str:
+    state = hashlib.sha256()
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise unreadable(error) from None
+    for path in files:
+        if not path.name.startswith(".") and path.name.lower() not in _NOT_CONTENT:
+            state.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + file_digest(path).encode("ascii"))
+    return state.hexdigest()
+
+
+def _detached_pixels(path: Path) -> Path | None:
+    """Return the file that holds a volume's pixels when its header is a file of its own."""
+    kind = sniff(path)
+    if kind not in (Format.NRRD, Format.META_IMAGE):
+        return None
+    try:
+        pixels = data_path_of(path, read_volume_header(path, kind))
+    except LesionSegError:  # damaged: running the case says how
+        return None
+    return pixels if pixels != path else None
+
+
+def _settings(request: CaseRequest) -> dict[str, Any]:
+    propagating = default_bundle(PROPAGATE) if request.model is None else find_bundle(request.model)
+    settings: dict[str, Any] = {
+        "model": propagating.name,
+        "weights": propagating.sha256,
+        "direction": request.direction,
+        "frames": list(request.frames) if request.frames else None,
+        "outputs": sorted(request.further_kinds),
+        "pictures": request.pixels_allowed,
+    }
+    if not request.seeds:
+        settings |= {"suggest": request.suggest_frame, "suggesting weights": default_bundle(SUGGEST).sha256}
+    return settings
+
+
+def what_changed(before: Any, now: Fingerprint) -> str:
+    """Say in one sentence why a finished case is computed anew; '' when nothing changed.
+
+    Parameters
+    ----------
+    before : Any
+        As read from ``run.json``: anything else than a fingerprint counts as unknown.
+    now : dict
+    """
+    if before == now:
+        return ""
+    if not isinstance(before, Mapping) or not isinstance(before.get("settings"), Mapping):
+        return "it is not recorded what the result was made of"
+    changes = []
+    if before.get("source") != now["source"]:
+        changes.append("the source has changed")
+    if before.get("seeds") != now["seeds"]:
+        changes.append("the seeds have changed")
+    for name in sorted({*before["settings"], *now["settings"]}):
+        if before["settings"].get(name) != now["settings"].get(name):
+            changes.append(f"the setting '{name}' has changed")
+    return ", ".join(changes)

@@ -1,0 +1,106 @@
+"""The pool of this machine: as many worker processes as it holds, each replaced when it dies or hangs."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Sequence
+
+from UltrasoundLesionSegLib.batch.child import WorkerProcess
+from UltrasoundLesionSegLib.batch.jobs import CaseEnded, CaseStarted, Event, Job
+from UltrasoundLesionSegLib.batch.machine import cpu_workers, devices_of_workers, usable_cores
+from UltrasoundLesionSegLib.errors import BatchError, DeviceError
+
+
+class LocalPool:
+    """Computes cases in processes on this machine, each fed by a thread of this one.
+
+    Parameters
+    ----------
+    device : str
+        ``auto``: every GPU has one worker; without a GPU, as many work as cores and memory allow.
+    processes : int or None
+        As many as this instead.
+    time_limit : float
+        Seconds for a case.
+    command : sequence of str, optional
+        See ``WorkerProcess``.
+    """
+
+    def __init__(
+        self, device: str, processes: int | None, time_limit: float, command: Sequence[str] | None = None
+    ) -> None:
+        self._device = device
+        self._processes = processes
+        self._time_limit = time_limit
+        self._command = command
+        self._threads = max(1, usable_cores() // (processes or cpu_workers()))
+        self._jobs: queue.Queue[Job] = queue.Queue()
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._stopped = threading.Event()
+
+    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        """Compute cases; see ``Pool``.
+
+        Raises
+        ------
+        BatchError
+            When no worker can be started at all.
+        """
+        for job in jobs:
+            self._jobs.put(job)
+        first = self._start()
+        workers: list[threading.Thread] = []
+        try:
+            devices = self._chosen(first.wait_until_ready())[: len(jobs)]
+            workers = [
+                threading.Thread(target=self._serve, args=(device, first if number == 0 else None), daemon=True)
+                for number, device in enumerate(devices)
+            ]
+            for worker in workers:
+                worker.start()
+            left = len(jobs)
+            while left:
+                event = self._events.get()
+                left -= isinstance(event, CaseEnded)
+                yield event
+        finally:
+            self._stopped.set()
+            for worker in workers:
+                worker.join()
+            first.kill()
+
+    def _chosen(self, found: list[str]) -> list[str]:
+        """Return the device of each worker."""
+        if self._device == "auto":
+            return devices_of_workers(found, self._processes)
+        # "cuda" is all of them, "cuda:1" one
+        matching = [one for one in [*found, "cpu"] if self._device in (one, one.partition(":")[0])]
+        if not matching:
+            raise DeviceError(f"the device '{self._device}' is not on this machine; choose 'auto' or 'cpu'")
+        return devices_of_workers(list(dict.fromkeys(matching)), self._processes)
+
+    def _start(self) -> WorkerProcess:
+        return WorkerProcess(self._threads, self._stopped, self._command)
+
+    def _serve(self, device: str, worker: WorkerProcess | None) -> None:
+        """Feed one worker until no case is left; one that died is replaced when the next case comes."""
+        try:
+            while not self._stopped.is_set():
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                try:
+                    if worker is None or not worker.is_alive:
+                        worker = self._start()
+                        worker.wait_until_ready()
+                    self._events.put(CaseStarted(job.name))
+                    self._events.put(worker.compute(job.on(device), self._time_limit, self._events.put))
+                except BatchError as error:
+                    self._events.put(CaseEnded(job.name, reason=str(error)))
+                except Exception as error:  # whatever happens, the case must end, or the batch waits for it for ever
+                    self._events.put(CaseEnded(job.name, reason=f"an unforeseen {type(error).__name__}"))
+        finally:
+            if worker is not None:
+                worker.kill()

@@ -1,0 +1,192 @@
+"""Which cases a batch has, what they are called, and which of them there is anything left to do for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from UltrasoundLesionSegLib.batch.fingerprint import fingerprint, what_changed
+from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.jobs import Job
+from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, SuggestFrame, read_listed, read_manifest
+from UltrasoundLesionSegLib.batch.scan import scan_folder
+from UltrasoundLesionSegLib.case import CaseRequest
+from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, SeedError
+from UltrasoundLesionSegLib.logs import LogLevel
+
+HASHING_THREADS = 4  # hashing waits for disks more than for the processor
+DONE, FAILED, WAITING = "done", "failed", "waiting"
+_NUMBERED = re.compile(r"case-([0-9]+)")
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """How the cases of a batch are computed; a manifest's own columns go before these.
+
+    Parameters
+    ----------
+    model, direction, frames
+        As for ``UltrasoundLesionWorkflow.propagate``.
+    suggest : int or 'middle' or None
+        For cases without a seed: the frame on which a model proposes one.
+    further_kinds : tuple of str
+        What to write beside masks, tables, scene, SEG and report (``exports.KINDS``).
+    pixels_allowed : bool
+        Whether pictures of the frames may be written.
+    device : str
+        ``auto``: every GPU has one worker; without a GPU, as many work as cores and memory allow.
+    processes : int or None
+        As many workers as this instead.
+    time_limit : float
+        Seconds after which a case is given up and its worker killed.
+    scheduler : str or None
+        Address of a Dask cluster that computes instead of this machine.
+    log_level : LogLevel
+    """
+
+    model: str | None = None
+    direction: str = "both"
+    frames: tuple[int, int] | None = None
+    suggest: SuggestFrame | None = None
+    further_kinds: tuple[str, ...] = ()
+    pixels_allowed: bool = False
+    device: str = "auto"
+    processes: int | None = None
+    time_limit: float = 3600.0
+    scheduler: str | None = None
+    log_level: LogLevel = LogLevel.INFO
+
+
+@dataclass
+class Plan:
+    """What a batch has to do.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        Cases to compute.
+    why : dict of str to str
+        By case: why a finished one is computed anew.
+    finished : list of str
+        Cases whose result is there and still true.
+    failed : dict of str to str
+        Cases that cannot be computed, with the reason.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    why: dict[str, str] = field(default_factory=dict)
+    finished: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def find_cases(source: Path, output: Path) -> tuple[list[BatchCase], tuple[str, ...]]:
+    """Return the cases of a manifest or of a folder, and notes on what was left out.
+
+    Parameters
+    ----------
+    source : Path
+        Manifest or folder.
+    output : Path
+        Not looked into.
+
+    Raises
+    ------
+    BatchError
+        When there is none.
+    """
+    if source.is_dir():
+        found = scan_folder(source, leave_out=[output])
+        return list(found.cases), found.notes
+    return read_manifest(source), ()
+
+
+def named_cases(cases: Iterable[BatchCase], folder: BatchFolder) -> list[ListedCase]:
+    """Give every case a name, and remember those of earlier runs in the same output folder.
+
+    A name comes from the manifest, or from the earlier run in which the source had one, or is the next free number.
+    File names, which can carry a patient's name, are never used.
+
+    Returns
+    -------
+    list of ListedCase
+        This batch's cases, in state ``waiting``; then those that only earlier runs had, in their state.
+    """
+    earlier = read_listed(folder.sources) if folder.sources.exists() else []
+    known = {listed.case.source.absolute(): listed.case.name for listed in earlier}
+    cases = list(cases)
+    taken = {case.name for case in cases} | {listed.case.name for listed in earlier} | set(folder.names())
+    number = max([int(match[1]) for name in taken if (match := _NUMBERED.fullmatch(name))], default=0)
+    named: dict[str, ListedCase] = {}
+    for case in cases:
+        name = case.name or known.get(case.source.absolute(), "")
+        if not name:
+            number += 1
+            name = f"case-{number:04d}"
+        if name.lower() in named:
+            raise BatchError("two cases of the batch have the same name; give each another in the column 'case'")
+        named[name.lower()] = ListedCase(replace(case, name=name), WAITING)
+    left = [listed for listed in earlier if listed.case.name.lower() not in named]
+    return [*named.values(), *left]
+
+
+def plan(cases: Sequence[BatchCase], settings: BatchSettings, folder: BatchFolder) -> Plan:
+    """Find out what is left to do: finished cases are compared with their inputs and settings as they are now.
+
+    Parameters
+    ----------
+    cases : sequence of BatchCase
+        Named.
+    settings : BatchSettings
+    folder : BatchFolder
+    """
+    made = Plan()
+    for case, job, why in _checked(cases, settings, folder):
+        if isinstance(why, LesionSegError):
+            made.failed[case.name] = str(why)
+        elif why == "":
+            made.finished.append(case.name)
+        else:
+            made.jobs.append(job)
+            if why is not None:
+                made.why[case.name] = why
+    return made
+
+
+def _checked(
+    cases: Sequence[BatchCase], settings: BatchSettings, folder: BatchFolder
+) -> Iterator[tuple[BatchCase, Job, str | LesionSegError | None]]:
+    """Yield every case with its job and why it is computed anew: '' if it is not, None if it never was."""
+    jobs = [Job(case.name, _request(case, settings, folder.work)) for case in cases]
+
+    def check(job: Job) -> str | LesionSegError | None:
+        if not job.request.seeds and job.request.suggest_frame is None:
+            return SeedError("no seed was found for the source; put one beside it, list one, or let one be suggested")
+        record = folder.record(job.name)
+        if record is None:
+            return "files of the result are missing" if (folder.cases / job.name).exists() else None
+        try:
+            return what_changed(record.get("inputs"), fingerprint(job.request))
+        except LesionSegError as error:
+            return error
+
+    with ThreadPoolExecutor(HASHING_THREADS) as pool:
+        yield from zip(cases, jobs, pool.map(check, jobs), strict=True)
+
+
+def _request(case: BatchCase, settings: BatchSettings, work: Path) -> CaseRequest:
+    return CaseRequest(
+        source=case.source.absolute(),
+        output=work,
+        seeds=case.seeds,
+        suggest_frame=None if case.seeds else settings.suggest if case.suggest is None else case.suggest,
+        model=case.model or settings.model,
+        direction=case.direction or settings.direction,
+        frames=case.frames or settings.frames,
+        device=settings.device,
+        further_kinds=tuple(dict.fromkeys(("report", *settings.further_kinds))),
+        pixels_allowed=settings.pixels_allowed,
+        log_level=settings.log_level,
+    )

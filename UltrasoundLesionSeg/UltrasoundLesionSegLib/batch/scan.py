@@ -1,0 +1,168 @@
+"""Find the cases in a folder: cines, and the seeds that lie beside them or refer to them.
+
+A seed beside a cine has its name: ``NAME.seed.png`` was drawn on frame 0, ``NAME.seed.30.png`` on frame 30 (also .bmp,
+.tif, .nrrd, .seg.nrrd, .mha, .nii.gz), ``NAME.seg.nrrd`` and ``NAME.30.seg.nrrd`` as Slicer saves segmentations. NAME
+is the cine's file name with or without its suffix, or the name of its folder of frames. DICOM SEG objects belong to the
+cines whose instances they refer to, wherever they lie and whatever they are called.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from UltrasoundLesionSegLib.batch.dicom_headers import DicomHeader, DicomRole, read_dicom_header
+from UltrasoundLesionSegLib.batch.manifest import BatchCase
+from UltrasoundLesionSegLib.case import RECORD, SeedFileRequest
+from UltrasoundLesionSegLib.errors import BatchError, SourceError
+from UltrasoundLesionSegLib.readers.image_folder import natural_key
+from UltrasoundLesionSegLib.readers.quiet import quiet
+from UltrasoundLesionSegLib.readers.sniff import Format, sniff
+
+_MASK_SUFFIX = r"\.(?:png|bmp|tiff?|nrrd|seg\.nrrd|mha|nii|nii\.gz)"
+_SEED = re.compile(rf"(?P<name>.+?)\.seed(?:\.(?P<frame>[0-9]{{1,9}}))?{_MASK_SUFFIX}", re.IGNORECASE)
+_SEGMENTATION = re.compile(r"(?P<name>.+?)(?:\.(?P<frame>[0-9]{1,9}))?\.seg\.nrrd", re.IGNORECASE)
+_DOUBLE_SUFFIXES = (".seq.nrrd", ".nii.gz")
+_VOLUMES = (Format.NRRD, Format.META_IMAGE, Format.NIFTI)
+
+
+@dataclass(frozen=True)
+class FoundCases:
+    """What is in a folder.
+
+    Parameters
+    ----------
+    cases : tuple of BatchCase
+        In the natural order of their paths; those without a seed too.
+    notes : tuple of str
+        What was left out, one sentence each, with counts and without names.
+    """
+
+    cases: tuple[BatchCase, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Findings:
+    sources: list[Path] = field(default_factory=list)
+    seeds: dict[tuple[Path, str], list[SeedFileRequest]] = field(default_factory=dict)  # by folder and NAME
+    instances: dict[str, Path] = field(default_factory=dict)  # SOP instance UID -> source
+    segmentations: list[tuple[Path, DicomHeader]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def scan_folder(folder: Path, leave_out: Iterable[Path] = ()) -> FoundCases:
+    """Find all cines below a folder, and their seeds.
+
+    Hidden files and folders, folders that a case was written to, and ``leave_out`` are not entered; links to folders
+    are not followed.
+
+    Parameters
+    ----------
+    folder : Path
+    leave_out : iterable of Path
+        Folders, for example the batch's own output.
+
+    Raises
+    ------
+    BatchError
+        When the folder cannot be read or holds no cine.
+    """
+    found = _Findings()
+    closed = {path.absolute() for path in leave_out}
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BatchError(f"the folder of cases cannot be read ({reason}); name one that can") from None
+    for directory, folders, files in os.walk(folder.absolute()):
+        here = Path(directory)
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and here / name not in closed and not (here / name / RECORD).is_file()
+        ]
+        _look_into(here, [here / name for name in files if not name.startswith(".")], found)
+    if not found.sources:
+        raise BatchError("the folder holds no cine; name the folder that the cines are in, or a manifest")
+    by_source = _by_reference(found)
+    cases = [
+        BatchCase(source, tuple(_beside(source, found) + by_source.get(source, [])))
+        for source in sorted(found.sources, key=lambda path: (natural_key(str(path)), str(path)))
+    ]
+    return FoundCases(tuple(cases), tuple(f"{count} {what}" for what, count in sorted(found.left_out.items())))
+
+
+def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
+    """Sort the files of one folder into sources, seeds and what is neither."""
+    kinds: dict[Path, Format] = {}
+    for path in sorted(files):
+        seed = _SEED.fullmatch(path.name) or _SEGMENTATION.fullmatch(path.name)
+        if seed:
+            request = SeedFileRequest(path, int(seed["frame"] or 0))
+            found.seeds.setdefault((folder, seed["name"]), []).append(request)
+            continue
+        try:
+            kinds[path] = sniff(path)
+        except SourceError:
+            found.left_out["files could not be opened"] += 1
+    found.left_out["files are no cines"] += sum(kind is Format.UNKNOWN for kind in kinds.values())
+    sources = [path for path, kind in kinds.items() if kind is Format.VIDEO or kind in _VOLUMES]
+    sources += _dicom_sources(folder, [path for path, kind in kinds.items() if kind is Format.DICOM], found)
+    pictures = [path for path, kind in kinds.items() if kind is Format.IMAGE]
+    if pictures and (sources or _are_masks(pictures[0])):
+        found.left_out["pictures are masks, or lie beside cines"] += len(pictures)
+    elif pictures:
+        sources.append(folder)
+    found.sources += sources
+    found.left_out += Counter()  # drops zeros
+
+
+def _dicom_sources(folder: Path, files: list[Path], found: _Findings) -> list[Path]:
+    """Single-frame objects of a folder are one cine, its folder; multi-frame objects are one each."""
+    headers = {path: read_dicom_header(path) for path in files}
+    found.segmentations += [(path, header) for path, header in headers.items() if header.role is DicomRole.SEGMENTATION]
+    found.left_out["DICOM objects are no images"] += sum(one.role is DicomRole.OTHER for one in headers.values())
+    images = {path: header for path, header in headers.items() if header.role is DicomRole.IMAGE}
+    is_series = len(images) > 1 and not any(header.is_multi_frame for header in images.values())
+    for path, header in images.items():
+        if header.uid:
+            found.instances[header.uid] = folder if is_series else path
+    return [folder] if is_series else list(images)
+
+
+def _are_masks(picture: Path) -> bool:
+    """Whether a picture is a mask: of two levels, or with a palette, as data sets keep them beside their frames."""
+    from PIL import Image
+
+    try:
+        with quiet(), Image.open(picture) as image:
+            return image.mode in ("1", "P") or len(np.unique(np.asarray(image))) <= 2
+    except Exception:  # damaged in whatever way: the reader says so when its case is run
+        return False
+
+
+def _beside(source: Path, found: _Findings) -> list[SeedFileRequest]:
+    """Return the seeds that have a source's name, by frame."""
+    names = {source.name, source.stem}
+    names |= {source.name[: -len(one)] for one in _DOUBLE_SUFFIXES if source.name.lower().endswith(one)}
+    seeds = [seed for name in names for seed in found.seeds.get((source.parent, name), [])]
+    return sorted(seeds, key=lambda seed: (seed.frame, seed.path.name))
+
+
+def _by_reference(found: _Findings) -> dict[Path, list[SeedFileRequest]]:
+    """Return the DICOM SEG objects of each source."""
+    by_source: dict[Path, list[SeedFileRequest]] = {}
+    for path, header in sorted(found.segmentations, key=lambda one: one[0]):
+        sources = {found.instances[uid] for uid in header.references if uid in found.instances}
+        for source in sources:
+            by_source.setdefault(source, []).append(SeedFileRequest(path))
+        if not sources:
+            found.left_out["DICOM SEG objects refer to no cine here"] += 1
+    return by_source
