@@ -46,6 +46,21 @@ def run(bundle: Path, stills: Path, output: Path, *more: str, monkeypatch: pytes
     train.main()
 
 
+def test_a_smaller_network_starts_from_a_larger_one_s_weights(bundle: Path, tmp_path: Path) -> None:
+    small = read_bundle(bundle).build_network()
+    larger = type(small)(channels=(8, 8, 8), blocks=(1, 2, 1), token_grid=(2, 2), dropout=0.0)
+    path = tmp_path / "checkpoint.pt"
+    Checkpoint(1, larger.state_dict(), larger.state_dict(), {}).save(path)
+    train.start_from_run(small, path)
+    theirs = larger.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in small.state_dict().items())
+    assert len(theirs) > len(small.state_dict())
+
+    Checkpoint(1, small.state_dict(), small.state_dict(), {}).save(path)
+    with pytest.raises(ModelError, match="has no weights for"):
+        train.start_from_run(larger, path)
+
+
 def test_a_run_that_stopped_goes_on_as_if_it_had_not(
     bundle: Path, still_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -289,6 +289,33 @@ def make_accelerator(precision: str) -> Accelerator:
     return accelerator
 
 
+def start_from_run(network: nn.Module, path: Path) -> None:
+    """Load another run's averaged weights, of the same network or of a larger one of the same kind.
+
+    BaS-L is BaS-S with fewer blocks: each of its weights has a counterpart there of the same name and shape.
+
+    Parameters
+    ----------
+    network : nn.Module
+    path : Path
+        Another run's ``checkpoint.pt``.
+
+    Raises
+    ------
+    ModelError
+        When a weight of the network has no counterpart.
+    """
+    stored = Checkpoint.load(path).average
+    own = network.state_dict()
+    missing = [name for name, value in own.items() if name not in stored or stored[name].shape != value.shape]
+    if missing:
+        raise ModelError(
+            f"the run to start from has no weights for {len(missing)} of the network's {len(own)} tensors; "
+            "start from a run of the same network or of a larger one of its kind"
+        )
+    network.load_state_dict({name: stored[name] for name in own})
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -318,7 +345,7 @@ def main() -> None:
     if chosen.trunk:
         start_from_trunk(network, chosen.trunk)
     if chosen.start:
-        network.load_state_dict(Checkpoint.load(chosen.start).average)
+        start_from_run(network, chosen.start)
     accelerator = make_accelerator(chosen.precision)
     train, val = load_stills(chosen.data, "train"), load_stills(chosen.data, "val")
     clips = load_clips(chosen.clips) if chosen.clips else []
