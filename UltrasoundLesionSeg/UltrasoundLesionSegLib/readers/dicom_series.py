@@ -80,6 +80,7 @@ def read_dicom_folder(paths: Sequence[Path]) -> Cine:
         When the folder holds no image, or several cines.
     """
     instances, without_image = _read_instances(paths)
+    instances, copies = _without_copies(instances)
     if not instances:
         raise SourceError("the folder holds DICOM objects but no image; choose the folder of one cine")
     multiframe = [one for one in instances if one.is_multiframe]
@@ -90,7 +91,7 @@ def read_dicom_folder(paths: Sequence[Path]) -> Cine:
             f"the folder holds {len(multiframe)} multi-frame DICOM objects beside other images; choose one file"
         )
     series = _main_series(instances)
-    left_out = len(instances) - len(series) + without_image
+    left_out = len(instances) - len(series) + without_image + copies
     notes = [f"{left_out} other DICOM objects of the folder are left out."] if left_out else []
     return _series_cine(series, notes)
 
@@ -107,6 +108,13 @@ def _read_instances(paths: Sequence[Path]) -> tuple[list[Instance], int]:
             continue
         instances.append(_instance(path, position, header))
     return instances, without_image
+
+
+def _without_copies(instances: list[Instance]) -> tuple[list[Instance], int]:
+    """Return the instances without those whose UID another has, and how many these were."""
+    first = {one.uid: one for one in reversed(instances)}
+    kept = [one for one in instances if not one.uid or first[one.uid] is one]
+    return kept, len(instances) - len(kept)
 
 
 def _instance(path: Path, position: int, header: Dataset) -> Instance:
@@ -176,6 +184,8 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     if any(one.calibration != calibration for one in ordered):
         calibration = KnownCalibration()
         notes.append("The calibration changes within the series, as when the depth is switched: it is not used.")
+    numbers = [int(one.number) for one in ordered if one.number is not None]
+    notes += frames.gap_note(numbers if len(numbers) == len(ordered) else [], "instances")
     uids = tuple(one.uid for one in ordered)
     digest = digest_of_digests(file_digest(path) for path in paths)
     return Cine(

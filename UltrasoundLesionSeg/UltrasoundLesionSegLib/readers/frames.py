@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from operator import index as as_index
 from typing import Any
@@ -195,6 +196,28 @@ def look_at_samples(
         reason = next(iter(failed.values()))
         raise SourceError(f"no frame of the source can be read ({reason}); export the cine again")
     return is_color, failed
+
+
+def gap_note(numbers: Sequence[int], what: str) -> tuple[str, ...]:
+    """Return the sentence on frames whose numbers leave some out, nothing when they do not or are no counters.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Of the frames, in any order; [] when not all of them have one.
+    what : str
+        What they are the numbers of, in the plural.
+    """
+    ordered = sorted(numbers)
+    steps = [after - one for one, after in itertools.pairwise(ordered)]
+    usual = Counter(steps).most_common(1)[0][0] if steps else 0
+    if usual < 1 or any(step % usual for step in steps):
+        return ()
+    missing = sum(step // usual - 1 for step in steps)
+    # numbers that leave out more than there are stand for something else, a time for example
+    if not 0 < missing < len(ordered):
+        return ()
+    return (f"The numbers of the {what} leave out {missing}: frames may be missing.",)
 
 
 def unreadable_note(failed: int, looked_at: int) -> str:

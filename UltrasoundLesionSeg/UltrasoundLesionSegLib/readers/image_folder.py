@@ -133,8 +133,18 @@ def read_image_folder(paths: Sequence[Path]) -> Cine:
         width,
         is_color,
         SourceIdentity(SourceKind.IMAGES, digest, (), tuple(paths)),
-        notes=((note,) if unreadable_frames else ()) + frames.levels_note(levels),
+        notes=(
+            *((note,) if unreadable_frames else ()),
+            *frames.gap_note(_numbers(paths), "pictures' names"),
+            *frames.levels_note(levels),
+        ),
     )
+
+
+def _numbers(paths: Sequence[Path]) -> list[int]:
+    """Return the last number in each file's name, [] when one has none."""
+    found = [re.findall(r"[0-9]+", path.stem) for path in paths]
+    return [int(numbers[-1]) for numbers in found] if all(found) else []
 
 
 def _look(paths: Sequence[Path], indices: Sequence[int]) -> tuple[tuple[float, float], bool]:

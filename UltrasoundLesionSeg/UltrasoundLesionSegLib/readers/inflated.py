@@ -80,7 +80,7 @@ class InflatedPixels:
         """Inflate everything to learn how much there is."""
         try:
             self._inflate_to(self._wanted)
-            self.surplus = len(self._next_block())
+            self.surplus += len(self._next_block())
         except (ValueError, zlib.error):
             self.available = self._inflated
 
@@ -102,6 +102,7 @@ class InflatedPixels:
             if not data:
                 raise ValueError("cut off")
             data, self._skip = data[self._skip :], max(0, self._skip - len(data))
+            self.surplus += max(0, self._inflated + len(data) - self._wanted)
             data = data[: self._wanted - self._inflated]
             self._spool.seek(self._inflated)
             self._spool.write(data)
