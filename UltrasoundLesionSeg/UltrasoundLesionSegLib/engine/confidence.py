@@ -26,7 +26,7 @@ def thumbnail(frame: Frame) -> NDArray[np.float32]:
         # a whole number of pixels is averaged four times faster than a fraction
         rows, columns = frame.shape[0] // shrink, frame.shape[1] // shrink
         whole_blocks = frame[: rows * shrink, : columns * shrink]
-        frame = cv2.resize(whole_blocks, (columns, rows), interpolation=cv2.INTER_AREA)
+        frame = cv2.resize(whole_blocks, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     small -= small.mean()

@@ -155,10 +155,13 @@ class MemoryBank:
 
 def _grown(buffer: Tensor | None, like: Tensor, used: int) -> Tensor:
     """Return a buffer with room for one more slot; doubling keeps the cost of growth linear in the clip's length."""
-    if buffer is None:
-        return like.new_empty((4, *like.shape[1:]))
-    if used < buffer.shape[0]:
+    slots = 4 if buffer is None else buffer.shape[0] if used < buffer.shape[0] else 2 * buffer.shape[0]
+    if buffer is not None and slots == buffer.shape[0]:
         return buffer
-    larger = buffer.new_empty((2 * buffer.shape[0], *buffer.shape[1:]))
-    larger[:used] = buffer
+    shape = (slots, *like.shape[1:])
+    # channels side by side: what attention reads, so that it reads in place
+    layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+    larger = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+    if buffer is not None:
+        larger[:used] = buffer
     return larger

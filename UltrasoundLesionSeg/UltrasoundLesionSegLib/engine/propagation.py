@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.engine import confidence
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend, merge_lesions
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.stretches import Stretch
+from UltrasoundLesionSegLib.engine.threads import threads_for_inference
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
 from UltrasoundLesionSegLib.errors import FrameError
 
@@ -146,7 +147,9 @@ class _Sweep:
             except FrameError as error:
                 yield self._unreadable(index, error)
                 continue
-            yield self._compute(index, frame)
+            with threads_for_inference():
+                result = self._compute(index, frame)
+            yield result
             self._runs = {k: run for k, run in self._runs.items() if index != run.stretch.walk(self._forward)[-1]}
 
     def _compute(self, index: int, frame: Frame) -> FrameResult:

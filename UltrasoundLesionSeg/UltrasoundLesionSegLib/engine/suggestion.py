@@ -8,6 +8,7 @@ import torch
 
 from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.engine.network_api import SuggestionNetwork
+from UltrasoundLesionSegLib.engine.threads import threads_for_inference
 from UltrasoundLesionSegLib.engine.window import Window, rgb
 
 
@@ -31,9 +32,10 @@ def suggest_mask(frame: Frame, network: SuggestionNetwork, input_size: int, devi
     """
     height, width = frame.shape[:2]
     window = Window.whole(height, width)
-    pixels = rgb(window.cut(frame, input_size)).transpose(2, 0, 1)
-    tensor = torch.from_numpy(np.ascontiguousarray(pixels)).float().div(255)[None].to(device)
-    seen = torch.sigmoid(network(tensor)[0, 0].float()).cpu().numpy()
+    pixels = torch.from_numpy(rgb(window.cut(frame, input_size))).permute(2, 0, 1)
+    tensor = pixels.float().div(255)[None].to(device)
+    with threads_for_inference():
+        seen = torch.sigmoid(network(tensor)[0, 0].float()).cpu().numpy()
     mask = window.paste(seen, height, width) > 0.5
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Generator
@@ -11,6 +10,7 @@ from typing import Any
 
 import qt
 
+from UltrasoundLesionSegLib.engine.threads import let_waiting_threads_sleep
 from UltrasoundLesionSegLib.errors import LesionSegError, ModelError
 from UltrasoundLesionSegLib.gui.hardware import describe_hardware
 from UltrasoundLesionSegLib.gui.masking import area_for_propagation
@@ -170,7 +170,7 @@ class PropagationSection(Section):
         parameters, bundle = self.panel.parameters, self._chosen_bundle()
         if bundle is None:
             raise ModelError("no model is installed; put a model bundle into the models folder")
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin would slow the views
+        let_waiting_threads_sleep()
         if "torch" not in sys.modules:
             yield "Loading PyTorch, once after Slicer starts..."
             import torch  # noqa: F401
