@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,14 +41,15 @@ def run_case(request: CaseRequest, progress: Callable[[Any], None]) -> None:
     confidences = [float(value) for value in asked.split()]
     for frame in range(len(confidences)):
         progress(SimpleNamespace(frame=frame, done=frame + 1, total=len(confidences)))
-    write_case(request.output, confidences, dict(request.stamp))
+    write_case(request, confidences)
 
 
-def write_case(folder: Path, confidences: list[float], stamp: dict[str, Any]) -> None:
+def write_case(request: CaseRequest, confidences: list[float]) -> None:
+    folder = request.output
     (folder / "masks").mkdir(parents=True)
     rows = "".join(f"{frame},{value},model\n" for frame, value in enumerate(confidences))
     contents = {
-        "masks/00000.png": "mask",
+        "masks/00000.png": f"mask made {request.direction}",
         "measurements.csv": f"frame,confidence,origin\n{rows}",
         "lesions.csv": "segment,long_axis_there_px\nLesion,31.5\n",
         "report.html": "<p>report</p>",
@@ -66,7 +66,7 @@ def write_case(folder: Path, confidences: list[float], stamp: dict[str, Any]) ->
         "notices": [],
         "seconds": {"network": 0.1},
         "outputs": sorted(contents),
-        **stamp,
+        **request.stamp,
     }
     (folder / "run.json").write_text(json.dumps(record))
 

@@ -113,6 +113,9 @@ class DaskPool:
             self._events.put(CaseEnded(name, *future.result()))
         elif future.status == "cancelled":
             self._events.put(CaseEnded(name, reason="the cluster gave the case up; run the batch again to go on"))
+        elif future.status != "error":
+            # its machine was lost after it had ended and before it was told here: Dask computes it again
+            future.add_done_callback(partial(self._end, name))
         else:
             kind = type(future.exception()).__name__
             reason = "the cluster's worker died on it again and again" if kind == "KilledWorker" else f"{kind}"

@@ -1,0 +1,106 @@
+"""What a folder of cases holds: which files are cines, which seeds belong to them, what is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from dicom_helpers import describe, speckle, write_multiframe, write_series
+from PIL import Image
+
+from UltrasoundLesionSegLib.batch.scan import scan_folder
+from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
+from UltrasoundLesionSegLib.dicom.source import DicomSource
+from UltrasoundLesionSegLib.errors import BatchError
+from UltrasoundLesionSegLib.readers.open import read_cine
+
+
+def write_video(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for frame in speckle(3, 48, 64):
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    return path
+
+
+def write_picture(path: Path, is_mask: bool = False) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame = speckle(1, 48, 64)[0]
+    Image.fromarray((frame > 200) if is_mask else frame).save(path)
+    return path
+
+
+def found(folder: Path) -> dict[str, list[tuple[str, int]]]:
+    """Sources and their seeds, by name relative to the folder."""
+    return {
+        case.source.relative_to(folder).as_posix(): [(seed.path.name, seed.frame) for seed in case.seeds]
+        for case in scan_folder(folder).cases
+    }
+
+
+def test_seeds_beside_cines_go_by_their_names(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.avi")
+    write_video(tmp_path / "deep" / "a.avi")
+    write_multiframe(tmp_path / "deep" / "IM0001", speckle(3, 48, 64))
+    for name in ("a.seed.png", "a.seed.12.png", "deep/a.avi.seed.2.png", "deep/IM0001.seed.7.png", "b.seed.png"):
+        write_picture(tmp_path / name, is_mask=True)
+    (tmp_path / "a.3.seg.nrrd").write_bytes(b"NRRD0004\n")
+    assert found(tmp_path) == {
+        "a.avi": [("a.seed.png", 0), ("a.3.seg.nrrd", 3), ("a.seed.12.png", 12)],
+        "deep/a.avi": [("a.avi.seed.2.png", 2)],
+        "deep/IM0001": [("IM0001.seed.7.png", 7)],
+    }
+
+
+def test_folders_of_frames_are_cines_and_folders_of_masks_are_not(tmp_path: Path) -> None:
+    for index in range(3):
+        write_picture(tmp_path / "JPEGImages" / "clip" / f"{index}.png")
+        write_picture(tmp_path / "Annotations" / "clip" / f"{index}.png", is_mask=True)
+    write_series(tmp_path / "series", speckle(3, 48, 64))
+    write_picture(tmp_path / "series.seed.1.png", is_mask=True)
+    write_picture(tmp_path / "JPEGImages" / "clip.seed.png", is_mask=True)
+    assert found(tmp_path) == {"JPEGImages/clip": [("clip.seed.png", 0)], "series": [("series.seed.1.png", 1)]}
+
+
+def test_dicom_segs_belong_to_the_cines_they_refer_to_wherever_they_lie(tmp_path: Path) -> None:
+    cines = {
+        "one.dcm": write_multiframe(tmp_path / "one.dcm", speckle(4, 48, 64)),
+        "two": write_series(tmp_path / "two", speckle(3, 48, 64)),
+        "three.dcm": write_multiframe(tmp_path / "three.dcm", speckle(4, 48, 64)),
+    }
+    for name in ("one.dcm", "two"):
+        cine = read_cine(cines[name])
+        masks = np.zeros((len(cine), 1, *cine.shape), bool)
+        masks[1, 0, 10:20, 10:20] = True
+        (tmp_path / "segs").mkdir(exist_ok=True)
+        target = tmp_path / "segs" / f"x{len(name)}.dcm"
+        write_segmentation(target, DicomSource.from_cine(cine), [describe(cine, 1)], masks)
+    assert found(tmp_path) == {"one.dcm": [("x7.dcm", 0)], "two": [("x3.dcm", 0)], "three.dcm": []}
+
+
+def test_results_hidden_files_and_the_output_are_not_looked_into(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.avi")
+    for place in (".hidden", "out", "earlier"):
+        write_video(tmp_path / place / "b.avi")
+    (tmp_path / "earlier" / "run.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("a text")
+    scanned = scan_folder(tmp_path, leave_out=[tmp_path / "out"])
+    assert [case.source.name for case in scanned.cases] == ["a.avi"]
+    assert scanned.notes == ("1 files are no cines",)
+
+
+def test_cases_come_in_natural_order(tmp_path: Path) -> None:
+    for number in (10, 9, 100):
+        write_video(tmp_path / f"clip{number}.avi")
+    assert [case.source.stem for case in scan_folder(tmp_path).cases] == ["clip9", "clip10", "clip100"]
+
+
+def test_a_folder_without_a_cine_and_one_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BatchError, match="holds no cine"):
+        scan_folder(tmp_path)
+    with pytest.raises(BatchError, match="cannot be read") as refused:
+        scan_folder(tmp_path / "Doe")
+    assert "Doe" not in str(refused.value)
