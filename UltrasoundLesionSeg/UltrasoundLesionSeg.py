@@ -236,6 +236,35 @@ class UltrasoundLesionSegLogic(UltrasoundLesionWorkflow, ScriptedLoadableModuleL
         """Return the module's parameter node, made if the scene has none."""
         return UltrasoundLesionSegParameterNode(ScriptedLoadableModuleLogic.getParameterNode(self))
 
+    def processBatch(self, source, output, progress=None, **settings):
+        """Segment all cases of a manifest or a folder in processes of their own; the scene is left alone.
+
+        Here and not in the workflow, which a batch is built on; a plain Python calls
+        ``UltrasoundLesionSegLib.batch.run.run_batch``, which this does.
+
+        Parameters
+        ----------
+        source, output : str or Path
+            Manifest or folder; folder for the results.
+        progress : callable, optional
+            Called after every frame and case with a ``BatchProgress``.
+        **settings
+            See ``UltrasoundLesionSegLib.batch.plan.BatchSettings``.
+
+        Returns
+        -------
+        UltrasoundLesionSegLib.batch.run.BatchResult
+        """
+        from UltrasoundLesionSegLib.batch.plan import BatchSettings
+        from UltrasoundLesionSegLib.batch.run import run_batch
+
+        def advance(step):
+            slicer.app.processEvents()
+            if progress:
+                progress(step)
+
+        return run_batch(source, output, BatchSettings(**settings), advance)
+
     def loadSample(self):
         """Simulate a cine with a drawn lesion in the scene; returns its browser node."""
         from UltrasoundLesionSegLib.gui.sample_data import load_sample

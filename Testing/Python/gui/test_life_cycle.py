@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -131,28 +132,33 @@ def test_the_self_test_fails_when_propagation_overwrites_the_drawing(
 
 
 def test_the_batch_example_segments_a_folder_and_names_what_failed(
-    bright_model: Any, module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from PIL import Image
-
-    from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
-    from UltrasoundLesionSegLib.simulation.write import write_simulation
-
-    simulated = simulate_cine(SimulationSettings(seed=3, frames=3, height=64, width=80))
-    cines = tmp_path / "cines"
-    cines.mkdir()
-    written = write_simulation(simulated, tmp_path / "made", "avi")
-    (cines / f"clip{written.suffix}").write_bytes(written.read_bytes())
-    for stem, mask in (("clip", simulated.truth[0][0]), ("other", np.ones((5, 5), bool))):
-        Image.fromarray(mask.astype(np.uint8)).save(cines / f"{stem}.seed.png")
+    worker = REPOSITORY / "Testing" / "Python" / "batch" / "stand_in_worker.py"
+    # Slicer would start itself as the worker
+    monkeypatch.setattr("UltrasoundLesionSegLib.batch.child.worker_command", lambda: [sys.executable, str(worker)])
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text("case,source,seed\none,one.txt,one.txt\ntwo,Doe.txt,one.txt\n")
+    (tmp_path / "one.txt").write_text("0.9 0.8")
+    (tmp_path / "Doe.txt").write_text("refuse")
     script = importlib.util.spec_from_file_location("slicer_batch", REPOSITORY / "Docs/examples/slicer_batch.py")
     example = importlib.util.module_from_spec(script)
     script.loader.exec_module(example)
-    arguments = ["--cines", str(cines), "--output", str(tmp_path / "out"), "--kinds", "csv"]
+    arguments = ["--cines", str(manifest), "--output", str(tmp_path / "out"), "--processes", "1"]
     monkeypatch.setattr("sys.argv", ["slicer_batch.py", *arguments])
     assert example.main() == 1
-    assert (tmp_path / "out" / "clip" / "measurements.csv").exists()
+    assert (tmp_path / "out" / "cases" / "one" / "run.json").exists()
     said = capsys.readouterr()
-    assert "case 1 of 2: done" in said.out
-    assert said.err.startswith("case 2 of 2:")
-    assert "other" not in said.err
+    assert said.out.startswith("1 cases computed")
+    assert said.err == "two: the source is refused\n"
+
+
+def test_inside_slicer_the_workers_are_slicers_without_a_window(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import slicer
+
+    from UltrasoundLesionSegLib.batch.child import worker_command
+
+    monkeypatch.setattr(slicer.app, "launcherExecutableFilePath", "/opt/Slicer/Slicer", raising=False)
+    command = worker_command()
+    assert command[:3] == ["/opt/Slicer/Slicer", "--no-main-window", "--no-splash"]
+    compile(command[-1], "--python-code", "exec")

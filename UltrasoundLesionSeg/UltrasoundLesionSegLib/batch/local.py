@@ -61,7 +61,10 @@ class LocalPool:
                 worker.start()
             left = len(jobs)
             while left:
-                event = self._events.get()
+                try:
+                    event = self._events.get(timeout=1)  # Windows lets Ctrl+C through between two waits only
+                except queue.Empty:
+                    continue
                 left -= isinstance(event, CaseEnded)
                 yield event
         finally:
