@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, Frame, FrameResult, Mask
 from UltrasoundLesionSegLib.engine import confidence
+from UltrasoundLesionSegLib.engine.heap import keep_working_memory
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend, merge_lesions
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.stretches import Stretch
@@ -93,6 +94,7 @@ class PropagationInferer(Inferer):
         for stretch in inputs.stretches:
             for anchor in stretch.anchors:
                 anchor.check_against(inputs.cine)
+        keep_working_memory()
         network.eval().to(self.device)
         waiting: dict[tuple[int, int], _Waiting] = {}
         yield from _Sweep(self, inputs, network, waiting, forward=True)
@@ -159,13 +161,15 @@ class _Sweep:
         known = self._inputs.known(index)
         lesions = [stretch.lesion for stretch in stretches]
         others: Mask = np.logical_or.reduce(np.delete(known, lesions, axis=0), axis=0)
-        merged = merge_lesions(np.stack(predictions), others, self._inputs.allow_overlap)
+        stacked = np.stack(predictions) if len(predictions) > 1 else predictions[0][None]
+        merged = merge_lesions(stacked, others, self._inputs.allow_overlap)
         scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
         thumbnail = confidence.thumbnail(frame)
-        final = merged.copy()  # the trackers keep views of `merged`: their own direction, not the blend
+        # the trackers keep views of `merged`: their own direction, not the blend
+        final = merged.copy() if any(stretch.is_two_sided for stretch in stretches) else merged
         for place, run in enumerate(runs):
-            run.tracker.accept(index, merged[place])
-            scores[lesions[place]] = self._score(run, thumbnail, merged[place])
+            mask = run.tracker.accept(index, merged[place])
+            scores[lesions[place]] = self._score(run, thumbnail, mask)
             if run.stretch.is_two_sided and index in run.stretch.frames:
                 final[place], scores[lesions[place]] = self._two_sided(run, index, merged[place], scores)
         if not self._forward and len(runs) > 1:
@@ -229,8 +233,8 @@ class _Sweep:
                 other.tracker.to(self._inferer.device)
             return work()
 
-    def _score(self, run: _Run, thumbnail: NDArray[np.float32], probabilities: NDArray[np.float32]) -> float:
-        area = float(np.count_nonzero(probabilities > 0.5))
+    def _score(self, run: _Run, thumbnail: NDArray[np.float32], mask: Mask) -> float:
+        area = float(np.count_nonzero(mask))
         score = run.certainty * confidence.steadiness(run.area, area) * confidence.continuity(run.thumbnail, thumbnail)
         run.thumbnail, run.area = thumbnail, area
         return score

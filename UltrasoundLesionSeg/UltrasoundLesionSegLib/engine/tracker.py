@@ -161,13 +161,18 @@ class LesionTracker:
         return Prediction(probabilities, certainty)
 
     @torch.inference_mode()
-    def accept(self, index: int, probabilities: NDArray[np.float32]) -> None:
+    def accept(self, index: int, probabilities: NDArray[np.float32]) -> Mask:
         """Take the frame's final probabilities (after lesions were merged) as what the next step goes on from.
 
         Parameters
         ----------
         index : int
         probabilities : ndarray of float32, shape (H, W)
+
+        Returns
+        -------
+        ndarray of bool, shape (H, W)
+            Where the probabilities exceed 0.5.
         """
         assert self._past is not None
         seen = self._cut_mask(probabilities, self._past.window)
@@ -180,6 +185,7 @@ class LesionTracker:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
             self._lost += 1
             self._correction = None  # what comes back is another section
+        return past.mask
 
     def to(self, device: torch.device) -> None:
         """Move what is remembered to another device; the caller moves the network."""

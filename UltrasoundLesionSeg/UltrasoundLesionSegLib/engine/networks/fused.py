@@ -24,7 +24,7 @@ AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 # what may follow a convolution: module -> (plain operation, oneDNN's name, its numbers, its algorithm)
 _ACTIVATIONS: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], str, list[float], str]] = {
-    nn.Identity: (torch.positive, "none", [], ""),
+    nn.Identity: (nn.Identity(), "none", [], ""),
     nn.ReLU: (torch.relu, "relu", [], ""),
     nn.ReLU6: (functional.relu6, "hardtanh", [0.0, 6.0], ""),
     nn.GELU: (functional.gelu, "gelu", [], "none"),
