@@ -2,12 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCH_INSTALLED := .venv/.bench-installed
+SPEED := Testing/Benchmarks/speed
 DEMO ?= demo-output
 
 # the network's threads sleep instead of spinning when they wait: spinning slows a busy machine down
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint format bench pictures test-integration clean
+.PHONY: demo test lint format bench bench-rooms pictures test-integration clean
 
 demo: $(INSTALLED)
 	Testing/system_packages.sh
@@ -26,7 +28,18 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)
+# each part keeps its figures in build/speed; the last joins them into Docs/results/speed.md
+bench: $(BENCH_INSTALLED)
+	$(BIN)/python -W ignore $(SPEED)/network.py
+	$(BIN)/python -W ignore $(SPEED)/memory_policies.py
+	$(BIN)/python -W ignore $(SPEED)/stages.py
+	$(BIN)/python -W ignore $(SPEED)/peers.py
+	$(BIN)/python -W ignore $(SPEED)/startup.py
+	$(BIN)/python -W ignore $(SPEED)/gpu.py
+	$(BIN)/python -W ignore $(SPEED)/report.py
+
+# the rooms' own: exactness and speed of measuring, MRML, DICOM, and the memory of 5,000 frames
+bench-rooms: $(INSTALLED)
 	$(BIN)/python Testing/Benchmarks/measurement.py
 	$(BIN)/python Testing/Benchmarks/mrml.py
 	$(BIN)/python -W ignore Testing/Benchmarks/dicom.py
@@ -42,6 +55,13 @@ test-integration: $(INSTALLED)
 $(INSTALLED): pyproject.toml Testing/constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c Testing/constraints.txt -e '.[dev,train]'
+	touch $@
+
+# SAM 2, a peer, is built against the PyTorch that is there; without isolation no second one is fetched to build it
+$(BENCH_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check setuptools wheel hatchling
+	SAM2_BUILD_CUDA=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		-c Testing/constraints.txt -e '.[bench]'
 	touch $@
 
 clean:
