@@ -158,8 +158,12 @@ def batch(
         scheduler=scheduler,
         log_level=log_level,
     )
-    with batch_bars() as advance:
-        result = run_batch(source, output, settings, advance)
+    try:
+        with batch_bars() as advance:
+            result = run_batch(source, output, settings, advance)
+    except KeyboardInterrupt:
+        typer.echo("stopped; what is finished is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
     for name, reason in result.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
     typer.echo(

@@ -206,3 +206,28 @@ def test_evaluate_prints_the_papers_table_with_baselines(run: Run, tmp_path: Pat
     held = float(rows["held mask"].split("|")[2].split()[0])
     drift = dice(truth[0][0], truth[4][0])
     assert drift < held < 1
+
+
+def test_a_batch_that_is_stopped_says_how_to_go_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("UltrasoundLesionSegLib.batch.run.run_batch", stop)
+    code, _, said = run("batch", tmp_path, "--output", tmp_path / "out")
+    assert code == 130
+    assert "the same command goes on" in said
+
+
+def test_segment_logs_its_events_at_the_level_asked_for(
+    run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, _ = frames_folder
+    for level in ("info", "debug", "error"):
+        arguments = ["--seed", folder / "seed.png", "--log-level", level, "--output", folder / level]
+        assert run("segment", folder / "frames", *arguments)[0] == 0
+    lines = (folder / "info" / "run.log").read_text().splitlines()
+    assert all(" INFO cine-" in line for line in lines)
+    assert any(line.endswith("frame 0 seeded") for line in lines)
+    debug = (folder / "debug" / "run.log").read_text()
+    assert sum(f" frame {frame} step " in debug for frame in range(6)) == 5
+    assert (folder / "error" / "run.log").read_text() == ""
