@@ -21,7 +21,7 @@ from typing import Any
 from common import Spread, arguments, busy_machine, interleaved, save
 from worker import PEAK_SHAPES
 
-TURN_MS = 1500.0  # longest turn of a variant: a slow one must not make the others wait
+TURN_MS = 1000.0  # longest turn of a variant: a slow one must not make the others wait
 # what PyTorch does unless told otherwise, and what this package tells it
 AS_INSTALLED: dict[str, str] = {}
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -45,7 +45,8 @@ SUBJECTS = {
 class Worker:
     """A process that does some work of its variant at every call; see worker.py."""
 
-    def __init__(self, variant: str, subject: str, environment: dict[str, str]) -> None:
+    def __init__(self, variant: str, subject: str, environment: dict[str, str], turn_ms: float) -> None:
+        self._turn_ms = turn_ms
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "MKL_", "KMP_"))}
         command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("worker.py")), variant, subject]
         self._process = subprocess.Popen(
@@ -67,7 +68,7 @@ class Worker:
         self._process.wait()
 
     def __call__(self) -> Sequence[float]:
-        print(TURN_MS, file=self._say, flush=True)
+        print(self._turn_ms, file=self._say, flush=True)
         times: list[float] = json.loads(self._hear.readline())
         return times
 
@@ -87,16 +88,16 @@ def operations(model: str) -> int:
     return int(counter.get_total_flops())
 
 
-def compare(subject: str, names: Sequence[str], rounds: int) -> dict[str, dict[str, Spread]]:
+def compare(subject: str, names: Sequence[str], rounds: int, turn_ms: float) -> dict[str, dict[str, Spread]]:
     """Time variants of one subject against each other, quiet and busy."""
     with ExitStack() as stack:
         workers: dict[str, Callable[[], Sequence[float]]] = {}
         for name in names:
             variant, environment = VARIANTS[name]
-            workers[name] = stack.enter_context(Worker(variant, subject, environment))
+            workers[name] = stack.enter_context(Worker(variant, subject, environment, turn_ms))
         if subject == "bas_s":
             for shape in PEAK_SHAPES:
-                workers[f"convolution {shape}"] = stack.enter_context(Worker("peak", shape, PASSIVE))
+                workers[f"convolution {shape}"] = stack.enter_context(Worker("peak", shape, PASSIVE, turn_ms))
         found = {}
         for state, context in (("quiet", nullcontext()), ("busy", busy_machine())):
             with context:
@@ -117,10 +118,10 @@ def peak_gflops(forward: dict[str, dict[str, Spread]]) -> dict[str, float]:
 def main() -> None:
     """Measure and save."""
     options = arguments(__doc__)
-    rounds = 2 if options.quick else 12
+    rounds, turn_ms = (1, 50.0) if options.quick else (10, TURN_MS)
     found: dict[str, Any] = {"times": {}}
     for subject, names in SUBJECTS.items():
-        found["times"][subject] = compare(subject, names, rounds)
+        found["times"][subject] = compare(subject, names, rounds, turn_ms)
     found["peak_gflops"] = peak_gflops(found["times"]["bas_s"])
     found["gflop"] = {model: operations(model) / 1e9 for model in ("bas_s", "bas_l")}
     save("network", found)

@@ -49,6 +49,7 @@ def _networks(axis: Any, network: Mapping[str, Any]) -> None:
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set_xscale("log")
+    axis.set_xlim(left=1)
     axis.set_xlabel("ms a frame, median and quartiles")
     axis.set_title("BaS-S, forward")
     axis.legend()
@@ -62,6 +63,7 @@ def _memory(axis: Any, found: Mapping[str, Any]) -> None:
         axis.plot(lengths, [time["median"] for time in one["times"].values()], style, marker="o", label=label)
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.set_ylim(1, 3 * axis.get_ylim()[1])  # room for the legend
     axis.set_xlabel("frames since the seed")
     axis.set_ylabel("ms a frame")
     axis.set_title("Cost of a frame against the clip's length")
@@ -79,7 +81,7 @@ def _stages(axis: Any, stages: Mapping[str, Any]) -> None:
         start = [before + more for before, more in zip(start, seconds, strict=True)]
     axis.set_xlabel("s")
     axis.set_title(f"The whole job, {stages['frames']} frames of 600 x 800")
-    axis.legend(fontsize="small")
+    axis.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
 def _peers(axis: Any, peers: Mapping[str, Any]) -> None:
@@ -87,5 +89,6 @@ def _peers(axis: Any, peers: Mapping[str, Any]) -> None:
     axis.barh(names, [peers["times"][name]["median"] for name in names], color=QUIET)
     axis.invert_yaxis()
     axis.set_xscale("log")
+    axis.set_xlim(left=1)
     axis.set_xlabel("ms a frame")
     axis.set_title("Peers, the same clip")
