@@ -153,12 +153,12 @@ def _run_loaded(
         log_event(logger, logging.WARNING, notice, case=case)
     seconds.update(summary.seconds)
     with _stage(seconds, "measure"):
-        logic.measure(browser)
+        measured = logic.measure(browser)
     kind = logic.sourceIdentity(browser).kind
     is_dicom = kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
     with _stage(seconds, "write"):
         kinds = dict.fromkeys(KINDS + (DICOM_KINDS if is_dicom else ()) + request.further_kinds)
-        written = logic.export(browser, request.output, [*kinds], pixels_allowed=request.pixels_allowed)
+        written = logic.export(browser, request.output, [*kinds], measured, pixels_allowed=request.pixels_allowed)
     log_event(
         logger,
         logging.INFO,

@@ -399,7 +399,14 @@ class UltrasoundLesionWorkflow(SceneAccess):
 
         return tables(self._alive(browser)), charts(browser)
 
-    def export(self, browser: Any, directory: str | Path, kinds: Sequence[str], **options: Any) -> list[Path]:
+    def export(
+        self,
+        browser: Any,
+        directory: str | Path,
+        kinds: Sequence[str],
+        measured: CineMeasurements | None = None,
+        **options: Any,
+    ) -> list[Path]:
         """Write results to files.
 
         Parameters
@@ -409,6 +416,8 @@ class UltrasoundLesionWorkflow(SceneAccess):
             Made when it is not there.
         kinds : sequence of str
             Among ``exports.KINDS``.
+        measured : CineMeasurements, optional
+            What ``measure`` gave, if nothing changed since; by default everything is measured again.
         **options
             See ``exports.ExportOptions``.
 
@@ -424,7 +433,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         """
         from UltrasoundLesionSegLib.exports import ExportJob, ExportOptions, ExportSource
 
-        measured = self.measure(browser)
+        measured = measured or self.measure(browser)
         cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
         job = self._jobs.get(browser.GetID())
         source = ExportSource(cine, self._sequence(browser), measured, job.summary if job else None)

@@ -13,6 +13,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from UltrasoundLesionSegLib.cine import Frame
 from UltrasoundLesionSegLib.errors import FrameError, SceneError
 from UltrasoundLesionSegLib.mrml import layout
+from UltrasoundLesionSegLib.mrml.plain_images import plain_classes, scalars_of, set_scalars
 
 
 def image_from_array(array: NDArray[Any]) -> Any:
@@ -33,7 +34,7 @@ def image_from_array(array: NDArray[Any]) -> Any:
     scalars.SetName("ImageScalars")
     image = vtk.vtkImageData()
     image.SetDimensions(width, height, 1)
-    image.GetPointData().SetScalars(scalars)
+    set_scalars(image, scalars)
     return image
 
 
@@ -45,14 +46,14 @@ def array_from_image(image: Any) -> NDArray[Any]:
     ndarray, shape (K, H, W) or, with several components, (K, H, W, C)
     """
     width, height, slices = image.GetDimensions()
-    values = vtk_to_numpy(image.GetPointData().GetScalars())
+    values = vtk_to_numpy(scalars_of(image))
     return values.reshape((slices, height, width, *values.shape[1:]))
 
 
 def image_of(volume_node: Any) -> Any:
     """Return the volume node's vtkImageData, or None where there are no voxels."""
     image = volume_node.GetImageData() if volume_node is not None and hasattr(volume_node, "GetImageData") else None
-    if image is None or image.GetPointData().GetScalars() is None or 0 in image.GetDimensions():
+    if image is None or scalars_of(image) is None or 0 in image.GetDimensions():
         return None
     return image
 
@@ -81,11 +82,9 @@ class SequenceFrames:
         self._reference = vtk.vtkWeakReference()
         self._reference.Set(sequence)
         self._count = sequence.GetNumberOfDataNodes()
-        images = [
-            image for image in map(image_of, map(sequence.GetNthDataNode, range(self._count))) if image is not None
-        ]
-        self.height, self.width, self._components = _common_form(images)
-        self._convert = _conversion_to_uint8(images)
+        with plain_classes:
+            form, self._convert = _form_and_conversion(sequence)
+        self.height, self.width, self._components = form
 
     @property
     def is_color(self) -> bool:
@@ -103,11 +102,11 @@ class SequenceFrames:
         if sequence is None or frame >= sequence.GetNumberOfDataNodes():
             raise SceneError("the cine is no longer in the scene; load it again")
         node = sequence.GetNthDataNode(frame)
-        image = image_of(node)
         reason = node.GetAttribute(layout.UNREADABLE) if node is not None else None
-        if image is None or reason:
+        with plain_classes:
+            array = _array_of(node)
+        if array is None or reason:
             raise FrameError(frame, reason or "it has no pixels")
-        array = array_from_image(image)[0]
         if array.shape[:2] != (self.height, self.width):
             raise FrameError(frame, "its size differs from the other frames'")
         pixels = array[..., :3] if self.is_color else array.reshape(self.height, self.width, -1)[..., 0]
@@ -116,7 +115,24 @@ class SequenceFrames:
         return result
 
 
-def _common_form(images: list[Any]) -> tuple[int, int, int]:
+_Form = tuple[int, int, int]  # height, width, components
+_Conversion = Callable[[NDArray[Any]], Frame]
+
+
+def _array_of(volume_node: Any) -> NDArray[Any] | None:
+    """View the voxels of a volume node's first slice, (H, W) or (H, W, C); None where there are none."""
+    image = image_of(volume_node)
+    return None if image is None else array_from_image(image)[0]
+
+
+def _form_and_conversion(sequence: Any) -> tuple[_Form, _Conversion]:
+    """Return what all images of a sequence have in common, and how their pixels become uint8."""
+    nodes = map(sequence.GetNthDataNode, range(sequence.GetNumberOfDataNodes()))
+    images = [image for image in map(image_of, nodes) if image is not None]
+    return _common_form(images), _conversion_to_uint8(images)
+
+
+def _common_form(images: list[Any]) -> _Form:
     """Return height, width and number of components, the same for all images."""
     forms = {(*image.GetDimensions(), image.GetNumberOfScalarComponents()) for image in images}
     if not forms:
@@ -129,7 +145,7 @@ def _common_form(images: list[Any]) -> tuple[int, int, int]:
     return height, width, components
 
 
-def _conversion_to_uint8(images: list[Any]) -> Callable[[NDArray[Any]], Frame]:
+def _conversion_to_uint8(images: list[Any]) -> _Conversion:
     """Return the function that makes uint8 of this sequence's pixels, the same for every frame."""
     if all(image.GetScalarType() == vtk.VTK_UNSIGNED_CHAR for image in images):
         return lambda pixels: pixels
