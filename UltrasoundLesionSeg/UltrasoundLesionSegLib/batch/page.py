@@ -16,10 +16,12 @@ from UltrasoundLesionSegLib.report.style import CSS
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 REPORT = "report.html"
-_BAR = ".bar { display: inline-block; width: 6rem; height: .7em; background: var(--rule); border-radius: 3px; } "
-_BAR += (
-    ".bar i { display: block; height: 100%; background: #1f77b4; border-radius: 3px; } figure img { background: #fff; }"
-)
+_CSS = """
+.bar { display: inline-block; width: 6rem; height: .7em; background: var(--rule); border-radius: 3px; }
+.bar i { display: block; height: 100%; background: #1f77b4; border-radius: 3px; }
+td a { white-space: nowrap; }
+figure img { background: #fff; }
+"""
 
 
 def make_page(rows: Sequence[CaseRow], plot: bytes) -> str:
@@ -58,7 +60,7 @@ def make_page(rows: Sequence[CaseRow], plot: bytes) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Batch of lesion reports</title><style>{CSS}{_BAR}</style></head>"
+        f"<title>Batch of lesion reports</title><style>{CSS}{_CSS}</style></head>"
         f"<body><main>{''.join(parts)}{banner}</main></body></html>\n"
     )
 
@@ -111,7 +113,7 @@ def _remarks(row: CaseRow) -> list[str]:
     assert row.record is not None
     remarks = []
     if row.record.get("suggested_on_frame") is not None:
-        remarks.append("seed suggested by a model, not looked at")
+        remarks.append("suggested seed, not looked at")
     if unreadable := len(row.record["unreadable_frames"]):
         remarks.append(f"{unreadable} unreadable frames")
     return [*remarks, *row.record.get("notices", [])]

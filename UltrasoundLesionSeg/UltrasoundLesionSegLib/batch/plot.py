@@ -23,25 +23,28 @@ def make_plot(rows: Sequence[CaseRow]) -> Figure:
     rows : sequence of CaseRow
         Worst first; those without a model's mask are left out of the upper plot.
     """
-    figure = Figure(figsize=(9, 6.4), layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=(3, 2))
-    _draw_confidences(above, [row for row in rows if row.confidences])
-    _draw_sizes(below, rows)
-    for axes in (above, below):
+    sizes = {unit: values for unit in ("mm", "px") if (values := _sizes(rows, unit))}
+    figure = Figure(figsize=(9, 4 + 2.4 * len(sizes)), layout="constrained")
+    panels = figure.subplots(1 + len(sizes), 1, height_ratios=[3] + [2] * len(sizes), squeeze=False)[:, 0]
+    _draw_confidences(panels[0], [row for row in rows if row.confidences])
+    for axes, (unit, values) in zip(panels[1:], sizes.items(), strict=True):
+        bins = max(5, min(30, len(values) // 2))
+        axes.hist(values, bins=bins, range=(0, 1.05 * max(values)), color=_DOT, alpha=0.75)
+        axes.set_xlabel(f"Longest long axis of each lesion ({unit})")
+        axes.set_ylabel("Lesions")
+    for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)
     return figure
 
 
 def _draw_confidences(axes: Axes, rows: Sequence[CaseRow]) -> None:
+    width = max(1.0, min(6.0, 250 / max(1, len(rows))))
+    lowest = [min(value for _, value in row.confidences) for row in rows]
+    highest = [max(value for _, value in row.confidences) for row in rows]
     places = np.arange(len(rows))
-    for place, row in zip(places, rows, strict=True):
-        values = [value for _, value in row.confidences]
-        axes.plot(
-            [place, place], [min(values), max(values)], color=_LINE, linewidth=max(1.0, min(6.0, 250 / len(rows)))
-        )
+    axes.vlines(places, lowest, highest, color=_LINE, linewidth=width, label="lowest to highest frame")
     axes.plot(places, [row.mean_confidence for row in rows], "o", color=_DOT, markersize=4, label="mean of the frames")
-    axes.plot([], [], color=_LINE, linewidth=4, label="lowest to highest frame")
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("Confidence")
     if len(rows) <= MOST_NAMES:
@@ -51,18 +54,10 @@ def _draw_confidences(axes: Axes, rows: Sequence[CaseRow]) -> None:
     axes.legend(fontsize="small", frameon=False, loc="lower right")
 
 
-def _draw_sizes(axes: Axes, rows: Sequence[CaseRow]) -> None:
-    lesions = [lesion for row in rows for lesion in row.lesions]
-    for unit, colour in (("mm", _DOT), ("px", "#b06a2c")):
-        values = [
-            float(lesion[f"long_axis_there_{unit}"]) for lesion in lesions if lesion.get(f"long_axis_there_{unit}")
-        ]
-        if not values:
-            continue
-        panel = axes if not axes.has_data() else axes.twiny()
-        panel.hist(values, bins=max(5, min(30, len(values) // 2)), color=colour, alpha=0.6)
-        panel.set_xlabel(f"Longest long axis of a lesion ({unit})", color=colour)
-    axes.set_ylabel("Lesions")
+def _sizes(rows: Sequence[CaseRow], unit: str) -> list[float]:
+    """Longest long axes of the lesions that were measured in a unit."""
+    found = (lesion.get(f"long_axis_there_{unit}") for row in rows for lesion in row.lesions)
+    return [float(value) for value in found if value]
 
 
 def png_of(figure: Figure) -> bytes:
