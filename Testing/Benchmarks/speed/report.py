@@ -23,7 +23,7 @@ from targets import (
 
 TARGET = ROOT / "Docs" / "results" / "speed.md"
 NOTES = Path(__file__).with_name("notes.md")  # what the figures mean, written by hand; follows the tables
-PARTS = ("network", "memory_policies", "stages", "peers", "startup", "gpu")
+PARTS = ("network", "profiles", "memory_policies", "stages", "peers", "startup", "gpu")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -162,6 +162,21 @@ def startup_section(startup: Mapping[str, Any]) -> str:
     )
 
 
+def profiles_section(profiles: Mapping[str, Any]) -> str:
+    """Return where the networks' time goes."""
+    lines = [
+        "## Where the time goes",
+        "One thread, PyTorch's own profiler (which slows small operations), ms a frame and calls a frame; the largest"
+        " operations of the way that is on when a user chooses nothing.",
+    ]
+    for name, found in profiles["subjects"].items():
+        rows = [[f"`{key}`", f"{time:.2f}", f"{calls:.0f}"] for key, time, calls in found["operations"]]
+        rows.append(["all other operations", f"{found['other_operations_ms']:.2f}", ""])
+        lines.append(f"{name}: {found['whole_ms']:.1f} ms of CPU time without the profiler.")
+        lines.append(table(["operation", "ms", "calls"], rows))
+    return "\n\n".join(lines)
+
+
 def gpu_section(gpu: Mapping[str, Any]) -> str:
     """Return the figures of a GPU, or that there was none."""
     if gpu["device"] is None:
@@ -191,6 +206,7 @@ def gpu_section(gpu: Mapping[str, Any]) -> str:
 
 SECTIONS = {
     "network": (network_section, network_targets),
+    "profiles": (profiles_section, lambda found: []),
     "memory_policies": (memory_section, lambda found: memory_targets(found["configurations"])),
     "stages": (stages_section, stage_targets),
     "peers": (peers_section, peer_targets),
