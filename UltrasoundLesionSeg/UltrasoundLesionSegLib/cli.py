@@ -59,7 +59,7 @@ class LayoutChoice(str, Enum):
 
 Output = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
 Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CPU).")]
 Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")]
 Also = Annotated[
     list[str] | None,

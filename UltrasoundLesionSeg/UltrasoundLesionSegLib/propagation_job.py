@@ -171,7 +171,7 @@ class PropagationJob:
         self._segment_ids = [segment.id for segment in sequence.segments()]
         self._settings = bundle.tracker_settings()
         self.summary = PropagationSummary(
-            bundle.name, bundle.version, bundle.sha256, describe_device(device), plan.direction.value
+            bundle.name, bundle.version, bundle.sha256, describe_device(device, network), plan.direction.value
         )
         anchors = self._anchors()
         if not any(anchor.mask.any() for anchor in anchors):

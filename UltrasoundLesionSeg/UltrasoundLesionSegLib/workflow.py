@@ -167,7 +167,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         bundle = self._bundle(model, "suggest")
         on = self._resolve_device(device)
         at = self._frame(browser, frame)
-        mask = suggest_mask(self.cine(browser).frames[at], self._network(bundle, on), bundle.input_size, on)
+        mask = suggest_mask(self.cine(browser).frames[at], self._network(bundle, device), bundle.input_size, on)
         self._suggestions[browser.GetID(), at] = mask
         return mask
 
@@ -333,7 +333,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         if direction not in {one.value for one in Direction}:
             raise SceneError(f"the direction '{direction}' is unknown; choose forward, backward or both")
         bundle, on = self._bundle(model, "propagate"), self._resolve_device(device)
-        network = self._network(bundle, on)
+        network = self._network(bundle, device)
         plan = PropagationPlan(Direction(direction), wanted, allowOverlap, editable)
         job = PropagationJob(cine, sequence, bundle, network, on, plan)
         self._jobs[browser.GetID()] = job
@@ -475,8 +475,9 @@ class UltrasoundLesionWorkflow(SceneAccess):
 
         return resolve_device(name)
 
-    def _network(self, bundle: Bundle, on: device) -> Any:
-        key = (bundle.sha256, str(on))
+    def _network(self, bundle: Bundle, device_name: str) -> Any:
+        on = "openvino" if device_name == "openvino" else str(self._resolve_device(device_name))
+        key = (bundle.sha256, on)
         if key not in self._networks:
             self._networks[key] = bundle.load_for_inference(on)
         return self._networks[key]

@@ -47,7 +47,7 @@ _LARGEST_CONFIGURATION = 2**24  # bytes
 _LARGEST_NUMBER = 4096  # among a network's arguments
 _LARGEST_NUMBERS = {"blocks": 64}  # of single ones: each block is made before its parameters can be counted
 _LARGEST_INPUT = 2048  # pixels
-_MOST_PARAMETERS = 500_000_000
+_MOST_PARAMETERS = 200_000_000
 _MOST_REMEMBERED = 10_000  # frames
 _DEEPEST = 16  # lists in lists
 # what MONAI's configurations would evaluate ($), look up (@) or expand (%)
@@ -171,10 +171,26 @@ class Bundle:
         return network.eval().to(device)
 
     def load_for_inference(self, device: torch.device | str = "cpu") -> nn.Module:
-        """Return the network as ``load_network`` does, in the form it is run in: faster, and not to be trained."""
-        from UltrasoundLesionSegLib.engine.networks.fused import fuse
+        """Return the network as ``load_network`` does, in the form it is run in: faster, and not to be trained.
 
-        return fuse(self.load_network(device))
+        Parameters
+        ----------
+        device : torch.device or str
+            What ``resolve_device`` takes; ``openvino`` gives a network that OpenVINO computes.
+
+        Raises
+        ------
+        ModelError
+            As ``load_network`` does.
+        DeviceError
+            When the device is not there.
+        """
+        from UltrasoundLesionSegLib.engine.device import OPENVINO, resolve_device
+        from UltrasoundLesionSegLib.engine.networks.fused import fuse
+        from UltrasoundLesionSegLib.engine.openvino_backend import compiled
+
+        network = self.load_network(resolve_device(str(device)))
+        return compiled(network) if str(device) == OPENVINO else fuse(network)
 
     def _read_weights(self) -> Mapping[str, Tensor]:
         file = self.weights

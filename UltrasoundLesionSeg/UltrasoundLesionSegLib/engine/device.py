@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
+from UltrasoundLesionSegLib.engine.openvino_backend import is_compiled, is_installed
 from UltrasoundLesionSegLib.errors import DeviceError
 
-CHOICES = ("auto", "cpu", "cuda", "mps")
+OPENVINO = "openvino"
+CHOICES = ("auto", "cpu", "cuda", "mps", OPENVINO)
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -15,7 +18,9 @@ def resolve_device(name: str = "auto") -> torch.device:
     Parameters
     ----------
     name : str
-        ``auto`` (CUDA, then Apple MPS, then CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        ``auto`` (CUDA, then Apple MPS, then CPU), ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``openvino``, which is the
+        CPU too: ``Bundle.load_for_inference`` gives a network that OpenVINO computes. ``auto`` never chooses it, so
+        that the same cine gives the same masks whatever else is installed.
 
     Raises
     ------
@@ -31,16 +36,24 @@ def resolve_device(name: str = "auto") -> torch.device:
         raise DeviceError(f"the device '{name}' is unknown; choose one of {', '.join(CHOICES)}")
     if kind == "cuda" and (not has_cuda or int(index or 0) >= torch.cuda.device_count()):
         raise DeviceError(f"the device '{name}' is not on this machine; choose 'auto' or 'cpu'")
+    if kind == OPENVINO:
+        if not is_installed():
+            raise DeviceError("OpenVINO is not installed; install the package openvino, or choose 'cpu'")
+        return torch.device("cpu")
     if kind == "mps" and not has_mps:
         raise DeviceError("the device 'mps' is not on this machine; choose 'auto' or 'cpu'")
     return torch.device(name)
 
 
-def describe_device(device: torch.device) -> str:
-    """Return a device's name for people, e.g. ``cpu (2 threads)`` or ``cuda (NVIDIA H200)``."""
+def describe_device(device: torch.device, network: nn.Module | None = None) -> str:
+    """Return a name for people of the device, and of what computes a network there if that is not PyTorch.
+
+    For example ``cpu (2 threads)``, ``openvino, cpu (2 threads)`` or ``cuda (NVIDIA H200)``.
+    """
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
         threads = torch.get_num_threads()
-        return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
+        backend = f"{OPENVINO}, " if network is not None and is_compiled(network) else ""
+        return f"{backend}cpu ({threads} thread{'s' if threads > 1 else ''})"
     return device.type

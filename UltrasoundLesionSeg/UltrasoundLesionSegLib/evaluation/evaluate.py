@@ -111,10 +111,10 @@ def evaluate(
         When the data set, a model or the device is not what it should be.
     """
     layout = Layout(layout)
-    target = resolve_device(device)
+    resolve_device(device)  # before anything is read
     bundles = [find_bundle(name) for name in models]
     methods: list[Method] = [HeldMask(), OpticalFlow()] if baselines and layout is not Layout.STILLS else []
-    methods += [model_method(bundle, target) for bundle in bundles]
+    methods += [model_method(bundle, device) for bundle in bundles]
     if layout is Layout.STILLS and any(bundle.role == PROPAGATE for bundle in bundles):
         raise SourceError("stills have no frame to propagate to; evaluate a model that suggests seeds on them")
     rows: list[ScoredFrame] = []

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, Frame
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle
+from UltrasoundLesionSegLib.engine.device import resolve_device
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork, SuggestionNetwork
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer, PropagationInputs
 from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
@@ -78,7 +79,8 @@ class Model(Method):
     Parameters
     ----------
     bundle : Bundle
-    device : torch.device
+    device : torch.device or str
+        See ``resolve_device``.
 
     Raises
     ------
@@ -86,9 +88,9 @@ class Model(Method):
         When the bundle's network does something else.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device | str) -> None:
         self.name = bundle.name
-        self._device = device
+        self._device = resolve_device(str(device))
         network = bundle.load_for_inference(device)
         if bundle.role != PROPAGATE or not isinstance(network, PropagationNetwork):
             raise ModelError(f"the model '{bundle.name}' cannot propagate a seed; evaluate it on stills")
@@ -111,9 +113,9 @@ class Model(Method):
 class FrameModel(Method):
     """A network without a seed, on each frame for itself."""
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device | str) -> None:
         self.name = bundle.name
-        self._device = device
+        self._device = resolve_device(str(device))
         self._size = bundle.input_size
         network = bundle.load_for_inference(device)
         if not isinstance(network, SuggestionNetwork):
@@ -130,7 +132,7 @@ class FrameModel(Method):
             yield frame, np.repeat(self.find(cine.frames[frame]), len(seeds), axis=0)
 
 
-def model_method(bundle: Bundle, device: torch.device) -> Method:
+def model_method(bundle: Bundle, device: torch.device | str) -> Method:
     """Return the method for a bundle's role."""
     return Model(bundle, device) if bundle.role == PROPAGATE else FrameModel(bundle, device)
 

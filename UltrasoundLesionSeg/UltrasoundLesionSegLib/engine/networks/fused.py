@@ -96,7 +96,8 @@ class FusedConvolution(nn.Module):
         added : Tensor of the result's shape, or None
         """
         plain, name, numbers, algorithm = _ACTIVATIONS[self.activation]
-        if x.device.type != "cpu" or x.dtype != torch.float32 or not has_onednn():
+        ordinary = x.device.type != "cpu" or x.dtype != torch.float32 or torch.jit.is_tracing() or not has_onednn()
+        if ordinary:
             y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, 1, self.groups)
             return plain(y if added is None else y + added)
         weight = self._laid_out.get(x.shape)
