@@ -120,7 +120,9 @@ def operations_for(content: bytes) -> dict[str, Operation]:
         found |= {"PNG chunk": edit_png_chunk, "PNG chunk again": edit_png_chunk}
     if content[:5] == b"NRRD0" or content[:12].startswith((b"ObjectType", b"NDims")):
         found |= {"header line": edit_header_line, "header number": edit_text_number, "header field": edit_header_line}
-    if content[:1] == b"{":
+    if b"source," in content[:200]:
+        found |= {"cell": edit_cell, "cell again": edit_cell}
+    if content[:1] in (b"{", b"["):
         found |= {"JSON value": edit_json, "JSON value again": edit_json, "JSON number": edit_text_number}
     if content[:2] == b"\x1f\x8b":
         found |= {"inside gzip": edit_inside_gzip}
@@ -290,6 +292,14 @@ def edit_json(content: bytes, rng: np.random.Generator) -> bytes:
     else:
         node[key] = values[int(rng.integers(len(values)))]
     return json.dumps(document).encode()
+
+
+def edit_cell(content: bytes, rng: np.random.Generator) -> bytes:
+    """Replace one cell of a table."""
+    lines = [line.split(b",") for line in content.split(b"\n")]
+    line = lines[int(rng.integers(len(lines)))]
+    line[int(rng.integers(len(line)))] = HOSTILE_TEXTS[int(rng.integers(len(HOSTILE_TEXTS)))].encode()
+    return b"\n".join(b",".join(one) for one in lines)
 
 
 def edit_inside_gzip(content: bytes, rng: np.random.Generator) -> bytes:

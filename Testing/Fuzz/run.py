@@ -31,7 +31,16 @@ from seeds import ROOT, Seed, all_seeds  # noqa: E402
 from targets import TARGETS  # noqa: E402
 from worker import load_seeds, make_case, write_files  # noqa: E402
 
-SHARES = {"cine": 60, "seed": 14, "dicom seed": 10, "dicom source": 4, "bundle": 8, "patient": 2, "scene": 2}
+SHARES = {
+    "cine": 56,
+    "seed": 14,
+    "dicom seed": 10,
+    "dicom source": 4,
+    "bundle": 8,
+    "patient": 2,
+    "manifest": 4,
+    "scene": 2,
+}
 BATCH = 500
 HANG_SECONDS = 60.0
 
@@ -86,7 +95,8 @@ def run_batch(seeds: Path, target: str, seed: int, start: int, stop: int) -> Ite
                 yield outcome
         code = child.wait()
         said.seek(0)
-        last_words = said.read()[-4000:]
+        last_words = said.read()
+        last_words = last_words[:3000] + last_words[3000:][-1000:]
     if code:
         died = f"dies of {signal.Signals(-code).name}" if code < 0 else f"exits with {code}"
         what = "hangs" if watchdog.has_bitten else died

@@ -321,6 +321,15 @@ def patient_seeds() -> Iterator[Seed]:
     yield Seed("patient JSON", "patient", {"a.json": json.dumps(known).encode()}, "a.json")
 
 
+def manifest_seeds() -> Iterator[Seed]:
+    table = (
+        "case,source,seed,frame,suggest,model,direction,frames\na,a.dcm,a.png,3,,,both,0:4\nb,b.avi,,,middle,bas_s,,\n"
+    )
+    rows = [{"case": "a", "source": "a.dcm", "seed": "a.png", "frame": 3}, {"source": "b.avi", "suggest": "middle"}]
+    yield Seed("manifest CSV", "manifest", {"a.csv": table.encode()}, "a.csv")
+    yield Seed("manifest JSON", "manifest", {"a.json": json.dumps(rows).encode()}, "a.json")
+
+
 def scene_seeds() -> Iterator[Seed]:
     from UltrasoundLesionSegLib.cine import Cine
     from UltrasoundLesionSegLib.mrml import headless
@@ -344,6 +353,7 @@ def all_seeds(data: Path | None, targets: list[str] | None = None) -> list[Seed]
         "dicom seed": [dicom_result_seeds],
         "bundle": [bundle_seeds],
         "patient": [patient_seeds],
+        "manifest": [manifest_seeds],
         "scene": [scene_seeds],
     }
     if data is not None:

@@ -129,6 +129,17 @@ def read_patient_file(path: Path, frames: int | None) -> str:
     return "result"
 
 
+def read_batch_manifest(path: Path, frames: int | None) -> str:
+    """Read a manifest; a case's name becomes a folder's."""
+    from UltrasoundLesionSegLib.batch.manifest import read_manifest
+
+    for case in read_manifest(path):
+        if case.name and (Path(case.name).name != case.name or case.name in (".", "..")):
+            raise Finding("a case's name leaves the output folder")
+        str(case.source.exists())
+    return "result"
+
+
 def read_scene(path: Path, frames: int | None) -> str:
     from UltrasoundLesionSegLib.mrml import headless
 
@@ -152,5 +163,6 @@ TARGETS: dict[str, Target] = {
     "dicom source": read_dicom_source,
     "bundle": read_model,
     "patient": read_patient_file,
+    "manifest": read_batch_manifest,
     "scene": read_scene,
 }

@@ -130,17 +130,14 @@ def test_a_deflated_object_is_read_and_a_bomb_is_refused(tmp_path: Path, monkeyp
         read_cine(path)
 
 
-@pytest.mark.parametrize("sizes", ["1000 1000 20000", "8000 8000 60000"])
-def test_a_gzip_volume_that_holds_less_than_it_states_is_counted(tmp_path: Path, sizes: str) -> None:
-    content = nrrd(sizes, gzip.compress(bytes(10_000_000)), "encoding: gzip")
+def test_a_gzip_volume_that_holds_less_than_it_states_is_counted(tmp_path: Path) -> None:
+    data = gzip.compress(bytes(10_000_000))
     started = time.process_time()
-    try:
-        cine = read_cine(save(tmp_path, content))
-    except SourceError as error:
-        assert "cut off before its first frame" in str(error) or "too large" in str(error)
-    else:
-        assert len(cine) == 10
-        assert cine.notes[0] == "The file is cut off: 10 of its 20000 frames are whole and are used."
+    cine = read_cine(save(tmp_path, nrrd("1000 1000 20000", data, "encoding: gzip")))
+    assert len(cine) == 10
+    assert cine.notes[0] == "The file is cut off: 10 of its 20000 frames are whole and are used."
+    with pytest.raises(SourceError, match="cut off before its first frame"):
+        read_cine(save(tmp_path, nrrd("8000 8000 60000", data, "encoding: gzip")))
     assert time.process_time() - started < 5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import zipfile
@@ -70,6 +71,24 @@ def test_links_are_refused() -> None:
 )
 def test_scenes_that_name_what_is_elsewhere_are_refused(attributes: str) -> None:
     assert not sound(archive(members(attributes)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"encoding: gzip", b"encodink: gzip"),  # ITK's exception would end the program
+        (b"sizes: 32 24 1", b"sizes: 99999 99999 9"),
+        (b"kinds: domain domain", b"kinds: list list"),
+        (b"\x1f\x8b", b"\x1f\x8c"),
+    ],
+)
+def test_segmentations_that_would_end_slicer_are_refused(before: bytes, after: bytes) -> None:
+    header = "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 32 24 1\nencoding: gzip\n"
+    header += "kinds: domain domain domain\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n\n"
+    content = header.encode() + gzip.compress(bytes(768))
+    assert sound(archive(members() | {"a/Data/a.seg.nrrd": content}))
+    assert before in content
+    assert not sound(archive(members() | {"a/Data/a.seg.nrrd": content.replace(before, after)}))
 
 
 def test_xml_that_expands_without_end_is_refused() -> None:

@@ -110,7 +110,7 @@ def test_an_interrupted_or_impossible_save_leaves_the_old_file(
     path = save_scene(tmp_path / "scene.mrb")
     old = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("UltrasoundLesionSegLib.mrml.scene_file.is_sound", lambda _path: False)
+        patch.setattr("UltrasoundLesionSegLib.mrml.scene_file.is_sound", lambda *_, **__: False)
         with pytest.raises(OutputError, match="incompletely"):
             save_scene(path)
     assert path.read_bytes() == old

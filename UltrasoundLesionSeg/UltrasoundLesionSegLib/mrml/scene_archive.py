@@ -16,13 +16,17 @@ from typing import IO
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from UltrasoundLesionSegLib.readers.sniff import Format
+from UltrasoundLesionSegLib.readers.volume import VolumePixels
+from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
+
 _DEEPEST = 2  # a scene that holds a segmentation sequence, which is an archive again
 _LARGEST_SCENE = 2**28  # bytes of XML
-_LARGEST_INNER = 2**31  # bytes of an archive within the archive, which is held in memory
+_LARGEST_INNER = 2**31  # bytes of an archive or a segmentation within the archive, which are held in memory
 _KEPT_FREE = 2**28
 
 
-def is_sound(archive: Path | IO[bytes], depth: int = 0) -> bool:
+def is_sound(archive: Path | IO[bytes], depth: int = 0, with_images: bool = True) -> bool:
     """Check that a .mrb is complete and stays within itself.
 
     Every byte is checked against its checksum, and each file that the scene names is in the archive. No member's name
@@ -35,11 +39,13 @@ def is_sound(archive: Path | IO[bytes], depth: int = 0) -> bool:
     archive : Path or binary file
     depth : int
         How many archives this one is within.
+    with_images : bool
+        Whether the segmentations in it are read too; not needed for an archive that Slicer has just written.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            return _stays_inside(opened) and _is_complete(opened, depth)
-    except Exception:  # zipfile, zlib and the XML parser raise whatever the damage leads to
+            return _stays_inside(opened) and _is_complete(opened, depth, with_images)
+    except Exception:  # zipfile, zlib, ITK and the XML parser raise whatever the damage leads to
         return False
 
 
@@ -58,7 +64,7 @@ def _stays_inside(archive: zipfile.ZipFile) -> bool:
     return sum(one.file_size for one in members) < shutil.disk_usage(tempfile.gettempdir()).free - _KEPT_FREE
 
 
-def _is_complete(archive: zipfile.ZipFile, depth: int) -> bool:
+def _is_complete(archive: zipfile.ZipFile, depth: int, with_images: bool) -> bool:
     sizes = {one.filename: one.file_size for one in archive.infolist()}
     scenes = [name for name in sizes if name.endswith(".mrml") and name.count("/") == 1]
     if len(scenes) != 1 or sizes[scenes[0]] > _LARGEST_SCENE or archive.testzip() is not None:
@@ -71,8 +77,29 @@ def _is_complete(archive: zipfile.ZipFile, depth: int) -> bool:
         stored = [text for name, text in node.items() if name.startswith(("fileName", "fileListMember")) and text]
         if not all(f"{folder}/{unquote(text)}" in sizes for text in stored):
             return False
-    inner = [name for name in sizes if name.lower().endswith(".mrb")]
-    return all(
-        depth < _DEEPEST and sizes[name] < _LARGEST_INNER and is_sound(io.BytesIO(archive.read(name)), depth + 1)
-        for name in inner
-    )
+    for name, size in sizes.items():
+        if name.lower().endswith(".mrb"):
+            is_fine = depth < _DEEPEST and size < _LARGEST_INNER
+            if not (is_fine and is_sound(io.BytesIO(archive.read(name)), depth + 1, with_images)):
+                return False
+        if (
+            with_images
+            and name.lower().endswith(".seg.nrrd")
+            and not (size < _LARGEST_INNER and _is_image(archive.read(name)))
+        ):
+            return False
+    return True
+
+
+def _is_image(content: bytes) -> bool:
+    """Whether ITK reads a segmentation's file: Slicer lets ITK's exception end the whole program when it does not."""
+    import SimpleITK
+
+    with tempfile.TemporaryDirectory(prefix="ultrasound-") as folder:
+        path = Path(folder) / "labels.seg.nrrd"
+        path.write_bytes(content)
+        header = read_volume_header(path, Format.NRRD)
+        if header.data_bytes > _LARGEST_INNER or VolumePixels(path, header).available != header.data_bytes:
+            return False
+        SimpleITK.ReadImage(str(path), imageIO="NrrdImageIO")
+    return True
