@@ -21,9 +21,11 @@ from typing import Any
 from UltrasoundLesionSegLib.batch.child import WorkerProcess
 from UltrasoundLesionSegLib.batch.jobs import CaseEnded, CaseLogged, CaseProgress, CaseStarted, Event, Job
 from UltrasoundLesionSegLib.errors import BatchError
+from UltrasoundLesionSegLib.readers.quiet import silent_loggers
 
 SECONDS_TO_CONNECT = 20
 SECONDS_BETWEEN_FRAMES = 0.5  # the scheduler passes on what is said of frames: not every one of hundreds of clips
+_DASK_LOGGERS = tuple(f"distributed.{name}" for name in ("client", "utils", "core", "batched", "comm.tcp"))
 _EVENTS = {one.__name__: one for one in (CaseStarted, CaseProgress, CaseLogged)}
 
 
@@ -54,10 +56,14 @@ class DaskPool:
         BatchError
             When dask.distributed is not installed, or no scheduler answers.
         """
-        client = self._connect()
+        # a scheduler that goes away is said in our own words, not in tracebacks
+        with silent_loggers(*_DASK_LOGGERS):
+            yield from self._run_with(jobs, self._connect())
+
+    def _run_with(self, jobs: Sequence[Job], client: Any) -> Generator[Event, None, None]:
+        futures: dict[str, Any] = {}
         try:
             client.subscribe_topic(self._run, self._receive)
-            futures = {}
             for job in jobs:
                 key = f"{self._run}-{job.name}"
                 future = client.submit(compute_here, self._run, job.as_message(), self._time_limit, key=key)
