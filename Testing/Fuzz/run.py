@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -41,8 +42,8 @@ SHARES = {
     "manifest": 4,
     "scene": 2,
 }
-BATCH = 500
-HANG_SECONDS = 60.0
+BATCH = 1000
+HANG_SECONDS = 120.0  # of silence; the machine may be busy with other things
 
 
 @dataclass
@@ -128,33 +129,61 @@ class Watchdog:
         self._timer.cancel()
 
 
-def run_target(seeds: Path, target: str, seed: int, cases: range, output: Path, log: TextIO) -> Tally:
-    """Run a target's cases, going on after the one that kills a child; each outcome is a line of ``log``."""
-    tally = Tally()
-    known = load_seeds(seeds, target)
-    start = cases.start
-    while start < cases.stop:
-        stop = min(start + BATCH, cases.stop)
-        reached = stop
-        for outcome in run_batch(seeds, target, seed, start, stop):
-            if "warm up" in outcome:
-                if outcome["warm up"]["outcome"] != "result":
-                    raise SystemExit(f"the seed itself is not read: {outcome}")
-            elif "grown_mb" in outcome:
-                tally.grown_mb = max(tally.grown_mb, outcome["grown_mb"])
-            else:
-                if outcome["case"] is None:
-                    raise SystemExit(f"a child failed between cases: {outcome}")
-                if "seed" not in outcome:
+@dataclass
+class Run:
+    """A run over all targets.
+
+    Parameters
+    ----------
+    seeds, output : Path
+    seed : int
+    processes : int
+        Children at a time.
+    log : text file
+        Receives a line for each outcome.
+    """
+
+    seeds: Path
+    output: Path
+    seed: int
+    processes: int
+    log: TextIO
+
+    def target(self, name: str, cases: range) -> Tally:
+        """Run a target's cases."""
+        tally = Tally()
+        known = load_seeds(self.seeds, name)
+        parts = [range(start, min(start + BATCH, cases.stop)) for start in range(cases.start, cases.stop, BATCH)]
+        with ThreadPoolExecutor(self.processes) as pool:
+            for outcomes in pool.map(lambda part: [*self._part(name, part, known)], parts):
+                for outcome in outcomes:
+                    if "grown_mb" in outcome:
+                        tally.grown_mb = max(tally.grown_mb, outcome["grown_mb"])
+                        continue
+                    tally.add(outcome)
+                    self.log.write(json.dumps({"target": name} | outcome) + "\n")
+        return tally
+
+    def _part(self, target: str, cases: range, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the outcomes of some cases, going on with another child after the one that a case kills."""
+        start = cases.start
+        while start < cases.stop:
+            reached = cases.stop
+            for outcome in run_batch(self.seeds, target, self.seed, start, cases.stop):
+                if "warm up" in outcome:
+                    if outcome["warm up"]["outcome"] != "result":
+                        raise SystemExit(f"the seed itself is not read: {outcome}")
+                    continue
+                if "seed" not in outcome and "grown_mb" not in outcome:  # the child died
+                    if outcome["case"] is None:
+                        raise SystemExit(f"a child failed between cases: {outcome}")
                     reached = outcome["case"] + 1
-                    made, mutated = make_case(known, seed, target, outcome["case"])
+                    made, mutated = make_case(known, self.seed, target, outcome["case"])
                     outcome |= {"seed": made["name"], "operations": mutated.operations}
-                tally.add(outcome)
-                log.write(json.dumps({"target": target} | outcome) + "\n")
-                if outcome["outcome"] == "finding":
-                    keep(known, seed, target, outcome, output)
-        start = reached
-    return tally
+                if outcome.get("outcome") == "finding":
+                    keep(known, self.seed, target, outcome, self.output)
+                yield outcome
+            start = reached
 
 
 def keep(known: list[dict[str, Any]], seed: int, target: str, outcome: dict[str, Any], output: Path) -> None:
@@ -189,6 +218,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", choices=[*TARGETS], action="append")
+    parser.add_argument("--processes", type=int, default=1, help="Child processes at a time.")
     parser.add_argument("--first", type=int, default=0, help="Number of the first case, to go on after another run.")
     parser.add_argument("--output", type=Path, default=Path("fuzz-output"))
     arguments = parser.parse_args()
@@ -201,10 +231,11 @@ def main() -> int:
     started = time.perf_counter()
     tallies = {}
     with (arguments.output / "outcomes.jsonl").open("w", encoding="utf-8") as log:
+        run = Run(seeds, arguments.output, arguments.seed, arguments.processes, log)
         for target in targets:
             count = -(-arguments.cases * SHARES[target] // total)
             cases = range(arguments.first, arguments.first + count)
-            tallies[target] = run_target(seeds, target, arguments.seed, cases, arguments.output, log)
+            tallies[target] = run.target(target, cases)
             print(f"{target}: {dict(tallies[target].outcomes)} {time.perf_counter() - started:.0f} s", flush=True)
     (arguments.output / "table.md").write_text(table(tallies))
     print(table(tallies))

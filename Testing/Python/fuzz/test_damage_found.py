@@ -14,6 +14,8 @@ import pydicom
 import pytest
 from dicom_helpers import describe, write_multiframe
 from PIL import Image
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import JPEGLSLossless
 from source_makers import dicom_object, moving_frames
 
 from UltrasoundLesionSegLib.cine import Cine
@@ -147,6 +149,19 @@ def test_superscripts_are_no_time() -> None:
     assert seconds_of("²²") is None
     assert seconds_of("10.²") is None
     assert seconds_of("101530.25") == 36930.25
+
+
+def test_a_jpeg_ls_frame_that_is_cut_off_does_not_hang(tmp_path: Path) -> None:
+    data = dicom_object(GREY)
+    data.compress(JPEGLSLossless, generate_instance_uid=False)
+    frames = [*generate_frames(data.PixelData, number_of_frames=4)]
+    frames[1] = frames[1].rstrip(b"\0")[:-5]  # without its end marker: the decoder would look for it for ever
+    data.PixelData = encapsulate(frames)
+    data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    cine = read_cine(tmp_path / "a.dcm")
+    np.testing.assert_array_equal(cine.frames[2], GREY[2])
+    with pytest.raises(FrameError, match="frame 1 "):
+        cine.frames[1]
 
 
 def segmentation(folder: Path) -> tuple[Cine, Path]:

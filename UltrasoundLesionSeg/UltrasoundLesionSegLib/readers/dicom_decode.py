@@ -27,6 +27,8 @@ _JPEG_8_BIT = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _LOSSY_PREFIXES = (*_JPEG_8_BIT, "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203")
 # JPEG Extended and Lossless, JPEG-LS, JPEG 2000
 _GDCM_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (51, 57, 70, 80, 81, 90, 91))
+_JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
+_END_OF_IMAGE = b"\xff\xd9"
 _MOST_CHANNELS = 4
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 
@@ -88,7 +90,12 @@ class FrameDecoder:
             raise FrameError(index, _reason(error, encoded)) from None
 
     def _check_form(self, encoded: bytes) -> None:
-        """Raise ``ValueError`` for a compressed frame that states another size than the header."""
+        """Raise ``ValueError`` for a compressed frame that states another size than the header, or is cut off.
+
+        A JPEG-LS stream without its end marker keeps the decoder busy for ever.
+        """
+        if str(self._syntax) in _JPEG_LS and not encoded.rstrip(b"\0").endswith(_END_OF_IMAGE):
+            raise ValueError
         form = stated_form(encoded) if self._syntax.is_encapsulated else None
         if form is not None and (form[:2] != (self._rows, self._columns) or form[2] > _MOST_CHANNELS):
             raise ValueError
