@@ -21,12 +21,11 @@ OTHER_SCENE = 0.82  # at and below: cut
 
 def thumbnail(frame: Frame) -> NDArray[np.float32]:
     """Return the frame as a small zero-mean, unit-norm picture, shape (48 * 48,); zeros for a uniform frame."""
-    shrink = min(frame.shape[:2]) // (4 * THUMBNAIL)
-    if shrink >= 2:
-        # a whole number of pixels is averaged four times faster than a fraction
-        rows, columns = frame.shape[0] // shrink, frame.shape[1] // shrink
-        whole_blocks = frame[: rows * shrink, : columns * shrink]
-        frame = cv2.resize(whole_blocks, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    while min(frame.shape[:2]) >= 4 * THUMBNAIL:
+        # halving takes a quarter of the time of averaging over a fraction of pixels; an odd last row or column is left
+        rows, columns = frame.shape[0] // 2, frame.shape[1] // 2
+        whole = frame[: 2 * rows, : 2 * columns]
+        frame = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     small -= small.mean()

@@ -176,4 +176,4 @@ def _inside(centre: float, side: float, length: int, margin: int) -> slice:
 
 def rgb(frame: Frame) -> Frame:
     """Return a frame as ``(H, W, 3)``; grey is repeated."""
-    return frame if frame.ndim == 3 else np.repeat(frame[:, :, None], 3, axis=2)
+    return frame if frame.ndim == 3 else cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
