@@ -37,8 +37,8 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
 SUBJECTS = {
     "bas_s": tuple(VARIANTS),
     "bas_l": ("PyTorch eager, as installed", "ours"),
-    "propagate:bas_s_propagate": ("PyTorch eager, as installed", "ours"),
-    "propagate:stpfnet_light": ("PyTorch eager, as installed", "ours"),
+    "propagate:bas_s_propagate": ("PyTorch eager, as installed", "ours", "ours, OpenVINO"),
+    "propagate:stpfnet_light": ("PyTorch eager, as installed", "ours", "ours, OpenVINO"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -14,6 +14,7 @@ from torch import nn
 
 from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle
 from UltrasoundLesionSegLib.engine.networks.fused import fuse
+from UltrasoundLesionSegLib.engine.openvino_backend import compiled
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
 
 
@@ -26,7 +27,7 @@ def network_of(model: str, variant: str) -> tuple[Bundle, Any]:
     if variant == "ours":
         return bundle, as_product(plain)
     if variant == "openvino":
-        return bundle, _in_openvino(plain, bundle.input_size)
+        return bundle, compiled(plain)
     raise ValueError(f"the variant '{variant}' is unknown")
 
 
@@ -39,19 +40,6 @@ def plain_network(bundle: Bundle) -> nn.Module:
 def as_product(network: nn.Module) -> nn.Module:
     """Return a network as the package runs it on the CPU."""
     return fuse(network)
-
-
-def _in_openvino(network: nn.Module, size: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a network of single frames as OpenVINO runs it."""
-    import openvino
-
-    example = torch.rand(1, 3, size, size)
-    with torch.inference_mode():
-        model = openvino.convert_model(network, example_input=example)
-    model.reshape(list(example.shape))
-    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
-    return lambda frames: torch.from_numpy(request.infer({0: frames.numpy()})[0])
 
 
 def follow(clip: Clip, settings: TrackerSettings, network: Any, device: str = "cpu") -> Generator[None, None, None]:

@@ -4,7 +4,7 @@ Thread settings belong to a process (OpenMP reads them once), so variants that d
 line on standard input is the longest time in ms to work for; the answer is a line of JSON with the times taken.
 
 VARIANT: ``plain`` is the network as its paper writes it, layer by layer in PyTorch's eager mode; ``ours`` what
-the package runs; ``openvino`` the plain network in OpenVINO; ``peak`` a large convolution, SUBJECT its shape.
+the package runs; ``openvino`` its device of that name; ``peak`` a large convolution, SUBJECT its shape.
 SUBJECT: a model's name; with ``propagate:`` before it, whole steps of propagation instead of the network alone.
 """
 
