@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.util
 import os
@@ -39,6 +40,7 @@ class Session:
     """
 
     def __init__(self, facts: Facts, slicer_python: Path | None = None) -> None:
+        _keep_none()
         self.qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["Slicer"])
         from UltrasoundLesionSegLib.mrml import headless
 
@@ -110,6 +112,15 @@ class Session:
         """Let Qt work once."""
         self.qt_application.processEvents()
         self.qt_application.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
+
+
+def _keep_none() -> None:
+    """Let None survive PySide6 6.12 before Python 3.12: None is counted there, and each call without result takes one.
+
+    Without this, a process that paints much ends with "deallocating None".
+    """
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
 def _report_exception(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.mrml.edit_guard import EditGuard
+from UltrasoundLesionSegLib.mrml.removal import remove_cine
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 from .support import disk, paint
@@ -62,3 +63,12 @@ def test_the_guard_ends_with_the_scene_and_when_stopped(
     browser.SelectNextItem()
     scene.RemoveNode(lesions.sequence)
     scene.Clear(0)
+
+
+def test_a_cine_is_taken_out_of_the_scene_under_the_guard_without_a_word(
+    lesions: SegmentationSequence, browser: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    guard = EditGuard(lesions)
+    remove_cine(browser)
+    guard.stop()
+    assert "Error" not in "".join(capfd.readouterr())  # VTK prints what an observer raises, and goes on

@@ -141,6 +141,8 @@ class SegmentationNodes:
         if node is None:
             slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(self.browser)
             node = self.browser.GetProxyNode(self.sequence)
+        if node is None:  # the browser is being taken apart
+            raise SceneError("the lesion segmentation is no longer shown with the cine; start again from the cine")
         if node.GetNodeReferenceID(_REFERENCE_VOLUME) is None:
             self.tie_proxy_to_cine()
         return node
