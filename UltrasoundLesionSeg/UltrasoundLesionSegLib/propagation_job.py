@@ -299,7 +299,7 @@ class PropagationJob:
     def _keep_for_undo(self, frame: int, segment_id: str) -> None:
         if (frame, segment_id) not in self._before:
             self._before[frame, segment_id] = _Before(
-                PackedProbabilities.pack(self._sequence.read(frame, segment_id).astype(np.float32)),
+                PackedProbabilities.pack(self._sequence.read(frame, segment_id)),
                 self._sequence.origin(frame, segment_id),
                 self._sequence.confidence(frame, segment_id),
                 self._sequence.provenance(frame, segment_id),

@@ -50,3 +50,16 @@ def test_packed_probabilities_come_back_within_half_a_step_and_are_small(filled:
     packed = PackedProbabilities.pack(p)
     assert np.abs(packed.unpack() - p).max() <= 0.5 / 255 + 1e-6
     assert len(packed.packed) < 8000
+
+
+@pytest.mark.parametrize("box", [(0, 0, 60, 80), (13, 7, 14, 50), (0, 0, 0, 0)])
+def test_packed_masks_come_back_as_they_were(box: tuple[int, int, int, int]) -> None:
+    mask = np.zeros((60, 80), bool)
+    mask[box[0] : box[2], box[1] : box[3]] = True
+    mask[20, 30] ^= mask.any()
+    assert np.array_equal(PackedProbabilities.pack(mask).unpack() > 0.5, mask)
+
+
+def test_packing_rounds_every_probability_to_the_nearest_step() -> None:
+    p = np.linspace(0, 1, 4096, dtype=np.float32).reshape(64, 64)
+    assert np.array_equal(PackedProbabilities.pack(p).unpack(), np.round(p * 255).astype(np.float32) / 255)
