@@ -94,14 +94,13 @@ def test_each_frame_is_right_or_named(tmp_path: Path, name: str, change: Callabl
     source = changed if name in ("DICOM series", "pictures") else last_file(changed)
     cine = read_cine(source)
     change(last_file(source))
-    unreadable = []
+    unreadable = {}
     for index, right in enumerate(expected):
         try:
             np.testing.assert_array_equal(cine.frames[index], right)
         except FrameError as error:
-            assert error.frame == index
-            assert str(tmp_path) not in str(error)
-            unreadable.append(index)
+            unreadable[index] = error
+    assert all(error.frame == index and str(tmp_path) not in str(error) for index, error in unreadable.items())
     assert len(cine) == len(expected)
     if change is grow:
         assert len(unreadable) <= (name in ("DICOM series", "pictures"))  # the picture's or object's own end is gone

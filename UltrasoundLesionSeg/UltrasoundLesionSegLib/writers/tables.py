@@ -17,6 +17,9 @@ from UltrasoundLesionSegLib.measurement.columns import (
 )
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
+# a lesion's name can come from a file of others; spreadsheets compute what begins so
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
 
 def write_frame_table(target: Path, rows: Sequence[FrameRow]) -> Path:
     """Write a row for each frame and lesion.
@@ -77,4 +80,6 @@ def _text(cell: Cell) -> str:
         return ""
     if isinstance(cell, bool):
         return "true" if cell else "false"
+    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
+        return f"'{cell}"
     return repr(float(cell)) if isinstance(cell, float) else str(cell)
