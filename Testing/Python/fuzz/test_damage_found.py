@@ -46,6 +46,8 @@ def volume(path: Path, sizes: str, data: bytes, *lines: str) -> Path:
 def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="not one that a file can have"):
         read_cine(tmp_path / "a\0b")
+    with pytest.raises(SourceError, match="cannot be opened"):
+        read_cine(tmp_path / ("a" * 70_000))
     with pytest.raises(SourceError, match="header is damaged"):
         read_cine(volume(tmp_path / "a.nhdr", "32 24 4", b"", "encoding: raw", "data file: a\0b"))
 

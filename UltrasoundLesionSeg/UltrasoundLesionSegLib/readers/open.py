@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def read_cine(path: Path | str) -> Cine:
     >>> cine[0].shape  # doctest: +SKIP
     """
     source = Path(path)
-    return _read_folder(source) if source.is_dir() else _read_file(source)
+    # not Path.is_dir, which raises for a name that is too long
+    return _read_folder(source) if os.path.isdir(source) else _read_file(source)
 
 
 def _read_file(path: Path) -> Cine:
