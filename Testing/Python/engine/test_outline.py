@@ -46,7 +46,7 @@ def test_signed_distance_without_an_outline_is_far(value: float, expected: float
 
 def test_on_the_anchor_itself_the_drawn_outline_comes_back() -> None:
     drawn, predicted = ellipse(20, 26), ellipse(23, 23)
-    correction = OutlineCorrection(drawn, predicted, WHOLE)
+    correction = OutlineCorrection(drawn, predicted, tissue(), WHOLE)
     still = tissue()
     corrected = correction.apply(predicted, still, still, WHOLE) > 0.5
     assert dice(predicted > 0.5, drawn > 0.5) < 0.95
@@ -54,7 +54,7 @@ def test_on_the_anchor_itself_the_drawn_outline_comes_back() -> None:
 
 
 def test_the_difference_moves_with_the_tissue() -> None:
-    correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), WHOLE)
+    correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), tissue(), WHOLE)
     for step in range(1, 6):
         predicted = ellipse(23, 23, column=48 + 2 * step)
         corrected = correction.apply(predicted, tissue(2 * step - 2), tissue(2 * step), WHOLE) > 0.5
@@ -65,15 +65,22 @@ def test_the_difference_moves_with_the_tissue() -> None:
 
 def test_the_difference_means_the_same_in_another_window() -> None:
     drawn, predicted = ellipse(20, 26), ellipse(23, 23)
-    correction = OutlineCorrection(drawn, predicted, WHOLE)
+    correction = OutlineCorrection(drawn, predicted, tissue(), WHOLE)
     closer = Window(50.0, 46.0, 72.0)
     cut = [closer.cut(picture, SIZE) for picture in (predicted, tissue(), tissue())]
     corrected = closer.paste(correction.apply(cut[0], cut[1], cut[2], closer), SIZE, SIZE) > 0.5
     assert dice(corrected, drawn > 0.5) > 0.98
 
 
+def test_in_other_tissue_the_anchor_s_outline_says_nothing() -> None:
+    correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), tissue(), WHOLE)
+    other = np.random.default_rng(8).integers(0, 255, (SIZE, SIZE)).astype(np.uint8)
+    corrected = correction.apply(ellipse(23, 23), other, other, WHOLE) > 0.5
+    assert dice(corrected, ellipse(23, 23) > 0.5) > 0.98
+
+
 def test_a_shrinking_lesion_may_vanish() -> None:
-    correction = OutlineCorrection(ellipse(26, 26), ellipse(22, 22), WHOLE)
+    correction = OutlineCorrection(ellipse(26, 26), ellipse(22, 22), tissue(), WHOLE)
     still = tissue()
     areas = [
         np.count_nonzero(correction.apply(ellipse(r, r), still, still, WHOLE) > 0.5) / np.count_nonzero(ellipse(r, r))
@@ -86,9 +93,14 @@ def test_a_shrinking_lesion_may_vanish() -> None:
 
 
 class NarrowNetwork(BrightNetwork):
-    """Draws every outline two pixels inside where the bright disc ends."""
+    """Draws every outline two pixels inside where the bright disc ends; keeps the masks it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.priors: list[float] = []
 
     def segment(self, frames, code, previous, memory):  # type: ignore[no-untyped-def]
+        self.priors.append(float((previous.masks > 0.5).sum()))
         bright = (frames.mean(dim=1, keepdim=True) > 0.5).float()
         inside = -torch.nn.functional.max_pool2d(-bright, 5, stride=1, padding=2)
         return (inside - 0.5) * 40
@@ -103,3 +115,27 @@ def test_a_network_s_habit_is_put_right_through_the_cine(corrected: bool, expect
     results = list(inferer(inputs_for(cine, [Anchor(0, 0, truth[0])]), NarrowNetwork()))
     assert len(results) == 7
     assert all((dice(r.masks[0], truth[r.frame]) > 0.95) == expected for r in results)
+
+
+def test_the_network_goes_on_from_its_own_outline() -> None:
+    rows, columns = np.mgrid[:96, :96]
+    truth = ((rows - 48) / 20) ** 2 + ((columns - 48) / 15) ** 2 < 1
+    cine = Cine.from_array(np.stack([np.where(truth, 200, 60).astype(np.uint8)] * 6))
+    priors = {}
+    for corrected in (False, True):
+        network = NarrowNetwork()
+        inferer = PropagationInferer(TrackerSettings(input_size=96, outline_correction=corrected), torch.device("cpu"))
+        list(inferer(inputs_for(cine, [Anchor(0, 0, truth)]), network))
+        priors[corrected] = network.priors[-4:]
+    assert priors[True] == priors[False]
+
+
+def test_what_another_lesion_won_is_taken_from_the_network_s_outline_too() -> None:
+    rows, columns = np.mgrid[:96, :128]
+    both = ((rows - 48) / 20) ** 2 + ((columns - 64) / 30) ** 2 < 1
+    cine = Cine.from_array(np.stack([np.where(both, 200, 60).astype(np.uint8)] * 5))
+    halves = [Anchor(0, 0, both & (columns < 64)), Anchor(1, 0, both & (columns >= 64))]
+    inferer = PropagationInferer(TrackerSettings(input_size=96), torch.device("cpu"))
+    results = list(inferer(inputs_for(cine, halves), NarrowNetwork()))
+    assert len(results) == 4
+    assert not any((r.masks[0] & r.masks[1]).any() for r in results)

@@ -4,10 +4,12 @@ A network redraws the lesion's outline on every frame by its own habits: with an
 frame, it reaches a Dice of 0.95 on that very anchor (halo in or out, lobes rounded off, the memory's stride of 16
 pixels). What it does wrong there it does wrong on the following frames too, at the same places of the tissue. So the
 signed distance between the drawn and the network's own outline is measured once, on the anchor, carried along with the
-tissue by optical flow, and added to every later outline. Nothing is carried but this difference: where the network sees
-the lesion shrink or leave, the result shrinks and leaves with it.
+tissue by optical flow, and added to every later outline, by the share of the anchor's fine structure that is still in
+view: as the plane moves on, the anchor says less and less about what is seen.
 
-What it wins is measured in Docs/results/ablations.md.
+The network itself goes on from its own outlines. Given the corrected ones it would answer with larger ones that are
+then corrected again: on a beating heart the outline crept through the open valve. What the correction wins is measured
+in Docs/results/ablations.md.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ Grey = NDArray[np.uint8]
 
 LARGEST = 0.05  # of the window's side: beyond it the network was wrong about the lesion, not about its outline
 SMOOTHING = 0.01  # of the window's side, standard deviation: finer detail does not outlive a few frames
+BAND = 0.1  # of the window's side on both sides of the outline: where the anchor's structure is looked for
+FINE, COARSE = 1.0, 5.0  # pixels, standard deviations of the smoothings between which structure counts as fine
 STEEPEST = 15.0  # log odds; beyond it a probability is 0 or 1 to six digits
 
 
@@ -35,17 +39,22 @@ class OutlineCorrection:
         The anchor's mask, 0 to 1, seen through ``window``; not empty.
     predicted : ndarray of float32, shape (N, N)
         The network's probabilities for the same frame.
+    picture : ndarray of uint8, shape (N, N)
+        The anchor's frame through ``window``.
     window : Window
     """
 
-    def __init__(self, drawn: Field, predicted: Field, window: Window) -> None:
+    def __init__(self, drawn: Field, predicted: Field, picture: Grey, window: Window) -> None:
         size = drawn.shape[0]
         difference = signed_distance(drawn) - signed_distance(predicted)
         bounded = np.clip(difference, -LARGEST * size, LARGEST * size)
         # kept in pixels of the frame, so that it means the same in every window
         self._difference = cv2.GaussianBlur(bounded, (0, 0), SMOOTHING * size) * np.float32(window.side / size)
+        self._structure = _fine_structure(picture)
         self._window = window
         self._area = self._area_of(drawn, window)
+        # where on the anchor's picture each pixel of the present one comes from: (column, row)
+        self._origin = np.indices((size, size), np.float32)[::-1]
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def apply(self, predicted: Field, before: Grey, now: Grey, window: Window) -> Field:
@@ -66,25 +75,52 @@ class OutlineCorrection:
         ndarray of float32, shape (N, N)
             Probabilities. Where the network sees no lesion they are unchanged.
         """
-        size = predicted.shape[0]
-        seen = self._window.reseen(self._difference, window, size)
-        # where each pixel of the present frame was in the one before
-        back = self._flow.calc(now, before, np.zeros((size, size, 2), np.float32))
-        rows, columns = np.indices((size, size), np.float32)
-        self._difference = cv2.remap(seen, columns + back[..., 0], rows + back[..., 1], cv2.INTER_LINEAR)
-        self._window = window
+        self._follow(before, now, window)
         area = self._area_of(predicted, window)
         if area == 0:
             return predicted
+        own = signed_distance(predicted)
+        difference, structure = (
+            cv2.remap(field, self._origin[0], self._origin[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for field in (self._difference, self._structure)
+        )
+        size = predicted.shape[0]
+        near = np.abs(own) < BAND * size
         # a smaller section has smaller lobes, and one about to vanish must be free to
-        share = min(1.0, area / self._area)
-        distance = signed_distance(predicted) + self._difference * np.float32(share * size / window.side)
+        share = min(1.0, area / self._area) * _likeness(structure[near], _fine_structure(now)[near])
+        distance = own + difference * np.float32(share * size / window.side)
         return 1 / (1 + np.exp(-np.clip(distance, -STEEPEST, STEEPEST)))
+
+    def _follow(self, before: Grey, now: Grey, window: Window) -> None:
+        size = now.shape[0]
+        origin = [self._window.reseen(field, window, size) for field in self._origin]
+        # where each pixel of the present frame was in the one before
+        back = self._flow.calc(now, before, np.zeros((size, size, 2), np.float32))
+        rows, columns = np.indices((size, size), np.float32)
+        place = columns + back[..., 0], rows + back[..., 1]
+        # the places are composed, not the fields: resampling these on every frame would blur them away
+        self._origin = np.stack(
+            [cv2.remap(field, *place, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for field in origin]
+        )
+        self._window = window
 
     @staticmethod
     def _area_of(probabilities: Field, window: Window) -> float:
         """Return the area of p > 0.5 in pixels of the frame."""
         return float(np.count_nonzero(probabilities > 0.5)) * (window.side / probabilities.shape[0]) ** 2
+
+
+def _fine_structure(picture: Grey) -> Field:
+    """Return what of a picture is finer than anatomy and coarser than noise."""
+    grey = picture.astype(np.float32)
+    structure: Field = cv2.GaussianBlur(grey, (0, 0), FINE) - cv2.GaussianBlur(grey, (0, 0), COARSE)
+    return structure
+
+
+def _likeness(first: Field, second: Field) -> float:
+    """Return the correlation of two zero-mean samples, 0 where they are opposed or empty."""
+    power = float((first @ first) * (second @ second))
+    return max(float(first @ second) / power**0.5, 0.0) if power > 0 else 0.0
 
 
 def signed_distance(probabilities: Field) -> Field:

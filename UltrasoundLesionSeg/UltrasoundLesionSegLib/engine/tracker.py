@@ -99,6 +99,7 @@ class LesionTracker:
         self._bank = MemoryBank(settings.memory)
         self._past: _Past | None = None
         self._correction: OutlineCorrection | None = None
+        self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was handed out
         self._lost = 0
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
         # of the network through Python, which costs more than the operation.
@@ -128,7 +129,7 @@ class LesionTracker:
         self._correction = None
         if self._settings.outline_correction and mask.any():
             predicted = self._segment(tensor, code, PreviousFrame(tensor, code, seen), index)
-            self._correction = OutlineCorrection(seen[0, 0].cpu().numpy(), predicted, window)
+            self._correction = OutlineCorrection(seen[0, 0].cpu().numpy(), predicted, _grey(tensor), window)
 
     @torch.inference_mode()
     def step(self, frame: Frame, index: int) -> Prediction:
@@ -150,19 +151,19 @@ class LesionTracker:
         code = self._network.encode(tensor)
         past = self._past
         predicted = self._segment(tensor, code, PreviousFrame(past.tensor, past.code, past.seen), index)
-        certainty = confidence.certainty(predicted)
+        probabilities = corrected = self._paste(predicted, window, past.mask)
         if self._correction is not None:
-            predicted = self._correction.apply(predicted, _grey(past.tensor), _grey(tensor), window)
-        height, width = frame.shape[:2]
-        probabilities = window.paste(predicted, height, width)
-        box = window.box(height, width)  # what lies outside is 0, and not worth looking at
-        probabilities[box] = plausible_parts(probabilities[box], past.mask[box])
+            redrawn = self._correction.apply(predicted, _grey(past.tensor), _grey(tensor), window)
+            corrected = self._paste(redrawn, window, past.mask)
         self._past = replace(past, frame=frame, probabilities=probabilities, tensor=tensor, code=code)
-        return Prediction(probabilities, certainty)
+        self._given = corrected
+        return Prediction(corrected, confidence.certainty(predicted))
 
     @torch.inference_mode()
     def accept(self, index: int, probabilities: NDArray[np.float32]) -> Mask:
-        """Take the frame's final probabilities (after lesions were merged) as what the next step goes on from.
+        """Take the frame's final probabilities, after lesions were merged; the next step goes on from there.
+
+        With an outline correction the next step goes on from the network's own outline, less what the merge took away.
 
         Parameters
         ----------
@@ -175,17 +176,22 @@ class LesionTracker:
             Where the probabilities exceed 0.5.
         """
         assert self._past is not None
-        seen = self._cut_mask(probabilities, self._past.window)
-        past = replace(self._past, probabilities=probabilities, mask=probabilities > 0.5, seen=seen)
+        final = probabilities > 0.5
+        own, mask = probabilities, final
+        if self._correction is not None:
+            taken = (self._given > 0.5) & ~final
+            own = np.where(taken, np.minimum(self._past.probabilities, probabilities), self._past.probabilities)
+            mask = own > 0.5
+        past = replace(self._past, probabilities=own, mask=mask, seen=self._cut_mask(own, self._past.window))
         self._past = past
-        if past.mask.any():
+        if mask.any():
             self._lost = 0
-            self._bank.add(index, self._network.memorize(past.tensor, past.code, seen))
+            self._bank.add(index, self._network.memorize(past.tensor, past.code, past.seen))
         else:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
             self._lost += 1
             self._correction = None  # what comes back is another section
-        return past.mask
+        return final
 
     def to(self, device: torch.device) -> None:
         """Move what is remembered to another device; the caller moves the network."""
@@ -241,6 +247,13 @@ class LesionTracker:
         """Return the network's probabilities in the window, float32 (N, N)."""
         logits = self._network.segment(tensor, code, previous, self._bank.read(index))
         probabilities: NDArray[np.float32] = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
+        return probabilities
+
+    def _paste(self, seen: NDArray[np.float32], window: Window, before: Mask) -> NDArray[np.float32]:
+        """Return probabilities in the window on the frame, without what cannot be the lesion."""
+        probabilities = window.paste(seen, *before.shape)
+        box = window.box(*before.shape)  # what lies outside is 0, and not worth looking at
+        probabilities[box] = plausible_parts(probabilities[box], before[box])
         return probabilities
 
     def _cut(self, frame: Frame, window: Window) -> Tensor:
