@@ -79,7 +79,7 @@ class FusedConvolution(nn.Module):
             scale, shift = scale_and_shift(norm)
             weight = weight * scale[:, None, None, None]
             bias = shift if bias is None else bias * scale + shift
-        self.weight = nn.Parameter(weight.clone(memory_format=torch.channels_last), requires_grad=False)
+        self.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format), requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias.clone(), requires_grad=False)
         self.stride = list(cast(tuple[int, int], convolution.stride))
         self.padding = list(cast(tuple[int, int], convolution.padding))
@@ -98,7 +98,8 @@ class FusedConvolution(nn.Module):
         plain, name, numbers, algorithm = _ACTIVATIONS[self.activation]
         ordinary = x.device.type != "cpu" or x.dtype != torch.float32 or torch.jit.is_tracing() or not has_onednn()
         if ordinary:
-            y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, 1, self.groups)
+            # channels_last, which frames come in, is oneDNN's layout; what others make of it was never measured here
+            y = functional.conv2d(x.contiguous(), self.weight, self.bias, self.stride, self.padding, 1, self.groups)
             return plain(y if added is None else y + added)
         weight = self._laid_out.get(x.shape)
         if weight is None:
