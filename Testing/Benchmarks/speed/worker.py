@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 
 FORWARDS = 6  # at most, in one turn
+LONGEST_WARM_UP_S = 10.0  # threads that spin can take a minute a step on a busy machine
 # well-shaped convolutions: channels in, channels out, side of the kernel, side of the picture, pictures
 PEAK_SHAPES = {"3x3": (256, 256, 3, 60, 1), "1x1": (512, 512, 1, 60, 1), "3x3 batch 4": (128, 128, 3, 60, 4)}
 
@@ -62,8 +63,10 @@ def propagation(variant: str, model: str) -> Callable[[], object]:
     bundle, network = network_of(model, variant)
     clip = drifting_disc(100, 300)
     steps = follow(clip, bundle.tracker_settings(), network)
-    for _ in range(2 * bundle.tracker_settings().memory.capacity):
-        next(steps)
+    began = time.perf_counter()
+    for _ in range(2 * bundle.tracker_settings().memory.capacity):  # until the memory is full
+        if time.perf_counter() - began < LONGEST_WARM_UP_S:
+            next(steps)
     if variant == "plain":
         return lambda: next(steps)
     from UltrasoundLesionSegLib.engine.threads import threads_for_inference
