@@ -16,8 +16,9 @@ from dicom_helpers import describe, write_multiframe
 from PIL import Image
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEGLSLossless
-from source_makers import dicom_object, moving_frames
+from source_makers import dicom_object, jpeg, moving_frames
 
+from UltrasoundLesionSegLib.batch.fingerprint import content_digest
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.dicom.segmentation_header import SegmentationKind
 from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
@@ -50,6 +51,11 @@ def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
         read_cine(tmp_path / ("a" * 70_000))
     with pytest.raises(SourceError, match="header is damaged"):
         read_cine(volume(tmp_path / "a.nhdr", "32 24 4", b"", "encoding: raw", "data file: a\0b"))
+
+
+def test_a_name_that_is_too_long_is_one_case_of_a_batch() -> None:
+    with pytest.raises(SourceError, match="cannot be opened"):
+        content_digest(Path("a" * 70_000))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
@@ -119,6 +125,18 @@ def test_an_object_damaged_beyond_recognition_is_told(tmp_path: Path) -> None:
     cine = read_cine(tmp_path)
     assert len(cine) == 3
     assert cine.notes[0] == "1 other DICOM objects of the folder are left out."
+
+
+def test_an_object_that_does_not_say_its_number_of_frames_gets_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    dicom_object(GREY, [jpeg(one) for one in GREY], NumberOfFrames=None).save_as(path, enforce_file_format=True)
+    assert read_cine(path).notes == ("The header does not say the number of frames: the 4 that are stored are used.",)
+    path.write_bytes(path.read_bytes()[:-600])
+    cine = read_cine(path)
+    assert len(cine) < 4
+    assert "cut off and does not say its number of frames" in cine.notes[0]
+    dicom_object(GREY[:1], NumberOfFrames=None).save_as(path, enforce_file_format=True)
+    assert read_cine(path).notes == ()
 
 
 def test_files_that_are_lacking_or_there_twice_are_told(tmp_path: Path) -> None:

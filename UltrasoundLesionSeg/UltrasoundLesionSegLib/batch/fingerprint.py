@@ -8,6 +8,7 @@ is in the table of cases instead.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def content_digest(path: Path) -> str:
     SourceError
         When something cannot be read.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # not Path.is_dir, which raises for a name that is too long
         return _folder_digest(path)
     digest = file_digest(path)
     pixels = _detached_pixels(path)

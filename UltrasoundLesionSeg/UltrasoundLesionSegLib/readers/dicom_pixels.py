@@ -214,6 +214,10 @@ def _agreed_count(told: int | None, stored: int, is_cut: bool) -> tuple[int, tup
     """Decide between what the header says and what is there; nothing is ever invented."""
     if stored < 1:
         raise SourceError("the DICOM object is cut off before its first frame ends; copy or export it again")
+    if told is None and is_cut:
+        return stored, (f"The file is cut off and does not say its number of frames: {stored} are whole and are used.",)
+    if told is None and stored > 1:
+        return stored, (f"The header does not say the number of frames: the {stored} that are stored are used.",)
     if told is None or told == stored:
         return stored, ()
     if stored > told:
