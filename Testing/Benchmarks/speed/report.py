@@ -130,7 +130,7 @@ def peers_section(peers: Mapping[str, Any]) -> str:
     """Return the methods side by side."""
     own = peers["times"]["ours, stpfnet_light"]["median"]
     rows = [
-        [name, spread(time), f"{1000 / time['median']:.1f}", f"{time['median'] / own:.1f}"]
+        [name, spread(time), f"{1000 / time['median']:.2g}", f"{time['median'] / own:.2g}"]
         for name, time in peers["times"].items()
     ]
     words = "The same clip of 600 x 800, frame by frame in turns, whole steps from frame to mask, on the CPU."
@@ -142,7 +142,8 @@ def peers_section(peers: Mapping[str, Any]) -> str:
 
 def startup_section(startup: Mapping[str, Any]) -> str:
     """Return imports and the parts of the first result."""
-    imports = [[f"import {name}", spread(time)] for name, time in startup["imports"].items()]
+    labels = {"nothing": "Python alone"}
+    imports = [[labels.get(name, f"import {name}"), spread(time)] for name, time in startup["imports"].items()]
     rows = []
     for model, runs in startup["parts"].items():
         middle = sorted(runs, key=lambda one: one[CPU])[len(runs) // 2]
