@@ -44,7 +44,7 @@ bench-rooms: $(INSTALLED)
 	$(BIN)/python Testing/Benchmarks/measurement.py
 	$(BIN)/python Testing/Benchmarks/mrml.py
 	$(BIN)/python -W ignore Testing/Benchmarks/dicom.py
-	$(BIN)/python Testing/Benchmarks/long_cine.py
+	$(BIN)/python Testing/Drills/long_clip.py --frames 200 2000
 
 pictures: $(INSTALLED)
 	$(BIN)/python Testing/Gui/screenshots.py
