@@ -16,6 +16,7 @@ import pytest
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.lock import locked
 from UltrasoundLesionSegLib.errors import BatchError, OutputError
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 
 def computed(folder: BatchFolder, text: str) -> Path:
@@ -75,6 +76,18 @@ def test_killed_between_any_two_steps_of_replacing_it_has_one_of_both(
         assert (folder.record("a") or {})["text"] == expected
         assert not list((tmp_path / ".batch" / "old").iterdir())
         assert list((tmp_path / ".batch" / "work").iterdir()) == [folder.work]
+
+
+def test_half_written_tables_of_a_killed_run_are_cleared(tmp_path: Path) -> None:
+    folder = BatchFolder(tmp_path)
+    with folder.held():
+        for place in (tmp_path, tmp_path / "key"):
+            with atomic_path(place / "cases.csv") as part:
+                part.write_text("half")
+                part.with_name(part.name.replace(".part", "0.part")).write_text("half")  # a kill would leave the like
+    assert len(list(tmp_path.rglob("*.part.*"))) == 2
+    with folder.held():
+        assert not list(tmp_path.rglob("*.part.*"))
 
 
 def test_what_is_not_complete_is_not_put_in_place(tmp_path: Path) -> None:

@@ -78,7 +78,10 @@ class BatchFolder:
                 shutil.rmtree(self.work.parent, ignore_errors=True)
 
     def _recover(self) -> None:
-        """Finish what a killed run left: results between two renames, cases half computed."""
+        """Finish what a killed run left: results between two renames, cases half computed, tables half written."""
+        for folder in (self.root, self.sources.parent):
+            for part in folder.glob(".*.part.*"):  # as ``atomic_path`` calls them
+                part.unlink()
         for waiting in self._old.iterdir():
             if (self.cases / waiting.name).exists():
                 shutil.rmtree(waiting, ignore_errors=True)
