@@ -130,7 +130,7 @@ def peers_section(peers: Mapping[str, Any]) -> str:
     """Return the methods side by side."""
     own = peers["times"]["ours, stpfnet_light"]["median"]
     rows = [
-        [name, spread(time), f"{1000 / time['median']:.2g}", f"{time['median'] / own:.2g}"]
+        [name, spread(time), f"{1000 / time['median']:.2g}", f"{time['median'] / own:.1f}"]
         for name, time in peers["times"].items()
     ]
     words = "The same clip of 600 x 800, frame by frame in turns, whole steps from frame to mask, on the CPU."
