@@ -179,9 +179,13 @@ class LesionTracker:
         final = probabilities > 0.5
         own, mask = probabilities, final
         if self._correction is not None:
-            taken = (self._given > 0.5) & ~final
-            own = np.where(taken, np.minimum(self._past.probabilities, probabilities), self._past.probabilities)
-            mask = own > 0.5
+            own = self._past.probabilities
+            box = self._past.window.box(*final.shape)  # both are 0 outside
+            taken = (self._given[box] > 0.5) & ~final[box]
+            if taken.any():
+                own[box][taken] = np.minimum(own[box][taken], probabilities[box][taken])
+            mask = np.zeros_like(final)
+            mask[box] = own[box] > 0.5
         past = replace(self._past, probabilities=own, mask=mask, seen=self._cut_mask(own, self._past.window))
         self._past = past
         if mask.any():

@@ -17,7 +17,6 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from UltrasoundLesionSegLib.readers.sniff import Format
-from UltrasoundLesionSegLib.readers.volume import VolumePixels
 from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
 
 _DEEPEST = 2  # a scene that holds a segmentation sequence, which is an archive again
@@ -93,7 +92,10 @@ def _is_complete(archive: zipfile.ZipFile, depth: int, with_images: bool) -> boo
 
 def _is_image(content: bytes) -> bool:
     """Whether ITK reads a segmentation's file: Slicer lets ITK's exception end the whole program when it does not."""
+    # here, not above: the module's file, and Slicer's start with it, would load cv2 and SimpleITK
     import SimpleITK
+
+    from UltrasoundLesionSegLib.readers.volume import VolumePixels
 
     with tempfile.TemporaryDirectory(prefix="ultrasound-") as folder:
         path = Path(folder) / "labels.seg.nrrd"
