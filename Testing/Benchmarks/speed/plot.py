@@ -52,7 +52,7 @@ def _networks(axis: Any, network: Mapping[str, Any]) -> None:
     axis.set_xlim(left=1)
     axis.set_xlabel("ms a frame, median and quartiles")
     axis.set_title("BaS-S, forward")
-    axis.legend()
+    axis.legend(loc="lower right")
 
 
 def _memory(axis: Any, found: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ def _memory(axis: Any, found: Mapping[str, Any]) -> None:
         axis.plot(lengths, [time["median"] for time in one["times"].values()], style, marker="o", label=label)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_ylim(1, 3 * axis.get_ylim()[1])  # room for the legend
+    axis.set_ylim(1, 40 * axis.get_ylim()[1])  # room for the legend
     axis.set_xlabel("frames since the seed")
     axis.set_ylabel("ms a frame")
     axis.set_title("Cost of a frame against the clip's length")
