@@ -1,7 +1,7 @@
 """The outline as the person drew it: what a network gets wrong on the anchor is put right on the frames after it.
 
 A network redraws the lesion's outline on every frame by its own habits: with an anchor in memory and as the previous
-frame, it reaches a Dice of 0.95 on that very anchor (halo in or out, lobes rounded off, the memory's stride of 16
+frame, it still draws that very anchor otherwise (halo in or out, lobes rounded off, the memory's stride of 16
 pixels). What it does wrong there it does wrong on the following frames too, at the same places of the tissue. So the
 signed distance between the drawn and the network's own outline is measured once, on the anchor, carried along with the
 tissue by optical flow, and added to every later outline, by the share of the anchor's fine structure that is still in
@@ -60,7 +60,7 @@ class OutlineCorrection:
     def apply(self, predicted: Field, before: Grey, now: Grey, window: Window) -> Field:
         """Follow the tissue from one frame to the next and correct the network's outline there.
 
-        Optical flow: dense inverse search (Kroeger et al., ECCV 2016), 0.3 ms at 160 x 160.
+        Optical flow: dense inverse search (Kroeger et al., ECCV 2016).
 
         Parameters
         ----------
