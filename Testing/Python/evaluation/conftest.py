@@ -59,16 +59,25 @@ def buv(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def stills(tmp_path: Path) -> Path:
-    folder = tmp_path / "stills"
+def write_stills(folder: Path, count: int) -> Path:
+    """Write stills of as many patients, the first of them in train."""
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
     lines = ["id,patient,split"]
-    for number in range(3):
+    for number in range(count):
         frames, masks = draw_disc(number)
         cv2.imwrite(str(folder / "images" / f"s{number}.png"), frames[0])
         cv2.imwrite(str(folder / "masks" / f"s{number}.png"), masks[0].astype(np.uint8) * 255)
         lines.append(f"s{number},{number},{'val' if number else 'train'}")
     (folder / "index.csv").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture
+def stills(tmp_path: Path) -> Path:
+    return write_stills(tmp_path / "stills", 3)
+
+
+@pytest.fixture
+def many_stills(tmp_path: Path) -> Path:
+    return write_stills(tmp_path / "many_stills", 8)

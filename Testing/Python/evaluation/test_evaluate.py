@@ -14,8 +14,6 @@ from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.evaluation.evaluate import evaluate
 from UltrasoundLesionSegLib.evaluation.methods import HeldMask, OpticalFlow
-from UltrasoundLesionSegLib.evaluation.val_clips import DIFFICULTIES, StillWalk, key_framed, write_simulated_clips
-from UltrasoundLesionSegLib.training.stills import Still, StillRecord
 
 Discs = Callable[[int], tuple[np.ndarray, np.ndarray]]
 TINY = {"channels": [8, 8, 8], "blocks": [1, 1, 1], "token_grid": [2, 2]}
@@ -96,32 +94,3 @@ def test_what_does_not_fit_together_is_refused(stills: Path, davis: Path, models
     with pytest.raises(LesionSegError, match="unknown"):
         evaluate(davis, "davis", ["nobody"], tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_walk_starts_at_the_still_and_is_the_same_every_time(moving_disc: Discs) -> None:
-    record = StillRecord("s", "p", "val", Path(), Path())
-    stills = [Still(frames[0], masks[0], record) for frames, masks in map(moving_disc, (0, 1))]
-    for difficulty in DIFFICULTIES.values():
-        frames, masks = StillWalk(*stills, 10, difficulty, 5).clip()
-        again, _ = StillWalk(*stills, 10, difficulty, 5).clip()
-        assert frames.shape == masks.shape == (10, 96, 120)
-        assert np.array_equal(frames, again)
-        assert np.mean(masks[0] != stills[0].mask) < 0.01
-        assert np.abs(frames[0].astype(int) - stills[0].image).mean() < 12
-    easy, hard = (StillWalk(*stills, 30, DIFFICULTIES[name], 5).clip()[0].astype(float) for name in ("easy", "hard"))
-    assert np.abs(np.diff(hard, axis=0)).mean() > np.abs(np.diff(easy, axis=0)).mean()
-
-
-def test_key_frames_start_at_zero_and_are_smooth() -> None:
-    path = key_framed(np.random.default_rng(0), 40, (3,))
-    assert path.shape == (40, 3)
-    assert np.all(path[0] == 0)
-    assert np.abs(np.diff(path, axis=0)).max() < 0.6
-    assert np.abs(path).max() > 0.5
-
-
-def test_simulated_clips_are_a_davis_data_set(tmp_path: Path) -> None:
-    write_simulated_clips(tmp_path / "simulated", 1, 3)
-    held, _ = evaluate(tmp_path / "simulated", "davis", [], tmp_path / "out", device="cpu")
-    assert held.frames == 2
-    assert held.per_frame["dice"][0] > 0.5

@@ -7,14 +7,17 @@ in through a moving front; gain in steps and frame averaging instead of smooth d
 over: on a real cine they do not move with the lesion.
 
 Two sets of clips from stills, ``easy`` (tissue moves, little else) and ``hard``, and one of simulated sweeps, each a
-data set in the layout ``davis``.
+data set in the layout ``davis``. Weights and settings are chosen on them, so their figures flatter what was chosen.
+``easy_apart``, ``hard_apart`` and ``simulated_apart`` are for reports alone: nothing is ever chosen on them. They are
+of other patients and seeds, longer, and every clip draws how fast and how far things move and change.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -23,11 +26,13 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.evaluation.layouts import write_davis_video
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
-from UltrasoundLesionSegLib.training.stills import Still, read_index, read_still
+from UltrasoundLesionSegLib.training.stills import Still, StillRecord, read_index, read_still
 
 Field = NDArray[np.float32]
 
 FIRST_SEED = 50_000  # of the simulated clips; training's begin at 100,000
+APART_SEED = 70_000  # of the clips nothing is chosen on
+APART_FRAMES = (45, 60)  # their shortest and longest
 KEY_INTERVAL = 7  # frames between the key frames of the motion
 
 
@@ -49,6 +54,8 @@ class Difficulty:
         Share of clips in which the lesion leaves the plane.
     gain : float
         Standard deviation of the gain, grey levels.
+    interval : int
+        Frames between the key frames of the motion.
     """
 
     motion: float
@@ -57,6 +64,7 @@ class Difficulty:
     kept: float
     exits: float
     gain: float
+    interval: int = KEY_INTERVAL
 
 
 DIFFICULTIES = {
@@ -65,14 +73,70 @@ DIFFICULTIES = {
 }
 
 
-def key_framed(rng: np.random.Generator, frames: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class ClipPlan:
+    """What is drawn for one clip made of a still.
+
+    Parameters
+    ----------
+    seed, frames : int
+    difficulty : Difficulty
+    """
+
+    seed: int
+    frames: int
+    difficulty: Difficulty
+
+
+def plan_clips(difficulty: str, clips: int, frames: int) -> list[ClipPlan]:
+    """Return the plans of clips to choose on: all alike but for the seed.
+
+    Parameters
+    ----------
+    difficulty : str
+        ``easy`` or ``hard``.
+    clips, frames : int
+    """
+    return [ClipPlan(number, frames, DIFFICULTIES[difficulty]) for number in range(clips)]
+
+
+def plan_clips_apart(difficulty: str, clips: int) -> list[ClipPlan]:
+    """Return the plans of clips nothing is chosen on: other seeds and lengths, settings drawn around the difficulty's.
+
+    Parameters
+    ----------
+    difficulty : str
+        ``easy`` or ``hard``.
+    clips : int
+    """
+    plans = []
+    usual = DIFFICULTIES[difficulty]
+    for seed in range(APART_SEED, APART_SEED + clips):
+        rng = np.random.default_rng(seed)
+        own = replace(
+            usual,
+            motion=usual.motion * float(rng.uniform(0.6, 1.4)),
+            section=usual.section * float(rng.uniform(0.6, 1.2)),
+            tissue=usual.tissue * float(rng.uniform(0.6, 1.2)),
+            kept=usual.kept * float(rng.uniform(0.85, 1.0)),
+            exits=2 * usual.exits,  # in longer clips a lesion leaves more often
+            gain=usual.gain * float(rng.uniform(0.5, 1.5)),
+            interval=int(rng.integers(5, 12)),
+        )
+        plans.append(ClipPlan(seed, int(rng.integers(APART_FRAMES[0], APART_FRAMES[1] + 1)), own))
+    return plans
+
+
+def key_framed(
+    rng: np.random.Generator, frames: int, shape: tuple[int, ...], interval: int = KEY_INTERVAL
+) -> NDArray[np.float64]:
     """Return random walks through normal key frames, (T, *shape), 0 at frame 0, cubic between them (Catmull-Rom)."""
-    count = frames // KEY_INTERVAL + 4
+    count = frames // interval + 4
     keys = rng.normal(0, 1, (count, *shape))
     keys[1:] = (
         0.7 * keys[1:] + 0.7 * keys[:-1]
     )  # neighbouring key frames are alike: hands do not shake from one to the next
-    time = np.arange(frames) / KEY_INTERVAL
+    time = np.arange(frames) / interval
     start = time.astype(int)
     share = (time - start).reshape(-1, *([1] * len(shape)))
     before, left, right, after = (keys[start + step] for step in range(4))
@@ -139,13 +203,12 @@ class StillWalk:
     ----------
     still, other : Still
         The other one lends its lesion's outline and its tissue.
-    frames : int
-    difficulty : Difficulty
-    seed : int
+    plan : ClipPlan
     """
 
-    def __init__(self, still: Still, other: Still, frames: int, difficulty: Difficulty, seed: int) -> None:
-        self._rng = rng = np.random.default_rng((FIRST_SEED, seed))
+    def __init__(self, still: Still, other: Still, plan: ClipPlan) -> None:
+        self._rng = rng = np.random.default_rng((FIRST_SEED, plan.seed))
+        frames, difficulty = plan.frames, plan.difficulty
         self._difficulty = difficulty
         self._frames = frames
         self._still = still
@@ -177,13 +240,13 @@ class StillWalk:
         """Return frames uint8 (T, H, W) and masks bool (T, H, W)."""
         rng, difficulty, frames = self._rng, self._difficulty, self._frames
         height, width = self._still.image.shape
-        paths = key_framed(rng, frames, (5,)) * difficulty.motion
-        grids = key_framed(rng, frames, (2, 6, 5)) * difficulty.motion * 0.35
-        layers = key_framed(rng, frames, (8,)) * difficulty.motion * 0.8
+        paths = key_framed(rng, frames, (5,), difficulty.interval) * difficulty.motion
+        grids = key_framed(rng, frames, (2, 6, 5), difficulty.interval) * difficulty.motion * 0.35
+        layers = key_framed(rng, frames, (8,), difficulty.interval) * difficulty.motion * 0.8
         section = (1 - np.cos(2 * np.pi * np.arange(frames) / rng.uniform(0.8, 2.0) / frames)) / 2 * difficulty.section
-        swell = key_framed(rng, frames, (1,))[:, 0] * 0.09 * difficulty.section
+        swell = key_framed(rng, frames, (1,), difficulty.interval)[:, 0] * 0.09 * difficulty.section
         gain = np.cumsum((rng.random(frames) < 0.15) * rng.normal(0, difficulty.gain, frames))
-        shade = key_framed(rng, frames, (2,)) * difficulty.gain
+        shade = key_framed(rng, frames, (2,), difficulty.interval) * difficulty.gain
         images: list[NDArray[np.uint8]] = []
         masks = []
         averaging = float(rng.uniform(0, 0.45)) if difficulty.section else 0.0
@@ -249,48 +312,89 @@ class StillWalk:
         return column, row
 
 
-def write_still_clips(data: Path, output: Path, difficulty: str, clips: int, frames: int) -> None:
-    """Write a data set of clips made of validation stills, at most one a patient.
+def choose_records(
+    records: Sequence[StillRecord], clips: int, without: Sequence[StillRecord] = ()
+) -> list[StillRecord]:
+    """Return the first stills of patients spread evenly over the index, at most one a patient.
 
     Parameters
     ----------
-    data : Path
-        Folder of stills.
-    output : Path
-    difficulty : str
-        ``easy`` or ``hard``.
-    clips, frames : int
+    records : sequence of StillRecord
+    clips : int
+        How many; fewer are returned where there are not as many patients.
+    without : sequence of StillRecord
+        Whose patients are left out.
     """
-    records = read_index(data, "val")
-    first_of_patient = list({record.patient: record for record in reversed(records)}.values())
-    chosen = [first_of_patient[number] for number in np.linspace(0, len(first_of_patient) - 1, clips).astype(int)]
+    taken = {record.patient for record in without}
+    first_of_patient = {record.patient: record for record in reversed(records) if record.patient not in taken}
+    firsts = list(first_of_patient.values())
+    return [firsts[number] for number in np.linspace(0, len(firsts) - 1, min(clips, len(firsts))).astype(int)]
+
+
+def write_still_clips(records: Sequence[StillRecord], plans: Sequence[ClipPlan], output: Path) -> None:
+    """Write a data set of clips made of stills.
+
+    Parameters
+    ----------
+    records : sequence of StillRecord
+        One a clip; another one of them lends each clip its lesion's outline and its tissue.
+    plans : sequence of ClipPlan
+        One a record at least.
+    output : Path
+    """
     patients = []
-    for number, record in enumerate(chosen):
+    for number, (record, plan) in enumerate(zip(records, plans, strict=False)):
         still = read_still(record)
-        other = read_still(chosen[(number + clips // 2) % clips])
-        images, masks = StillWalk(still, other, frames, DIFFICULTIES[difficulty], number).clip()
+        other = read_still(records[(number + len(records) // 2) % len(records)])
+        images, masks = StillWalk(still, other, plan).clip()
         write_davis_video(output, record.identifier, images, masks)
         patients.append((record.identifier, record.patient))
     _write_patients(output, patients)
 
 
-def write_simulated_clips(output: Path, clips: int, frames: int) -> None:
-    """Write a data set of simulated sweeps; each is a patient of its own."""
+def sweep_settings(number: int, frames: int) -> SimulationSettings:
+    """Return the settings of simulated sweep ``number`` to choose on."""
+    rng = np.random.default_rng(FIRST_SEED + number)
+    return SimulationSettings(
+        seed=FIRST_SEED + number,
+        frames=frames,
+        height=int(rng.integers(320, 480)),
+        width=int(rng.integers(320, 480)),
+        motion=float(rng.uniform(1.0, 3.0)),
+        leaves_plane=number % 4 == 3,
+        furniture=number % 3 == 1,
+    )
+
+
+def sweep_settings_apart(number: int) -> SimulationSettings:
+    """Return the settings of simulated sweep ``number`` nothing is chosen on: longer, some by a curved probe."""
+    rng = np.random.default_rng(APART_SEED + number)
+    return SimulationSettings(
+        seed=APART_SEED + number,
+        frames=int(rng.integers(APART_FRAMES[0], APART_FRAMES[1] + 1)),
+        height=int(rng.integers(300, 520)),
+        width=int(rng.integers(300, 520)),
+        frames_per_second=float(rng.uniform(15, 30)),
+        probe="curved" if number % 4 == 1 else "linear",
+        motion=float(rng.uniform(0.6, 3.4)),
+        leaves_plane=number % 3 == 2,
+        furniture=number % 5 == 3,
+    )
+
+
+def write_simulated_clips(sweeps: Sequence[SimulationSettings], output: Path) -> None:
+    """Write a data set of simulated sweeps; each is a patient of its own.
+
+    Parameters
+    ----------
+    sweeps : sequence of SimulationSettings
+    output : Path
+    """
     patients = []
-    for number in range(clips):
-        rng = np.random.default_rng(FIRST_SEED + number)
-        settings = SimulationSettings(
-            seed=FIRST_SEED + number,
-            frames=frames,
-            height=int(rng.integers(320, 480)),
-            width=int(rng.integers(320, 480)),
-            motion=float(rng.uniform(1.0, 3.0)),
-            leaves_plane=number % 4 == 3,
-            furniture=number % 3 == 1,
-        )
+    for number, settings in enumerate(sweeps):
         simulated = simulate_cine(settings)
-        images = np.stack([simulated.cine.frames[frame] for frame in range(frames)])
-        masks = np.stack([simulated.truth[frame][0] for frame in range(frames)])
+        images = np.stack([simulated.cine.frames[frame] for frame in range(settings.frames)])
+        masks = np.stack([simulated.truth[frame][0] for frame in range(settings.frames)])
         write_davis_video(output, f"simulated_{number:03d}", images, masks)
         patients.append((f"simulated_{number:03d}", f"simulated_{number:03d}"))
     _write_patients(output, patients)
@@ -305,16 +409,31 @@ def _write_patients(output: Path, patients: list[tuple[str, str]]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of stills with index.csv")
-    parser.add_argument("--output", type=Path, required=True, help="gets the folders easy, hard and simulated")
-    parser.add_argument("--clips", type=int, default=48)
-    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--output", type=Path, required=True, help="gets the six folders")
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=48,
+        help="of easy, hard, easy_apart and simulated_apart; half of it and twice it are of simulated and hard_apart",
+    )
+    parser.add_argument("--frames", type=int, default=32, help="of each clip to choose on; sweeps have 8 more")
     chosen = parser.parse_args()
     cv2.setNumThreads(1)
+    clips: int = chosen.clips
+    output: Path = chosen.output
+    stills = read_index(chosen.data, "val")
+    records = choose_records(stills, clips)
     for difficulty in DIFFICULTIES:
-        write_still_clips(chosen.data, chosen.output / difficulty, difficulty, chosen.clips, chosen.frames)
-    write_simulated_clips(chosen.output / "simulated", chosen.clips // 2, chosen.frames + 8)
+        write_still_clips(records, plan_clips(difficulty, clips, chosen.frames), output / difficulty)
+    write_simulated_clips(
+        [sweep_settings(number, chosen.frames + 8) for number in range(clips // 2)], output / "simulated"
+    )
+    for difficulty, count in (("easy", clips), ("hard", 2 * clips)):
+        apart = choose_records(stills, count, without=records)
+        write_still_clips(apart, plan_clips_apart(difficulty, count), output / f"{difficulty}_apart")
+    write_simulated_clips([sweep_settings_apart(number) for number in range(clips)], output / "simulated_apart")
 
 
 if __name__ == "__main__":

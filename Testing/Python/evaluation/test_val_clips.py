@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from UltrasoundLesionSegLib.evaluation import val_clips
+from UltrasoundLesionSegLib.evaluation.evaluate import evaluate
+from UltrasoundLesionSegLib.evaluation.val_clips import (
+    APART_FRAMES,
+    DIFFICULTIES,
+    ClipPlan,
+    StillWalk,
+    choose_records,
+    key_framed,
+    plan_clips,
+    plan_clips_apart,
+    sweep_settings,
+    sweep_settings_apart,
+    write_simulated_clips,
+)
+from UltrasoundLesionSegLib.training.stills import Still, StillRecord
+
+Discs = Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+
+def test_a_walk_starts_at_the_still_and_is_the_same_every_time(moving_disc: Discs) -> None:
+    record = StillRecord("s", "p", "val", Path(), Path())
+    stills = [Still(frames[0], masks[0], record) for frames, masks in map(moving_disc, (0, 1))]
+    for difficulty in DIFFICULTIES.values():
+        plan = ClipPlan(5, 10, difficulty)
+        frames, masks = StillWalk(*stills, plan).clip()
+        again, _ = StillWalk(*stills, plan).clip()
+        assert frames.shape == masks.shape == (10, 96, 120)
+        assert np.array_equal(frames, again)
+        assert np.mean(masks[0] != stills[0].mask) < 0.01
+        assert np.abs(frames[0].astype(int) - stills[0].image).mean() < 12
+    easy, hard = (
+        StillWalk(*stills, ClipPlan(5, 30, DIFFICULTIES[name])).clip()[0].astype(float) for name in ("easy", "hard")
+    )
+    assert np.abs(np.diff(hard, axis=0)).mean() > np.abs(np.diff(easy, axis=0)).mean()
+
+
+def test_key_frames_start_at_zero_and_are_smooth() -> None:
+    path = key_framed(np.random.default_rng(0), 40, (3,))
+    assert path.shape == (40, 3)
+    assert np.all(path[0] == 0)
+    assert np.abs(np.diff(path, axis=0)).max() < 0.6
+    assert np.abs(path).max() > 0.5
+    slower = key_framed(np.random.default_rng(0), 40, (3,), interval=14)
+    assert np.allclose(slower[::2], path[:20])  # the same key frames, twice as far apart
+
+
+def test_simulated_clips_are_a_davis_data_set(tmp_path: Path) -> None:
+    write_simulated_clips([sweep_settings(0, 3)], tmp_path / "simulated")
+    held, _ = evaluate(tmp_path / "simulated", "davis", [], tmp_path / "out", device="cpu")
+    assert held.frames == 2
+    assert held.per_frame["dice"][0] > 0.5
+
+
+def test_clips_apart_are_of_other_patients_with_other_seeds_and_settings() -> None:
+    records = [StillRecord(f"s{n}", f"p{n // 2}", "val", Path(), Path()) for n in range(40)]
+    first = choose_records(records, 6)
+    apart = choose_records(records, 99, without=first)
+    patients = [record.patient for record in first + apart]
+    assert (len(first), len(apart)) == (6, 14)  # all of the twenty patients, and none twice
+    assert len(set(patients)) == 20
+
+    usual, drawn = plan_clips("hard", 20, 32), plan_clips_apart("hard", 20)
+    assert not {plan.seed for plan in usual} & {plan.seed for plan in drawn}
+    assert all(plan.frames == 32 and plan.difficulty == DIFFICULTIES["hard"] for plan in usual)
+    assert all(APART_FRAMES[0] <= plan.frames <= APART_FRAMES[1] for plan in drawn)
+    assert len({plan.difficulty.motion for plan in drawn}) == 20
+    assert drawn == plan_clips_apart("hard", 20)
+
+    sweeps, sweeps_apart = [sweep_settings(n, 40) for n in range(12)], [sweep_settings_apart(n) for n in range(12)]
+    assert not {sweep.seed for sweep in sweeps} & {sweep.seed for sweep in sweeps_apart}
+    assert sum(sweep.leaves_plane for sweep in sweeps_apart) == 4
+
+
+def test_the_command_writes_six_folders(many_stills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short clips: what is checked is who is in which folder."""
+    monkeypatch.setattr(val_clips, "APART_FRAMES", (4, 5))
+    monkeypatch.setattr(val_clips, "sweep_settings_apart", lambda number: replace(sweep_settings(number, 2), seed=9))
+    arguments = ["--data", str(many_stills), "--output", str(tmp_path / "val"), "--clips", "2", "--frames", "3"]
+    monkeypatch.setattr(sys, "argv", ["val_clips", *arguments])
+    val_clips.main()
+
+    patients = {}
+    for folder in (tmp_path / "val").iterdir():
+        with (folder / "patients.csv").open(newline="") as file:
+            patients[folder.name] = [row["patient"] for row in csv.DictReader(file)]
+    counts = {name: len(found) for name, found in patients.items()}
+    assert counts == {
+        "easy": 2, "hard": 2, "simulated": 1, "easy_apart": 2, "hard_apart": 4, "simulated_apart": 2,
+    }  # fmt: skip
+    assert patients["easy"] == patients["hard"]
+    assert not set(patients["hard"]) & {*patients["hard_apart"], *patients["easy_apart"]}
+    lengths = {len(list(video.iterdir())) for video in (tmp_path / "val" / "hard_apart" / "JPEGImages").iterdir()}
+    assert lengths <= {4, 5}
