@@ -76,6 +76,8 @@ def test_a_data_set_of_videos_is_scored(davis: Path, models: Path, tmp_path: Pat
     table = (output / "table.md").read_text()
     assert f"{held.per_video['dice'][0]:.3f}" in table
     assert "tiny_propagate" in table
+    compared = {(row["method"], row["other"]) for row in read(output / "differences.csv")}
+    assert compared == {("tiny_propagate", "held mask"), ("tiny_propagate", "DIS optical flow")}
     assert (output / "dice_over_time.png").stat().st_size > 1000
     assert [done for done, _ in seen] == [1, 2, 3]
 

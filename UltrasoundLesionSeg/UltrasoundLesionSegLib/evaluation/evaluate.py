@@ -14,15 +14,8 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import FrameModel, HeldMask, Method, OpticalFlow, model_method
 from UltrasoundLesionSegLib.evaluation.metrics import score_frame
-from UltrasoundLesionSegLib.evaluation.scores import (
-    ScoredFrame,
-    Summary,
-    dice_over_time,
-    summarize,
-    table_text,
-    write_frames,
-    write_summaries,
-)
+from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, Summary, dice_over_time, summarize
+from UltrasoundLesionSegLib.evaluation.tables import table_text, write_differences, write_frames, write_summaries
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 matplotlib.use("Agg")  # no window, wherever this runs
@@ -78,7 +71,9 @@ def evaluate(
     limit: int | None = None,
     progress: Callable[[int, str], None] | None = None,
 ) -> list[Summary]:
-    """Score models and baselines, write ``frames.csv``, ``summary.csv``, ``table.md`` and ``dice_over_time.png``.
+    """Score models and baselines; write their tables and a plot.
+
+    These are ``frames.csv``, ``summary.csv``, ``differences.csv``, ``table.md`` and, of videos, ``dice_over_time.png``.
 
     Parameters
     ----------
@@ -103,7 +98,7 @@ def evaluate(
     Returns
     -------
     list of Summary
-        One a method, baselines first.
+        One a method, baselines first; each model's tells its differences to all other methods.
 
     Raises
     ------
@@ -113,8 +108,8 @@ def evaluate(
     layout = Layout(layout)
     resolve_device(device)  # before anything is read
     bundles = [find_bundle(name) for name in models]
-    methods: list[Method] = [HeldMask(), OpticalFlow()] if baselines and layout is not Layout.STILLS else []
-    methods += [model_method(bundle, device) for bundle in bundles]
+    unlearned: list[Method] = [HeldMask(), OpticalFlow()] if baselines and layout is not Layout.STILLS else []
+    methods = unlearned + [model_method(bundle, device) for bundle in bundles]
     if layout is Layout.STILLS and any(bundle.role == PROPAGATE for bundle in bundles):
         raise SourceError("stills have no frame to propagate to; evaluate a model that suggests seeds on them")
     rows: list[ScoredFrame] = []
@@ -129,13 +124,16 @@ def evaluate(
             )
         if progress is not None:
             progress(number + 1, _sentence(rows, case, methods))
-    summaries = [summarize(rows, method.name) for method in methods]
+    names = [method.name for method in methods]
+    summaries = [summarize(rows, method.name) for method in unlearned]
+    summaries += [summarize(rows, bundle.name, [name for name in names if name != bundle.name]) for bundle in bundles]
     write_frames(rows, output / "frames.csv")
     write_summaries(summaries, output / "summary.csv")
+    write_differences(summaries, output / "differences.csv")
     with atomic_path(output / "table.md") as path:
         path.write_text(table_text(summaries), encoding="utf-8")
     if layout is not Layout.STILLS:
-        plot_decay(rows, [method.name for method in methods], output / "dice_over_time.png")
+        plot_decay(rows, names, output / "dice_over_time.png")
     return summaries
 
 

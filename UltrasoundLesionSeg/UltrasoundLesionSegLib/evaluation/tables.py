@@ -1,0 +1,111 @@
+"""Scores of a whole data set to files: CSV, and tables in the papers' form as Markdown."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from UltrasoundLesionSegLib.evaluation.metrics import SCORES
+from UltrasoundLesionSegLib.evaluation.scores import Interval, ScoredFrame, Summary
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+HEADINGS = {"dice": "Dice", "iou": "IoU (J)", "recall": "Recall", "mae": "MAE", "boundary": "F", "hd95": "HD95 (px)"}
+COMPARED_HEADINGS = {"dice": "Dice per video", "last_dice": "last frame's Dice"}
+
+
+def write_frames(rows: Sequence[ScoredFrame], target: Path) -> None:
+    """Write one CSV row a method, lesion and frame."""
+    fields = ["method", "case", "patient", "lesion", "frame", "elapsed", *SCORES]
+    with atomic_path(target) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fields)
+        writer.writeheader()
+        for row in rows:
+            flat = {name: getattr(row, name) for name in fields[:6]}
+            writer.writerow(flat | {name: f"{value:.5f}" for name, value in asdict(row.scores).items()})
+
+
+def write_summaries(summaries: Sequence[Summary], target: Path) -> None:
+    """Write one CSV row a method, level (frame or video) and score."""
+    with atomic_path(target) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "level", "score", "mean", "low", "high"])
+        for summary in summaries:
+            for level, scores in (("frame", summary.per_frame), ("video", summary.per_video)):
+                for score, values in scores.items():
+                    writer.writerow([summary.method, level, score, *(f"{value:.5f}" for value in values)])
+            writer.writerow([summary.method, "video", "last_dice", *(f"{value:.5f}" for value in summary.last_dice)])
+
+
+def write_differences(summaries: Sequence[Summary], target: Path) -> None:
+    """Write one CSV row a method, other method and score: by how much the method's mean over videos is higher."""
+    with atomic_path(target) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "other", "score", "mean", "low", "high"])
+        for summary in summaries:
+            for other, scores in summary.differences.items():
+                for score, values in scores.items():
+                    writer.writerow([summary.method, other, score, *(f"{value:.5f}" for value in values)])
+
+
+def table_text(summaries: Sequence[Summary]) -> str:
+    """Return tables in the papers' form as Markdown: per image, per video, and what methods differ by."""
+    lines = []
+    for level, title in (("per_frame", "Per image"), ("per_video", "Per video")):
+        headings = ["method", *HEADINGS.values(), *(["last frame's Dice"] if level == "per_video" else [])]
+        rows = []
+        for summary in summaries:
+            cells = [interval_cell(getattr(summary, level)[score], 1 if score == "hd95" else 3) for score in HEADINGS]
+            last = [interval_cell(summary.last_dice)] if level == "per_video" else []
+            rows.append([summary.method, *cells, *last])
+        lines += [f"{title} (mean, 95% interval from drawing patients anew)", "", *markdown_table(headings, rows), ""]
+    lines += _difference_lines(summaries)
+    if summaries:
+        lines.append(
+            f"{summaries[0].videos} videos or stills, {summaries[0].frames} scored frames and lesions a method."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _difference_lines(summaries: Sequence[Summary]) -> list[str]:
+    compared = [summary for summary in summaries if summary.differences]
+    if not compared:
+        return []
+    others = [summary.method for summary in summaries]
+    lines = []
+    for score, title in COMPARED_HEADINGS.items():
+        rows = []
+        for summary in compared:
+            found = [summary.differences.get(other) for other in others]
+            rows.append([summary.method, *("" if one is None else difference_cell(one[score]) for one in found)])
+        lines += [
+            f"{title}: method minus other method (mean, 95% interval from drawing the same patients for both)",
+            "",
+            *markdown_table(["method", *(f"minus {other}" for other in others)], rows),
+            "",
+        ]
+    return lines
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    return [_line(headings), "|---" * len(headings) + "|", *(_line(row) for row in rows)]
+
+
+def interval_cell(values: Interval, digits: int = 3) -> str:
+    """Return mean and interval; a dash for no values."""
+    mean, low, high = values
+    return "-" if np.isnan(mean) else f"{mean:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def difference_cell(values: Interval) -> str:
+    """Return mean and interval with their signs; a dash for no values."""
+    mean, low, high = values
+    return "-" if np.isnan(mean) else f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
