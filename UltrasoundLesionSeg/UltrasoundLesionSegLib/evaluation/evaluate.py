@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, find_bundle
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, find_bundle
 from UltrasoundLesionSegLib.engine.device import resolve_device
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
@@ -63,7 +63,7 @@ def score_still(case: Case, method: FrameModel) -> list[ScoredFrame]:
 def evaluate(
     dataset: Path,
     layout: Layout | str,
-    models: Sequence[str],
+    models: Sequence[str | Bundle],
     output: Path,
     split: str | None = None,
     baselines: bool = True,
@@ -80,8 +80,8 @@ def evaluate(
     dataset : Path
     layout : Layout or str
         ``davis``, ``buv`` or ``stills``.
-    models : sequence of str
-        Names of bundles: shipped ones, or in a folder named in ``ULS_MODELS`` (ablations).
+    models : sequence of str or Bundle
+        Bundles, or their names: shipped ones, or in a folder named in ``ULS_MODELS``.
     output : Path
         Folder of the results.
     split : str or None
@@ -107,7 +107,7 @@ def evaluate(
     """
     layout = Layout(layout)
     resolve_device(device)  # before anything is read
-    bundles = [find_bundle(name) for name in models]
+    bundles = [model if isinstance(model, Bundle) else find_bundle(model) for model in models]
     unlearned: list[Method] = [HeldMask(), OpticalFlow()] if baselines and layout is not Layout.STILLS else []
     methods = unlearned + [model_method(bundle, device) for bundle in bundles]
     if layout is Layout.STILLS and any(bundle.role == PROPAGATE for bundle in bundles):

@@ -316,6 +316,50 @@ def start_from_run(network: nn.Module, path: Path) -> None:
     network.load_state_dict({name: stored[name] for name in own})
 
 
+def train_model(
+    config: TrainConfig,
+    accelerator: Accelerator,
+    stills: tuple[list[Still], list[Still]],
+    clips: list[Clip],
+    output: Path,
+    workers: int,
+    trunk: Path | None = None,
+    start: Path | None = None,
+) -> None:
+    """Train a model from its seed, or go on with a run that was killed.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    accelerator : Accelerator
+    stills : tuple of two lists of Still
+        To train and to validate.
+    clips : list of Clip
+        Simulated clips for training, may be empty.
+    output : Path
+        Folder of the checkpoint and the log.
+    workers : int
+        Processes that make samples.
+    trunk : Path or None
+        See ``start_from_trunk``.
+    start : Path or None
+        See ``start_from_run``.
+
+    Raises
+    ------
+    ModelError
+        When the weights to start from do not fit.
+    """
+    torch.manual_seed(config.seed)
+    network = config.bundle.build_network()
+    if trunk:
+        start_from_trunk(network, trunk)
+    if start:
+        start_from_run(network, start)
+    Trainer(config, accelerator, network, *stills, clips, output, workers).run()
+    accelerator.end_training()
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -340,17 +384,10 @@ def main() -> None:
         torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
     config = read_train_config(chosen.config, chosen.set)
-    torch.manual_seed(config.seed)
-    network = config.bundle.build_network()
-    if chosen.trunk:
-        start_from_trunk(network, chosen.trunk)
-    if chosen.start:
-        start_from_run(network, chosen.start)
     accelerator = make_accelerator(chosen.precision)
-    train, val = load_stills(chosen.data, "train"), load_stills(chosen.data, "val")
+    stills = load_stills(chosen.data, "train"), load_stills(chosen.data, "val")
     clips = load_clips(chosen.clips) if chosen.clips else []
-    Trainer(config, accelerator, network, train, val, clips, chosen.output, chosen.workers).run()
-    accelerator.end_training()
+    train_model(config, accelerator, stills, clips, chosen.output, chosen.workers, chosen.trunk, chosen.start)
 
 
 if __name__ == "__main__":
