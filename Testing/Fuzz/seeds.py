@@ -305,15 +305,16 @@ def bundle_seeds() -> Iterator[Seed]:
     from UltrasoundLesionSegLib.engine.bundles import read_bundle
 
     networks = "UltrasoundLesionSegLib.engine.networks.bas"
-    tiny = {"channels": [8, 12, 16], "blocks": [1, 1, 1], "token_grid": [2, 2]}
-    for name in ("Bas", "BasPropagate"):
+    kinds = (("Bas", 16, torch.float16), ("BasPropagate", 16, torch.float16), ("Bas", 128, torch.int8))
+    for name, width, dtype in kinds:  # only wide layers are stored in 8 bits
+        tiny = {"channels": [8, 12, width], "blocks": [1, 1, 1], "token_grid": [2, 2]}
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "tiny"
             write_bundle(folder, {"_target_": f"{networks}.{name}", **tiny}, "Tiny", "A small network.")
             torch.manual_seed(0)
-            save_weights(folder, read_bundle(folder).build_network())
+            save_weights(folder, read_bundle(folder).build_network(), dtype)
             files = {str(path.relative_to(parent)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-            yield Seed(f"bundle {name}", "bundle", files, "tiny")
+            yield Seed(f"bundle {name} {dtype}", "bundle", files, "tiny")
 
 
 def patient_seeds() -> Iterator[Seed]:

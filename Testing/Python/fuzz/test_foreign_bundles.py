@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
 
-from UltrasoundLesionSegLib.engine import bundles
+from UltrasoundLesionSegLib.engine import bundles, weight_storage
 from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
 from UltrasoundLesionSegLib.engine.bundles import list_bundles, read_bundle
 from UltrasoundLesionSegLib.errors import ModelError
@@ -30,6 +34,18 @@ def folder(tmp_path: Path) -> Path:
 def edit(folder: Path, configuration: str, **changes: Any) -> None:
     file = folder / "configs" / f"{configuration}.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.fixture
+def no_small_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let 8 bits hold tensors of any size: those of the small network are small."""
+    monkeypatch.setattr(weight_storage, "SMALL", 0)
+
+
+def vouch_for(folder: Path, content: bytes) -> None:
+    """Put weights into a bundle as somebody would who wants them loaded: with the right SHA-256."""
+    (folder / "models" / "model.safetensors").write_bytes(content)
+    edit(folder, "metadata", weights={"sha256": hashlib.sha256(content).hexdigest()})
 
 
 @pytest.mark.parametrize("name", ["metadata", "inference"])
@@ -114,3 +130,92 @@ def test_expressions_elsewhere_in_a_foreign_description_are_never_evaluated(fold
     bundle.load_network()
     assert bundle.title == expression
     assert not touched.exists()
+
+
+def loaded(folder: Path) -> nn.Module | None:
+    """Return the network, or None when its weights are refused as they should be; any other error is the test's."""
+    try:
+        return read_bundle(folder).load_network()
+    except ModelError:
+        return None
+
+
+def mutated(tensor: Tensor, random: torch.Generator) -> Tensor:
+    """Return a tensor of another type, shape or content."""
+    types = (torch.int8, torch.uint8, torch.int64, torch.bool, torch.float16, torch.bfloat16, torch.float32)
+    numbers = (float("nan"), float("inf"), -float("inf"), 0.0, -1.0, 3e38, 1e-45)
+    kind, pick = (int(torch.randint(high, (), generator=random)) for high in (6, 7))
+    if kind == 0:
+        return tensor.to(types[pick])
+    if kind == 1:
+        return tensor.flatten()
+    if kind == 2:
+        return tensor.flatten()[:pick].clone()
+    if kind == 3:
+        return tensor[None].contiguous()
+    if kind == 4:
+        return torch.full_like(tensor.float(), numbers[pick])
+    return tensor.flatten()[0].clone()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float16])
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.usefixtures("no_small_tensors")
+def test_mutated_tensors_load_or_are_a_model_error(folder: Path, dtype: torch.dtype, seed: int) -> None:
+    """Tensors lost, renamed and changed: the file has what the network has, or there is no network."""
+    bundle = read_bundle(folder)
+    save_weights(folder, bundle.build_network(), dtype)
+    tensors = load((folder / "models" / "model.safetensors").read_bytes())
+    random = torch.Generator().manual_seed(seed)
+    names = sorted(tensors)
+    for _ in range(1 + seed % 2):
+        name, other = (names[int(torch.randint(len(names), (), generator=random))] for _ in range(2))
+        tensor = tensors.pop(name, torch.ones(1))
+        kind = int(torch.randint(8, (), generator=random))
+        if kind == 1:
+            tensors[other + "..scale"] = tensor
+        elif kind > 1:
+            tensors[name] = mutated(tensor, random)
+    vouch_for(folder, save(tensors))
+    if network := loaded(folder):
+        # torch itself forgives that the counters of norms are missing
+        unlike = network.state_dict().keys() ^ {name for name in tensors if not name.endswith("..scale")}
+        assert all(name.endswith("num_batches_tracked") for name in unlike)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.usefixtures("no_small_tensors")
+def test_mutated_bytes_of_8_bit_weights_load_or_are_a_model_error(folder: Path, seed: int) -> None:
+    save_weights(folder, read_bundle(folder).build_network(), torch.int8)
+    content = bytearray((folder / "models" / "model.safetensors").read_bytes())
+    random = torch.Generator().manual_seed(seed)
+    end = 8 + int.from_bytes(content[:8], "little")  # of the header, which says what the rest is
+    for _ in range(1 + seed % 3):
+        place = int(torch.randint(end, (), generator=random))
+        content[place] = int(torch.randint(256, (), generator=random))
+    vouch_for(folder, bytes(content))
+    network = loaded(folder)
+    assert network is None or all(one.dtype == torch.float32 for one in network.parameters())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"a": torch.ones(2, 2, dtype=torch.int8)},
+        {"a": torch.ones(2, 2, dtype=torch.int8), "a..scale": [1.0, 1.0]},
+        {"a": 3, "a..scale": torch.ones(2)},
+        {"a": None},
+        {1: torch.ones(2, 2, dtype=torch.int8), 2: torch.ones(2)},
+        {b"a": torch.ones(2, 2)},
+        {"a": torch.ones(2, 2, dtype=torch.int8).to_sparse(), "a..scale": torch.ones(2)},
+        {"a": torch.ones(2, 2, dtype=torch.int8), "a..scale": torch.ones(2).to_sparse()},
+        {"a": torch.ones(2, 2, dtype=torch.int8), "a..scale": torch.ones(2, device="meta")},
+    ],
+)
+def test_state_dicts_that_are_no_8_bit_weights_are_refused(folder: Path, state: dict[Any, Any]) -> None:
+    (folder / "models" / "model.safetensors").unlink()
+    file = folder / "models" / "model.pt"
+    torch.save(state, file)
+    edit(folder, "metadata", weights={"sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    with pytest.raises(ModelError, match="weights of the model 'foreign'"):
+        read_bundle(folder).load_network()

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from UltrasoundLesionSegLib.engine import weight_storage
 from UltrasoundLesionSegLib.engine.bundle_writing import write_bundle
 from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.errors import ModelError, SourceError
-from UltrasoundLesionSegLib.training import train
-from UltrasoundLesionSegLib.training.export import export_run
+from UltrasoundLesionSegLib.training import export, train
 from UltrasoundLesionSegLib.training.run_state import AveragedWeights, Checkpoint, RunLog
 from UltrasoundLesionSegLib.training.train_config import read_train_config
 
@@ -96,12 +97,21 @@ def test_a_run_is_exported_into_its_bundle(
     bundle: Path, still_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(bundle, still_folder, tmp_path / "run", "--set", "stages=[]", monkeypatch=monkeypatch)
-    digest = export_run(tmp_path / "run", bundle, torch.float32)
+    digest = export.export_run(tmp_path / "run", bundle, torch.float32)
     found = read_bundle(bundle)
     assert found.sha256 == digest
     average = Checkpoint.load(tmp_path / "run" / "checkpoint.pt").average
     loaded = found.load_network().state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in average.items())
+
+    arguments = ["export", "--run", str(tmp_path / "run"), "--bundle", str(bundle), "--dtype", "int8"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(weight_storage, "SMALL", 0)  # as all tensors of this network are
+    export.main()
+    tensors = load_file(bundle / "models" / "model.safetensors")
+    assert {name.removesuffix("..scale") for name in tensors} == average.keys()
+    assert all(tensors[name].dtype == torch.int8 for name, value in average.items() if value.ndim > 1)
+    read_bundle(bundle).load_network()
 
 
 def test_a_model_without_trunk_takes_no_trunk_weights(bundle: Path, tmp_path: Path) -> None:

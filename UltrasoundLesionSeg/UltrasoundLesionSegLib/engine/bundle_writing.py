@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from UltrasoundLesionSegLib.engine.bundles import NETWORK_ROLES, PROPAGATE, checked_network_def
+from UltrasoundLesionSegLib.engine.weight_storage import stored_tensors
 from UltrasoundLesionSegLib.errors import ModelError
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -107,8 +108,9 @@ def save_weights(
         A bundle that ``write_bundle`` has described.
     network : nn.Module
     dtype : torch.dtype
-        Of weights with two or more dimensions. Vectors (biases, statistics) stay in float32: they are a hundredth of
-        the size, and running variances can leave the range of float16.
+        Of weights with two or more dimensions: float32, float16, or int8 with a scale for each channel
+        (``weight_storage``), where small tensors are float16. Vectors (biases, statistics) stay in float32: they are a
+        hundredth of the size, and running variances can leave the range of float16.
     further : mapping or None
         Metadata to change in the same breath: version, changelog, eval_metrics, ...
 
@@ -120,7 +122,7 @@ def save_weights(
     Raises
     ------
     ModelError
-        When the bundle has no description.
+        When the bundle has no description, or weights that are not finite are to become int8.
     OutputError
         When a file cannot be written.
     """
@@ -130,20 +132,13 @@ def save_weights(
         raise ModelError(
             f"the model '{folder.name}' has no description to add weights to; write its bundle first"
         ) from error
-    content = save({name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()})
+    content = save(stored_tensors(network.state_dict(), dtype, folder.name))
     digest = hashlib.sha256(content).hexdigest()
     metadata.update(further or {})
     metadata["weights"] = {"sha256": digest}
     _replace(folder / "models" / "model.safetensors", content)
     _replace(folder / "configs" / "metadata.json", _json(metadata))
     return digest
-
-
-def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    tensor = tensor.detach().cpu()
-    if tensor.is_floating_point():
-        tensor = tensor.to(dtype if tensor.ndim > 1 else torch.float32)
-    return tensor.contiguous()
 
 
 def _data_format(propagates: bool) -> dict[str, Any]:

@@ -160,10 +160,12 @@ class Bundle:
         ModelError
             When the weights are missing, are not those the metadata vouches for, or do not fit the network.
         """
-        state = self._read_weights()
+        from UltrasoundLesionSegLib.engine.weight_storage import restored_state
+
+        tensors = self._read_weights()
         network = self.build_network()
         try:
-            network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+            network.load_state_dict(restored_state(tensors, self.name))
         except (RuntimeError, AttributeError, TypeError, ValueError, KeyError) as error:
             raise ModelError(
                 f"the weights of the model '{self.name}' do not fit the network it describes; install it again"

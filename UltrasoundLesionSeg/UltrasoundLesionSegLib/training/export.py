@@ -24,7 +24,7 @@ def export_run(run: Path, bundle_folder: Path, dtype: torch.dtype = torch.float1
         Folder given to the training as ``--output``.
     bundle_folder : Path
     dtype : torch.dtype
-        Storage of weights with two or more dimensions.
+        Storage of weights with two or more dimensions, as ``save_weights`` takes it.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--dtype", choices=["float16", "float32"], default="float16")
+    parser.add_argument("--dtype", choices=["float32", "float16", "int8"], default="float16")
     chosen = parser.parse_args()
     print(export_run(chosen.run, chosen.bundle, getattr(torch, chosen.dtype)))
 
