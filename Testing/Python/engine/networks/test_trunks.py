@@ -103,6 +103,18 @@ def test_weights_load_by_name_into_plain_and_masked_trunks(tmp_path: Path) -> No
             assert torch.equal(trunk.get_parameter(name), values.half().float())
 
 
+def test_a_variance_too_large_for_half_precision_leaves_its_channel_on(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = build_trunk("resnet18").eval()
+    assert isinstance(source.bn1, nn.BatchNorm2d)
+    assert source.bn1.running_var is not None
+    source.bn1.running_var[3] = 70_000.0
+    trunk = build_trunk("resnet18").eval()
+    load_trunk_weights(trunk, half_weights(source, tmp_path))
+    assert all(bool(values.isfinite().all()) for values in trunk.state_dict().values())
+    assert float(trunk.state_dict()["bn1.running_var"][3]) == 65_504.0
+
+
 def test_weights_of_another_trunk_or_none_are_refused(tmp_path: Path) -> None:
     path = half_weights(build_trunk("mobilenet_v2"), tmp_path)
     with pytest.raises(ModelError, match="of ResNet; give"):
@@ -124,6 +136,7 @@ def test_the_shared_imagenet_weights_fit(shared_data: Path, name: str, file: str
         pytest.skip("the ImageNet trunks are not beside the data")
     trunk = build_trunk(name, stride_on_first=name == "resnet50").eval()
     load_trunk_weights(trunk, path)
+    assert all(bool(values.isfinite().all()) for values in trunk.state_dict().values())
     # a normalised, trained trunk keeps its features in a sane range; wrong strides or a wrong layout would not
     with torch.no_grad():
         features = trunk(torch.rand(1, 3, 64, 64))

@@ -282,4 +282,15 @@ def load_trunk_weights(trunk: Trunk, path: Path) -> None:
             f"the trunk's weights lack or misshape {len(missing) + len(differing)} of the {len(wanted)} tensors of "
             f"{type(trunk).__name__}; give the weights of that trunk"
         )
-    trunk.load_state_dict({name: state[name].float() for name in wanted if name in state}, strict=False)
+    trunk.load_state_dict({name: _within_range(state[name]) for name in wanted if name in state}, strict=False)
+
+
+def _within_range(values: Tensor) -> Tensor:
+    """Return float32 values; what overflowed the type they were stored in has that type's largest value.
+
+    A running variance of the first norm does in float16: an infinite one would switch its channel off, and become nan
+    in averaged weights.
+    """
+    if not values.is_floating_point():
+        return values
+    return values.float().clamp(max=torch.finfo(values.dtype).max)
