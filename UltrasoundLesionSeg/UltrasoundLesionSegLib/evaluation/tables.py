@@ -77,6 +77,8 @@ def _difference_lines(summaries: Sequence[Summary]) -> list[str]:
     others = [summary.method for summary in summaries]
     lines = []
     for score, title in COMPARED_HEADINGS.items():
+        if all(np.isnan(one[score][0]) for summary in compared for one in summary.differences.values()):
+            continue  # stills have no last frame
         rows = []
         for summary in compared:
             found = [summary.differences.get(other) for other in others]
