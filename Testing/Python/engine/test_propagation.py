@@ -123,14 +123,14 @@ def test_a_broken_frame_under_an_anchor_is_an_error() -> None:
         run(cine, [Anchor(0, 0, truth[0][0])])
 
 
-def test_stopping_early_keeps_what_is_done_and_computes_no_more() -> None:
+def test_stopping_early_keeps_what_is_done_and_computes_at_most_the_next_frame() -> None:
     cine, truth = clip_of_moving_discs(frames=30)
     network = BrightNetwork()
     steps = PropagationInferer(SMALL, torch.device("cpu"))(inputs_for(cine, [Anchor(0, 0, truth[0][0])]), network)
     taken = [next(steps) for _ in range(4)]
     steps.close()
     assert [r.frame for r in taken] == [1, 2, 3, 4]
-    assert network.segmented == 4
+    assert network.segmented in (4, 5)
 
 
 def test_a_seed_that_does_not_fit_is_refused() -> None:
