@@ -126,7 +126,7 @@ def _around_lesion(probabilities: Field, margin: int) -> tuple[slice, slice]:
 def _probability(distance: Field) -> Field:
     """Return the probability at a signed distance in pixels: its logistic, one pixel for one of log odds."""
     odds: Field = np.exp(-np.clip(distance, -STEEPEST, STEEPEST))
-    return 1 / (1 + odds)
+    return np.float32(1) / (np.float32(1) + odds)
 
 
 def _fine_structure(picture: Grey) -> Field:
