@@ -89,8 +89,8 @@ class PropagationInferer(Inferer):
         CPU and take turns, forward first. Otherwise the backward sweep follows the forward one: between two anchors
         the forward result comes first, not yet ``final``, and is replaced later by the blend of both.
 
-        Frames are read and ``known`` is asked in the caller's thread, up to two frames of a sweep before the result is
-        yielded; the rest is computed in others, so that it goes on while the caller deals with a result.
+        A frame is read, and ``known`` asked, in the caller's thread before the result of the frame before it in the
+        sweep is yielded; the rest is computed in other threads, and goes on while the caller deals with a result.
 
         Raises
         ------
