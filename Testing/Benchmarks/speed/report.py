@@ -101,7 +101,8 @@ def directions_section(found: Mapping[str, Any]) -> str:
     words = (
         f"{found['frames']} frames of 600 x 800 in memory, a seed on the one in the middle, carried to both ends; from"
         " frame to mask, without a scene. ms a frame, median of whole runs (quartiles). Side by side is what the"
-        " package does: a thread for each direction, one core each; one after the other is the same work in one thread."
+        " package does: a thread for each direction, one core each; one after the other is the same work in the"
+        " caller's thread, each operation of the network with as many threads as there are cores."
     )
     head = ["model", "directions", "quiet", "both cores kept busy", "frames a second, quiet"]
     return "\n\n".join(["## Both directions from a seed in the middle", words, table(head, rows)])
