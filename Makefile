@@ -31,6 +31,7 @@ format: $(INSTALLED)
 # each part keeps its figures in build/speed; the last joins them into Docs/results/speed.md
 bench: $(BENCH_INSTALLED)
 	$(BIN)/python -W ignore $(SPEED)/network.py
+	$(BIN)/python -W ignore $(SPEED)/directions.py
 	$(BIN)/python -W ignore $(SPEED)/profiles.py
 	$(BIN)/python -W ignore $(SPEED)/memory_policies.py
 	$(BIN)/python -W ignore $(SPEED)/stages.py

@@ -26,6 +26,7 @@ from UltrasoundLesionSegLib.engine.propagation import PropagationInferer, Propag
 from UltrasoundLesionSegLib.engine.stretches import Direction, Stretch, plan_stretches
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.mrml.segments import SegmentState
 
 FRAMES_BETWEEN_TRIMS = 100
 UNFINISHED = ""  # provenance of a forward result that still waits for its backward pass
@@ -126,9 +127,7 @@ class _Before:
     """One segment on one frame as it was before a propagation, for undo."""
 
     mask: PackedProbabilities
-    origin: Origin | None
-    confidence: float
-    provenance: str
+    state: SegmentState
 
 
 class PropagationJob:
@@ -225,9 +224,9 @@ class PropagationJob:
             self._sequence.write(
                 frame,
                 {s: one.mask.unpack() > 0.5 for s, one in before.items()},
-                {s: one.origin for s, one in before.items()},
-                {s: one.confidence for s, one in before.items()},
-                {s: one.provenance for s, one in before.items()},
+                {s: one.state.origin for s, one in before.items()},
+                {s: one.state.confidence for s, one in before.items()},
+                {s: one.state.provenance for s, one in before.items()},
             )
         self._before.clear()
 
@@ -280,7 +279,8 @@ class PropagationJob:
         for k in lesions:
             segment_id = self._segment_ids[k]
             self._keep_for_undo(frame, segment_id)
-            masks[segment_id] = self._within_editable(frame, segment_id, result.masks[k] & (not result.error))
+            mask = np.zeros_like(result.masks[k]) if result.error else result.masks[k]
+            masks[segment_id] = self._within_editable(frame, segment_id, mask)
             origins[segment_id] = None if result.error else Origin.MODEL
             confidences[segment_id] = float(result.confidence[k])
             # a masked result is not what its anchors and model alone would give: it never counts as done
@@ -298,9 +298,5 @@ class PropagationJob:
 
     def _keep_for_undo(self, frame: int, segment_id: str) -> None:
         if (frame, segment_id) not in self._before:
-            self._before[frame, segment_id] = _Before(
-                PackedProbabilities.pack(self._sequence.read(frame, segment_id)),
-                self._sequence.origin(frame, segment_id),
-                self._sequence.confidence(frame, segment_id),
-                self._sequence.provenance(frame, segment_id),
-            )
+            mask = PackedProbabilities.pack(self._sequence.read(frame, segment_id))
+            self._before[frame, segment_id] = _Before(mask, self._sequence.state(frame, segment_id))

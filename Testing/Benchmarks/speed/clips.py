@@ -28,18 +28,19 @@ class Clip:
         return Cine(self.frames, height, width, False, SourceIdentity(SourceKind.MEMORY, "0" * 64))
 
 
-def dicom_clip(count: int) -> tuple[Path, NDArray[np.bool_]]:
-    """Return a simulated cine as a DICOM file (JPEG Baseline) and the lesion on its first frame, made once."""
+def dicom_clip(count: int, frame: int = 0) -> tuple[Path, NDArray[np.bool_]]:
+    """Return a simulated cine as a DICOM file (JPEG Baseline) and the lesion on one of its frames, made once."""
     folder = RESULTS / f"cine_{count}"
-    target, seed = folder / "cine.dcm", folder / "seed.npy"
-    if not seed.exists():
+    target, truth = folder / "cine.dcm", folder / "truth.npy"
+    if not truth.exists():
         from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
         from UltrasoundLesionSegLib.simulation.write import write_simulation
 
         simulated = simulate_cine(SimulationSettings(seed=3, frames=count, height=HEIGHT, width=WIDTH))
         write_simulation(simulated, folder)
-        np.save(seed, simulated.truth[0][0])
-    return target, np.load(seed)
+        np.save(folder / "seed.npy", simulated.truth[0][0])  # for startup.py, which must not spend time on more
+        np.save(truth, np.packbits(np.stack([masks[0] for masks in simulated.truth]), axis=-1))
+    return target, np.unpackbits(np.load(truth)[frame], axis=-1).astype(bool)
 
 
 def drifting_disc(count: int, side: int) -> Clip:

@@ -32,6 +32,7 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
     "PyTorch eager, one thread": ("plain", ONE_THREAD),
     "ours": ("ours", PASSIVE),
     "ours, one thread": ("ours", ONE_THREAD),
+    "ours, two frames at once": ("pair", PASSIVE),
     "ours, OpenVINO": ("openvino", PASSIVE),
 }
 SUBJECTS = {

@@ -27,7 +27,9 @@ from clips import Clip, dicom_clip
 from common import Spread, arguments, interleaved, milliseconds, save
 
 from UltrasoundLesionSegLib.engine.bundles import find_bundle
-from UltrasoundLesionSegLib.evaluation.methods import Model, OpticalFlow
+from UltrasoundLesionSegLib.engine.threads import threads_for_inference
+from UltrasoundLesionSegLib.engine.tracker import LesionTracker
+from UltrasoundLesionSegLib.evaluation.methods import OpticalFlow
 
 SAM2_CONFIGURATION = "configs/sam2.1/sam2.1_hiera_t.yaml"
 MODELS = ("bas_s_propagate", "stpfnet_light")
@@ -80,14 +82,25 @@ def sam2_is_installed() -> bool:
     return True
 
 
+def ours(clip: Clip, model: str, device: torch.device) -> Iterator[None]:
+    """Follow the lesion with a model of this project, one frame a step.
+
+    The product computes a frame ahead of whoever asks; here a step must hold one frame's work, no more and no less.
+    """
+    bundle = find_bundle(model)
+    tracker = LesionTracker(bundle.load_for_inference(device), bundle.tracker_settings(), device)
+    tracker.start_at_anchor(0, clip.frames[0], clip.masks[0])
+    for index, frame in enumerate(clip.frames[1:], 1):
+        with threads_for_inference():
+            tracker.accept(index, tracker.step(frame, index).probabilities)
+        yield
+
+
 def methods(clip: Clip, folder: Path) -> dict[str, Iterator[Any]]:
     """Return the methods by name, each about to yield its next frame."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    seeds = clip.masks[:1]
-    started: dict[str, Iterator[Any]] = {
-        f"ours, {name}": Model(find_bundle(name), device).follow(clip.cine, seeds, 0) for name in MODELS
-    }
-    started["DIS optical flow"] = OpticalFlow().follow(clip.cine, seeds, 0)
+    started: dict[str, Iterator[Any]] = {f"ours, {name}": ours(clip, name, device) for name in MODELS}
+    started["DIS optical flow"] = OpticalFlow().follow(clip.cine, clip.masks[:1], 0)
     if sam2_is_installed():
         for name, half in (("SAM 2.1 tiny, float32", False), ("SAM 2.1 tiny, bfloat16", True)):
             frames = folder / name.rpartition(" ")[2]

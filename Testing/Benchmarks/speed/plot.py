@@ -73,7 +73,7 @@ def _memory(axis: Any, found: Mapping[str, Any]) -> None:
 def _stages(axis: Any, stages: Mapping[str, Any]) -> None:
     models = list(stages["rounds"])
     start = [0.0] * len(models)
-    for stage in stages["rounds"][models[0]][0]:
+    for stage in (one for one in stages["rounds"][models[0]][0] if one != "elapsed"):
         seconds = [
             sum(one[stage] for one in stages["rounds"][model]) / len(stages["rounds"][model]) for model in models
         ]

@@ -2,17 +2,20 @@
 
     python Testing/Benchmarks/speed/stages.py [--quick]
 
-The product's own calls are watched from outside; time in a watched call inside another one counts for the inner one,
-and what is watched by nobody counts for the stage around it.
+The product's own calls are watched from outside, in each of its threads; time in a watched call inside another one
+counts for the inner one, and what is watched by nobody counts for the stage around it. Masks are computed in one thread
+while another writes them into the scene, so the stages together can take longer than the job.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -25,34 +28,47 @@ from common import arguments, save
 
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
+ELAPSED, WAITING = "elapsed", "waiting"  # the whole job; one thread for the other, which is no work
 STAGES = ("decode", "preprocess", "network", "postprocess", "MRML", "measure", "SEG")
 MODELS = ("bas_s_propagate", "stpfnet_light")
 
 
 class StageClock:
-    """Adds up seconds by stage; a stage inside another one stops the outer one's clock."""
+    """Adds up seconds by stage, over all threads; a stage inside another one stops the outer one's clock.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    timer : callable
+        Seconds, of the calling thread or of the world.
+    """
+
+    def __init__(self, timer: Callable[[], float] = time.perf_counter) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._open: list[str] = []
-        self._since = 0.0
+        self.calls: dict[str, int] = defaultdict(int)
+        self._timer = timer
+        self._own = threading.local()  # what is open in a thread, innermost last, and since when
+        self._adding = threading.Lock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count the time inside for a stage."""
-        self._switch()
-        self._open.append(name)
+        stages = self._own.__dict__.setdefault("open", [])
+        self._switch(stages)
+        stages.append(name)
         try:
             yield
         finally:
-            self._switch()
-            self._open.pop()
+            self._switch(stages)
+            stages.pop()
+            with self._adding:
+                self.calls[name] += 1
 
-    def _switch(self) -> None:
-        now = time.perf_counter()
-        if self._open:
-            self.seconds[self._open[-1]] += now - self._since
-        self._since = now
+    def _switch(self, stages: list[str]) -> None:
+        now = self._timer()
+        if stages:
+            with self._adding:
+                self.seconds[stages[-1]] += now - self._own.since
+        self._own.since = now
 
     def watch(self, owner: Any, name: str, stage: str) -> None:
         """Count every call of a function for a stage, from now on."""
@@ -68,6 +84,7 @@ class StageClock:
 
 def watch_the_product(clock: StageClock) -> None:
     """Name the stage of every call that the job is made of; what is not named counts for the stage around it."""
+    from UltrasoundLesionSegLib.engine.propagation import _Sweep
     from UltrasoundLesionSegLib.engine.tracker import LesionTracker
     from UltrasoundLesionSegLib.exports import ExportJob
     from UltrasoundLesionSegLib.mrml.frames import SequenceFrames
@@ -79,6 +96,8 @@ def watch_the_product(clock: StageClock) -> None:
     clock.watch(CachedFrames, "__getitem__", "decode")
     for name in ("_cut", "_cut_mask"):
         clock.watch(LesionTracker, name, "preprocess")
+    clock.watch(_Sweep, "_compute", "postprocess")
+    clock.watch(Future, "result", WAITING)
     clock.watch(SequenceFrames, "__getitem__", "MRML")
     for name in ("read", "write", "segments", "state", "origin", "confidence", "provenance", "anchors"):
         clock.watch(SegmentationSequence, name, "MRML")
@@ -100,6 +119,7 @@ def watch_the_product(clock: StageClock) -> None:
 def run_job(logic: UltrasoundLesionWorkflow, clock: StageClock, path: Path, seed: Any, model: str) -> dict[str, float]:
     """Do the whole job once; returns the seconds of every stage."""
     clock.seconds.clear()
+    start = time.perf_counter()
     with clock.stage("MRML"):
         browser = logic.loadCine(path)
         logic.setSeed(browser, seed, frame=0)
@@ -107,7 +127,7 @@ def run_job(logic: UltrasoundLesionWorkflow, clock: StageClock, path: Path, seed
         logic.propagate(browser, model=model)
     with clock.stage("measure"), tempfile.TemporaryDirectory() as folder:
         logic.export(browser, folder, ["seg"])  # measures, and shows the tables, before it writes
-    return {stage: clock.seconds[stage] for stage in STAGES}
+    return {stage: clock.seconds[stage] for stage in STAGES} | {ELAPSED: time.perf_counter() - start}
 
 
 def main() -> None:

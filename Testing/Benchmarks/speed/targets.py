@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EAGER, OURS, OPENVINO = "PyTorch eager, as installed", "ours", "ours, OpenVINO"
+PAIR = "ours, two frames at once"
 BESIDE_THE_NETWORK = ("preprocess", "postprocess", "MRML", "measure")
 
 
@@ -52,13 +53,24 @@ def median(network: Mapping[str, Any], subject: str, state: str, variant: str) -
 def network_targets(network: Mapping[str, Any]) -> list[Target]:
     """Judge network.py's results. Ours is the way that is on when a user chooses nothing."""
     found = []
-    for way, name in ((OURS, ""), (OPENVINO, ", device openvino")):
+    for way, name in ((OURS, ""), (PAIR, ", two frames at once"), (OPENVINO, ", device openvino")):
         quiet, busy = (median(network, "bas_s", state, way) for state in ("quiet", "busy"))
         found.append(Target(f"BaS-S on the CPU against its floor{name}", quiet / floor_ms(network, "bas_s"), 2.0, True))
         found.append(Target(f"BaS-S, busy machine against quiet{name}", busy / quiet, 2.5, True))
     steps = "propagate:bas_s_propagate"
     ratio = median(network, steps, "busy", EAGER) / median(network, steps, "busy", OURS)
     return [*found, Target("propagation with BaS against eager PyTorch, busy machine", ratio, 3.0, False)]
+
+
+def direction_targets(found: Mapping[str, Any]) -> list[Target]:
+    """Judge directions.py's results: what both cores win, and that a busy machine loses nothing by it."""
+    targets = []
+    for model, states in found["times"].items():
+        for state, name, limit in (("quiet", "", 1.3), ("busy", ", busy machine", 0.95)):
+            ratio = states[state]["one after the other"]["median"] / states[state]["side by side"]["median"]
+            aim = f"both directions side by side against one after the other, {model}{name}"
+            targets.append(Target(aim, ratio, limit, False))
+    return targets
 
 
 def memory_targets(configurations: Sequence[Mapping[str, Any]]) -> list[Target]:

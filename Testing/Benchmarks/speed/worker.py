@@ -4,7 +4,8 @@ Thread settings belong to a process (OpenMP reads them once), so variants that d
 line on standard input is the longest time in ms to work for; the answer is a line of JSON with the times taken.
 
 VARIANT: ``plain`` is the network as its paper writes it, layer by layer in PyTorch's eager mode; ``ours`` what
-the package runs; ``openvino`` its device of that name; ``peak`` a large convolution, SUBJECT its shape.
+the package runs; ``pair`` the same on two frames at once, a thread each, ``openvino`` its device of that name;
+``peak`` a large convolution, SUBJECT its shape.
 SUBJECT: a model's name; with ``propagate:`` before it, whole steps of propagation instead of the network alone.
 """
 
@@ -40,19 +41,32 @@ def convolution(shape: str) -> Callable[[], object]:
     return once
 
 
-def forward(variant: str, model: str) -> Callable[[], object]:
-    """Return a call of a network that segments single frames, on one frame of noise."""
+def forward(variant: str, model: str, side: int | None = None) -> Callable[[], object]:
+    """Return a call of a network that segments single frames, on one frame of noise; its own size by default."""
     import torch
     from networks import network_of
 
     bundle, network = network_of(model, variant)
-    x = torch.rand(1, 3, bundle.input_size, bundle.input_size)
+    # as the package hands frames over: the colours of a pixel side by side
+    size = side or bundle.input_size
+    x = torch.rand(1, 3, size, size).to(memory_format=torch.channels_last)
 
     def once() -> object:
         with torch.inference_mode():
             return network(x)
 
     return once
+
+
+def forward_in_pairs(model: str) -> Callable[[], object]:
+    """Return a call of a network on two frames of noise at once, each with one thread, as two directions are."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    once = forward("ours", model)
+    lanes = [ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) for _ in range(2)]
+    return lambda: [done.result() for done in [lane.submit(once) for lane in lanes]]
 
 
 def propagation(variant: str, model: str) -> Callable[[], object]:
@@ -81,8 +95,11 @@ def propagation(variant: str, model: str) -> Callable[[], object]:
 def main() -> None:
     """Answer until standard input ends."""
     variant, subject = sys.argv[1:]
+    frames = 2 if variant == "pair" else 1
     if variant == "peak":
         once = convolution(subject)
+    elif variant == "pair":
+        once = forward_in_pairs(subject)
     elif subject.startswith("propagate:"):
         once = propagation(variant, subject.partition(":")[2])
     else:
@@ -95,7 +112,7 @@ def main() -> None:
         while len(times) < FORWARDS and sum(times) < float(line):
             start = time.perf_counter()
             once()
-            times.append((time.perf_counter() - start) * 1000)
+            times.append((time.perf_counter() - start) * 1000 / frames)
         print(json.dumps(times), flush=True)
 
 

@@ -8,6 +8,7 @@ from engine_helpers import dice, inputs_for
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine
+from UltrasoundLesionSegLib.engine import outline
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection, signed_distance
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
@@ -139,3 +140,38 @@ def test_what_another_lesion_won_is_taken_from_the_network_s_outline_too() -> No
     results = list(inferer(inputs_for(cine, halves), NarrowNetwork()))
     assert len(results) == 4
     assert not any((r.masks[0] & r.masks[1]).any() for r in results)
+
+
+def plainly_applied(correction: OutlineCorrection, predicted: np.ndarray, now: np.ndarray, side: float) -> np.ndarray:
+    """Apply a correction that has followed already, everywhere in the window."""
+    size = len(predicted)
+    own = signed_distance(predicted)
+    difference, structure = (
+        cv2.remap(field, *correction._origin, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for field in (correction._difference, correction._structure)
+    )
+    near = np.abs(own) < outline.BAND * size
+    likeness = outline._likeness(structure[near], outline._fine_structure(now)[near])
+    share = min(1.0, correction._area_of(predicted, correction._window) / correction._area) * likeness
+    distance = own + difference * np.float32(share * size / side)
+    return 1 / (1 + np.exp(-np.clip(distance, -outline.STEEPEST, outline.STEEPEST)))
+
+
+@pytest.mark.parametrize("size", [64, 160, 240])
+@pytest.mark.parametrize("place", [(0.5, 0.5), (0.1, 0.9)])
+def test_what_is_left_out_far_from_the_outline_changes_nothing(size: int, place: tuple[float, float]) -> None:
+    rng = np.random.default_rng(size)
+    pictures = rng.integers(0, 255, (4, size, size), np.uint8)
+    pictures = np.stack([cv2.GaussianBlur(one, (0, 0), 2) for one in pictures])
+    rows, columns = np.mgrid[:size, :size]
+    away = np.hypot(rows - place[0] * size, (columns - place[1] * size) * 0.8)
+    drawn = (away < 0.2 * size).astype(np.float32)
+    window = Window(150.0, 150.0, 1.3 * size)
+    correction = OutlineCorrection(drawn, (away < 0.17 * size).astype(np.float32), pictures[0], window)
+    for step, scale in enumerate((1.0, 0.5, 1.7), 1):
+        window = Window(150.0, 150.0, scale * size)
+        predicted = (1 / (1 + np.exp((away - 0.18 * size) / 2))).astype(np.float32)
+        corrected = correction.apply(predicted, pictures[step - 1], pictures[step], window)
+        plain = plainly_applied(correction, predicted, pictures[step], window.side)
+        assert np.array_equal(corrected, plain)
+        assert 0 < np.count_nonzero(corrected > 0.5) < size**2

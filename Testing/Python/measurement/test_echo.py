@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.cine import Calibration
-from UltrasoundLesionSegLib.measurement.echo import distance_outside, echo_statistics, posterior_boxes
+from UltrasoundLesionSegLib.measurement.echo import (
+    contrast_to_ring,
+    distance_outside,
+    echo_statistics,
+    posterior_boxes,
+    ring_reach,
+)
 from UltrasoundLesionSegLib.measurement.frame import measure_frame
 from UltrasoundLesionSegLib.measurement.shape import Box
 
@@ -136,3 +142,14 @@ def test_only_the_masks_surroundings_count():
     far[:5] = 255
     far[:, :5] = 255
     assert measure_frame(mask, far, None) == measure_frame(mask, frame, None)
+
+
+def test_the_contrast_is_the_difference_of_plain_means():
+    rng = np.random.default_rng(0)
+    for spacing in ((1.0, 1.0), (0.1, 0.15)):
+        levels = rng.integers(0, 256, (70, 90), np.uint8)
+        mask = np.hypot(*np.mgrid[-35:35, -45:45]) < 15
+        begin, end = ring_reach(int(mask.sum()), spacing)
+        distance = distance_outside(mask, spacing)
+        ring = (distance > begin) & (distance <= end)
+        assert contrast_to_ring(levels, mask, spacing) == levels[mask].mean() - levels[ring].mean()

@@ -1,11 +1,12 @@
 """Sizes of shapes known exactly, and of the odd masks that occur."""
 
+import cv2
 import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.cine import Calibration
 from UltrasoundLesionSegLib.measurement.frame import measure_frame
-from UltrasoundLesionSegLib.measurement.shape import Orientation
+from UltrasoundLesionSegLib.measurement.shape import Box, Orientation, largest_component
 
 SPACINGS = [(0.1, 0.1), (0.1, 0.06), (0.07, 0.1)]
 SIZES = [(2, 1.5), (4, 3), (8, 7.9), (10, 3), (20, 14), (40, 12), (75, 50), (75, 15)]
@@ -249,3 +250,19 @@ def test_the_uncertainty_of_a_length_is_one_pixel_along_it(ellipse):
 def test_what_is_no_mask_or_frame_is_refused(mask, frame):
     with pytest.raises(ValueError, match="must be"):
         measure_frame(mask, frame, None)
+
+
+def test_the_largest_component_is_that_of_opencvs_statistics():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        height, width = rng.integers(6, 80, 2)
+        blurred = cv2.GaussianBlur(rng.random((height, width)), (0, 0), float(rng.uniform(0.6, 4)))
+        mask = blurred > np.quantile(blurred, float(rng.uniform(0.3, 0.95)))
+        count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        label = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
+        found = largest_component(mask)
+        assert found is not None
+        column, row, width_found, height_found = (int(one) for one in statistics[label, :4])
+        assert found.box == Box(row, row + height_found, column, column + width_found)
+        assert np.array_equal(found.mask, labels[found.box.slices] == label)
+        assert found.siblings == count - 1

@@ -50,6 +50,7 @@ class OutlineCorrection:
         bounded = np.clip(difference, -LARGEST * size, LARGEST * size)
         # kept in pixels of the frame, so that it means the same in every window
         self._difference = cv2.GaussianBlur(bounded, (0, 0), SMOOTHING * size) * np.float32(window.side / size)
+        self._largest = float(np.abs(self._difference).max())
         self._structure = _fine_structure(picture)
         self._window = window
         self._area = self._area_of(drawn, window)
@@ -79,17 +80,22 @@ class OutlineCorrection:
         area = self._area_of(predicted, window)
         if area == 0:
             return predicted
-        own = signed_distance(predicted)
+        size = predicted.shape[0]
+        # further away the probability is that of STEEPEST whatever the correction: half of a window is not computed
+        reach = max(STEEPEST + self._largest * size / window.side, BAND * size)
+        box = _around_lesion(predicted, int(reach) + 2)
+        own = signed_distance(predicted[box])
+        columns, rows = self._origin[(slice(None), *box)]
         difference, structure = (
-            cv2.remap(field, self._origin[0], self._origin[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            cv2.remap(field, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             for field in (self._difference, self._structure)
         )
-        size = predicted.shape[0]
         near = np.abs(own) < BAND * size
         # a smaller section has smaller lobes, and one about to vanish must be free to
-        share = min(1.0, area / self._area) * _likeness(structure[near], _fine_structure(now)[near])
-        distance = own + difference * np.float32(share * size / window.side)
-        return 1 / (1 + np.exp(-np.clip(distance, -STEEPEST, STEEPEST)))
+        share = min(1.0, area / self._area) * _likeness(structure[near], _fine_structure(now)[box][near])
+        corrected = np.full(predicted.shape, _probability(np.full(1, -STEEPEST, np.float32))[0])
+        corrected[box] = _probability(own + difference * np.float32(share * size / window.side))
+        return corrected
 
     def _follow(self, before: Grey, now: Grey, window: Window) -> None:
         size = now.shape[0]
@@ -108,6 +114,19 @@ class OutlineCorrection:
     def _area_of(probabilities: Field, window: Window) -> float:
         """Return the area of p > 0.5 in pixels of the frame."""
         return float(np.count_nonzero(probabilities > 0.5)) * (window.side / probabilities.shape[0]) ** 2
+
+
+def _around_lesion(probabilities: Field, margin: int) -> tuple[slice, slice]:
+    """Return rows and columns of p > 0.5, of which there is one, and ``margin`` pixels more on every side."""
+    column, row, width, height = cv2.boundingRect((probabilities > 0.5).view(np.uint8))
+    top, left = max(row - margin, 0), max(column - margin, 0)
+    return slice(top, row + height + margin), slice(left, column + width + margin)
+
+
+def _probability(distance: Field) -> Field:
+    """Return the probability at a signed distance in pixels: its logistic, one pixel for one of log odds."""
+    odds: Field = np.exp(-np.clip(distance, -STEEPEST, STEEPEST))
+    return np.float32(1) / (np.float32(1) + odds)
 
 
 def _fine_structure(picture: Grey) -> Field:

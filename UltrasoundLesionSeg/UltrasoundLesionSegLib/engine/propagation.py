@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, Frame, FrameResult, Mask
 from UltrasoundLesionSegLib.engine import confidence
+from UltrasoundLesionSegLib.engine.ahead import Task, computed_ahead
 from UltrasoundLesionSegLib.engine.heap import keep_working_memory
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend, merge_lesions
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
+from UltrasoundLesionSegLib.engine.openvino_backend import is_compiled
 from UltrasoundLesionSegLib.engine.stretches import Stretch
-from UltrasoundLesionSegLib.engine.threads import threads_for_inference
+from UltrasoundLesionSegLib.engine.threads import number_for_inference
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
 from UltrasoundLesionSegLib.errors import FrameError
 
@@ -67,7 +70,8 @@ class PropagationInferer(Inferer):
     settings : TrackerSettings
     device : torch.device
     notify : callable
-        Receives one sentence when something a person should know happens (out of GPU memory, going on on the CPU).
+        Receives one sentence when something a person should know happens (out of GPU memory, going on on the CPU);
+        called in the thread that computes.
     """
 
     def __init__(
@@ -79,10 +83,14 @@ class PropagationInferer(Inferer):
         self.notify = notify
 
     def __call__(self, inputs: PropagationInputs, network: PropagationNetwork) -> Generator[FrameResult, None, None]:
-        """Yield results: first those of the forward sweep, ascending, then those of the backward sweep, descending.
+        """Yield results: those of the forward sweep, ascending, and those of the backward sweep, descending.
 
-        Between two anchors the forward result comes first, not yet ``final``, and is replaced later by the
-        blend of both.
+        Where the sweeps share no frame (one seed, and every frame from there to both ends) they run side by side on a
+        CPU and take turns, forward first. Otherwise the backward sweep follows the forward one: between two anchors
+        the forward result comes first, not yet ``final``, and is replaced later by the blend of both.
+
+        A frame is read, and ``known`` asked, in the caller's thread before the result of the frame before it in the
+        sweep is yielded; the rest is computed in other threads, and goes on while the caller deals with a result.
 
         Raises
         ------
@@ -97,8 +105,15 @@ class PropagationInferer(Inferer):
         keep_working_memory()
         network.eval().to(self.device)
         waiting: dict[tuple[int, int], _Waiting] = {}
-        yield from _Sweep(self, inputs, network, waiting, forward=True)
-        yield from _Sweep(self, inputs, network, waiting, forward=False)
+        sweeps = [_Sweep(self, inputs, network, waiting, forward) for forward in (True, False)]
+        threads = number_for_inference()
+        # a GPU and OpenVINO compute one frame after the other anyway
+        several = self.device.type == "cpu" and not is_compiled(network) and torch.get_num_threads() > 1
+        if several and sweeps[0].frames.isdisjoint(sweeps[1].frames):
+            yield from computed_ahead([sweep.tasks() for sweep in sweeps if sweep.frames], threads)
+        else:
+            for sweep in sweeps:
+                yield from computed_ahead([sweep.tasks()], threads)
 
 
 @dataclass
@@ -118,6 +133,25 @@ class _Run:
     thumbnail: NDArray[np.float32]
     area: float
     certainty: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a frame's computation needs from outside.
+
+    Parameters
+    ----------
+    index : int
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+    known : ndarray of bool, shape (K, H, W)
+    anchored : dict of int to ndarray of uint8
+        The frames of the anchors of the stretches that begin here, by index.
+    """
+
+    index: int
+    frame: Frame
+    known: NDArray[np.bool_]
+    anchored: dict[int, Frame]
 
 
 class _Sweep:
@@ -142,29 +176,38 @@ class _Sweep:
             for index in stretch.walk(forward):
                 self._schedule[index].append(stretch)
 
-    def __iter__(self) -> Iterator[FrameResult]:
+    @property
+    def frames(self) -> set[int]:
+        """The frames stepped through."""
+        return set(self._schedule)
+
+    def tasks(self) -> Iterator[Task[FrameResult]]:
+        """Yield the computation of each frame in order, with everything read that it needs."""
+        begun: set[int] = set()
         for index in sorted(self._schedule, reverse=not self._forward):
+            known = self._inputs.known(index)
             try:
                 frame = self._inputs.cine.frames[index]
             except FrameError as error:
-                yield self._unreadable(index, error)
+                yield partial(self._unreadable, index, known, error)
                 continue
-            with threads_for_inference():
-                result = self._compute(index, frame)
-            yield result
-            self._runs = {k: run for k, run in self._runs.items() if index != run.stretch.walk(self._forward)[-1]}
+            new = [stretch for stretch in self._schedule[index] if id(stretch) not in begun]
+            begun.update(id(stretch) for stretch in new)
+            anchors = {anchor.frame for stretch in new for anchor in stretch.anchors}
+            anchored = {one: self._inputs.cine.frames[one] for one in sorted(anchors)}
+            yield partial(self._compute, _Given(index, frame, known, anchored))
 
-    def _compute(self, index: int, frame: Frame) -> FrameResult:
+    def _compute(self, given: _Given) -> FrameResult:
+        index, known = given.index, given.known
         stretches = self._schedule[index]
-        runs = [self._run_of(stretch) for stretch in stretches]
-        predictions = [self._step(run, frame, index) for run in runs]
-        known = self._inputs.known(index)
+        runs = [self._run_of(stretch, given.anchored) for stretch in stretches]
+        predictions = [self._step(run, given.frame, index) for run in runs]
         lesions = [stretch.lesion for stretch in stretches]
         others: Mask = np.logical_or.reduce(np.delete(known, lesions, axis=0), axis=0)
         stacked = np.stack(predictions) if len(predictions) > 1 else predictions[0][None]
         merged = merge_lesions(stacked, others, self._inputs.allow_overlap)
         scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
-        thumbnail = confidence.thumbnail(frame)
+        thumbnail = confidence.thumbnail(given.frame)
         # the trackers keep views of `merged`: their own direction, not the blend
         final = merged.copy() if any(stretch.is_two_sided for stretch in stretches) else merged
         for place, run in enumerate(runs):
@@ -174,6 +217,7 @@ class _Sweep:
                 final[place], scores[lesions[place]] = self._two_sided(run, index, merged[place], scores)
         if not self._forward and len(runs) > 1:
             final = merge_lesions(final, others, self._inputs.allow_overlap)
+        self._runs = {k: run for k, run in self._runs.items() if index != run.stretch.walk(self._forward)[-1]}
         return self._result(index, known, final, scores)
 
     def _result(
@@ -189,29 +233,28 @@ class _Sweep:
         scores[~computed] = np.nan
         return FrameResult(index, known, scores, computed, final)
 
-    def _unreadable(self, index: int, error: FrameError) -> FrameResult:
+    def _unreadable(self, index: int, known: NDArray[np.bool_], error: FrameError) -> FrameResult:
         nothing = np.zeros(self._inputs.lesion_count, np.bool_)
         scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
-        return FrameResult(index, self._inputs.known(index), scores, nothing, nothing, str(error))
+        return FrameResult(index, known, scores, nothing, nothing, str(error))
 
-    def _run_of(self, stretch: Stretch) -> _Run:
+    def _run_of(self, stretch: Stretch, anchored: dict[int, Frame]) -> _Run:
         """Return the run in this stretch; starts it at its anchor, with both end anchors in memory."""
         run = self._runs.get(stretch.lesion)
         if run is None or run.stretch is not stretch:
             start, end = (stretch.left, stretch.right) if self._forward else (stretch.right, stretch.left)
             assert start is not None
-            tracker = self._falling_back(lambda: self._started_tracker(start, end), start.frame)
-            thumbnail = confidence.thumbnail(self._inputs.cine.frames[start.frame])
+            tracker = self._falling_back(lambda: self._started_tracker(start, end, anchored), start.frame)
+            thumbnail = confidence.thumbnail(anchored[start.frame])
             run = _Run(stretch, tracker, thumbnail, float(np.count_nonzero(start.mask)))
             self._runs[stretch.lesion] = run
         return run
 
-    def _started_tracker(self, start: Anchor, end: Anchor | None) -> LesionTracker:
-        frames = self._inputs.cine.frames
+    def _started_tracker(self, start: Anchor, end: Anchor | None, anchored: dict[int, Frame]) -> LesionTracker:
         tracker = LesionTracker(self._network, self._inferer.settings, self._inferer.device)
         if end is not None:
-            tracker.remember_anchor(end.frame, frames[end.frame], end.mask)
-        tracker.start_at_anchor(start.frame, frames[start.frame], start.mask)
+            tracker.remember_anchor(end.frame, anchored[end.frame], end.mask)
+        tracker.start_at_anchor(start.frame, anchored[start.frame], start.mask)
         return tracker
 
     def _step(self, run: _Run, frame: Frame, index: int) -> NDArray[np.float32]:

@@ -27,19 +27,26 @@ def waiting_threads_sleep() -> bool:
     return os.environ.get(VARIABLE, "").upper() == "PASSIVE"
 
 
-@contextmanager
-def threads_for_inference() -> Generator[None, None, None]:
-    """Compute with a number of threads that a busy machine does not bring to a halt; put back what was set after.
+def number_for_inference() -> int:
+    """Return how many threads PyTorch may compute with here without being brought to a halt on a busy machine.
 
     PyTorch's own number where waiting threads sleep, else one.
     """
     import torch
 
-    before = torch.get_num_threads()
-    if waiting_threads_sleep() or before == 1:
+    return torch.get_num_threads() if waiting_threads_sleep() else 1
+
+
+@contextmanager
+def threads_for_inference() -> Generator[None, None, None]:
+    """Compute with ``number_for_inference`` threads; put back what was set after."""
+    import torch
+
+    before, number = torch.get_num_threads(), number_for_inference()
+    if number == before:
         yield
         return
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:

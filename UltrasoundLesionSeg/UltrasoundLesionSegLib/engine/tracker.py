@@ -68,6 +68,15 @@ class Prediction:
     certainty: float
 
 
+@dataclass(frozen=True)
+class _View:
+    """A frame through a window of N x N pixels."""
+
+    tensor: Tensor  # what networks take: (1, 3, N, N) in [0, 1]
+    code: FrameCode
+    grey: NDArray[np.uint8]  # what optical flow takes: (N, N)
+
+
 @dataclass
 class _Past:
     """The frame before, kept as it was so that it can be seen through another window."""
@@ -75,8 +84,7 @@ class _Past:
     frame: Frame
     probabilities: NDArray[np.float32]  # (H, W)
     mask: Mask  # where they exceed 0.5
-    tensor: Tensor
-    code: FrameCode
+    view: _View
     window: Window
     seen: Tensor  # the probabilities cut to the window
 
@@ -122,14 +130,14 @@ class LesionTracker:
         """Put an anchor into the memory for good and go on from it. Parameters as for ``remember_anchor``."""
         probabilities = mask.astype(np.float32)
         window = self._window_for(mask)
-        tensor, code = self._memorize(index, frame, probabilities, window, permanent=True)
+        view = self._memorize(index, frame, probabilities, window, permanent=True)
         seen = self._cut_mask(probabilities, window)
-        self._past = _Past(frame, probabilities, mask, tensor, code, window, seen)
+        self._past = _Past(frame, probabilities, mask, view, window, seen)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
         self._correction = None
         if self._settings.outline_correction and mask.any():
-            predicted = self._segment(tensor, code, PreviousFrame(tensor, code, seen), index)
-            self._correction = OutlineCorrection(seen[0, 0].cpu().numpy(), predicted, _grey(tensor), window)
+            predicted = self._segment(view, PreviousFrame(view.tensor, view.code, seen), index)
+            self._correction = OutlineCorrection(seen[0, 0].cpu().numpy(), predicted, view.grey, window)
 
     @torch.inference_mode()
     def step(self, frame: Frame, index: int) -> Prediction:
@@ -147,15 +155,14 @@ class LesionTracker:
         assert self._past is not None, "start_at_anchor comes before step"
         window = self._next_window()
         self._look_through(window)
-        tensor = self._cut(frame, window)
-        code = self._network.encode(tensor)
+        view = self._look(frame, window)
         past = self._past
-        predicted = self._segment(tensor, code, PreviousFrame(past.tensor, past.code, past.seen), index)
+        predicted = self._segment(view, PreviousFrame(past.view.tensor, past.view.code, past.seen), index)
         probabilities = corrected = self._paste(predicted, window, past.mask)
         if self._correction is not None:
-            redrawn = self._correction.apply(predicted, _grey(past.tensor), _grey(tensor), window)
+            redrawn = self._correction.apply(predicted, past.view.grey, view.grey, window)
             corrected = self._paste(redrawn, window, past.mask)
-        self._past = replace(past, frame=frame, probabilities=probabilities, tensor=tensor, code=code)
+        self._past = replace(past, frame=frame, probabilities=probabilities, view=view)
         self._given = corrected
         return Prediction(corrected, confidence.certainty(predicted))
 
@@ -190,7 +197,7 @@ class LesionTracker:
         self._past = past
         if mask.any():
             self._lost = 0
-            self._bank.add(index, self._network.memorize(past.tensor, past.code, past.seen))
+            self._bank.add(index, self._network.memorize(past.view.tensor, past.view.code, past.seen))
         else:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
             self._lost += 1
@@ -202,10 +209,8 @@ class LesionTracker:
         self._device = device
         self._bank.to(device)
         if self._past is not None:
-            window = self._past.window
-            tensor = self._cut(self._past.frame, window)
-            seen = self._past.seen.to(device)
-            self._past = replace(self._past, tensor=tensor, code=self._network.encode(tensor), seen=seen)
+            view = self._look(self._past.frame, self._past.window)
+            self._past = replace(self._past, view=view, seen=self._past.seen.to(device))
 
     def _next_window(self) -> Window:
         assert self._past is not None
@@ -231,25 +236,23 @@ class LesionTracker:
         """See the previous frame through the present window: the prior must lie where the present frame shows it."""
         assert self._past is not None
         if self._past.window != window:
-            tensor = self._cut(self._past.frame, window)
+            view = self._look(self._past.frame, window)
             seen = self._cut_mask(self._past.probabilities, window)
-            code = self._network.encode(tensor)
-            self._past = replace(self._past, tensor=tensor, code=code, window=window, seen=seen)
+            self._past = replace(self._past, view=view, window=window, seen=seen)
 
     @torch.inference_mode()
     def _memorize(
         self, index: int, frame: Frame, probabilities: NDArray[np.float32], window: Window, permanent: bool
-    ) -> tuple[Tensor, FrameCode]:
-        tensor = self._cut(frame, window)
-        code = self._network.encode(tensor)
-        item = self._network.memorize(tensor, code, self._cut_mask(probabilities, window))
+    ) -> _View:
+        view = self._look(frame, window)
+        item = self._network.memorize(view.tensor, view.code, self._cut_mask(probabilities, window))
         self._bank.add(index, item, permanent)
-        return tensor, code
+        return view
 
     @torch.inference_mode()
-    def _segment(self, tensor: Tensor, code: FrameCode, previous: PreviousFrame, index: int) -> NDArray[np.float32]:
+    def _segment(self, view: _View, previous: PreviousFrame, index: int) -> NDArray[np.float32]:
         """Return the network's probabilities in the window, float32 (N, N)."""
-        logits = self._network.segment(tensor, code, previous, self._bank.read(index))
+        logits = self._network.segment(view.tensor, view.code, previous, self._bank.read(index))
         probabilities: NDArray[np.float32] = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
         return probabilities
 
@@ -260,19 +263,22 @@ class LesionTracker:
         probabilities[box] = plausible_parts(probabilities[box], before[box])
         return probabilities
 
-    def _cut(self, frame: Frame, window: Window) -> Tensor:
-        pixels = torch.from_numpy(rgb(window.cut(frame, self._settings.input_size)))
+    def _look(self, frame: Frame, window: Window) -> _View:
+        tensor, grey = self._cut(frame, window)
+        return _View(tensor, self._network.encode(tensor), grey)
+
+    def _cut(self, frame: Frame, window: Window) -> tuple[Tensor, NDArray[np.uint8]]:
+        """Return a frame through a window, as a network takes it and in grey levels, the mean of the colours."""
+        pixels = window.cut(frame, self._settings.input_size)
+        # a third of a whole number is never half-way between two: adding one and cutting off rounds to the nearest
+        grey = pixels if pixels.ndim == 2 else ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
         # the colours of a pixel stay side by side in memory (channels_last): what convolutions want
-        return self._to_tensor(pixels.permute(2, 0, 1))[None].to(self._device)
+        colours = torch.from_numpy(rgb(pixels)).permute(2, 0, 1)
+        return self._to_tensor(colours)[None].to(self._device), grey
 
     def _cut_mask(self, probabilities: NDArray[np.float32], window: Window) -> Tensor:
         cut = window.cut(probabilities, self._settings.input_size)
         return torch.from_numpy(np.ascontiguousarray(cut))[None, None].to(self._device)
-
-
-def _grey(tensor: Tensor) -> NDArray[np.uint8]:
-    """Return a frame in the window, float (1, 3, N, N) in [0, 1], as grey levels (N, N)."""
-    return (tensor[0].mean(0) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def plausible_parts(probabilities: NDArray[np.float32], before: Mask) -> NDArray[np.float32]:
@@ -298,12 +304,13 @@ def plausible_parts(probabilities: NDArray[np.float32], before: Mask) -> NDArray
         return probabilities
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(inside[box].astype(np.uint8), connectivity=8)
+    # areas are counted only where there are several: OpenCV's own statistics take ten times as long as the labels
+    count, labels = cv2.connectedComponents(inside[box].astype(np.uint8), connectivity=8)
     if count <= 2:
         return probabilities
     reach = cv2.dilate(before[box].astype(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))
     touching = np.bincount(labels[reach > 0], minlength=count)[1:] > 0
-    areas = statistics[1:, cv2.CC_STAT_AREA] * (touching if touching.any() else 1)
+    areas = np.bincount(labels.ravel())[1:] * (touching if touching.any() else 1)
     unlikely = 1 + np.flatnonzero(areas < max(SPECK * areas.max(), 1))
     if len(unlikely):
         probabilities = probabilities.copy()

@@ -51,7 +51,8 @@ def long_axis(outline: Points) -> Chord:
     """
     # the two points are corners of the convex hull; indices keep the float64 points, which convexHull rounds to float32
     hull = outline[cv2.convexHull(outline.astype(np.float32), returnPoints=False)[:, 0]]
-    squared = np.sum((hull[:, None, :] - hull[None, :, :]) ** 2, axis=2)
+    rows, columns = hull.T
+    squared = (rows[:, None] - rows) ** 2 + (columns[:, None] - columns) ** 2
     first, second = np.unravel_index(int(np.argmax(squared)), squared.shape)
     ends = hull[[first, second]]
     if (ends[0, 1], ends[0, 0]) > (ends[1, 1], ends[1, 0]):

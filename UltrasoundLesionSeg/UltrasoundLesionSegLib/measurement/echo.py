@@ -193,7 +193,12 @@ def contrast_to_ring(levels: NDArray[np.uint8], mask: Mask, spacing: tuple[float
     ring = (distance > begin) & (distance <= end)
     if not ring.any():
         return NAN
-    return float(levels[mask].mean() - levels[ring].mean())
+    return _mean_level(levels, mask) - _mean_level(levels, ring)
+
+
+def _mean_level(levels: NDArray[np.uint8], where: Mask) -> float:
+    """Mean of the levels under a mask with at least one pixel; a sum of whole numbers, exact in any order."""
+    return float(cv2.sumElems(cv2.copyTo(levels, where.view(np.uint8)))[0]) / int(np.count_nonzero(where))
 
 
 def boundary_sharpness(levels: NDArray[np.uint8], outline: Points, spacing: tuple[float, float]) -> float:

@@ -47,16 +47,19 @@ def trace_cracks(component: Mask) -> tuple[Points, Points]:
         Where each pixel side of the walk begins, and its midpoint: (row, column), the centre of the first pixel at
         (0, 0). The walk is clockwise as displayed.
     """
+    height, width = component.shape
     padded = np.pad(component, 1)
     columns = padded.shape[1]
     flat = padded.ravel()
-    inside = np.flatnonzero(flat)
 
     edges, successors = [], []
     for side in range(4):
         across = _LEFT_HAND[side][0] * columns + _LEFT_HAND[side][1]
         ahead = _AHEAD[side][0] * columns + _AHEAD[side][1]
-        pixels = inside[~flat[inside + across]]
+        row, column = _LEFT_HAND[side]
+        beside = padded[1 + row : 1 + row + height, 1 + column : 1 + column + width]
+        rows_of, columns_of = np.nonzero(component & ~beside)
+        pixels = (rows_of + 1) * columns + columns_of + 1
         # 8-connected: the walk prefers the pixel diagonally ahead, then the one ahead, then turns round its own corner
         diagonal, straight = pixels + across + ahead, pixels + ahead
         following = np.where(flat[straight], straight * 4 + side, pixels * 4 + (side + 1) % 4)

@@ -182,12 +182,15 @@ def largest_component(mask: Mask) -> Component | None:
     if around is None:
         return None
     crop = np.ascontiguousarray(mask[around.slices]).view(np.uint8)
-    number, labels, statistics, _ = cv2.connectedComponentsWithStats(crop, connectivity=8)
-    label = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
-    column, row, width, height = (int(value) for value in statistics[label, :4])
-    component = labels[row : row + height, column : column + width] == label
-    row, column = row + around.row_min, column + around.column_min
-    box = Box(row, row + height, column, column + width)
+    # areas are counted only where there are several: OpenCV's own statistics take ten times as long as the labels
+    number, labels = cv2.connectedComponents(crop, connectivity=8)
+    largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:])) if number > 2 else 1
+    inside = labels == largest
+    own = bounding_box(inside)
+    assert own is not None
+    row, column = own.row_min + around.row_min, own.column_min + around.column_min
+    box = Box(row, row + own.depth, column, column + own.width)
+    component = inside[own.slices]
     return Component(component, box, around, number - 1, trace_outline(component) + np.array((row, column)))
 
 

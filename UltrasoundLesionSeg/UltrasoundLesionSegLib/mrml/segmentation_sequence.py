@@ -234,11 +234,11 @@ class SegmentationSequence:
 
     def read(self, frame: int, segment_id: str) -> Mask:
         """Return the stored mask, bool (H, W). What is painted on the proxy and not committed is not in it."""
-        return read_mask(self._nodes.stored(frame), self._known(segment_id), self.geometry)
+        return read_mask(self._stored_with(frame, segment_id), segment_id, self.geometry)
 
     def state(self, frame: int, segment_id: str) -> SegmentState:
         """Return origin, confidence and provenance of a stored mask."""
-        return read_state(self._nodes.stored(frame).GetSegment(self._known(segment_id)))
+        return read_state(self._stored_with(frame, segment_id).GetSegment(segment_id))
 
     def origin(self, frame: int, segment_id: str) -> Origin | None:
         """Return who made a stored mask; None where nothing has been drawn or computed."""
@@ -315,6 +315,13 @@ class SegmentationSequence:
         if self._nodes.stored(0).GetSegment(segment_id) is None:
             raise SceneError("the segmentation has no such segment; choose one of its segments")
         return segment_id
+
+    def _stored_with(self, frame: int, segment_id: str) -> Any:
+        """Return the stored vtkSegmentation of a frame, where the segment may be missing if others removed it."""
+        stored = self._nodes.stored(frame)
+        if stored.GetSegment(segment_id) is None:
+            self._known(segment_id)
+        return stored
 
     def _store(self, frame: int, masks: Mapping[str, Mask], states: Mapping[str, SegmentState]) -> None:
         """Write masks and states into a data node, and refresh the proxy where it shows that frame."""

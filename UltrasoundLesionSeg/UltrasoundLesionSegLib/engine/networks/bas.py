@@ -168,7 +168,8 @@ class BasPropagate(PropagationNetwork):
     """BaS with the prompt as extra input channels: ours, the paper's network takes no seed.
 
     Seven channels: the frame (RGB), the previous frame and its mask, the nearest anchor's frame and its mask. The past
-    frames are grey (the mean of RGB): what a prompt needs of them is structure, and colour boxes move on their own.
+    frames are grey (the mean of RGB): what a prompt needs of them is structure, and colour boxes move on their own. A
+    frame's grey is part of its code, so that it is computed once (0.2 ms a time in channels_last at 240 x 240).
     Parameters as in ``BasTrunk``; ``output_norm`` is off, because "not visible" must be an answer.
     """
 
@@ -184,21 +185,15 @@ class BasPropagate(PropagationNetwork):
         self.trunk = BasTrunk(7, channels, blocks, dropout, token_grid, False, output_norm, 0.0)
 
     def encode(self, frames: Tensor) -> FrameCode:
-        """Return the frame averaged over 16 x 16 pixels: enough to tell past frames apart, and nothing to compute."""
-        return FrameCode(functional.avg_pool2d(frames, 16))
+        """Return the frame averaged over 16 x 16 pixels, enough to tell past frames apart; the grey frame beside it."""
+        return FrameCode(functional.avg_pool2d(frames, 16), (frames.mean(dim=1, keepdim=True),))
 
     def memorize(self, frames: Tensor, code: FrameCode, masks: Tensor) -> MemoryItem:
-        """Keep frame and mask, shape (B, 4, h, w), as they are."""
-        return MemoryItem(code.key, torch.cat((frames, masks), dim=1))
+        """Keep the grey frame and the mask, shape (B, 2, h, w)."""
+        return MemoryItem(code.key, torch.cat((code.features[0], masks), dim=1))
 
     def segment(self, frames: Tensor, code: FrameCode, previous: PreviousFrame, memory: MemoryRead) -> Tensor:
         """Segment the present frame from the one before and the nearest anchor; returns logits (B, 1, h, w)."""
         # memory may be stored in half precision
         seed = memory.values[:, memory.nearest_permanent()].to(frames.dtype)
-        prompt = (_grey(previous.frames), previous.masks, _grey(seed[:, :3]), seed[:, 3:])
-        return self.trunk(torch.cat((frames, *prompt), dim=1))[0]
-
-
-def _grey(frames: Tensor) -> Tensor:
-    """Return the mean over RGB, shape (B, 1, h, w)."""
-    return frames.mean(dim=1, keepdim=True)
+        return self.trunk(torch.cat((frames, previous.code.features[0], previous.masks, seed), dim=1))[0]

@@ -157,25 +157,38 @@ def _after_norm(norm: nn.BatchNorm2d, pointwise: nn.Conv2d) -> nn.Conv2d:
 
 
 class FusedUpsample(nn.Module):
-    """``Upsample`` to a single channel: a 1x1 convolution to ``factor ** 2`` channels, laid out as pixels.
+    """``Upsample`` as a 1x1 convolution to ``factor ** 2`` times the channels, which are then laid out as pixels.
 
-    The kernel is as large as the stride, so every output pixel comes from one input pixel.
+    The kernel is as large as the stride, so every output pixel comes from one input pixel. The norm over everything
+    comes before the pixels are laid out: on a single channel in channels_last PyTorch's takes 0.7 ms at 240 x 240,
+    forty times as long.
     """
 
     def __init__(self, upsample: Upsample) -> None:
         super().__init__()
         transposed = upsample.conv
         self.factor = int(transposed.stride[0])
-        pixels = nn.Conv2d(transposed.in_channels, self.factor**2, 1)
+        places = self.factor**2
+        pixels = nn.Conv2d(transposed.in_channels, places * transposed.out_channels, 1)
         assert transposed.bias is not None
-        pixels.weight = nn.Parameter(transposed.weight.detach().flatten(1).T[:, :, None, None])
-        pixels.bias = nn.Parameter(transposed.bias.detach().repeat(self.factor**2))
+        pixels.weight = nn.Parameter(transposed.weight.detach().permute(2, 3, 1, 0).reshape(pixels.weight.shape))
+        pixels.bias = nn.Parameter(transposed.bias.detach().repeat(places))
         self.pixels = FusedConvolution(pixels)
-        self.norm = getattr(upsample, "norm", nn.Identity())
+        norm = getattr(upsample, "norm", None)
+        self.norm: nn.Module = nn.Identity()
+        if norm is not None:
+            self.norm = nn.GroupNorm(1, pixels.out_channels, norm.eps).requires_grad_(False)
+            self.norm.weight.copy_(norm.weight.repeat(places))
+            self.norm.bias.copy_(norm.bias.repeat(places))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map features of shape (B, channels, H, W) to (B, 1, factor * H, factor * W)."""
-        return cast(Tensor, self.norm(functional.pixel_shuffle(self.pixels(x), self.factor)))
+        """Map features of shape (B, channels_in, H, W) to (B, channels_out, factor * H, factor * W)."""
+        x = self.norm(self.pixels(x))
+        batch, _, height, width = x.shape
+        factor = self.factor
+        # the channels of a pixel stay side by side, as in channels_last
+        x = x.permute(0, 2, 3, 1).reshape(batch, height, width, factor, factor, -1).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(batch, factor * height, factor * width, -1).permute(0, 3, 1, 2)
 
 
 class FusedInvertedResidual(nn.Module):
@@ -247,7 +260,7 @@ def _fused(module: nn.Module) -> nn.Module:
         return FusedResNetBlock(module)
     if isinstance(module, ResidualBlock):
         return FusedResidualBlock(module)
-    if isinstance(module, Upsample) and module.conv.out_channels == 1:
+    if isinstance(module, Upsample):
         return FusedUpsample(module)
     if type(module) is nn.Sequential:
         return _fused_sequence(module)
