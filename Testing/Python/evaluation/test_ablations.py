@@ -10,7 +10,7 @@ from UltrasoundLesionSegLib.engine.bundles import find_bundle, read_bundle
 from UltrasoundLesionSegLib.engine.networks.stpfnet import STPFNet
 from UltrasoundLesionSegLib.errors import OutputError, SourceError
 from UltrasoundLesionSegLib.evaluation import ablations
-from UltrasoundLesionSegLib.evaluation.ablations import CONFIGURATIONS, TABLES, Schedule, alike, tables_text
+from UltrasoundLesionSegLib.evaluation.ablations import CONFIGURATIONS, TABLES, Schedule, alike, table_lines
 from UltrasoundLesionSegLib.evaluation.metrics import FrameScores
 from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, summarize
 from UltrasoundLesionSegLib.evaluation.variants import make_variant
@@ -37,7 +37,7 @@ def test_the_configurations_are_the_paper_s(tmp_path: Path) -> None:
     shipped = find_bundle(ablations.MODEL).build_network().state_dict()
     assert shapes == {key: value.shape for key, value in shipped.items()}
     assert len({repr(sorted(network.items())) for network in CONFIGURATIONS.values()}) == 9
-    assert {name for table in TABLES for name in table.configurations} == set(CONFIGURATIONS)
+    assert {name for table in TABLES.values() for name in table.configurations} == set(CONFIGURATIONS)
 
 
 def test_the_schedule_changes_length_and_size_alone() -> None:
@@ -60,7 +60,8 @@ def test_the_tables_name_settings_and_differences() -> None:
         for case in ("v1", "v2")
     ]
     names = [*CONFIGURATIONS]
-    text = tables_text([summarize(rows, name, [other for other in names if other != name]) for name in names])
+    summaries = [summarize(rows, name, [other for other in names if other != name]) for name in names]
+    text = "\n".join(line for table in TABLES.values() for line in table_lines(table, summaries))
     assert "Table II: means over 2 videos" in text
     gain = "+0.030 (+0.030 to +0.030)"
     assert f"| stpfnet | yes | yes | 0.530 | 0.400 | 0.600 | 0.100 | 0.530 | {gain} | {gain} |" in text
@@ -75,12 +76,12 @@ def test_a_killed_command_goes_on(
     """Two configurations, a few steps: the second is killed, and the first is not trained again."""
     names = ("stm", "stpfnet")
     output = tmp_path / "out"
-    monkeypatch.setattr(ablations, "CONFIGURATIONS", {name: CONFIGURATIONS[name] for name in names})
-    monkeypatch.setattr(ablations, "TABLES", (ablations.Table("Table II", "stm", names, {"spatial_fusion": "SFM"}),))
+    table = ablations.Table("Table II", "stm", names, {"spatial_fusion": "SFM"})
+    monkeypatch.setattr(ablations, "TABLES", {"II": table, "III": TABLES["III"]})
     monkeypatch.setattr(train, "VALIDATION_BATCHES", 1)
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
     arguments = ["--data", str(many_stills), "--output", str(output), "--dataset", str(davis), "--device", "cpu"]
-    arguments += ["--batch", "1", "--size", "32", "--workers", "0", "--threads", "1"]
+    arguments += ["--batch", "1", "--size", "32", "--workers", "0", "--threads", "1", "--table", "II"]
     monkeypatch.setattr(sys, "argv", ["ablations", *arguments, "--steps", "2"])
 
     steps = []
@@ -105,7 +106,7 @@ def test_a_killed_command_goes_on(
         bundle = read_bundle(output / "models" / name)
         assert bundle.input_size == 32
         bundle.load_network()
-    text = (output / "results" / "davis" / "ablations.md").read_text()
+    text = (output / "results" / "davis" / "table_II.md").read_text()
     assert "| stpfnet | yes | 0." in text
     assert text in capsys.readouterr().out
 

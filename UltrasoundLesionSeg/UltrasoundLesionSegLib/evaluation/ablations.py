@@ -2,8 +2,9 @@
 
 ``python -m UltrasoundLesionSegLib.evaluation.ablations --data STILLS --trunk WEIGHTS --dataset CLIPS --output FOLDER``
 
-writes ``models/NAME`` (a bundle a configuration), ``runs/NAME``, and ``results/DATASET`` with the evaluation and both
-tables. Given again after a kill it goes on: finished runs and finished data sets are not repeated.
+writes ``models/NAME`` (a bundle a configuration), ``runs/NAME``, and ``results/DATASET`` with the evaluation and the
+tables; ``--table II`` makes that one alone. Given again after a kill it goes on: finished runs and finished data sets
+are not repeated.
 """
 
 from __future__ import annotations
@@ -84,26 +85,28 @@ class Table:
     varied: dict[str, str]
 
 
-TABLES = (
-    Table(
-        "Table II",
-        "stm",
-        ("stm", "stm_msff", "stm_sfm", "stpfnet"),
-        {"multi_scale_fusion": "MSFF", "spatial_fusion": "SFM"},
-    ),
-    Table(
-        "Table III",
-        "stpfnet",
-        (
-            "stpfnet_average",
-            "stpfnet_max",
-            "stpfnet_stage2",
-            "stpfnet_stage3",
-            "stpfnet_concatenated",
-            "stpfnet",
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {
+        "II": Table(
+            "Table II",
+            "stm",
+            ("stm", "stm_msff", "stm_sfm", "stpfnet"),
+            {"multi_scale_fusion": "MSFF", "spatial_fusion": "SFM"},
         ),
-        {"pooling": "pooling", "coarse_stages": "coarse stage", "prior": "prior"},
-    ),
+        "III": Table(
+            "Table III",
+            "stpfnet",
+            (
+                "stpfnet_average",
+                "stpfnet_max",
+                "stpfnet_stage2",
+                "stpfnet_stage3",
+                "stpfnet_concatenated",
+                "stpfnet",
+            ),
+            {"pooling": "pooling", "coarse_stages": "coarse stage", "prior": "prior"},
+        ),
+    }
 )
 
 
@@ -172,34 +175,35 @@ def check_datasets(datasets: Sequence[Path], layout: Layout) -> None:
         next(read_cases(dataset, layout))
 
 
-def tables_text(summaries: Sequence[Summary]) -> str:
-    """Return both tables as Markdown: means over videos, and paired differences of Dice.
+def table_lines(table: Table, summaries: Sequence[Summary]) -> list[str]:
+    """Return a table as Markdown: means over videos, and paired differences of Dice.
 
     Parameters
     ----------
+    table : Table
     summaries : sequence of Summary
-        One a configuration, with differences to all others.
+        One for each of its configurations, with differences to all others; more are left out.
     """
     by_name = {summary.method: summary for summary in summaries}
-    lines = []
-    for table in TABLES:
-        headings = ["configuration", *table.varied.values(), *PAPERS_SCORES.values(), "last frame's Dice"]
-        headings += [f"Dice minus {table.against}", f"last frame's Dice minus {table.against}"]
-        rows = []
-        for name in table.configurations:
-            summary = by_name[name]
-            settings = [_setting(CONFIGURATIONS[name][argument]) for argument in table.varied]
-            means = [f"{summary.per_video[score][0]:.3f}" for score in PAPERS_SCORES]
-            rows.append([name, *settings, *means, f"{summary.last_dice[0]:.3f}"])
-            compared = summary.differences.get(table.against)
-            rows[-1] += [difference_cell(compared[score]) if compared else "" for score in ("dice", "last_dice")]
-        reference = interval_cell(by_name[table.against].per_video["dice"])
-        lines += [f"{table.title}: means over {summaries[0].videos} videos", "", *markdown_table(headings, rows), ""]
-        lines += [
-            f"Dice of {table.against}: {reference}. Intervals: 95%, from drawing patients anew, the same for both.",
-            "",
-        ]
-    return "\n".join(lines)
+    headings = ["configuration", *table.varied.values(), *PAPERS_SCORES.values(), "last frame's Dice"]
+    headings += [f"Dice minus {table.against}", f"last frame's Dice minus {table.against}"]
+    rows = []
+    for name in table.configurations:
+        summary = by_name[name]
+        settings = [_setting(CONFIGURATIONS[name][argument]) for argument in table.varied]
+        means = [f"{summary.per_video[score][0]:.3f}" for score in PAPERS_SCORES]
+        rows.append([name, *settings, *means, f"{summary.last_dice[0]:.3f}"])
+        compared = summary.differences.get(table.against)
+        rows[-1] += [difference_cell(compared[score]) if compared else "" for score in ("dice", "last_dice")]
+    reference = interval_cell(by_name[table.against].per_video["dice"])
+    return [
+        f"{table.title}: means over {summaries[0].videos} videos",
+        "",
+        *markdown_table(headings, rows),
+        "",
+        f"Dice of {table.against}: {reference}. Intervals: 95%, from drawing patients anew, the same for both.",
+        "",
+    ]
 
 
 def _setting(value: object) -> str:
@@ -215,6 +219,8 @@ class Ablation:
     ----------
     schedule : Schedule
     output : Path
+    tables : sequence of str
+        Keys of ``TABLES``: what is to be made.
 
     Raises
     ------
@@ -222,13 +228,15 @@ class Ablation:
         When the folder was begun with another schedule.
     """
 
-    def __init__(self, schedule: Schedule, output: Path) -> None:
+    def __init__(self, schedule: Schedule, output: Path, tables: Sequence[str]) -> None:
         keep_schedule(schedule, output)
         self._schedule = schedule
         self._output = output
+        self._tables = {number: TABLES[number] for number in TABLES if number in tables}
+        self._names = list(dict.fromkeys(name for table in self._tables.values() for name in table.configurations))
 
     def train(self, data: Path, clips: Path | None, trunk: Path | None, precision: str, workers: int) -> None:
-        """Train every configuration that is not yet, and put its weights into its bundle.
+        """Train every configuration of the tables that is not yet, and put its weights into its bundle.
 
         Parameters
         ----------
@@ -249,11 +257,15 @@ class Ablation:
             return stills, load_clips(clips) if clips else []
 
         own = read_train_config(find_bundle(MODEL).folder / "configs" / "train.json")
-        for name, network in CONFIGURATIONS.items():
+        for name in self._names:
             run = self._output / "runs" / name
             # made again although it may be there: a kill can have left half of it
             bundle = make_variant(
-                MODEL, name, self._output / "models", [f"propagation.input_size={self._schedule.size}"], network
+                MODEL,
+                name,
+                self._output / "models",
+                [f"propagation.input_size={self._schedule.size}"],
+                CONFIGURATIONS[name],
             )
             config = alike(replace(own, bundle=bundle), self._schedule)
             checkpoint = run / "checkpoint.pt"
@@ -263,7 +275,7 @@ class Ablation:
             export_run(run, bundle.folder)
 
     def score(self, datasets: Sequence[Path], layout: Layout, device: str) -> str:
-        """Score all configurations on each data set that they are not yet scored on; return the tables of all.
+        """Score the configurations on each data set that has not all tables yet; return the tables of all data sets.
 
         Parameters
         ----------
@@ -273,16 +285,18 @@ class Ablation:
         device : str
             See ``resolve_device``.
         """
-        bundles: list[Bundle] = [read_bundle(self._output / "models" / name) for name in CONFIGURATIONS]
+        bundles: list[Bundle] = [read_bundle(self._output / "models" / name) for name in self._names]
         parts = []
         for dataset in datasets:
             results = self._output / "results" / dataset.name
-            target = results / "ablations.md"  # the last file to be written
-            if not target.is_file():
+            targets = {results / f"table_{number}.md": table for number, table in self._tables.items()}
+            if not all(target.is_file() for target in targets):
                 summaries = evaluate(dataset, layout, bundles, results, baselines=False, device=device, progress=_tell)
-                with atomic_path(target) as path:
-                    path.write_text(tables_text(summaries), encoding="utf-8")
-            parts.append(f"## `{dataset.name}`\n\n{target.read_text(encoding='utf-8')}")
+                for target, table in targets.items():
+                    with atomic_path(target) as path:
+                        path.write_text("\n".join(table_lines(table, summaries)), encoding="utf-8")
+            parts.append(f"## `{dataset.name}`\n")
+            parts += [target.read_text(encoding="utf-8") for target in targets]
         return "\n".join(parts)
 
 
@@ -299,6 +313,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of models, runs and results")
     parser.add_argument("--dataset", type=Path, action="append", required=True, help="to score on; repeatable")
     parser.add_argument("--layout", choices=["davis", "buv"], default="davis", help="of the data sets")
+    parser.add_argument("--table", choices=[*TABLES], action="append", help="to make; repeatable, all by default")
     parser.add_argument("--steps", type=int, default=2400, help="of each configuration's training")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=160, help="side of the network's input in pixels")
@@ -311,7 +326,7 @@ def main() -> None:
         torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
     check_datasets(chosen.dataset, Layout(chosen.layout))
-    ablation = Ablation(Schedule(chosen.steps, chosen.batch, chosen.size), chosen.output)
+    ablation = Ablation(Schedule(chosen.steps, chosen.batch, chosen.size), chosen.output, chosen.table or [*TABLES])
     ablation.train(chosen.data, chosen.clips, chosen.trunk, chosen.precision, chosen.workers)
     print(ablation.score(chosen.dataset, Layout(chosen.layout), chosen.device))
 
