@@ -97,7 +97,7 @@ def test_a_run_is_exported_into_its_bundle(
     bundle: Path, still_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(bundle, still_folder, tmp_path / "run", "--set", "stages=[]", monkeypatch=monkeypatch)
-    digest = export.export_run(tmp_path / "run", bundle, torch.float32)
+    digest = export.export_runs([tmp_path / "run"], bundle, torch.float32)
     found = read_bundle(bundle)
     assert found.sha256 == digest
     average = Checkpoint.load(tmp_path / "run" / "checkpoint.pt").average
@@ -112,6 +112,17 @@ def test_a_run_is_exported_into_its_bundle(
     assert {name.removesuffix("..scale") for name in tensors} == average.keys()
     assert all(tensors[name].dtype == torch.int8 for name, value in average.items() if value.ndim > 1)
     read_bundle(bundle).load_network()
+
+
+def test_several_runs_are_exported_as_their_mean(bundle: Path, tmp_path: Path) -> None:
+    state = read_bundle(bundle).build_network().state_dict()
+    for name, factor in (("first", 1.0), ("second", 3.0)):
+        weights = {key: value * factor if value.is_floating_point() else value for key, value in state.items()}
+        Checkpoint(0, weights, weights, {}).save(tmp_path / name / "checkpoint.pt")
+    export.export_runs([tmp_path / "first", tmp_path / "second"], bundle, torch.float32)
+    loaded = read_bundle(bundle).load_network().state_dict()
+    for key, value in state.items():
+        assert torch.equal(loaded[key], 2 * value if value.is_floating_point() else value)
 
 
 def test_a_model_without_trunk_takes_no_trunk_weights(bundle: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from UltrasoundLesionSegLib.evaluation.tables import difference_cell, interval_c
 from UltrasoundLesionSegLib.evaluation.variants import make_variant
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.datasets import load_clips, load_stills
-from UltrasoundLesionSegLib.training.export import export_run
+from UltrasoundLesionSegLib.training.export import export_runs
 from UltrasoundLesionSegLib.training.run_state import Checkpoint
 from UltrasoundLesionSegLib.training.stills import Still
 from UltrasoundLesionSegLib.training.train import make_accelerator, train_model
@@ -272,7 +272,7 @@ class Ablation:
             if not checkpoint.is_file() or Checkpoint.load(checkpoint).step < config.steps:
                 print(f"training {name}", flush=True)
                 train_model(config, make_accelerator(precision), *sources(), run, workers, trunk)
-            export_run(run, bundle.folder)
+            export_runs([run], bundle.folder)
 
     def score(self, datasets: Sequence[Path], layout: Layout, device: str) -> str:
         """Score the configurations on each data set that has not all tables yet; return the tables of all data sets.
