@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from UltrasoundLesionSegLib.engine.confidence import THUMBNAIL, thumbnail
+from UltrasoundLesionSegLib.engine.confidence import STEADY, THUMBNAIL, steadiness, thumbnail
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (301, 455), (600, 800), (600, 800, 3), (1537, 1001)])
@@ -24,3 +24,14 @@ def test_a_thumbnail_is_the_averaged_frame_however_it_is_shrunk(shape: tuple[int
 
 def test_a_uniform_frame_has_an_empty_thumbnail() -> None:
     assert not thumbnail(np.full((300, 400), 7, np.uint8)).any()
+
+
+def test_small_changes_of_size_are_how_lesions_change() -> None:
+    assert steadiness(100, 97) == steadiness(97, 100) == steadiness(100, 100 * STEADY) == 1
+    assert steadiness(0, 0) == 1
+
+
+def test_a_jump_of_size_is_a_sign_in_both_directions() -> None:
+    assert steadiness(100, 30) == steadiness(30, 100) == pytest.approx(0.3 / STEADY)
+    assert steadiness(100, 0) == steadiness(0, 100) == pytest.approx(0.5 / STEADY)
+    assert steadiness(100, 1) < 0.05

@@ -41,8 +41,8 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_the_held_mask_stays_and_optical_flow_follows(moving_disc: Discs) -> None:
     frames, masks = moving_disc(0)
     cine = Cine.from_array(frames)
-    held = dict(HeldMask().follow(cine, masks[:1], 0))
-    moved = dict(OpticalFlow().follow(cine, masks[:1], 0))
+    held = {found.frame: found.masks for found in HeldMask().follow(cine, masks[:1], 0)}
+    moved = {found.frame: found.masks for found in OpticalFlow().follow(cine, masks[:1], 0)}
     assert sorted(held) == sorted(moved) == [1, 2, 3, 4, 5]
     assert np.array_equal(held[5][0], masks[0])
     for frame in held:
@@ -55,7 +55,8 @@ def test_a_data_set_of_videos_is_scored(davis: Path, models: Path, tmp_path: Pat
     summaries = evaluate(
         davis, "davis", ["tiny_propagate"], output, device="cpu", progress=lambda done, text: seen.append((done, text))
     )
-    assert [one.method for one in summaries] == ["held mask", "DIS optical flow", "tiny_propagate"]
+    names = [one.method for one in summaries]
+    assert names == ["held mask", "DIS optical flow", "tiny_propagate"]
     held, flow, _ = summaries
     assert held.frames == 3 * 5
     assert held.videos == 3
@@ -70,6 +71,9 @@ def test_a_data_set_of_videos_is_scored(davis: Path, models: Path, tmp_path: Pat
     assert len(frames) == 3 * 3 * 5
     assert {row["patient"] for row in frames} == {"a", "b"}
     assert float(frames[0]["dice"]) < 1
+    sure = {method: [float(row["confidence"]) for row in frames if row["method"] == method] for method in names}
+    assert np.isnan(sure["held mask"] + sure["DIS optical flow"]).all()
+    assert all(0 <= one <= 1 for one in sure["tiny_propagate"])
     rows = read(output / "summary.csv")
     means = {(row["method"], row["level"], row["score"]): float(row["mean"]) for row in rows}
     assert means["held mask", "frame", "dice"] == pytest.approx(held.per_frame["dice"][0], abs=1e-5)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from UltrasoundLesionSegLib.engine import weight_storage
-from UltrasoundLesionSegLib.engine.bundle_writing import write_bundle
+from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
 from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.errors import ModelError, SourceError
 from UltrasoundLesionSegLib.training import export, train
@@ -60,6 +60,16 @@ def test_a_smaller_network_starts_from_a_larger_one_s_weights(bundle: Path, tmp_
     Checkpoint(1, small.state_dict(), small.state_dict(), {}).save(path)
     with pytest.raises(ModelError, match="has no weights for"):
         train.start_from_run(larger, path)
+
+
+def test_a_network_starts_from_a_bundle_s_weights(bundle: Path) -> None:
+    with pytest.raises(ModelError, match="has no weights; train it"):
+        train.start_from_run(read_bundle(bundle).build_network(), bundle)
+    theirs, own = (read_bundle(bundle).build_network() for _ in range(2))
+    save_weights(bundle, theirs, torch.float32)
+    train.start_from_run(own, bundle)
+    wanted = theirs.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in own.state_dict().items())
 
 
 def test_a_run_that_stopped_goes_on_as_if_it_had_not(

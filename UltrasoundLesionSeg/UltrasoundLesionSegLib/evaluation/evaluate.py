@@ -42,13 +42,15 @@ def score_video(case: Case, method: Method) -> list[ScoredFrame]:
     assert seeds is not None
     shown = [lesion for lesion in range(len(seeds)) if seeds[lesion].any()]
     rows = []
-    for frame, masks in method.follow(case.cine, seeds[shown], start):
-        truth = case.truth(frame)
+    for found in method.follow(case.cine, seeds[shown], start):
+        truth = case.truth(found.frame)
         if truth is None:
             continue
         for place, lesion in enumerate(shown):
-            scores = score_frame(masks[place], truth[lesion])
-            rows.append(ScoredFrame(method.name, case.name, case.patient, lesion, frame, frame - start, scores))
+            scores = score_frame(found.masks[place], truth[lesion])
+            sure = float("nan") if found.confidence is None else float(found.confidence[place])
+            elapsed = found.frame - start
+            rows.append(ScoredFrame(method.name, case.name, case.patient, lesion, found.frame, elapsed, scores, sure))
     return rows
 
 

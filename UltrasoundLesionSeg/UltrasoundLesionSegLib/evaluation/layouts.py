@@ -106,7 +106,8 @@ def read_cases(folder: Path, layout: Layout, split: str | None = None) -> Iterat
     folder : Path
     layout : Layout
     split : str or None
-        For ``stills``: the column ``split`` of the index. For ``davis``: the list ``ImageSets/2017/SPLIT.txt``.
+        For ``stills``: the column ``split`` of the index. For videos: a list of their names, a line each, in
+        ``ImageSets/2017/SPLIT.txt`` (DAVIS) or ``SPLIT.txt``.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def read_cases(folder: Path, layout: Layout, split: str | None = None) -> Iterat
         return
     images, annotations = (_davis_folders if layout is Layout.DAVIS else _buv_folders)(folder)
     patients = _read_patients(folder)
-    chosen = _davis_split(folder, split) if layout is Layout.DAVIS and split else None
+    chosen = _listed_videos(folder, split) if split else None
     videos = sorted((one for one in images.iterdir() if one.is_dir()), key=lambda one: natural_key(one.name))
     found = False
     for video in videos:
@@ -149,11 +150,11 @@ def _buv_folders(folder: Path) -> tuple[Path, Path]:
     return folder / "images", folder / "labels"
 
 
-def _davis_split(folder: Path, split: str) -> set[str]:
-    path = folder / "ImageSets" / "2017" / f"{split}.txt"
-    if not path.is_file():
-        raise SourceError(f"the data set has no list of videos named {split}; leave the split away to take all")
-    return set(path.read_text(encoding="utf-8").split())
+def _listed_videos(folder: Path, split: str) -> set[str]:
+    for path in (folder / "ImageSets" / "2017" / f"{split}.txt", folder / f"{split}.txt"):
+        if path.is_file():
+            return set(path.read_text(encoding="utf-8").split())
+    raise SourceError(f"the data set has no list of videos named {split}; leave the split away to take all")
 
 
 def _read_patients(folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -22,14 +23,31 @@ from UltrasoundLesionSegLib.errors import ModelError
 Masks = NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Followed:
+    """What a method says of one frame.
+
+    Parameters
+    ----------
+    frame : int
+    masks : ndarray of bool, shape (K, H, W)
+    confidence : ndarray of float32, shape (K,), or None
+        None where the method has none.
+    """
+
+    frame: int
+    masks: Masks
+    confidence: NDArray[np.float32] | None = None
+
+
 class Method(ABC):
     """Something that finds the lesions on all frames after the first one's masks were given."""
 
     name: str
 
     @abstractmethod
-    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[tuple[int, Masks]]:
-        """Yield frame and masks, bool (K, H, W), for each frame after ``start``.
+    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
+        """Yield what is found on each frame after ``start``, ascending.
 
         Parameters
         ----------
@@ -45,10 +63,10 @@ class HeldMask(Method):
 
     name = "held mask"
 
-    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[tuple[int, Masks]]:
+    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
         """Yield the seed for every frame."""
         for frame in range(start + 1, len(cine)):
-            yield frame, seeds
+            yield Followed(frame, seeds)
 
 
 class OpticalFlow(Method):
@@ -56,7 +74,7 @@ class OpticalFlow(Method):
 
     name = "DIS optical flow"
 
-    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[tuple[int, Masks]]:
+    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
         """Yield the moved seed; it is moved as a soft mask, so that rounding does not add up."""
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         height, width = cine.shape
@@ -70,7 +88,7 @@ class OpticalFlow(Method):
             map_column, map_row = columns + back[..., 0], rows + back[..., 1]
             soft = np.stack([cv2.remap(one, map_column, map_row, cv2.INTER_LINEAR) for one in soft])
             before = now
-            yield frame, soft > 0.5
+            yield Followed(frame, soft > 0.5)
 
 
 class Model(Method):
@@ -97,7 +115,7 @@ class Model(Method):
         self._network = network
         self._settings = bundle.tracker_settings()
 
-    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[tuple[int, Masks]]:
+    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
         """Yield what a user would get."""
         anchors = [Anchor(lesion, start, mask) for lesion, mask in enumerate(seeds)]
         stretches = plan_stretches(anchors, Direction.FORWARD, range(start + 1, len(cine)))
@@ -107,7 +125,7 @@ class Model(Method):
         )
         for result in PropagationInferer(self._settings, self._device)(inputs, self._network):
             results = {result.frame: result.masks}
-            yield result.frame, result.masks
+            yield Followed(result.frame, result.masks, result.confidence)
 
 
 class FrameModel(Method):
@@ -126,10 +144,10 @@ class FrameModel(Method):
         """Return the lesion of one frame, bool (1, H, W)."""
         return suggest_mask(frame, self._network, self._size, self._device)[None]
 
-    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[tuple[int, Masks]]:
+    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
         """Yield what the network sees; the seed is not used, and all lesions share one mask."""
         for frame in range(start + 1, len(cine)):
-            yield frame, np.repeat(self.find(cine.frames[frame]), len(seeds), axis=0)
+            yield Followed(frame, np.repeat(self.find(cine.frames[frame]), len(seeds), axis=0))
 
 
 def model_method(bundle: Bundle, device: torch.device | str) -> Method:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.evaluation.metrics import SCORES, FrameScores, bootstrap_interval
+from UltrasoundLesionSegLib.evaluation.review import ReviewScores, score_review
 
 COMPARED = ("dice", "last_dice")  # the video's scores whose differences are told
 Interval = tuple[float, float, float]  # mean, and the lower and upper end of 95%
@@ -25,6 +26,8 @@ class ScoredFrame:
     elapsed : int
         Frames since the seed.
     scores : FrameScores
+    confidence : float
+        The method's own, 0 to 1; nan where it has none.
     """
 
     method: str
@@ -34,6 +37,7 @@ class ScoredFrame:
     frame: int
     elapsed: int
     scores: FrameScores
+    confidence: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Summary:
     differences : dict
         Another method's name -> score (``dice``, ``last_dice``) -> by how much this method's mean over videos is
         higher than the other's: mean, lower, upper.
+    review : ReviewScores or None
+        What the method's confidence is worth; None where it has none.
     """
 
     method: str
@@ -60,6 +66,7 @@ class Summary:
     per_video: dict[str, Interval]
     last_dice: Interval
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    review: ReviewScores | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,13 @@ def summarize(rows: Sequence[ScoredFrame], method: str, others: Sequence[str] = 
         other: _differences(videos, _videos([row for row in rows if row.method == other])) for other in others
     }
     last_dice = per_video.pop("last_dice")
-    return Summary(method, len(own), len(videos.names), per_frame, per_video, last_dice, differences)
+    review = score_review(
+        np.array([row.scores.dice for row in own]),
+        np.array([row.confidence for row in own]),
+        [row.case for row in own],
+        [row.patient for row in own],
+    )
+    return Summary(method, len(own), len(videos.names), per_frame, per_video, last_dice, differences, review)
 
 
 def _videos(own: Sequence[ScoredFrame]) -> _Videos:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from UltrasoundLesionSegLib.evaluation.metrics import SCORES
+from UltrasoundLesionSegLib.evaluation.review import LOOKED_AT, POOR
 from UltrasoundLesionSegLib.evaluation.scores import Interval, ScoredFrame, Summary
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -19,13 +20,14 @@ COMPARED_HEADINGS = {"dice": "Dice per video", "last_dice": "last frame's Dice"}
 
 def write_frames(rows: Sequence[ScoredFrame], target: Path) -> None:
     """Write one CSV row a method, lesion and frame."""
-    fields = ["method", "case", "patient", "lesion", "frame", "elapsed", *SCORES]
+    fields = ["method", "case", "patient", "lesion", "frame", "elapsed", *SCORES, "confidence"]
     with atomic_path(target) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
         for row in rows:
             flat = {name: getattr(row, name) for name in fields[:6]}
-            writer.writerow(flat | {name: f"{value:.5f}" for name, value in asdict(row.scores).items()})
+            scores = asdict(row.scores) | {"confidence": row.confidence}
+            writer.writerow(flat | {name: f"{value:.5f}" for name, value in scores.items()})
 
 
 def write_summaries(summaries: Sequence[Summary], target: Path) -> None:
@@ -52,7 +54,7 @@ def write_differences(summaries: Sequence[Summary], target: Path) -> None:
 
 
 def table_text(summaries: Sequence[Summary]) -> str:
-    """Return tables in the papers' form as Markdown: per image, per video, and what methods differ by."""
+    """Return tables in the papers' form as Markdown: per image, per video, differences, the worth of confidence."""
     lines = []
     for level, title in (("per_frame", "Per image"), ("per_video", "Per video")):
         headings = ["method", *HEADINGS.values(), *(["last frame's Dice"] if level == "per_video" else [])]
@@ -62,7 +64,7 @@ def table_text(summaries: Sequence[Summary]) -> str:
             last = [interval_cell(summary.last_dice)] if level == "per_video" else []
             rows.append([summary.method, *cells, *last])
         lines += [f"{title} (mean, 95% interval from drawing patients anew)", "", *markdown_table(headings, rows), ""]
-    lines += _difference_lines(summaries)
+    lines += _difference_lines(summaries) + _review_lines(summaries)
     if summaries:
         lines.append(
             f"{summaries[0].videos} videos or stills, {summaries[0].frames} scored frames and lesions a method."
@@ -90,6 +92,27 @@ def _difference_lines(summaries: Sequence[Summary]) -> list[str]:
             "",
         ]
     return lines
+
+
+def _review_lines(summaries: Sequence[Summary]) -> list[str]:
+    rows = []
+    for summary in summaries:
+        if (review := summary.review) is not None:
+            means = [summary.per_video["dice"], review.least_sure, review.worst]
+            apart = "-" if np.isnan(review.told_apart) else f"{review.told_apart:.3f}"
+            rows.append([summary.method, *map(interval_cell, means), str(review.poor), apart])
+    if not rows:
+        return []
+    share, poor = f"{LOOKED_AT:.0%}", f"{POOR:g}"
+    headings = ["method", "all masks", f"the {share} it is least sure of", f"the {share} with the lowest Dice"]
+    headings += [f"masks below {poor}", "told apart"]
+    return [
+        f"Confidence: Dice per video of the masks a person looks at first; how often a mask below {poor} has a lower "
+        "confidence than another (0.5: by chance)",
+        "",
+        *markdown_table(headings, rows),
+        "",
+    ]
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -57,7 +57,7 @@ def load_stills(folder: Path, split: str) -> list[Still]:
 
 
 def load_clips(folder: Path) -> list[Clip]:
-    """Read cached clips: ``*.npz`` with ``frames`` uint8 (T, H, W) and ``masks`` bool (T, H, W)."""
+    """Read clips, simulated or of videos: ``*.npz`` with ``frames`` uint8 (T, H, W) and ``masks`` bool (T, H, W)."""
     clips = []
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:

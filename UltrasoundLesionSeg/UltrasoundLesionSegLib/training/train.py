@@ -23,6 +23,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork, SuggestionNetwork
 from UltrasoundLesionSegLib.engine.networks.trunks import Trunk, load_trunk_weights
 from UltrasoundLesionSegLib.errors import DeviceError, ModelError
@@ -298,20 +299,22 @@ def start_from_run(network: nn.Module, path: Path) -> None:
     ----------
     network : nn.Module
     path : Path
-        Another run's ``checkpoint.pt``.
+        Another run's ``checkpoint.pt``, or the folder of a bundle: its weights.
 
     Raises
     ------
     ModelError
-        When a weight of the network has no counterpart.
+        When a weight of the network has no counterpart, or the bundle cannot be read.
+    SourceError
+        When the checkpoint cannot be read.
     """
-    stored = Checkpoint.load(path).average
+    stored = read_bundle(path).load_network().state_dict() if path.is_dir() else Checkpoint.load(path).average
     own = network.state_dict()
     missing = [name for name, value in own.items() if name not in stored or stored[name].shape != value.shape]
     if missing:
         raise ModelError(
-            f"the run to start from has no weights for {len(missing)} of the network's {len(own)} tensors; "
-            "start from a run of the same network or of a larger one of its kind"
+            f"the run or model to start from has no weights for {len(missing)} of the network's {len(own)} tensors; "
+            "start from the same network or from a larger one of its kind"
         )
     network.load_state_dict({name: stored[name] for name in own})
 
@@ -365,9 +368,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="a bundle's configs/train.json")
     parser.add_argument("--data", type=Path, required=True, help="folder of stills with index.csv")
-    parser.add_argument("--clips", type=Path, help="folder of cached simulated clips, *.npz")
+    parser.add_argument("--clips", type=Path, help="folder of clips, *.npz: simulated ones, or of videos")
     parser.add_argument("--trunk", type=Path, help="ImageNet weights of the trunk, safetensors")
-    parser.add_argument("--start", type=Path, help="checkpoint.pt of another run whose weights to start from")
+    parser.add_argument("--start", type=Path, help="run's checkpoint.pt, or bundle, whose weights to start from")
     parser.add_argument(
         "--output", type=Path, required=True, help="folder of checkpoint and log; a killed run goes on there"
     )
