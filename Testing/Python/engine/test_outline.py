@@ -49,7 +49,7 @@ def test_on_the_anchor_itself_the_drawn_outline_comes_back() -> None:
     drawn, predicted = ellipse(20, 26), ellipse(23, 23)
     correction = OutlineCorrection(drawn, predicted, tissue(), WHOLE)
     still = tissue()
-    corrected = correction.apply(predicted, still, still, WHOLE) > 0.5
+    corrected = correction.apply(predicted, still, WHOLE) > 0.5
     assert dice(predicted > 0.5, drawn > 0.5) < 0.95
     assert dice(corrected, drawn > 0.5) > 0.985
 
@@ -58,7 +58,7 @@ def test_the_difference_moves_with_the_tissue() -> None:
     correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), tissue(), WHOLE)
     for step in range(1, 6):
         predicted = ellipse(23, 23, column=48 + 2 * step)
-        corrected = correction.apply(predicted, tissue(2 * step - 2), tissue(2 * step), WHOLE) > 0.5
+        corrected = correction.apply(predicted, tissue(2 * step), WHOLE) > 0.5
     truth = ellipse(20, 26, column=58) > 0.5
     assert dice(predicted > 0.5, truth) < 0.95
     assert dice(corrected, truth) > 0.975
@@ -68,15 +68,41 @@ def test_the_difference_means_the_same_in_another_window() -> None:
     drawn, predicted = ellipse(20, 26), ellipse(23, 23)
     correction = OutlineCorrection(drawn, predicted, tissue(), WHOLE)
     closer = Window(50.0, 46.0, 72.0)
-    cut = [closer.cut(picture, SIZE) for picture in (predicted, tissue(), tissue())]
-    corrected = closer.paste(correction.apply(cut[0], cut[1], cut[2], closer), SIZE, SIZE) > 0.5
+    cut = [closer.cut(picture, SIZE) for picture in (predicted, tissue())]
+    corrected = closer.paste(correction.apply(*cut, closer), SIZE, SIZE) > 0.5
+    assert dice(corrected, drawn > 0.5) > 0.98
+
+
+def test_where_the_tissue_is_the_anchor_s_new_errors_are_put_right_too() -> None:
+    truth = ellipse(22, 24)
+    correction = OutlineCorrection(truth, truth, tissue(), WHOLE)  # on the anchor itself the network was right
+    wrong = ellipse(20, 26, row=50)
+    corrected = correction.apply(wrong, tissue(), WHOLE) > 0.5
+    assert dice(wrong > 0.5, truth > 0.5) < 0.93
+    assert dice(corrected, truth > 0.5) > 0.97
+
+
+def test_an_outline_far_from_the_drawn_one_is_not_dragged_to_it() -> None:
+    correction = OutlineCorrection(ellipse(15, 15), ellipse(15, 15), tissue(), WHOLE)
+    grown = ellipse(30, 30)
+    corrected = correction.apply(grown, tissue(), WHOLE) > 0.5
+    assert dice(corrected, grown > 0.5) > 1 - 2.5 * outline.LARGEST * SIZE / 30
+
+
+def test_errors_of_the_flow_do_not_add_up() -> None:
+    drawn = ellipse(20, 26)
+    correction = OutlineCorrection(drawn, drawn, tissue(), WHOLE)
+    for step in range(1, 61):  # to and fro, three times
+        shift = round(10 * np.sin(2 * np.pi * step / 20))
+        corrected = correction.apply(ellipse(23, 23, column=48 + shift), tissue(shift), WHOLE) > 0.5
+    assert shift == 0
     assert dice(corrected, drawn > 0.5) > 0.98
 
 
 def test_in_other_tissue_the_anchor_s_outline_says_nothing() -> None:
     correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), tissue(), WHOLE)
     other = np.random.default_rng(8).integers(0, 255, (SIZE, SIZE)).astype(np.uint8)
-    corrected = correction.apply(ellipse(23, 23), other, other, WHOLE) > 0.5
+    corrected = correction.apply(ellipse(23, 23), other, WHOLE) > 0.5
     assert dice(corrected, ellipse(23, 23) > 0.5) > 0.98
 
 
@@ -84,13 +110,13 @@ def test_a_shrinking_lesion_may_vanish() -> None:
     correction = OutlineCorrection(ellipse(26, 26), ellipse(22, 22), tissue(), WHOLE)
     still = tissue()
     areas = [
-        np.count_nonzero(correction.apply(ellipse(r, r), still, still, WHOLE) > 0.5) / np.count_nonzero(ellipse(r, r))
+        np.count_nonzero(correction.apply(ellipse(r, r), still, WHOLE) > 0.5) / np.count_nonzero(ellipse(r, r))
         for r in (22, 12, 5)
     ]
     assert areas[0] > 1.2
     assert areas[2] < 1.1
     nothing = np.zeros((SIZE, SIZE), np.float32)
-    assert not correction.apply(nothing, still, still, WHOLE).any()
+    assert not correction.apply(nothing, still, WHOLE).any()
 
 
 class NarrowNetwork(BrightNetwork):
@@ -146,14 +172,16 @@ def plainly_applied(correction: OutlineCorrection, predicted: np.ndarray, now: n
     """Apply a correction that has followed already, everywhere in the window."""
     size = len(predicted)
     own = signed_distance(predicted)
-    difference, structure = (
+    difference, drawn, structure = (
         cv2.remap(field, *correction._origin, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for field in (correction._difference, correction._structure)
+        for field in (correction._difference, correction._drawn, correction._structure)
     )
     near = np.abs(own) < outline.BAND * size
     likeness = outline._likeness(structure[near], outline._fine_structure(now)[near])
-    share = min(1.0, correction._area_of(predicted, correction._window) / correction._area) * likeness
-    distance = own + difference * np.float32(share * size / side)
+    remaining = min(1.0, correction._area_of(predicted, correction._window) / correction._area)
+    distance = own + difference * np.float32(remaining * likeness * size / side)
+    towards = np.clip(drawn * np.float32(size / side) - distance, -outline.LARGEST * size, outline.LARGEST * size)
+    distance += towards * np.float32(remaining * likeness**outline.TRUST)
     return 1 / (1 + np.exp(-np.clip(distance, -outline.STEEPEST, outline.STEEPEST)))
 
 
@@ -171,7 +199,7 @@ def test_what_is_left_out_far_from_the_outline_changes_nothing(size: int, place:
     for step, scale in enumerate((1.0, 0.5, 1.7), 1):
         window = Window(150.0, 150.0, scale * size)
         predicted = (1 / (1 + np.exp((away - 0.18 * size) / 2))).astype(np.float32)
-        corrected = correction.apply(predicted, pictures[step - 1], pictures[step], window)
+        corrected = correction.apply(predicted, pictures[step], window)
         plain = plainly_applied(correction, predicted, pictures[step], window.side)
         assert np.array_equal(corrected, plain)
         assert 0 < np.count_nonzero(corrected > 0.5) < size**2

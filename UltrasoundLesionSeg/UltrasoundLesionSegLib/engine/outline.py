@@ -4,8 +4,13 @@ A network redraws the lesion's outline on every frame by its own habits: with an
 frame, it still draws that very anchor otherwise (halo in or out, lobes rounded off, the memory's stride of 16
 pixels). What it does wrong there it does wrong on the following frames too, at the same places of the tissue. So the
 signed distance between the drawn and the network's own outline is measured once, on the anchor, carried along with the
-tissue by optical flow, and added to every later outline, by the share of the anchor's fine structure that is still in
-view: as the plane moves on, the anchor says less and less about what is seen.
+tissue by optical flow, and added to every later outline. The drawn outline itself is carried along as well: where the
+tissue is still the anchor's, it is the better answer, and the corrected outline is drawn towards it. Both count by how
+much of the anchor's fine structure is still in view, the second much less once it fades: as the plane moves on, the
+anchor says less and less about what is seen.
+
+The tissue is looked for on the anchor's own picture, from where it was one frame before, so that errors of the flow do
+not add up from frame to frame.
 
 The network itself goes on from its own outlines. Given the corrected ones it would answer with larger ones that are
 then corrected again: on a beating heart the outline crept through the open valve. What the correction wins is measured
@@ -18,12 +23,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.engine.window import Window
+from UltrasoundLesionSegLib.engine.window import Image, Window
 
 Field = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
 LARGEST = 0.05  # of the window's side: beyond it the network was wrong about the lesion, not about its outline
+TRUST = 3  # power of the likeness with which the drawn outline itself counts: at half of the structure an eighth
+FLOW_SMOOTHING = 0.02  # of the window's side, standard deviation: speckle moves by itself, tissue does not
 SMOOTHING = 0.01  # of the window's side, standard deviation: finer detail does not outlive a few frames
 BAND = 0.1  # of the window's side on both sides of the outline: where the anchor's structure is looked for
 FINE, COARSE = 1.0, 5.0  # pixels, standard deviations of the smoothings between which structure counts as fine
@@ -31,7 +38,7 @@ STEEPEST = 15.0  # log odds; beyond it a probability is 0 or 1 to six digits
 
 
 class OutlineCorrection:
-    """How far the drawn outline lies outside the network's own, in the tissue of the lesion.
+    """The drawn outline, and how far it lies outside the network's own, in the tissue of the lesion.
 
     Parameters
     ----------
@@ -50,7 +57,9 @@ class OutlineCorrection:
         bounded = np.clip(difference, -LARGEST * size, LARGEST * size)
         # kept in pixels of the frame, so that it means the same in every window
         self._difference = cv2.GaussianBlur(bounded, (0, 0), SMOOTHING * size) * np.float32(window.side / size)
+        self._drawn = signed_distance(drawn) * np.float32(window.side / size)
         self._largest = float(np.abs(self._difference).max())
+        self._picture = picture
         self._structure = _fine_structure(picture)
         self._window = window
         self._area = self._area_of(drawn, window)
@@ -58,17 +67,17 @@ class OutlineCorrection:
         self._origin = np.indices((size, size), np.float32)[::-1]
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
-    def apply(self, predicted: Field, before: Grey, now: Grey, window: Window) -> Field:
-        """Follow the tissue from one frame to the next and correct the network's outline there.
+    def apply(self, predicted: Field, now: Grey, window: Window) -> Field:
+        """Follow the tissue to the next frame and correct the network's outline there.
 
         Optical flow: dense inverse search (Kroeger et al., ECCV 2016).
 
         Parameters
         ----------
         predicted : ndarray of float32, shape (N, N)
-            The network's probabilities for the present frame.
-        before, now : ndarray of uint8, shape (N, N)
-            The frame before and the present one, both through ``window``.
+            The network's probabilities for the frame.
+        now : ndarray of uint8, shape (N, N)
+            The frame through ``window``.
         window : Window
 
         Returns
@@ -76,44 +85,55 @@ class OutlineCorrection:
         ndarray of float32, shape (N, N)
             Probabilities. Where the network sees no lesion they are unchanged.
         """
-        self._follow(before, now, window)
+        self._follow(now, window)
         area = self._area_of(predicted, window)
         if area == 0:
             return predicted
         size = predicted.shape[0]
+        scale = size / window.side
+        largest = LARGEST * size
         # further away the probability is that of STEEPEST whatever the correction: half of a window is not computed
-        reach = max(STEEPEST + self._largest * size / window.side, BAND * size)
+        reach = max(STEEPEST + self._largest * scale + largest, BAND * size)
         box = _around_lesion(predicted, int(reach) + 2)
         own = signed_distance(predicted[box])
         columns, rows = self._origin[(slice(None), *box)]
-        difference, structure = (
-            cv2.remap(field, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            for field in (self._difference, self._structure)
-        )
+        carried: list[Field] = [
+            _remapped(field, columns, rows) for field in (self._difference, self._drawn, self._structure)
+        ]
+        difference, drawn, structure = carried
         near = np.abs(own) < BAND * size
+        likeness = _likeness(structure[near], _fine_structure(now)[box][near])
         # a smaller section has smaller lobes, and one about to vanish must be free to
-        share = min(1.0, area / self._area) * _likeness(structure[near], _fine_structure(now)[box][near])
+        remaining = min(1.0, area / self._area)
+        distance = own + difference * np.float32(remaining * likeness * scale)
+        towards = np.clip(drawn * np.float32(scale) - distance, -largest, largest)
         corrected = np.full(predicted.shape, _probability(np.full(1, -STEEPEST, np.float32))[0])
-        corrected[box] = _probability(own + difference * np.float32(share * size / window.side))
+        corrected[box] = _probability(distance + towards * np.float32(remaining * likeness**TRUST))
         return corrected
 
-    def _follow(self, before: Grey, now: Grey, window: Window) -> None:
+    def _follow(self, now: Grey, window: Window) -> None:
         size = now.shape[0]
         origin = [self._window.reseen(field, window, size) for field in self._origin]
-        # where each pixel of the present frame was in the one before
-        back = self._flow.calc(now, before, np.zeros((size, size, 2), np.float32))
+        # the anchor's picture moved to where its tissue was one frame before, and where each pixel of the present
+        # frame is on it
+        moved = _remapped(self._picture, *origin)
+        back = self._flow.calc(now, moved, np.zeros((size, size, 2), np.float32))
+        back = cv2.GaussianBlur(back, (0, 0), FLOW_SMOOTHING * size)
         rows, columns = np.indices((size, size), np.float32)
         place = columns + back[..., 0], rows + back[..., 1]
         # the places are composed, not the fields: resampling these on every frame would blur them away
-        self._origin = np.stack(
-            [cv2.remap(field, *place, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for field in origin]
-        )
+        self._origin = np.stack([_remapped(field, *place) for field in origin])
         self._window = window
 
     @staticmethod
     def _area_of(probabilities: Field, window: Window) -> float:
         """Return the area of p > 0.5 in pixels of the frame."""
         return float(np.count_nonzero(probabilities > 0.5)) * (window.side / probabilities.shape[0]) ** 2
+
+
+def _remapped(image: Image, columns: Field, rows: Field) -> Image:
+    """Return an image as seen from these places of it; the outermost pixel goes on outside."""
+    return cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _around_lesion(probabilities: Field, margin: int) -> tuple[slice, slice]:

@@ -160,7 +160,7 @@ class LesionTracker:
         predicted = self._segment(view, PreviousFrame(past.view.tensor, past.view.code, past.seen), index)
         probabilities = corrected = self._paste(predicted, window, past.mask)
         if self._correction is not None:
-            redrawn = self._correction.apply(predicted, past.view.grey, view.grey, window)
+            redrawn = self._correction.apply(predicted, view.grey, window)
             corrected = self._paste(redrawn, window, past.mask)
         self._past = replace(past, frame=frame, probabilities=probabilities, view=view)
         self._given = corrected
