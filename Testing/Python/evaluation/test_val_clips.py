@@ -22,6 +22,7 @@ from UltrasoundLesionSegLib.evaluation.val_clips import (
     plan_clips_apart,
     sweep_settings,
     sweep_settings_apart,
+    sweep_settings_exits,
     write_simulated_clips,
 )
 from UltrasoundLesionSegLib.training.stills import Still, StillRecord
@@ -81,12 +82,17 @@ def test_clips_apart_are_of_other_patients_with_other_seeds_and_settings() -> No
     sweeps, sweeps_apart = [sweep_settings(n, 40) for n in range(12)], [sweep_settings_apart(n) for n in range(12)]
     assert not {sweep.seed for sweep in sweeps} & {sweep.seed for sweep in sweeps_apart}
     assert sum(sweep.leaves_plane for sweep in sweeps_apart) == 4
+    exits = [sweep_settings_exits(n) for n in range(12)]
+    assert all(sweep.leaves_plane for sweep in exits)
+    assert not {sweep.seed for sweep in exits} & {sweep.seed for sweep in sweeps + sweeps_apart}
 
 
-def test_the_command_writes_six_folders(many_stills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_writes_seven_folders(many_stills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short clips: what is checked is who is in which folder."""
     monkeypatch.setattr(val_clips, "APART_FRAMES", (4, 5))
-    monkeypatch.setattr(val_clips, "sweep_settings_apart", lambda number: replace(sweep_settings(number, 2), seed=9))
+    short = replace(sweep_settings(0, 2), seed=9)
+    monkeypatch.setattr(val_clips, "sweep_settings_apart", lambda *_: short)
+    monkeypatch.setattr(val_clips, "EXIT_FRAMES", 2)
     arguments = ["--data", str(many_stills), "--output", str(tmp_path / "val"), "--clips", "2", "--frames", "3"]
     monkeypatch.setattr(sys, "argv", ["val_clips", *arguments])
     val_clips.main()
@@ -97,7 +103,7 @@ def test_the_command_writes_six_folders(many_stills: Path, tmp_path: Path, monke
             patients[folder.name] = [row["patient"] for row in csv.DictReader(file)]
     counts = {name: len(found) for name, found in patients.items()}
     assert counts == {
-        "easy": 2, "hard": 2, "simulated": 1, "easy_apart": 2, "hard_apart": 4, "simulated_apart": 2,
+        "easy": 2, "hard": 2, "simulated": 1, "exits": 2, "easy_apart": 2, "hard_apart": 4, "simulated_apart": 2,
     }  # fmt: skip
     assert patients["easy"] == patients["hard"]
     assert not set(patients["hard"]) & {*patients["hard_apart"], *patients["easy_apart"]}

@@ -49,6 +49,11 @@ RESCALE = 1.2  # between the window's side and the one wanted
 # A lost lesion is looked for nearby first, then everywhere.
 SEARCH_GROWTH = 1.5  # of the side, on every lost frame
 FRAMES_BEFORE_WHOLE = 4
+# What looks like a lost lesion is often something else, and a tracker that goes on from it stays there: what comes back
+# must be seen clearly, and the more so the further away it is. Without this a quarter more of the frames have a wrong
+# or missing mask where lesions leave the plane (Docs/results/ablations.md).
+CERTAIN_HERE = 0.7  # certainty needed where the lesion was last seen
+CERTAIN_ELSEWHERE = 0.9  # and from one extent of the anchor (the square root of its area) away on; linear between
 SPECK = 0.1  # islands smaller than this share of the largest are noise: they would blow up the window
 REACH = 3  # pixels a lesion's island may be away from the previous mask
 
@@ -75,6 +80,15 @@ class _View:
     tensor: Tensor  # what networks take: (1, 3, N, N) in [0, 1]
     code: FrameCode
     grey: NDArray[np.uint8]  # what optical flow takes: (N, N)
+
+
+@dataclass(frozen=True)
+class _LastSeen:
+    """Where a lost lesion was, in pixels of the frame, and how large it was on its anchor."""
+
+    row: float
+    column: float
+    extent: float
 
 
 @dataclass
@@ -109,6 +123,8 @@ class LesionTracker:
         self._correction: OutlineCorrection | None = None
         self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was handed out
         self._lost = 0
+        self._extent = 0.0  # of the largest anchor: the square root of its area
+        self._last_seen: _LastSeen | None = None
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
         # of the network through Python, which costs more than the operation.
         to_float = ScaleIntensity(minv=None, maxv=None, factor=1 / 255 - 1)
@@ -125,6 +141,7 @@ class LesionTracker:
         mask : ndarray of bool, shape (H, W)
         """
         self._memorize(index, frame, mask.astype(np.float32), self._window_for(mask), permanent=True)
+        self._extent = max(self._extent, float(np.count_nonzero(mask)) ** 0.5)
 
     def start_at_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
         """Put an anchor into the memory for good and go on from it. Parameters as for ``remember_anchor``."""
@@ -134,6 +151,8 @@ class LesionTracker:
         seen = self._cut_mask(probabilities, window)
         self._past = _Past(frame, probabilities, mask, view, window, seen)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
+        self._last_seen = None
+        self._extent = max(self._extent, float(np.count_nonzero(mask)) ** 0.5)
         self._correction = None
         if self._settings.outline_correction and mask.any():
             predicted = self._segment(view, PreviousFrame(view.tensor, view.code, seen), index)
@@ -158,13 +177,17 @@ class LesionTracker:
         view = self._look(frame, window)
         past = self._past
         predicted = self._segment(view, PreviousFrame(past.view.tensor, past.view.code, past.seen), index)
+        certainty = confidence.certainty(predicted)
         probabilities = corrected = self._paste(predicted, window, past.mask)
-        if self._correction is not None:
+        if self._lost and (found := probabilities > 0.5).any() and not self._is_back(found, certainty):
+            probabilities = corrected = np.zeros_like(probabilities)
+            certainty = 1 - certainty  # that nothing is there
+        elif self._correction is not None:
             redrawn = self._correction.apply(predicted, view.grey, window)
             corrected = self._paste(redrawn, window, past.mask)
         self._past = replace(past, frame=frame, probabilities=probabilities, view=view)
         self._given = corrected
-        return Prediction(corrected, confidence.certainty(predicted))
+        return Prediction(corrected, certainty)
 
     @torch.inference_mode()
     def accept(self, index: int, probabilities: NDArray[np.float32]) -> Mask:
@@ -193,6 +216,7 @@ class LesionTracker:
                 own[box][taken] = np.minimum(own[box][taken], probabilities[box][taken])
             mask = np.zeros_like(final)
             mask[box] = own[box] > 0.5
+        before = self._past.mask
         past = replace(self._past, probabilities=own, mask=mask, seen=self._cut_mask(own, self._past.window))
         self._past = past
         if mask.any():
@@ -200,6 +224,8 @@ class LesionTracker:
             self._bank.add(index, self._network.memorize(past.view.tensor, past.view.code, past.seen))
         else:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
+            if before.any():
+                self._last_seen = _LastSeen(*_centre(before), self._extent)
             self._lost += 1
             self._correction = None  # what comes back is another section
         return final
@@ -211,6 +237,14 @@ class LesionTracker:
         if self._past is not None:
             view = self._look(self._past.frame, self._past.window)
             self._past = replace(self._past, view=view, seen=self._past.seen.to(device))
+
+    def _is_back(self, found: Mask, certainty: float) -> bool:
+        """Tell whether what is seen after the lesion was lost is the lesion."""
+        away = 0.0
+        if self._last_seen is not None:
+            row, column = _centre(found)
+            away = np.hypot(row - self._last_seen.row, column - self._last_seen.column) / self._last_seen.extent
+        return certainty >= CERTAIN_HERE + (CERTAIN_ELSEWHERE - CERTAIN_HERE) * min(away, 1.0)
 
     def _next_window(self) -> Window:
         assert self._past is not None
@@ -279,6 +313,12 @@ class LesionTracker:
     def _cut_mask(self, probabilities: NDArray[np.float32], window: Window) -> Tensor:
         cut = window.cut(probabilities, self._settings.input_size)
         return torch.from_numpy(np.ascontiguousarray(cut))[None, None].to(self._device)
+
+
+def _centre(mask: Mask) -> tuple[float, float]:
+    """Return the mean row and column of a mask that is not empty."""
+    rows, columns = np.nonzero(mask)
+    return float(rows.mean()), float(columns.mean())
 
 
 def plausible_parts(probabilities: NDArray[np.float32], before: Mask) -> NDArray[np.float32]:

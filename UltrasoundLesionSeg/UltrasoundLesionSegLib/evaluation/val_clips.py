@@ -7,7 +7,8 @@ in through a moving front; gain in steps and frame averaging instead of smooth d
 over: on a real cine they do not move with the lesion.
 
 Two sets of clips from stills, ``easy`` (tissue moves, little else) and ``hard``, and one of simulated sweeps, each a
-data set in the layout ``davis``. Weights and settings are chosen on them, so their figures flatter what was chosen.
+data set in the layout ``davis``; in the sweeps ``exits`` every lesion leaves the plane, most to come back. Weights and
+settings are chosen on them, so their figures flatter what was chosen.
 ``easy_apart``, ``hard_apart`` and ``simulated_apart`` are for reports alone: nothing is ever chosen on them. They are
 of other patients and seeds, longer, and every clip draws how fast and how far things move and change.
 """
@@ -31,6 +32,8 @@ from UltrasoundLesionSegLib.training.stills import Still, StillRecord, read_inde
 Field = NDArray[np.float32]
 
 FIRST_SEED = 50_000  # of the simulated clips; training's begin at 100,000
+EXIT_SEED = 60_000  # of those in which every lesion leaves
+EXIT_FRAMES = 50
 APART_SEED = 70_000  # of the clips nothing is chosen on
 APART_FRAMES = (45, 60)  # their shortest and longest
 KEY_INTERVAL = 7  # frames between the key frames of the motion
@@ -366,11 +369,16 @@ def sweep_settings(number: int, frames: int) -> SimulationSettings:
     )
 
 
-def sweep_settings_apart(number: int) -> SimulationSettings:
+def sweep_settings_exits(number: int) -> SimulationSettings:
+    """Return the settings of simulated sweep ``number`` to choose on in which the lesion leaves the plane."""
+    return replace(sweep_settings_apart(number, EXIT_SEED), frames=EXIT_FRAMES, leaves_plane=True)
+
+
+def sweep_settings_apart(number: int, first_seed: int = APART_SEED) -> SimulationSettings:
     """Return the settings of simulated sweep ``number`` nothing is chosen on: longer, some by a curved probe."""
-    rng = np.random.default_rng(APART_SEED + number)
+    rng = np.random.default_rng(first_seed + number)
     return SimulationSettings(
-        seed=APART_SEED + number,
+        seed=first_seed + number,
         frames=int(rng.integers(APART_FRAMES[0], APART_FRAMES[1] + 1)),
         height=int(rng.integers(300, 520)),
         width=int(rng.integers(300, 520)),
@@ -411,12 +419,12 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of stills with index.csv")
-    parser.add_argument("--output", type=Path, required=True, help="gets the six folders")
+    parser.add_argument("--output", type=Path, required=True, help="gets the seven folders")
     parser.add_argument(
         "--clips",
         type=int,
         default=48,
-        help="of easy, hard, easy_apart and simulated_apart; half of it and twice it are of simulated and hard_apart",
+        help="of each set; half of it are of simulated, twice it of hard_apart",
     )
     parser.add_argument("--frames", type=int, default=32, help="of each clip to choose on; sweeps have 8 more")
     chosen = parser.parse_args()
@@ -430,6 +438,7 @@ def main() -> None:
     write_simulated_clips(
         [sweep_settings(number, chosen.frames + 8) for number in range(clips // 2)], output / "simulated"
     )
+    write_simulated_clips([sweep_settings_exits(number) for number in range(clips)], output / "exits")
     for difficulty, count in (("easy", clips), ("hard", 2 * clips)):
         apart = choose_records(stills, count, without=records)
         write_still_clips(apart, plan_clips_apart(difficulty, count), output / f"{difficulty}_apart")

@@ -1,0 +1,87 @@
+"""A lesion that was lost: what is taken for it when something like it is seen again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from engine_helpers import dice, disc, inputs_for
+from stand_in_networks import BrightNetwork
+from torch import Tensor
+
+from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
+from UltrasoundLesionSegLib.engine.confidence import certainty
+from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame
+from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
+from UltrasoundLesionSegLib.engine.stretches import Direction
+from UltrasoundLesionSegLib.engine.tracker import CERTAIN_ELSEWHERE, CERTAIN_HERE, TrackerSettings
+
+SHAPE = (96, 128)
+HERE, BESIDE, AWAY = (48, 30), (48, 38), (48, 90)  # row and column of the disc's centre
+CLEAR, FAIR, HESITANT = 40.0, 8.0, 4.0  # log odds from black to white
+LEFT = range(3, 9)  # frames without the lesion
+
+
+class SureNetwork(BrightNetwork):
+    """Calls everything brighter than mid-grey lesion, as surely as it is told."""
+
+    def __init__(self, sureness: float) -> None:
+        super().__init__()
+        self.sureness = sureness
+
+    def segment(self, frames: Tensor, code: FrameCode, previous: PreviousFrame, memory: MemoryRead) -> Tensor:
+        return (frames.mean(dim=1, keepdim=True) - 0.5) * self.sureness
+
+
+def clip(back: tuple[int, int]) -> tuple[Cine, list[np.ndarray]]:
+    """Return a cine whose bright disc leaves and comes back somewhere, and where it is."""
+    nowhere = np.zeros(SHAPE, bool)
+    truth = [nowhere if t in LEFT else disc(SHAPE, *(HERE if t < LEFT[0] else back), 14) for t in range(14)]
+    return Cine.from_array(np.stack([np.where(mask, 200, 60).astype(np.uint8) for mask in truth])), truth
+
+
+def follow(cine: Cine, anchor: Anchor, sureness: float) -> dict[int, FrameResult]:
+    settings = TrackerSettings(input_size=96, outline_correction=False)
+    inferer = PropagationInferer(settings, torch.device("cpu"))
+    inputs = inputs_for(cine, [anchor], direction=Direction.BOTH)
+    return {result.frame: result for result in inferer(inputs, SureNetwork(sureness))}
+
+
+def test_the_clips_are_what_the_tests_take_them_for() -> None:
+    levels = np.where(clip(HERE)[1][0], 200, 60) / 255 - 0.5
+    clear, fair, hesitant = (certainty(1 / (1 + np.exp(-levels * one))) for one in (CLEAR, FAIR, HESITANT))
+    assert hesitant < CERTAIN_HERE < fair < CERTAIN_ELSEWHERE < clear
+
+
+@pytest.mark.parametrize(
+    ("back", "sureness", "found"),
+    [
+        (HERE, CLEAR, True),
+        (BESIDE, CLEAR, True),
+        (AWAY, CLEAR, True),
+        (HERE, FAIR, True),
+        (AWAY, FAIR, False),
+        (HERE, HESITANT, False),
+    ],
+)
+def test_what_comes_back_must_be_seen_clearly_and_more_so_elsewhere(
+    back: tuple[int, int], sureness: float, found: bool
+) -> None:
+    cine, truth = clip(back)
+    results = follow(cine, Anchor(0, 0, truth[0]), sureness)
+    assert dice(results[LEFT[0] - 1].masks[0], truth[LEFT[0] - 1]) > 0.9  # followed while it was there
+    assert not any(results[frame].masks.any() for frame in LEFT)
+    for frame in range(LEFT[-1] + 1, 14):
+        if found:
+            assert dice(results[frame].masks[0], truth[frame]) > 0.9
+        else:
+            assert not results[frame].masks.any()
+            assert results[frame].confidence[0] < 0.5  # a person should look
+
+
+def test_before_an_anchor_without_the_lesion_it_is_looked_for_everywhere() -> None:
+    cine, truth = clip(AWAY)
+    seen = follow(cine, Anchor(0, LEFT[0], truth[LEFT[0]]), FAIR)
+    assert dice(seen[LEFT[0] - 1].masks[0], truth[LEFT[0] - 1]) > 0.9
+    assert dice(seen[13].masks[0], truth[13]) > 0.9
+    assert not follow(cine, Anchor(0, LEFT[0], truth[LEFT[0]]), HESITANT)[13].masks.any()
