@@ -35,7 +35,9 @@ def draw_curves(runs: Sequence[Path], target: Path) -> None:
     target : Path
         A PNG file.
     """
-    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.4), dpi=110)
+    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.8), dpi=110)
+    for panel in panels:
+        panel.set_prop_cycle(color=matplotlib.colormaps["tab20"](range(20)))  # the usual ten are too few
     for run in runs:
         log = run / "log.csv" if run.is_dir() else run
         name = run.name if run.is_dir() else run.stem.removeprefix("training_")
