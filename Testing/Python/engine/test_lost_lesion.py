@@ -35,8 +35,12 @@ class SureNetwork(BrightNetwork):
 
 def clip(back: tuple[int, int]) -> tuple[Cine, list[np.ndarray]]:
     """Return a cine whose bright disc leaves and comes back somewhere, and where it is."""
-    nowhere = np.zeros(SHAPE, bool)
-    truth = [nowhere if t in LEFT else disc(SHAPE, *(HERE if t < LEFT[0] else back), 14) for t in range(14)]
+    return shown([None if t in LEFT else HERE if t < LEFT[0] else back for t in range(14)])
+
+
+def shown(centres: list[tuple[int, int] | None]) -> tuple[Cine, list[np.ndarray]]:
+    """Return a cine with a bright disc at these places, on frames without one dark, and where it is."""
+    truth = [np.zeros(SHAPE, bool) if centre is None else disc(SHAPE, *centre, 14) for centre in centres]
     return Cine.from_array(np.stack([np.where(mask, 200, 60).astype(np.uint8) for mask in truth])), truth
 
 
@@ -85,3 +89,10 @@ def test_before_an_anchor_without_the_lesion_it_is_looked_for_everywhere() -> No
     assert dice(seen[LEFT[0] - 1].masks[0], truth[LEFT[0] - 1]) > 0.9
     assert dice(seen[13].masks[0], truth[13]) > 0.9
     assert not follow(cine, Anchor(0, LEFT[0], truth[LEFT[0]]), HESITANT)[13].masks.any()
+
+
+def test_a_lesion_that_no_anchor_shows_can_be_lost_and_found() -> None:
+    cine, truth = shown([None, HERE, HERE, None, None, HERE, AWAY, AWAY])
+    results = follow(cine, Anchor(0, 0, truth[0]), CLEAR)
+    assert all(dice(results[frame].masks[0], truth[frame]) > 0.9 for frame in (1, 2, 5))
+    assert not results[3].masks.any()

@@ -84,7 +84,7 @@ class _View:
 
 @dataclass(frozen=True)
 class _LastSeen:
-    """Where a lost lesion was, in pixels of the frame, and how large it was on its anchor."""
+    """Where a lost lesion was, in pixels of the frame, and how large it is: on its anchor, if it is seen there."""
 
     row: float
     column: float
@@ -225,7 +225,9 @@ class LesionTracker:
         else:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
             if before.any():
-                self._last_seen = _LastSeen(*_centre(before), self._extent)
+                # anchors may all say that it is not visible
+                extent = max(self._extent, float(np.count_nonzero(before)) ** 0.5)
+                self._last_seen = _LastSeen(*_centre(before), extent)
             self._lost += 1
             self._correction = None  # what comes back is another section
         return final
