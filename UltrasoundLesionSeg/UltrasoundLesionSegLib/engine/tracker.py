@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -53,7 +54,7 @@ FRAMES_BEFORE_WHOLE = 4
 # must be seen clearly, and the more so the further away it is: mean Dice where lesions leave the plane 0.85 instead of
 # 0.78 (Docs/results/ablations.md).
 CERTAIN_HERE = 0.7  # certainty needed where the lesion was last seen
-CERTAIN_ELSEWHERE = 0.9  # and from one extent of the anchor (the square root of its area) away on; linear between
+CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
 SPECK = 0.1  # islands smaller than this share of the largest are noise: they would blow up the window
 REACH = 3  # pixels a lesion's island may be away from the previous mask
 
@@ -80,15 +81,6 @@ class _View:
     tensor: Tensor  # what networks take: (1, 3, N, N) in [0, 1]
     code: FrameCode
     grey: NDArray[np.uint8]  # what optical flow takes: (N, N)
-
-
-@dataclass(frozen=True)
-class _LastSeen:
-    """Where a lost lesion was, in pixels of the frame, and how large it is: on its anchor, if it is seen there."""
-
-    row: float
-    column: float
-    extent: float
 
 
 @dataclass
@@ -123,8 +115,8 @@ class LesionTracker:
         self._correction: OutlineCorrection | None = None
         self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was handed out
         self._lost = 0
-        self._extent = 0.0  # of the largest anchor: the square root of its area
-        self._last_seen: _LastSeen | None = None
+        self._extent = 0.0  # the lesion's largest on an anchor, or when it was last seen
+        self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
         # of the network through Python, which costs more than the operation.
         to_float = ScaleIntensity(minv=None, maxv=None, factor=1 / 255 - 1)
@@ -140,23 +132,18 @@ class LesionTracker:
         frame : ndarray of uint8, shape (H, W) or (H, W, 3)
         mask : ndarray of bool, shape (H, W)
         """
-        self._memorize(index, frame, mask.astype(np.float32), self._window_for(mask), permanent=True)
-        self._extent = max(self._extent, float(np.count_nonzero(mask)) ** 0.5)
+        self._memorize_anchor(index, frame, mask)
 
     def start_at_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
         """Put an anchor into the memory for good and go on from it. Parameters as for ``remember_anchor``."""
-        probabilities = mask.astype(np.float32)
-        window = self._window_for(mask)
-        view = self._memorize(index, frame, probabilities, window, permanent=True)
-        seen = self._cut_mask(probabilities, window)
-        self._past = _Past(frame, probabilities, mask, view, window, seen)
+        self._past = past = self._memorize_anchor(index, frame, mask)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
         self._last_seen = None
-        self._extent = max(self._extent, float(np.count_nonzero(mask)) ** 0.5)
         self._correction = None
         if self._settings.outline_correction and mask.any():
-            predicted = self._segment(view, PreviousFrame(view.tensor, view.code, seen), index)
-            self._correction = OutlineCorrection(seen[0, 0].cpu().numpy(), predicted, view.grey, window)
+            view = past.view
+            predicted = self._segment(view, PreviousFrame(view.tensor, view.code, past.seen), index)
+            self._correction = OutlineCorrection(past.seen[0, 0].cpu().numpy(), predicted, view.grey, past.window)
 
     @torch.inference_mode()
     def step(self, frame: Frame, index: int) -> Prediction:
@@ -225,9 +212,8 @@ class LesionTracker:
         else:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
             if before.any():
-                # anchors may all say that it is not visible
-                extent = max(self._extent, float(np.count_nonzero(before)) ** 0.5)
-                self._last_seen = _LastSeen(*_centre(before), extent)
+                self._last_seen = _centre(before)
+                self._extent = max(self._extent, _extent(before))  # anchors may all say that it is not visible
             self._lost += 1
             self._correction = None  # what comes back is another section
         return final
@@ -245,7 +231,7 @@ class LesionTracker:
         away = 0.0
         if self._last_seen is not None:
             row, column = _centre(found)
-            away = np.hypot(row - self._last_seen.row, column - self._last_seen.column) / self._last_seen.extent
+            away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self._extent
         return certainty >= CERTAIN_HERE + (CERTAIN_ELSEWHERE - CERTAIN_HERE) * min(away, 1.0)
 
     def _next_window(self) -> Window:
@@ -277,13 +263,13 @@ class LesionTracker:
             self._past = replace(self._past, view=view, window=window, seen=seen)
 
     @torch.inference_mode()
-    def _memorize(
-        self, index: int, frame: Frame, probabilities: NDArray[np.float32], window: Window, permanent: bool
-    ) -> _View:
-        view = self._look(frame, window)
-        item = self._network.memorize(view.tensor, view.code, self._cut_mask(probabilities, window))
-        self._bank.add(index, item, permanent)
-        return view
+    def _memorize_anchor(self, index: int, frame: Frame, mask: Mask) -> _Past:
+        window = self._window_for(mask)
+        probabilities = mask.astype(np.float32)
+        view, seen = self._look(frame, window), self._cut_mask(probabilities, window)
+        self._bank.add(index, self._network.memorize(view.tensor, view.code, seen), permanent=True)
+        self._extent = max(self._extent, _extent(mask))
+        return _Past(frame, probabilities, mask, view, window, seen)
 
     @torch.inference_mode()
     def _segment(self, view: _View, previous: PreviousFrame, index: int) -> NDArray[np.float32]:
@@ -321,6 +307,11 @@ def _centre(mask: Mask) -> tuple[float, float]:
     """Return the mean row and column of a mask that is not empty."""
     rows, columns = np.nonzero(mask)
     return float(rows.mean()), float(columns.mean())
+
+
+def _extent(mask: Mask) -> float:
+    """Return the side of a square of the mask's area, in pixels."""
+    return math.sqrt(np.count_nonzero(mask))
 
 
 def plausible_parts(probabilities: NDArray[np.float32], before: Mask) -> NDArray[np.float32]:

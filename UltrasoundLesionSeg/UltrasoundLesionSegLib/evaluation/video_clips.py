@@ -19,7 +19,6 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.measurement.echo import echo_levels
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip
-from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FEWEST = 6  # labelled frames; a sample of the training has four to seven
 
@@ -92,8 +91,7 @@ def write_clips(dataset: Path, layout: Layout, output: Path, size: int, every: i
     written = 0
     for case in read_cases(dataset, layout, split):
         for lesion, clip in enumerate(clips_of(case, size, every)):
-            with atomic_path(output / f"{case.name}_{lesion}.npz") as path, path.open("wb") as file:
-                np.savez(file, frames=clip.frames, masks=clip.masks)
+            clip.save(output / f"{case.name}_{lesion}.npz")
             written += 1
     if not written:
         raise SourceError(f"no video has {FEWEST} labelled frames that are kept; label more, or keep more of them")

@@ -9,6 +9,7 @@ motion (motion.py). Last comes what stays put on the screen (appearance.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from UltrasoundLesionSegLib.training.motion import Wobble, draw_motion
 from UltrasoundLesionSegLib.training.speckle import SpeckleSource
 from UltrasoundLesionSegLib.training.stills import Still
 from UltrasoundLesionSegLib.training.tissue import TissueSheet
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 Field = NDArray[np.float32]
 
@@ -40,6 +42,17 @@ class Clip:
 
     frames: NDArray[np.uint8]
     masks: NDArray[np.bool_]
+
+    def save(self, target: Path) -> None:
+        """Write the clip to an ``.npz`` file, whole or not at all."""
+        with atomic_path(target) as path, path.open("wb") as file:
+            np.savez(file, frames=self.frames, masks=self.masks)
+
+    @classmethod
+    def load(cls, path: Path) -> Clip:
+        """Read a clip that ``save`` wrote."""
+        with np.load(path) as stored:
+            return cls(stored["frames"], stored["masks"].astype(bool))
 
 
 @dataclass(frozen=True)

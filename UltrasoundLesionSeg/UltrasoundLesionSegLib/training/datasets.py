@@ -58,11 +58,7 @@ def load_stills(folder: Path, split: str) -> list[Still]:
 
 def load_clips(folder: Path) -> list[Clip]:
     """Read clips, simulated or of videos: ``*.npz`` with ``frames`` uint8 (T, H, W) and ``masks`` bool (T, H, W)."""
-    clips = []
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as stored:
-            clips.append(Clip(stored["frames"], stored["masks"].astype(bool)))
-    return clips
+    return [Clip.load(path) for path in sorted(folder.glob("*.npz"))]
 
 
 class PropagationSamples(Dataset[dict[str, Tensor]]):

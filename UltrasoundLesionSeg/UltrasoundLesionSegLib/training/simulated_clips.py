@@ -12,7 +12,6 @@ import numpy as np
 
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip
-from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FIRST_SEED = 100_000  # seeds below it are left to demos, tests and validation
 SKIPPED = 2  # every second frame is kept: neighbouring simulated frames differ little
@@ -54,8 +53,7 @@ def write_clip(number: int, folder: Path, frames: int, size: int) -> None:
         np.stack([simulated.cine.frames[index] for index in kept]),
         np.stack([simulated.truth[index][0] for index in kept]),
     )
-    with atomic_path(target) as path, path.open("wb") as file:
-        np.savez(file, frames=clip.frames, masks=clip.masks)
+    clip.save(target)
 
 
 def main() -> None:
