@@ -47,14 +47,17 @@ class TrackerSettings:
 # The window moves only when it must: a still window lets the previous frame's key be used again.
 DRIFT = 0.08  # of the side, between the window's centre and the lesion's
 RESCALE = 1.2  # between the window's side and the one wanted
-# A lost lesion is looked for nearby first, then everywhere.
-SEARCH_GROWTH = 1.5  # of the side, on every lost frame
+# A lost lesion is looked for where it was last seen, and after a while also everywhere, in turns: in a window of the
+# whole frame a small lesion is too small to be seen with certainty (Docs/results/ablations.md, for all of these rules).
 FRAMES_BEFORE_WHOLE = 4
 # What looks like a lost lesion is often something else, and a tracker that goes on from it stays there: what comes back
-# must be seen clearly, and the more so the further away it is: mean Dice where lesions leave the plane 0.85 instead of
-# 0.78 (Docs/results/ablations.md).
-CERTAIN_HERE = 0.7  # certainty needed where the lesion was last seen
+# must be seen clearly, and the more so the further away it is.
+CERTAIN_HERE = 0.75  # certainty needed where the lesion was last seen
 CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
+# A lesion that leaves the plane shrinks, and what is left in its place may hold a tracker: a doubtful small remainder
+# is none.
+REMAINDER = 0.25  # share of the lesion's area below which a certainty of
+CERTAIN_REMAINDER = 0.7  # this is needed
 SPECK = 0.1  # islands smaller than this share of the largest are noise: they would blow up the window
 REACH = 3  # pixels a lesion's island may be away from the previous mask
 
@@ -114,7 +117,8 @@ class LesionTracker:
         self._past: _Past | None = None
         self._correction: OutlineCorrection | None = None
         self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was handed out
-        self._lost = 0
+        self._lost = 0  # frames since the lesion was last seen
+        self._sure_of_none = 1.0  # how sure the last look at a lost lesion was that there is none
         self._extent = 0.0  # the lesion's largest on an anchor, or when it was last seen
         self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
@@ -166,12 +170,15 @@ class LesionTracker:
         predicted = self._segment(view, PreviousFrame(past.view.tensor, past.view.code, past.seen), index)
         certainty = confidence.certainty(predicted)
         probabilities = corrected = self._paste(predicted, window, past.mask)
-        if self._lost and (found := probabilities > 0.5).any() and not self._is_back(found, certainty):
+        if (found := probabilities > 0.5).any() and not self._is_lesion(found, certainty):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # that nothing is there
         elif self._correction is not None:
             redrawn = self._correction.apply(predicted, view.grey, window)
             corrected = self._paste(redrawn, window, past.mask)
+        if self._lost and not (probabilities > 0.5).any():
+            # two looks in turn are one: what was seen in one part of the frame is not undone by looking at another
+            certainty, self._sure_of_none = min(certainty, self._sure_of_none), certainty
         self._past = replace(past, frame=frame, probabilities=probabilities, view=view)
         self._given = corrected
         return Prediction(corrected, certainty)
@@ -207,7 +214,7 @@ class LesionTracker:
         past = replace(self._past, probabilities=own, mask=mask, seen=self._cut_mask(own, self._past.window))
         self._past = past
         if mask.any():
-            self._lost = 0
+            self._lost, self._sure_of_none = 0, 1.0
             self._bank.add(index, self._network.memorize(past.view.tensor, past.view.code, past.seen))
         else:
             # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
@@ -226,8 +233,10 @@ class LesionTracker:
             view = self._look(self._past.frame, self._past.window)
             self._past = replace(self._past, view=view, seen=self._past.seen.to(device))
 
-    def _is_back(self, found: Mask, certainty: float) -> bool:
-        """Tell whether what is seen after the lesion was lost is the lesion."""
+    def _is_lesion(self, found: Mask, certainty: float) -> bool:
+        """Tell whether what is seen is still the lesion or, after it was lost, is it again."""
+        if not self._lost:
+            return certainty >= CERTAIN_REMAINDER or bool(np.count_nonzero(found) >= REMAINDER * self._extent**2)
         away = 0.0
         if self._last_seen is not None:
             row, column = _centre(found)
@@ -237,17 +246,21 @@ class LesionTracker:
     def _next_window(self) -> Window:
         assert self._past is not None
         past = self._past
-        height, width = past.frame.shape[:2]
-        if self._lost >= FRAMES_BEFORE_WHOLE:
-            return Window.whole(height, width)
         if self._lost:
-            grown = replace(past.window, side=past.window.side * SEARCH_GROWTH)
-            return grown if grown.side < max(height, width) else Window.whole(height, width)
+            return self._search_window(*past.mask.shape)
         wanted = self._window_for(past.mask)
         now = past.window
         drift = max(abs(wanted.row - now.row), abs(wanted.column - now.column))
         ratio = max(wanted.side / now.side, now.side / wanted.side)
         return wanted if drift > DRIFT * now.side or ratio > RESCALE else now
+
+    def _search_window(self, height: int, width: int) -> Window:
+        """Return where to look for a lost lesion: where it was, at its full size, or everywhere."""
+        side = max(self._extent * self._settings.window_margin, self._settings.smallest_side)
+        everywhere = self._lost >= FRAMES_BEFORE_WHOLE and self._lost % 2 == 1
+        if self._last_seen is None or everywhere or side >= max(height, width):
+            return Window.whole(height, width)
+        return Window(*self._last_seen, side)
 
     def _window_for(self, mask: Mask) -> Window:
         if not mask.any():
