@@ -16,8 +16,10 @@ from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.stretches import Direction
 from UltrasoundLesionSegLib.engine.tracker import (
     CERTAIN_ELSEWHERE,
+    CERTAIN_FAINT,
     CERTAIN_HERE,
     CERTAIN_REMAINDER,
+    FAINT,
     LesionTracker,
     TrackerSettings,
 )
@@ -26,6 +28,8 @@ from UltrasoundLesionSegLib.engine.window import Window
 SHAPE = (96, 128)
 HERE, BESIDE, AWAY = (48, 30), (48, 38), (48, 90)  # row and column of the disc's centre
 CLEAR, FAIR, HESITANT = 40.0, 8.0, 4.0  # log odds from black to white
+BLIND = 100.0
+AROUND, DIM, DIMMED = 110, 140, 170  # grey levels around the disc, and of one that hardly stands out and one that does
 LEFT = range(3, 9)  # frames without the lesion
 
 
@@ -67,6 +71,10 @@ def test_the_clips_are_what_the_tests_take_them_for() -> None:
     levels = np.where(clip(HERE)[1][0], 200, 60) / 255 - 0.5
     clear, fair, hesitant = (certainty(1 / (1 + np.exp(-levels * one))) for one in (CLEAR, FAIR, HESITANT))
     assert hesitant < CERTAIN_REMAINDER < CERTAIN_HERE < fair < CERTAIN_ELSEWHERE < clear
+    assert (DIM - AROUND) / (200 - AROUND) < FAINT < (DIMMED - AROUND) / (200 - AROUND)
+    levels = np.where(clip(HERE)[1][0], DIM, AROUND) / 255 - 0.5
+    unsure, sure = (certainty(1 / (1 + np.exp(-levels * one))) for one in (CLEAR, BLIND))
+    assert unsure < CERTAIN_FAINT < sure
 
 
 @pytest.mark.parametrize(
@@ -139,3 +147,19 @@ def test_a_doubtful_small_remainder_is_no_lesion(radius: int, sureness: float, k
         assert all(dice(results[frame].masks[0], truth[frame]) > 0.9 for frame in (1, 2, 3))
     else:
         assert not any(results[frame].masks.any() for frame in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("level", "sureness", "kept"), [(DIM, CLEAR, False), (DIM, BLIND, True), (DIMMED, CLEAR, True)]
+)
+def test_tissue_that_does_not_stand_out_as_the_lesion_did_is_no_lesion(level: int, sureness: float, kept: bool) -> None:
+    """The place is the lesion's and the network says lesion, but inside is nearly as outside."""
+    lesion = disc(SHAPE, *HERE, 14)
+    levels = np.array([200, level, level, level, 200, 200])[:, None, None]
+    cine = Cine.from_array(np.where(lesion, levels, AROUND).astype(np.uint8))
+    results = follow(cine, Anchor(0, 0, lesion), sureness)
+    assert all(bool(results[frame].masks.any()) is kept for frame in (1, 2, 3))
+    assert all(dice(results[frame].masks[0], lesion) > 0.9 for frame in (4, 5))  # it is back
+    # what was as faint on the anchor is the lesion
+    later = Cine.from_array(np.stack([cine.frames[frame] for frame in (1, 2, 3)]))
+    assert follow(later, Anchor(0, 0, lesion), sureness)[2].masks.any()

@@ -20,6 +20,8 @@ from UltrasoundLesionSegLib.evaluation.val_clips import (
     key_framed,
     plan_clips,
     plan_clips_apart,
+    plan_clips_exits,
+    soap_film,
     sweep_settings,
     sweep_settings_apart,
     sweep_settings_exits,
@@ -45,6 +47,30 @@ def test_a_walk_starts_at_the_still_and_is_the_same_every_time(moving_disc: Disc
         StillWalk(*stills, ClipPlan(5, 30, DIFFICULTIES[name])).clip()[0].astype(float) for name in ("easy", "hard")
     )
     assert np.abs(np.diff(hard, axis=0)).mean() > np.abs(np.diff(easy, axis=0)).mean()
+
+
+def test_a_soap_film_is_the_plane_through_the_rim_of_a_hole() -> None:
+    rows, columns = np.mgrid[0:60, 0:80].astype(np.float32)
+    plane, hole = 50 + rows + 0.5 * columns, np.zeros((60, 80), bool)
+    hole[15:45, 20:60] = True
+    holed = np.where(hole, np.float32(0), plane)
+    filled = soap_film(holed, hole)
+    assert np.abs(filled - plane)[hole].max() < 3
+    assert np.array_equal(filled[:8], holed[:8])
+
+
+def test_a_lesion_that_leaves_leaves_nothing_dark_behind(moving_disc: Discs) -> None:
+    record = StillRecord("s", "p", "val", Path(), Path())
+    still, other = (Still(frames[0], masks[0], record) for frames, masks in map(moving_disc, (0, 1)))
+    gone = replace(DIFFICULTIES["hard"], motion=0.0, tissue=0.0, gain=0.0, exits=1.0)
+    frames, masks = StillWalk(still, other, ClipPlan(4, 60, gone)).clip()
+    away = np.flatnonzero(~masks.any(axis=(1, 2)))[4:-4]  # past fading, and averaging over frames
+    assert len(away) > 10
+    around = soap_film(still.image.astype(np.float32), still.mask)
+    contrast = float((around - still.image)[still.mask].mean())
+    assert contrast > 20  # the disc is darker than its surroundings
+    left = (around - frames[away])[:, still.mask].mean(axis=1)
+    assert np.abs(left).max() < 0.2 * contrast
 
 
 def test_key_frames_start_at_zero_and_are_smooth() -> None:
@@ -79,6 +105,10 @@ def test_clips_apart_are_of_other_patients_with_other_seeds_and_settings() -> No
     assert len({plan.difficulty.motion for plan in drawn}) == 20
     assert drawn == plan_clips_apart("hard", 20)
 
+    leaving = plan_clips_exits(20)
+    assert all(plan.difficulty.exits == 1 for plan in leaving)
+    assert not {plan.seed for plan in leaving} & {plan.seed for plan in usual + drawn}
+
     sweeps, sweeps_apart = [sweep_settings(n, 40) for n in range(12)], [sweep_settings_apart(n) for n in range(12)]
     assert not {sweep.seed for sweep in sweeps} & {sweep.seed for sweep in sweeps_apart}
     assert sum(sweep.leaves_plane for sweep in sweeps_apart) == 4
@@ -87,7 +117,7 @@ def test_clips_apart_are_of_other_patients_with_other_seeds_and_settings() -> No
     assert not {sweep.seed for sweep in exits} & {sweep.seed for sweep in sweeps + sweeps_apart}
 
 
-def test_the_command_writes_seven_folders(many_stills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_writes_eight_folders(many_stills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short clips: what is checked is who is in which folder."""
     monkeypatch.setattr(val_clips, "APART_FRAMES", (4, 5))
     short = replace(sweep_settings(0, 2), seed=9)
@@ -103,9 +133,10 @@ def test_the_command_writes_seven_folders(many_stills: Path, tmp_path: Path, mon
             patients[folder.name] = [row["patient"] for row in csv.DictReader(file)]
     counts = {name: len(found) for name, found in patients.items()}
     assert counts == {
-        "easy": 2, "hard": 2, "simulated": 1, "exits": 2, "easy_apart": 2, "hard_apart": 5, "simulated_apart": 2,
+        "easy": 2, "hard": 2, "hard_exits": 2, "simulated": 1, "exits": 2,
+        "easy_apart": 2, "hard_apart": 5, "simulated_apart": 2,
     }  # fmt: skip  # hard_apart: all that are left of seven patients
-    assert patients["easy"] == patients["hard"]
+    assert patients["easy"] == patients["hard"] == patients["hard_exits"]
     assert not set(patients["hard"]) & {*patients["hard_apart"], *patients["easy_apart"]}
     lengths = {len(list(video.iterdir())) for video in (tmp_path / "val" / "hard_apart" / "JPEGImages").iterdir()}
     assert lengths <= {4, 5}

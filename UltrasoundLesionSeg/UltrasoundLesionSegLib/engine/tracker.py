@@ -14,6 +14,7 @@ from torch import Tensor
 
 from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.engine import confidence
+from UltrasoundLesionSegLib.engine.contrast import Contrast, contrast
 from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemorySettings
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, PreviousFrame, PropagationNetwork
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
@@ -58,6 +59,9 @@ CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of
 # is none.
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
 CERTAIN_REMAINDER = 0.7  # this is needed
+# Tissue that has taken the lesion's place does not stand out as the lesion did (contrast.py).
+FAINT = 0.35  # share of the anchor's contrast below which a certainty of
+CERTAIN_FAINT = 0.9  # this is needed
 SPECK = 0.1  # islands smaller than this share of the largest are noise: they would blow up the window
 REACH = 3  # pixels a lesion's island may be away from the previous mask
 
@@ -119,6 +123,7 @@ class LesionTracker:
         self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was handed out
         self._lost = 0  # frames since the lesion was last seen
         self._sure_of_none = 1.0  # how sure the last look at a lost lesion was that there is none
+        self._contrast = Contrast(0.0, clear=False)  # of the latest anchor that shows the lesion
         self._extent = 0.0  # the lesion's largest on an anchor, or when it was last seen
         self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
@@ -170,7 +175,8 @@ class LesionTracker:
         predicted = self._segment(view, PreviousFrame(past.view.tensor, past.view.code, past.seen), index)
         certainty = confidence.certainty(predicted)
         probabilities = corrected = self._paste(predicted, window, past.mask)
-        if (found := probabilities > 0.5).any() and not self._is_lesion(found, certainty):
+        faint = contrast(view.grey, predicted > 0.5).share_of(self._contrast) < FAINT
+        if (found := probabilities > 0.5).any() and not self._is_lesion(found, certainty, faint):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # that nothing is there
         elif self._correction is not None:
@@ -233,8 +239,10 @@ class LesionTracker:
             view = self._look(self._past.frame, self._past.window)
             self._past = replace(self._past, view=view, seen=self._past.seen.to(device))
 
-    def _is_lesion(self, found: Mask, certainty: float) -> bool:
+    def _is_lesion(self, found: Mask, certainty: float, faint: bool) -> bool:
         """Tell whether what is seen is still the lesion or, after it was lost, is it again."""
+        if faint and certainty < CERTAIN_FAINT:
+            return False
         if not self._lost:
             return certainty >= CERTAIN_REMAINDER or bool(np.count_nonzero(found) >= REMAINDER * self._extent**2)
         away = 0.0
@@ -282,6 +290,8 @@ class LesionTracker:
         view, seen = self._look(frame, window), self._cut_mask(probabilities, window)
         self._bank.add(index, self._network.memorize(view.tensor, view.code, seen), permanent=True)
         self._extent = max(self._extent, _extent(mask))
+        if mask.any():
+            self._contrast = contrast(view.grey, seen[0, 0].cpu().numpy() > 0.5)
         return _Past(frame, probabilities, mask, view, window, seen)
 
     @torch.inference_mode()

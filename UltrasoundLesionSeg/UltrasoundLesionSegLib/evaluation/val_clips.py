@@ -7,8 +7,8 @@ in through a moving front; gain in steps and frame averaging instead of smooth d
 over: on a real cine they do not move with the lesion.
 
 Two sets of clips from stills, ``easy`` (tissue moves, little else) and ``hard``, and one of simulated sweeps, each a
-data set in the layout ``davis``; in the sweeps ``exits`` every lesion leaves the plane, most to come back. Weights and
-settings are chosen on them, so their figures flatter what was chosen.
+data set in the layout ``davis``; in the sweeps ``exits`` and the clips ``hard_exits`` every lesion leaves the plane,
+most to come back. Weights and settings are chosen on them, so their figures flatter what was chosen.
 ``easy_apart``, ``hard_apart`` and ``simulated_apart`` are for reports alone: nothing is ever chosen on them. They are
 of other patients and seeds, longer, and every clip draws how fast and how far things move and change. ``hard_apart``
 has every patient that nothing is chosen on, since what differs on the last frame alone varies so much from
@@ -36,9 +36,12 @@ Field = NDArray[np.float32]
 FIRST_SEED = 50_000  # of the simulated clips; training's begin at 100,000
 EXIT_SEED = 60_000  # of those in which every lesion leaves
 EXIT_FRAMES = 50
+HARD_EXIT_SEED = 90_000  # of the clips from stills in which every lesion leaves
 APART_SEED = 70_000  # of the clips nothing is chosen on
 APART_FRAMES = (45, 60)  # their shortest and longest
 KEY_INTERVAL = 7  # frames between the key frames of the motion
+FILM_SIDE = 64  # pixels of the longer side that a soap film is made at
+FILM_STEPS = 1000  # of its relaxation: a hole of half the picture is filled to within a grey level
 
 
 @dataclass(frozen=True)
@@ -105,18 +108,24 @@ def plan_clips(difficulty: str, clips: int, frames: int) -> list[ClipPlan]:
     return [ClipPlan(number, frames, DIFFICULTIES[difficulty]) for number in range(clips)]
 
 
-def plan_clips_apart(difficulty: str, clips: int) -> list[ClipPlan]:
+def plan_clips_exits(clips: int) -> list[ClipPlan]:
+    """Return the plans of hard clips to choose on in which the lesion leaves; otherwise drawn as those apart."""
+    plans = plan_clips_apart("hard", clips, HARD_EXIT_SEED)
+    return [replace(plan, difficulty=replace(plan.difficulty, exits=1.0)) for plan in plans]
+
+
+def plan_clips_apart(difficulty: str, clips: int, first_seed: int = APART_SEED) -> list[ClipPlan]:
     """Return the plans of clips nothing is chosen on: other seeds and lengths, settings drawn around the difficulty's.
 
     Parameters
     ----------
     difficulty : str
         ``easy`` or ``hard``.
-    clips : int
+    clips, first_seed : int
     """
     plans = []
     usual = DIFFICULTIES[difficulty]
-    for seed in range(APART_SEED, APART_SEED + clips):
+    for seed in range(first_seed, first_seed + clips):
         rng = np.random.default_rng(seed)
         own = replace(
             usual,
@@ -176,6 +185,35 @@ def borrowed_outline(own: NDArray[np.bool_], other: NDArray[np.bool_]) -> Field:
     return signed_distance(moved if moved.any() else own)
 
 
+def soap_film(level: Field, hole: NDArray[np.bool_]) -> Field:
+    """Return a picture with its hole filled by the smoothest surface through the rim (Laplace's equation).
+
+    A lesion that has left the plane must leave nothing behind. Inpainting that carries edges into the hole
+    (``cv2.INPAINT_NS``) left bodies there as dark and as sharply bounded as the lesion, and every method that stayed on
+    one was scored as wrong.
+
+    Parameters
+    ----------
+    level : ndarray of float32, shape (H, W)
+    hole : ndarray of bool, shape (H, W)
+    """
+    height, width = level.shape
+    scale = min(1.0, FILM_SIDE / max(height, width))
+    small = max(round(width * scale), 1), max(round(height * scale), 1)
+    inside = cv2.resize(hole.astype(np.float32), small, interpolation=cv2.INTER_AREA) > 0
+    if inside.all():
+        return level
+    known = cv2.resize(level, small, interpolation=cv2.INTER_AREA)
+    film = np.where(inside, known[~inside].mean(), known)
+    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
+    for _ in range(FILM_STEPS):
+        film = np.where(inside, cv2.filter2D(film, -1, cross, borderType=cv2.BORDER_REPLICATE), known)
+    film = cv2.resize(film, (width, height), interpolation=cv2.INTER_LINEAR)
+    share = np.maximum(hole, cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 1.5))
+    filled: Field = level + share * (film - level)
+    return filled
+
+
 class SliceNoise:
     """Unit Rayleigh speckle, log-compressed: slices of a random volume that is smooth along time and space."""
 
@@ -230,8 +268,8 @@ class StillWalk:
         reach = 2 * int(0.12 * self._extent) + 3
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
         grown, shrunk = cv2.dilate(mask.astype(np.uint8), kernel), cv2.erode(mask.astype(np.uint8), kernel)
-        base = np.clip(self._base, 0, 255).astype(np.uint8)
-        self._around = cv2.inpaint(base, grown, 5, cv2.INPAINT_NS).astype(np.float32)
+        self._around = soap_film(self._base, grown > 0)
+        self._spread_around = soap_film(self._spread, grown > 0)
         self._inside = float(self._base[shrunk > 0].mean()) if shrunk.any() else float(self._base[mask].mean())
         foreign = cv2.resize(cv2.bilateralFilter(other.image, 9, 45, 4), (width, height)).astype(np.float32)
         self._foreign = foreign + self._base.mean() - foreign.mean()
@@ -282,16 +320,19 @@ class StillWalk:
         edge = 2.0 + 0.03 * self._extent
         now, before = (np.clip(one / edge + 0.5, 0, 1) for one in (outline, own))
         base = self._base + np.maximum(now - before, 0) * (self._inside - self._base)
-        base += np.maximum(before - now, 0) * (self._around - base)
-        base += np.float32(1 - presence) * np.clip(own / edge + 1.5, 0, 1) * (self._around - base)
+        lost = np.maximum(before - now, 0)
+        lost += np.float32(1 - presence) * np.clip(own / edge + 1.5, 0, 1) * (1 - lost)
+        base += lost * (self._around - base)
         column = self._front[0] + self._front[1] * time
         side = np.sign(self._front[1]) * (column - np.arange(base.shape[1]))
         ahead = np.clip(side / (0.3 * base.shape[1]), 0, 1).astype(np.float32)[None]
         started = min(time / 10, 1.0)
         base += np.float32(difficulty.tissue * started) * ahead * self._far * (self._foreign - base)
         kept = difficulty.kept + (1 - difficulty.kept) / (1 + (time / 2.5) ** 2)
-        noise = self._noise.next()
-        tissue = base + np.float32(kept) * self._own + np.float32(np.sqrt(1 - kept**2)) * self._spread * noise
+        # nothing of a lesion's own speckle is left where it is no more
+        still_own = np.float32(kept) * (1 - lost)
+        spread = self._spread + lost * (self._spread_around - self._spread)
+        tissue = base + still_own * self._own + np.sqrt(1 - still_own**2) * spread * self._noise.next()
         visible = presence >= 0.5
         return tissue.astype(np.float32), outline.astype(np.float32) if visible else np.full_like(own, -50.0)
 
@@ -421,7 +462,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of stills with index.csv")
-    parser.add_argument("--output", type=Path, required=True, help="gets the seven folders")
+    parser.add_argument("--output", type=Path, required=True, help="gets the eight folders")
     parser.add_argument(
         "--clips",
         type=int,
@@ -437,6 +478,7 @@ def main() -> None:
     records = choose_records(stills, clips)
     for difficulty in DIFFICULTIES:
         write_still_clips(records, plan_clips(difficulty, clips, chosen.frames), output / difficulty)
+    write_still_clips(records, plan_clips_exits(clips), output / "hard_exits")
     write_simulated_clips(
         [sweep_settings(number, chosen.frames + 8) for number in range(clips // 2)], output / "simulated"
     )
