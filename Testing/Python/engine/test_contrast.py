@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from engine_helpers import disc
 
-from UltrasoundLesionSegLib.engine.contrast import RIM, contrast
+from UltrasoundLesionSegLib.engine.contrast import NO_CONTRAST, RIM, contrast
 
 SHAPE = (96, 128)
 LESION = disc(SHAPE, 48, 60, 14)
@@ -36,13 +36,33 @@ def test_black_beyond_the_sector_is_no_surroundings() -> None:
 
 
 def test_without_a_lesion_surroundings_or_a_difference_there_is_no_clear_contrast() -> None:
-    assert not contrast(picture(40, 120), np.zeros(SHAPE, bool)).clear
-    assert not contrast(picture(40, 120), np.ones(SHAPE, bool)).clear
+    for lesion in (np.zeros(SHAPE, bool), np.ones(SHAPE, bool)):
+        assert contrast(picture(40, 120), lesion) == NO_CONTRAST
     assert not contrast(picture(119, 120, noise=20), LESION).clear
 
 
-def test_a_share_is_of_the_reference_and_whole_where_that_is_not_clear() -> None:
-    dark, faint, bright = (contrast(picture(inside, 120), LESION) for inside in (40, 100, 140))
-    assert faint.share_of(dark) == pytest.approx(0.25, abs=0.03)
-    assert bright.share_of(dark) < 0
-    assert faint.share_of(contrast(picture(119, 120, noise=20), LESION)) == 1
+@pytest.mark.parametrize(
+    ("inside", "around", "gone"),
+    [
+        (40, 120, False),
+        (80, 120, False),  # half as clear as it was
+        (110, 120, True),
+        (130, 120, True),
+        (40, 50, False),  # the surroundings have changed, not the lesion
+    ],
+)
+def test_a_lesion_has_gone_when_the_inside_became_like_the_outside(inside: float, around: float, gone: bool) -> None:
+    now = contrast(picture(inside, around), LESION)
+    assert now.has_gone(contrast(picture(40, 120), LESION)) is gone
+    # the same for a lesion brighter than its surroundings
+    inverse = contrast(255 - picture(inside, around), LESION)
+    assert inverse.has_gone(contrast(255 - picture(40, 120), LESION)) is gone
+
+
+def test_nothing_has_gone_where_a_contrast_is_unknown_or_not_clear() -> None:
+    dark, bright, unclear = (
+        contrast(picture(*levels), LESION) for levels in ((40, 120, 5), (200, 120, 5), (119, 120, 20))
+    )
+    assert not NO_CONTRAST.has_gone(dark)
+    assert not NO_CONTRAST.has_gone(bright)
+    assert not dark.has_gone(unclear)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
 from UltrasoundLesionSegLib.engine.confidence import certainty
+from UltrasoundLesionSegLib.engine.contrast import FAINT, RISEN
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.stretches import Direction
@@ -19,7 +20,6 @@ from UltrasoundLesionSegLib.engine.tracker import (
     CERTAIN_FAINT,
     CERTAIN_HERE,
     CERTAIN_REMAINDER,
-    FAINT,
     LesionTracker,
     TrackerSettings,
 )
@@ -72,6 +72,7 @@ def test_the_clips_are_what_the_tests_take_them_for() -> None:
     clear, fair, hesitant = (certainty(1 / (1 + np.exp(-levels * one))) for one in (CLEAR, FAIR, HESITANT))
     assert hesitant < CERTAIN_REMAINDER < CERTAIN_HERE < fair < CERTAIN_ELSEWHERE < clear
     assert (DIM - AROUND) / (200 - AROUND) < FAINT < (DIMMED - AROUND) / (200 - AROUND)
+    assert (200 - DIM) / (200 - AROUND) > RISEN
     levels = np.where(clip(HERE)[1][0], DIM, AROUND) / 255 - 0.5
     unsure, sure = (certainty(1 / (1 + np.exp(-levels * one))) for one in (CLEAR, BLIND))
     assert unsure < CERTAIN_FAINT < sure

@@ -1,7 +1,7 @@
 """How a lesion stands out from what surrounds it, by which tissue that has taken its place is told from it.
 
 A network that was told where the lesion is stays on the place after the lesion has left the plane, at least where the
-old rim shows. A reader sees that what is inside now looks like what is outside.
+old rim shows. A reader sees that what is inside now looks like what was outside.
 """
 
 from __future__ import annotations
@@ -17,31 +17,46 @@ from UltrasoundLesionSegLib.cine import Mask
 
 RIM = 2  # pixels on either side of the outline that belong to neither
 RING = 0.25  # width of the ring around the lesion, of the side of a square of its area
+FAINT = 0.35  # share of the anchor's difference below which a lesion stands out no more
+RISEN = 0.15  # share of it by which the inside must have changed towards the ring
 CLEAR = 0.5  # of the ring's standard deviation: a smaller contrast says nothing
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The ring's level above the lesion's.
+    """How bright a lesion and the ring around it are.
 
     Parameters
     ----------
+    inside : float
+        Mean grey level of the lesion.
     difference : float
-        In grey levels; below 0 for a lesion brighter than its surroundings.
+        The ring's mean above it; below 0 for a lesion brighter than its surroundings.
     clear : bool
-        Whether it is large beside the ring's own variation.
+        Whether the difference is large beside the ring's own variation.
     """
 
+    inside: float
     difference: float
     clear: bool
 
-    def share_of(self, reference: Contrast) -> float:
-        """Return the difference as a share of another one; 1 where that one is not clear."""
-        return self.difference / reference.difference if reference.clear else 1.0
+    def has_gone(self, anchor: Contrast) -> bool:
+        """Tell whether what is inside stands out no more, because it became like what was outside on the anchor.
+
+        Surroundings that become as dark as the lesion take the contrast away, too, and the lesion is still there.
+        Where the anchor's contrast is not clear, nothing can be said, and the answer is no.
+        """
+        if not anchor.clear:
+            return False
+        risen = (self.inside - anchor.inside) / anchor.difference
+        return self.difference / anchor.difference < FAINT and risen > RISEN
+
+
+NO_CONTRAST = Contrast(math.nan, math.nan, clear=False)  # nothing is seen, and nothing has gone
 
 
 def contrast(grey: NDArray[np.uint8], lesion: Mask) -> Contrast:
-    """Return a lesion's contrast, not clear where there is no lesion or nothing around it.
+    """Return a lesion's contrast; ``NO_CONTRAST`` where there is no lesion or nothing around it.
 
     Parameters
     ----------
@@ -59,7 +74,8 @@ def contrast(grey: NDArray[np.uint8], lesion: Mask) -> Contrast:
     # a square of ones is two lines to OpenCV: 0.05 ms for 160 x 160 pixels
     ring = (cv2.dilate(near, np.ones((2 * width + 1, 2 * width + 1), np.uint8)) > near) & (grey > 0)
     if not core.any() or not ring.any():
-        return Contrast(0.0, clear=False)
+        return NO_CONTRAST
     around = grey[ring]
-    difference = float(around.mean() - grey[core].mean())
-    return Contrast(difference, clear=abs(difference) > CLEAR * float(around.std()))
+    level = float(grey[core].mean())
+    difference = float(around.mean()) - level
+    return Contrast(level, difference, clear=abs(difference) > CLEAR * float(around.std()))

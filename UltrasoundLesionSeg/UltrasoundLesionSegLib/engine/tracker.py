@@ -14,7 +14,7 @@ from torch import Tensor
 
 from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.engine import confidence
-from UltrasoundLesionSegLib.engine.contrast import Contrast, contrast
+from UltrasoundLesionSegLib.engine.contrast import NO_CONTRAST, contrast
 from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemorySettings
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, PreviousFrame, PropagationNetwork
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
@@ -59,9 +59,7 @@ CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of
 # is none.
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
 CERTAIN_REMAINDER = 0.7  # this is needed
-# Tissue that has taken the lesion's place does not stand out as the lesion did (contrast.py).
-FAINT = 0.35  # share of the anchor's contrast below which a certainty of
-CERTAIN_FAINT = 0.9  # this is needed
+CERTAIN_FAINT = 0.9  # certainty needed of what does not stand out as the lesion did (contrast.py)
 SPECK = 0.1  # islands smaller than this share of the largest are noise: they would blow up the window
 REACH = 3  # pixels a lesion's island may be away from the previous mask
 
@@ -123,7 +121,7 @@ class LesionTracker:
         self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was handed out
         self._lost = 0  # frames since the lesion was last seen
         self._sure_of_none = 1.0  # how sure the last look at a lost lesion was that there is none
-        self._contrast = Contrast(0.0, clear=False)  # of the latest anchor that shows the lesion
+        self._contrast = NO_CONTRAST  # of the latest anchor that shows the lesion
         self._extent = 0.0  # the lesion's largest on an anchor, or when it was last seen
         self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
@@ -175,7 +173,7 @@ class LesionTracker:
         predicted = self._segment(view, PreviousFrame(past.view.tensor, past.view.code, past.seen), index)
         certainty = confidence.certainty(predicted)
         probabilities = corrected = self._paste(predicted, window, past.mask)
-        faint = contrast(view.grey, predicted > 0.5).share_of(self._contrast) < FAINT
+        faint = contrast(view.grey, predicted > 0.5).has_gone(self._contrast)
         if (found := probabilities > 0.5).any() and not self._is_lesion(found, certainty, faint):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # that nothing is there
