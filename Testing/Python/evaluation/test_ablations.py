@@ -51,6 +51,7 @@ def test_the_schedule_changes_length_and_size_alone() -> None:
         own.stages[0].sample.frames,
         own.stages[0].sample.wrongness,
     )
+    assert alike(own, Schedule(own.steps, 3, 64, seed=own.seed + 1)).seed == own.seed + 1
 
 
 def test_the_tables_name_settings_and_differences() -> None:

@@ -121,11 +121,14 @@ class Schedule:
         Samples a step.
     size : int
         Side of the network's input in pixels, in training and in use.
+    seed : int or None
+        Of weights and samples; None for the model's own.
     """
 
     steps: int
     batch: int
     size: int
+    seed: int | None = None
 
 
 def alike(config: TrainConfig, schedule: Schedule) -> TrainConfig:
@@ -140,7 +143,8 @@ def alike(config: TrainConfig, schedule: Schedule) -> TrainConfig:
     """
     first = config.stages[0]
     stage = replace(first, steps=schedule.steps, batch=schedule.batch, sample=replace(first.sample, size=schedule.size))
-    return replace(config, stages=(stage,), warmup=config.warmup * schedule.steps // config.steps)
+    seed = config.seed if schedule.seed is None else schedule.seed
+    return replace(config, seed=seed, stages=(stage,), warmup=config.warmup * schedule.steps // config.steps)
 
 
 def keep_schedule(schedule: Schedule, output: Path) -> None:
@@ -317,6 +321,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400, help="of each configuration's training")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=160, help="side of the network's input in pixels")
+    parser.add_argument("--seed", type=int, help="of weights and samples; the model's own by default")
     parser.add_argument("--precision", choices=["no", "bf16", "fp16"], default="no")
     parser.add_argument("--workers", type=int, default=2, help="processes that make samples")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
@@ -326,7 +331,8 @@ def main() -> None:
         torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
     check_datasets(chosen.dataset, Layout(chosen.layout))
-    ablation = Ablation(Schedule(chosen.steps, chosen.batch, chosen.size), chosen.output, chosen.table or [*TABLES])
+    schedule = Schedule(chosen.steps, chosen.batch, chosen.size, chosen.seed)
+    ablation = Ablation(schedule, chosen.output, chosen.table or [*TABLES])
     ablation.train(chosen.data, chosen.clips, chosen.trunk, chosen.precision, chosen.workers)
     print(ablation.score(chosen.dataset, Layout(chosen.layout), chosen.device))
 
