@@ -31,12 +31,15 @@ class AveragedWeights:
     def update(self, network: nn.Module, step: int) -> None:
         """Mix the network's present state in after optimiser step ``step`` (from 0)."""
         kept = min(self._decay, (1 + step) / (10 + step))
+        held, values = [], []
         for name, value in network.state_dict().items():
-            held = self.state[name] = self.state[name].to(value.device)  # the network may have moved since
+            self.state[name] = self.state[name].to(value.device)  # the network may have moved since
             if value.is_floating_point():
-                held.lerp_(value, 1 - kept)
+                held.append(self.state[name])
+                values.append(value)
             else:
-                held.copy_(value)
+                self.state[name].copy_(value)
+        torch._foreach_lerp_(held, values, 1 - kept)  # a few kernels on a GPU instead of one a tensor
 
 
 @dataclass

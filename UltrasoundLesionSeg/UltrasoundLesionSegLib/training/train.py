@@ -95,7 +95,10 @@ class Trainer:
         else:
             raise ModelError("the network neither propagates nor suggests; train one that does")
         optimizer = torch.optim.AdamW(
-            _decay_groups(network, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.95)
+            _decay_groups(network, config.weight_decay),
+            lr=config.learning_rate,
+            betas=(0.9, 0.95),
+            fused=accelerator.device.type == "cuda",  # one kernel a group instead of dozens
         )
         self.step = self._resume(network, optimizer)
         # convolutions are faster with channels innermost, on CPUs (1.4 times) as on GPUs
@@ -128,8 +131,8 @@ class Trainer:
         self._save()
 
     def _run_stage(self, stage: Stage, first: int, last: int) -> None:
-        losses: list[float] = []
-        dices: list[float] = []
+        losses: list[Tensor] = []  # read when they are logged: a GPU would wait for every reading
+        dices: list[Tensor] = []
         started = saved = time.monotonic()
         self._objective.train()
         for batch in self._batches(stage, "train", self._config.seed, first, last):
@@ -147,7 +150,7 @@ class Trainer:
         self._validate(stage)
         self._save()
 
-    def _optimize(self, batch: dict[str, Tensor]) -> tuple[float, float]:
+    def _optimize(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         for group in self._optimizer.param_groups:
             group["lr"] = self.learning_rate(self.step)
         batch = {name: value.to(self._accelerator.device, non_blocking=True) for name, value in batch.items()}
@@ -158,7 +161,7 @@ class Trainer:
         self._accelerator.clip_grad_norm_(self._objective.parameters(), CLIPPED_NORM)
         self._optimizer.step()
         self._share_statistics()
-        return float(loss.detach()), float(dice)
+        return loss.detach(), dice
 
     @torch.no_grad()
     def _share_statistics(self) -> None:
@@ -222,8 +225,8 @@ class Trainer:
             f"step {self.step}: validation loss {totals[0] / count:.4f}, Dice {totals[1] / count:.4f}"
         )
 
-    def _write(self, losses: list[float], dices: list[float], seconds: float) -> None:
-        loss, dice = sum(losses) / len(losses), sum(dices) / len(dices)
+    def _write(self, losses: list[Tensor], dices: list[Tensor], seconds: float) -> None:
+        loss, dice = float(torch.stack(losses).mean()), float(torch.stack(dices).mean())
         rate = self.learning_rate(self.step - 1)
         if self._log is not None:
             self._log.add(step=self.step, seconds=seconds, learning_rate=rate, loss=loss, train_dice=dice)
@@ -386,6 +389,7 @@ def main() -> None:
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
+    torch.backends.cudnn.benchmark = True  # batches of a stage have one shape
     config = read_train_config(chosen.config, chosen.set)
     accelerator = make_accelerator(chosen.precision)
     stills = load_stills(chosen.data, "train"), load_stills(chosen.data, "val")
