@@ -34,6 +34,7 @@ SHIPPED = {
     "bas_s": (bundles.SUGGEST, 1_189_971),
     "bas_s_propagate": (bundles.PROPAGATE, 1_193_041),
     "stpfnet_light": (bundles.PROPAGATE, 3_890_386),
+    "stpfnet_r50": (bundles.PROPAGATE, 29_964_418),
 }
 # What meta_schema_20240725.json, the newest schema of MONAI's bundles, asks for, in our own words: the machine that
 # tests need not reach the network, and verify_metadata takes a schema that is already where it would download it to.
