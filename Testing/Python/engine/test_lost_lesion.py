@@ -20,6 +20,7 @@ from UltrasoundLesionSegLib.engine.tracker import (
     CERTAIN_FAINT,
     CERTAIN_HERE,
     CERTAIN_REMAINDER,
+    SEARCH,
     LesionTracker,
     TrackerSettings,
 )
@@ -121,7 +122,7 @@ def test_a_lesion_that_no_anchor_shows_can_be_lost_and_found() -> None:
 
 
 def test_a_lost_lesion_is_looked_for_where_it_was_and_everywhere_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The network sees it at the size it had, not at the size it has in the whole frame."""
+    """Where it was, the network sees more of its surroundings than usual, but not the whole frame."""
     sides: list[Window] = []
     look = LesionTracker._look_through
 
@@ -136,8 +137,9 @@ def test_a_lost_lesion_is_looked_for_where_it_was_and_everywhere_in_turns(monkey
     whole = [window.side == max(SHAPE) for window in sides[2:]]
     assert where_it_was == [True, True, True, True, False, True, False]
     assert whole == [not here for here in where_it_was]
-    margin = 2  # the settings' default
-    assert np.isclose([window.side for window in sides[2:6]], margin * np.sqrt(truth[0].sum())).all()
+    side = SEARCH * TrackerSettings().window_margin * np.sqrt(truth[0].sum())
+    assert np.isclose([window.side for window in sides[2:6]], side).all()
+    assert side > sides[0].side
 
 
 @pytest.mark.parametrize(("radius", "sureness", "kept"), [(5, CLEAR, True), (5, HESITANT, False), (9, HESITANT, True)])

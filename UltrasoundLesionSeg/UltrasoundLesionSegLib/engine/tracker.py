@@ -50,6 +50,7 @@ DRIFT = 0.08  # of the side, between the window's centre and the lesion's
 RESCALE = 1.2  # between the window's side and the one wanted
 # A lost lesion is looked for where it was last seen, and after a while also everywhere, in turns: in a window of the
 # whole frame a small lesion is too small to be seen with certainty (Docs/results/ablations.md, for all of these rules).
+SEARCH = 1.4  # the window's side over the usual one: what has come back is seen among its surroundings
 FRAMES_BEFORE_WHOLE = 4
 # What looks like a lost lesion is often something else, and a tracker that goes on from it stays there: what comes back
 # must be seen clearly, and the more so the further away it is.
@@ -261,8 +262,8 @@ class LesionTracker:
         return wanted if drift > DRIFT * now.side or ratio > RESCALE else now
 
     def _search_window(self, height: int, width: int) -> Window:
-        """Return where to look for a lost lesion: where it was, at its full size, or everywhere."""
-        side = max(self._extent * self._settings.window_margin, self._settings.smallest_side)
+        """Return where to look for a lost lesion: around where it was, or everywhere."""
+        side = max(SEARCH * self._settings.window_margin * self._extent, self._settings.smallest_side)
         everywhere = self._lost >= FRAMES_BEFORE_WHOLE and self._lost % 2 == 1
         if self._last_seen is None or everywhere or side >= max(height, width):
             return Window.whole(height, width)
