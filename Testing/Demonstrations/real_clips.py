@@ -19,12 +19,12 @@ import slicer
 from numpy.typing import NDArray
 from PIL import Image
 
-from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.cli.progress_bar import propagation_bar
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
-from UltrasoundLesionSegLib.pictures import save_slice_views
-from UltrasoundLesionSegLib.progress_bar import propagation_bar
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.pictures import save_slice_views
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "Docs" / "images"

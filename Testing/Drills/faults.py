@@ -24,7 +24,7 @@ from kills import content, fault_of, make_cines
 
 CASES = 4
 NAMES = [f"case-{number + 1:04d}" for number in range(CASES)]
-COMMAND = [sys.executable, "-c", "from UltrasoundLesionSegLib.cli import main; main()", "batch"]
+COMMAND = [sys.executable, "-c", "from UltrasoundLesionSegLib.cli.main import main; main()", "batch"]
 
 
 class Faults:

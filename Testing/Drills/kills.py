@@ -34,7 +34,7 @@ from pathlib import Path
 import psutil
 import pydicom
 
-BATCH = "import sys; from UltrasoundLesionSegLib.batch import child; from UltrasoundLesionSegLib.cli import main\n"
+BATCH = "import sys; from UltrasoundLesionSegLib.batch import child; from UltrasoundLesionSegLib.cli.main import main\n"
 STAND_IN = Path(__file__).parents[1] / "Python" / "batch" / "stand_in_worker.py"
 DIRECTIONS = ("both", "forward")
 COMPARED = ("measurements.csv", "lesions.csv")

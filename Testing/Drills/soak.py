@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 from process_state import ProcessState, slope
 
-from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest, run_case
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 from UltrasoundLesionSegLib.writers.masks import write_davis
 
 FORMATS = ("dicom", "avi", "nrrd", "davis")

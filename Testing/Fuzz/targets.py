@@ -85,7 +85,7 @@ def _cine(path: Path) -> Any:
 
 def read_dicom_seed(path: Path, frames: int | None) -> str:
     """Read a SEG for the sound cine it was made on."""
-    from UltrasoundLesionSegLib.seeding import seeds_from_file
+    from UltrasoundLesionSegLib.workflow.seeding import seeds_from_file
 
     _cine.cache_clear()
     cine = _cine(path.parent / "cine.dcm")

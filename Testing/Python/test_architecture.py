@@ -27,21 +27,12 @@ ROOMS = (
     "report",
     "simulation",
     "mrml",
-    "scene_access",
-    "seeding",
-    "propagation_job",
-    "measuring",
-    "exports",
     "workflow",
-    "case",
-    "pictures",
     "batch",
-    "progress_bar",
     "training",
     "evaluation",
-    "demo",
-    "cli",
     "gui",
+    "cli",
 )
 NEVER_ELSEWHERE = {"training": {"evaluation", "cli", "training"}, "evaluation": {"cli", "evaluation"}}
 

@@ -69,13 +69,13 @@ def calling_ms(repeats: int) -> float:
 
 def watch_the_steps(clock: StageClock) -> None:
     """Name the steps beside the network; time in a step inside another one counts for the inner one."""
-    from UltrasoundLesionSegLib import measuring, propagation_job
     from UltrasoundLesionSegLib.engine import propagation, tracker
     from UltrasoundLesionSegLib.engine.memory import MemoryBank
     from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
     from UltrasoundLesionSegLib.measurement import frame as measuring_frame
     from UltrasoundLesionSegLib.mrml.frames import SequenceFrames
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+    from UltrasoundLesionSegLib.workflow import measuring, propagation_job
 
     job, follower = propagation_job.PropagationJob, tracker.LesionTracker
     steps: dict[str, list[tuple[Any, str]]] = {
@@ -106,13 +106,13 @@ def beside_the_network(count: int) -> dict[str, list[tuple[str, float]]]:
 
     One frame after the other on one thread: what runs side by side cannot be told apart by CPU time alone.
     """
-    from UltrasoundLesionSegLib import workflow
     from UltrasoundLesionSegLib.engine import propagation
+    from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
     setattr(propagation, "computed_ahead", one_by_one)  # noqa: B010
     clock = StageClock(time.thread_time)
     watch_the_steps(clock)
-    logic = workflow.UltrasoundLesionWorkflow()
+    logic = UltrasoundLesionWorkflow()
     path, seed = dicom_clip(count, count // 2)
     found = {}
     for model in MODELS:

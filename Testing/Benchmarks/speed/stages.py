@@ -86,11 +86,11 @@ def watch_the_product(clock: StageClock) -> None:
     """Name the stage of every call that the job is made of; what is not named counts for the stage around it."""
     from UltrasoundLesionSegLib.engine.propagation import _Sweep
     from UltrasoundLesionSegLib.engine.tracker import LesionTracker
-    from UltrasoundLesionSegLib.exports import ExportJob
     from UltrasoundLesionSegLib.mrml.frames import SequenceFrames
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
     from UltrasoundLesionSegLib.readers import open as readers
     from UltrasoundLesionSegLib.readers.frames import CachedFrames
+    from UltrasoundLesionSegLib.workflow.exports import ExportJob
 
     clock.watch(readers, "read_cine", "decode")
     clock.watch(CachedFrames, "__getitem__", "decode")

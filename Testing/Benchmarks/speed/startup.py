@@ -55,7 +55,7 @@ def first_result(spawned: float, path: str, seed_path: str, model: str) -> None:
     import torch  # noqa: F401
 
     finished("torch")
-    import UltrasoundLesionSegLib.propagation_job  # noqa: F401
+    import UltrasoundLesionSegLib.workflow.propagation_job  # noqa: F401
 
     finished("engine, MONAI")
     load = logic._network
@@ -100,7 +100,7 @@ def main() -> None:
     repeats = 2 if options.quick else 5
     path, _ = dicom_clip(20)
     imports = {"nothing": "pass", "UltrasoundLesionSegLib": "import UltrasoundLesionSegLib"}
-    imports["the command line"] = "import UltrasoundLesionSegLib.cli"
+    imports["the command line"] = "import UltrasoundLesionSegLib.cli.main"
     took: dict[str, list[float]] = {name: [] for name in imports}
     parts: dict[str, list[dict[str, float]]] = {model: [] for model in MODELS}
     for _ in range(repeats):

@@ -17,8 +17,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from UltrasoundLesionSegLib.batch import worker
-from UltrasoundLesionSegLib.case import CaseRequest
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.workflow.case import CaseRequest
 
 
 def run_case(request: CaseRequest, progress: Callable[[Any], None]) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, read_listed, read_manifest, write_listed
-from UltrasoundLesionSegLib.case import SeedFileRequest
 from UltrasoundLesionSegLib.errors import BatchError
+from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
 
 
 def read(folder: Path, text: str, name: str = "cases.csv") -> list[BatchCase]:

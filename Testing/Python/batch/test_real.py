@@ -30,7 +30,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedP
     (folder / "cines" / "Doe_Jane_3.dcm").write_bytes(content[:2000])
     for number in (1, 3):
         Image.fromarray(truth[1][0]).save(folder / "cines" / f"Doe_Jane_{number}.seed.1.png")
-    command = [sys.executable, "-c", "from UltrasoundLesionSegLib.cli import main; main()", "batch"]
+    command = [sys.executable, "-c", "from UltrasoundLesionSegLib.cli.main import main; main()", "batch"]
     command += [str(folder / "cines"), "--output", str(folder / "out"), "--device", "cpu", "--processes", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done, folder / "out", truth

@@ -29,7 +29,7 @@ from UltrasoundLesionSegLib.errors import FrameError, OutputError, SeedError, So
 from UltrasoundLesionSegLib.readers.dicom_series import seconds_of
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
-from UltrasoundLesionSegLib.seeding import seeds_from_file
+from UltrasoundLesionSegLib.workflow.seeding import seeds_from_file
 
 GREY = moving_frames(4, 24, 32)
 MASKS = GREY > 90

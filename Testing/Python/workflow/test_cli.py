@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from stand_in_networks import BrightNetwork
 
-from UltrasoundLesionSegLib import cli
+from UltrasoundLesionSegLib.cli import main as cli
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 

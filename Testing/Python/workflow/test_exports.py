@@ -18,15 +18,15 @@ import slicer
 from PIL import Image
 from stand_in_networks import BrightNetwork, HoldNetwork
 
-from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest, run_case
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import LesionSegError, OutputError
-from UltrasoundLesionSegLib.exports import KINDS
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.exports import KINDS
 
 FRAMES = 5
 MARKS = {

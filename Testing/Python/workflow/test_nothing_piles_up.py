@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from process_state import ProcessState
 from stand_in_networks import BrightNetwork
 
-from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest, run_case
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 from UltrasoundLesionSegLib.writers.masks import write_davis
 
 

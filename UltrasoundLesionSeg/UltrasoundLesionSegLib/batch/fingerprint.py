@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from UltrasoundLesionSegLib.case import CaseRequest
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, SUGGEST, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.readers.volume import data_path_of
 from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
+from UltrasoundLesionSegLib.workflow.case import CaseRequest
 
 Fingerprint = dict[str, Any]
 

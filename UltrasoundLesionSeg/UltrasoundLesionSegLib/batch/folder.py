@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from UltrasoundLesionSegLib.batch.lock import locked
-from UltrasoundLesionSegLib.case import RECORD, check_writable
 from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.workflow.case import RECORD, check_writable
 
 CASES, EARLIER, KEY, LOGS, HIDDEN = "cases", "earlier", "key", "logs", ".batch"
 SOURCES, FAILED = "sources.csv", "failed.csv"

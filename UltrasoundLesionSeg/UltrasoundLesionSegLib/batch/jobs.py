@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest
 from UltrasoundLesionSegLib.logs import LogLevel
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from UltrasoundLesionSegLib.case import SeedFileRequest
 from UltrasoundLesionSegLib.errors import BatchError
+from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 SuggestFrame = int | Literal["middle"]

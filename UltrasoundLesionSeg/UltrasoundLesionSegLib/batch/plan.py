@@ -13,9 +13,9 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.jobs import Job
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, SuggestFrame, read_listed, read_manifest
 from UltrasoundLesionSegLib.batch.scan import scan_folder
-from UltrasoundLesionSegLib.case import CaseRequest
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
+from UltrasoundLesionSegLib.workflow.case import CaseRequest
 
 HASHING_THREADS = 4  # hashing waits for disks more than for the processor
 DONE, FAILED, WAITING = "done", "failed", "waiting"

@@ -117,7 +117,7 @@ def _check(settings: BatchSettings) -> None:
     """Raise for what would make every case fail."""
     find_bundle(settings.model) if settings.model else default_bundle(PROPAGATE)
     if settings.further_kinds:
-        from UltrasoundLesionSegLib.exports import KINDS  # brings torch, which a batch leaves to its workers
+        from UltrasoundLesionSegLib.workflow.exports import KINDS  # brings torch, which a batch leaves to its workers
 
         unknown = [kind for kind in settings.further_kinds if kind not in KINDS]
         if unknown:

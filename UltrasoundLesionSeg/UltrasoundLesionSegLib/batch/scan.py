@@ -19,11 +19,11 @@ import numpy as np
 
 from UltrasoundLesionSegLib.batch.dicom_headers import DicomHeader, DicomRole, read_dicom_header
 from UltrasoundLesionSegLib.batch.manifest import BatchCase
-from UltrasoundLesionSegLib.case import RECORD, SeedFileRequest
 from UltrasoundLesionSegLib.errors import BatchError, SourceError
 from UltrasoundLesionSegLib.readers.image_folder import natural_key
 from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
+from UltrasoundLesionSegLib.workflow.case import RECORD, SeedFileRequest
 
 _MASK_SUFFIX = r"\.(?:png|bmp|tiff?|nrrd|seg\.nrrd|mha|nii|nii\.gz)"
 _SEED = re.compile(rf"(?P<name>.+?)\.seed(?:\.(?P<frame>[0-9]{{1,9}}))?{_MASK_SUFFIX}", re.IGNORECASE)

@@ -19,12 +19,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
 from UltrasoundLesionSegLib.batch.jobs import Job
-from UltrasoundLesionSegLib.case import run_case
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.logs import handled_by
+from UltrasoundLesionSegLib.workflow.case import run_case
 
 if TYPE_CHECKING:
-    from UltrasoundLesionSegLib.propagation_job import PropagationProgress
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress
 
 Send = Callable[[dict[str, Any]], None]
 

@@ -22,7 +22,7 @@ from UltrasoundLesionSegLib.errors import LesionSegError, OutputError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
 
 if TYPE_CHECKING:
-    from UltrasoundLesionSegLib.case import SeedFileRequest
+    from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
 
 app = typer.Typer(
     help="Segment lesions through ultrasound cines from one seed. Not for diagnosis.",
@@ -91,8 +91,8 @@ def segment(
     log_level: Level = LogLevel.INFO,
 ) -> None:
     """Segment a cine from seeds, measure it, and write masks, tables, a Slicer scene and, for DICOM, a SEG."""
-    from UltrasoundLesionSegLib.case import CaseRequest, run_case
-    from UltrasoundLesionSegLib.progress_bar import propagation_bar
+    from UltrasoundLesionSegLib.cli.progress_bar import propagation_bar
+    from UltrasoundLesionSegLib.workflow.case import CaseRequest, run_case
 
     request = CaseRequest(
         source=source,
@@ -143,7 +143,7 @@ def batch(
     from UltrasoundLesionSegLib.batch.manifest import parse_suggest
     from UltrasoundLesionSegLib.batch.plan import BatchSettings
     from UltrasoundLesionSegLib.batch.run import run_batch
-    from UltrasoundLesionSegLib.progress_bar import batch_bars
+    from UltrasoundLesionSegLib.cli.progress_bar import batch_bars
 
     settings = BatchSettings(
         model=model,
@@ -216,7 +216,7 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """Do the whole job on a simulated cine and say where the pictures are."""
-    from UltrasoundLesionSegLib.demo import run_demo
+    from UltrasoundLesionSegLib.cli.demo import run_demo
 
     run_demo(output, model, device)
 
@@ -290,7 +290,7 @@ def evaluate(
 
 def _parse_seed(text: str) -> SeedFileRequest:
     """Read ``MASK[@FRAME]``; an @ in the file's own name is kept when no number follows it."""
-    from UltrasoundLesionSegLib.case import SeedFileRequest
+    from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
 
     path, at, frame = text.rpartition("@")
     if at and frame.lstrip("-").isdigit():

@@ -13,7 +13,7 @@ from UltrasoundLesionSegLib.batch.jobs import CaseEnded, CaseProgress, CaseStart
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.batch.run import BatchProgress
-    from UltrasoundLesionSegLib.propagation_job import PropagationProgress
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress
 
 
 @contextmanager

@@ -8,13 +8,13 @@ import numpy as np
 import typer
 from PIL import Image
 
-from UltrasoundLesionSegLib.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.cli.progress_bar import propagation_bar
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
-from UltrasoundLesionSegLib.pictures import save_slice_views
-from UltrasoundLesionSegLib.progress_bar import propagation_bar
 from UltrasoundLesionSegLib.simulation.cine import SimulatedCine, SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.pictures import save_slice_views
 
 SETTINGS = SimulationSettings(seed=3, frames=48)
 SEED_FRAME = 24

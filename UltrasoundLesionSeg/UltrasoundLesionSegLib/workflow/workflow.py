@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Mask, Origin
 from UltrasoundLesionSegLib.errors import ModelError, SceneError, SeedError
-from UltrasoundLesionSegLib.scene_access import SceneAccess
+from UltrasoundLesionSegLib.workflow.scene_access import SceneAccess
 
 if TYPE_CHECKING:
     from torch import device, nn
 
     from UltrasoundLesionSegLib.engine.bundles import Bundle
-    from UltrasoundLesionSegLib.measuring import CineMeasurements
-    from UltrasoundLesionSegLib.propagation_job import (
+    from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
+    from UltrasoundLesionSegLib.workflow.propagation_job import (
         EditableArea,
         PropagationJob,
         PropagationProgress,
@@ -96,7 +96,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         if isinstance(source, np.ndarray):
             return self._write_seeds(browser, [(name, at, source.astype(bool))], origin)
         if isinstance(source, (str, Path)):
-            from UltrasoundLesionSegLib.seeding import seeds_from_file
+            from UltrasoundLesionSegLib.workflow.seeding import seeds_from_file
 
             return self._write_seeds(browser, seeds_from_file(Path(source), self.cine(browser), at, name), origin)
         from UltrasoundLesionSegLib.mrml.seeds import mask_from_segmentation
@@ -325,7 +325,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
             At the first step.
         """
         from UltrasoundLesionSegLib.engine.stretches import Direction
-        from UltrasoundLesionSegLib.propagation_job import PropagationJob, PropagationPlan
+        from UltrasoundLesionSegLib.workflow.propagation_job import PropagationJob, PropagationPlan
 
         self.commitEdit(browser)
         cine, sequence = self.cine(browser), self._sequence(browser)
@@ -387,7 +387,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         CineMeasurements
             The numbers, and the nodes they are shown in.
         """
-        from UltrasoundLesionSegLib.measuring import measure_cine, show_measurements
+        from UltrasoundLesionSegLib.workflow.measuring import measure_cine, show_measurements
 
         self.commitEdit(browser)
         measured = measure_cine(self.cine(browser), self._sequence(browser))
@@ -431,7 +431,7 @@ class UltrasoundLesionWorkflow(SceneAccess):
         OutputError
             When something cannot be written, or a kind is unknown.
         """
-        from UltrasoundLesionSegLib.exports import ExportJob, ExportOptions, ExportSource
+        from UltrasoundLesionSegLib.workflow.exports import ExportJob, ExportOptions, ExportSource
 
         measured = measured or self.measure(browser)
         cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import OutputError
-from UltrasoundLesionSegLib.measuring import CineMeasurements
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
-from UltrasoundLesionSegLib.propagation_job import PropagationSummary
+from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
+from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.dicom.lesions import LesionDescription

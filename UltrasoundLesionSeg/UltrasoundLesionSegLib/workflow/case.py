@@ -23,7 +23,7 @@ from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from UltrasoundLesionSegLib.propagation_job import PropagationProgress, PropagationSummary
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress, PropagationSummary
 
 logger = logging.getLogger(__name__)
 
