@@ -25,7 +25,7 @@ with atheris.instrument_imports(include=["UltrasoundLesionSegLib", "pydicom"]):
 
     from UltrasoundLesionSegLib.batch import manifest
     from UltrasoundLesionSegLib.dicom import segmentation_reader, source
-    from UltrasoundLesionSegLib.dicom.ultrasound_image import read_patient
+    from UltrasoundLesionSegLib.dicom.patient import read_patient
     from UltrasoundLesionSegLib.engine import bundles
     from UltrasoundLesionSegLib.errors import LesionSegError
     from UltrasoundLesionSegLib.readers import codestream, dicom_series

@@ -122,7 +122,7 @@ def read_model(path: Path, frames: int | None) -> str:
 
 
 def read_patient_file(path: Path, frames: int | None) -> str:
-    from UltrasoundLesionSegLib.dicom.ultrasound_image import read_patient
+    from UltrasoundLesionSegLib.dicom.patient import read_patient
 
     patient = read_patient(path)
     if PLANTED[0] in repr(patient):

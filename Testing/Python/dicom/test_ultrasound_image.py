@@ -14,14 +14,10 @@ import pytest
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, Origin, Timing
 from UltrasoundLesionSegLib.dicom.identifiers import tracking_id, tracking_uid
 from UltrasoundLesionSegLib.dicom.lesions import LesionDescription, ModelIdentity
+from UltrasoundLesionSegLib.dicom.patient import SIMULATED_PATIENT, PatientModule
 from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
 from UltrasoundLesionSegLib.dicom.source import DicomSource
-from UltrasoundLesionSegLib.dicom.ultrasound_image import (
-    SIMULATED_PATIENT,
-    PatientModule,
-    read_patient,
-    write_ultrasound_image,
-)
+from UltrasoundLesionSegLib.dicom.ultrasound_image import with_frame_rate, write_ultrasound_image
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
@@ -118,6 +114,28 @@ def test_unknown_frame_times_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_frame_rate_that_is_given_becomes_the_frame_time(tmp_path: Path) -> None:
+    cine = Cine.from_array(np.zeros((5, 32, 32), np.uint8))
+    write_ultrasound_image(with_frame_rate(cine, 12.5), tmp_path / "cine.dcm", SIMULATED_PATIENT, body_part="BREAST")
+    back = read_cine(tmp_path / "cine.dcm")
+    assert back.timing is not None
+    np.testing.assert_allclose(back.timing.seconds, np.arange(5) * 0.08, atol=1e-9)
+    assert not back.timing.approximate
+
+
+@pytest.mark.parametrize("rate", [0, -25, float("nan"), float("inf"), 1e-320, 10_000])
+def test_a_frame_rate_that_no_scanner_has_is_refused(rate: float) -> None:
+    with pytest.raises(OutputError, match="frame rate must be above 0"):
+        with_frame_rate(Cine.from_array(np.zeros((2, 8, 8), np.uint8)), rate)
+
+
+def test_one_picture_needs_no_frame_times(tmp_path: Path) -> None:
+    cine = Cine.from_array(np.zeros((1, 32, 32), np.uint8))
+    write_ultrasound_image(cine, tmp_path / "still.dcm", SIMULATED_PATIENT, body_part="BREAST", laterality="L")
+    assert len(read_cine(tmp_path / "still.dcm")) == 1
+    _assert_valid(tmp_path / "still.dcm")
+
+
 def test_a_video_becomes_a_dicom_source_of_the_patient_the_user_names(tmp_path: Path) -> None:
     cine = simulated(False)
     write_avi(cine, tmp_path / "clip.avi")
@@ -140,33 +158,3 @@ def test_a_video_becomes_a_dicom_source_of_the_patient_the_user_names(tmp_path: 
     lesion = LesionDescription("Mass", uid, identifier, {0: Origin.MANUAL}, ModelIdentity("m", "1"))
     write_segmentation(tmp_path / "seg.dcm", DicomSource.from_cine(back), [lesion], masks)
     assert (tmp_path / "seg.dcm").stat().st_size > 0
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"patient_id": " "}, "identifier"),
-        ({"birth_date": "31.1.1970"}, "birth date"),
-        ({"study_date": "2024-02-29"}, "study date"),
-        ({"study_time": "10:15"}, "study time"),
-        ({"sex": "female"}, "sex"),
-        ({"study_instance_uid": "mine"}, "UID"),
-    ],
-)
-def test_a_patient_that_does_not_fit_is_refused_without_being_quoted(given: dict[str, str], said: str) -> None:
-    with pytest.raises(OutputError, match=said) as refused:
-        PatientModule(**{"patient_name": "Doe^Jane", "patient_id": "P-7", **given})
-    assert "Doe" not in str(refused.value)
-    assert "Doe" not in repr(PatientModule("Doe^Jane", "P-7"))
-
-
-def test_a_patient_file_is_read_or_refused_without_being_quoted(tmp_path: Path) -> None:
-    (tmp_path / "patient.json").write_text('{"patient_name": "Doe^Jane", "patient_id": "P-7", "sex": "F"}')
-    assert read_patient(tmp_path / "patient.json") == PatientModule("Doe^Jane", "P-7", sex="F")
-    for text in ("[]", "Doe", '{"name": "Doe"}'):
-        (tmp_path / "patient.json").write_text(text)
-        with pytest.raises(OutputError, match="the patient file") as refused:
-            read_patient(tmp_path / "patient.json")
-        assert "Doe" not in str(refused.value)
-    with pytest.raises(OutputError, match="the patient file"):
-        read_patient(tmp_path / "nowhere.json")

@@ -20,11 +20,11 @@ from source_makers import dicom_object, jpeg, moving_frames
 
 from UltrasoundLesionSegLib.batch.fingerprint import content_digest
 from UltrasoundLesionSegLib.cine import Cine
+from UltrasoundLesionSegLib.dicom.patient import read_patient
 from UltrasoundLesionSegLib.dicom.segmentation_header import SegmentationKind
 from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
 from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
 from UltrasoundLesionSegLib.dicom.source import DicomSource
-from UltrasoundLesionSegLib.dicom.ultrasound_image import read_patient
 from UltrasoundLesionSegLib.errors import FrameError, OutputError, SeedError, SourceError
 from UltrasoundLesionSegLib.readers.dicom_series import seconds_of
 from UltrasoundLesionSegLib.readers.open import read_cine

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 
 from UltrasoundLesionSegLib.batch.manifest import read_manifest
 from UltrasoundLesionSegLib.cine import Cine
+from UltrasoundLesionSegLib.dicom.patient import read_patient
 from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
 from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
 from UltrasoundLesionSegLib.dicom.source import DicomSource
-from UltrasoundLesionSegLib.dicom.ultrasound_image import read_patient
 from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.errors import BatchError, ModelError, OutputError, SeedError
 from UltrasoundLesionSegLib.mrml.scene_archive import is_sound

@@ -9,7 +9,7 @@ import SimpleITK
 from source_makers import PLANTED, moving_frames
 
 from UltrasoundLesionSegLib.cine import SourceKind
-from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import volume
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.volume import VolumePixels
@@ -156,6 +156,93 @@ def test_the_time_step_of_nifti(tmp_path):
     content[123] = 2 | 8  # NIFTI_UNITS_MM, NIFTI_UNITS_SEC
     path.write_bytes(content)
     np.testing.assert_allclose(read_cine(path).timing.seconds, np.arange(7) * 0.04, atol=1e-6)
+
+
+def test_a_time_step_means_nothing_where_there_is_no_time_axis(tmp_path, shared_data):
+    cine = read_cine(shared_data / "field" / "19_invented_time_step" / "three_dimensions.nii.gz")
+    assert (len(cine), cine.timing) == (6, None)
+    path = write(tmp_path / "a.nii", FRAMES)
+    content = bytearray(path.read_bytes())
+    content[123] = 2 | 8  # NIFTI_UNITS_MM, NIFTI_UNITS_SEC
+    struct.pack_into("<f", content, 76 + 16, 0.04)  # pixdim[4]
+    path.write_bytes(content)
+    assert read_cine(path).timing is None
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "said"), [(1.0, 8, "written for unknown"), (0.04, 16, "25,000 frames a second")]
+)
+def test_a_time_step_that_no_scanner_has_is_not_believed(tmp_path, step, unit, said):
+    image = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(frame[np.newaxis]) for frame in FRAMES])
+    image.SetSpacing((0.1, 0.1, 1.0, step))
+    path = tmp_path / "a.nii"
+    SimpleITK.WriteImage(image, str(path))
+    content = bytearray(path.read_bytes())
+    content[123] = 2 | unit
+    path.write_bytes(content)
+    cine = read_cine(path)
+    assert cine.timing is None
+    assert any(said in note for note in cine.notes)
+
+
+def tracked(path, stamps, statuses=None, is_nrrd=False):
+    """A tracked sequence as PLUS writes it (MetaImage or NRRD)."""
+    mark = ":=" if is_nrrd else " = "
+    lines = ["NRRD0004", "type: uint8", "dimension: 3", "sizes: 56 40 7", "encoding: raw"]
+    if not is_nrrd:
+        lines = ["ObjectType = Image", "NDims = 3", "DimSize = 56 40 7", "ElementSpacing = 1 1 1"]
+        lines += ["UltrasoundImageOrientation = MF", "ElementType = MET_UCHAR"]
+    for frame, stamp in enumerate(stamps):
+        name = f"Seq_Frame{frame:04d}"
+        lines += [f"{name}_FrameNumber{mark}{200 + frame}"] + ([f"{name}_Timestamp{mark}{stamp}"] if stamp else [])
+        lines += [f"{name}_ProbeToTrackerTransform{mark}1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"]
+        lines += [f"{name}_ProbeToTrackerTransformStatus{mark}INVALID"]  # says nothing of the image
+        lines += [f"{name}_ImageStatus{mark}{statuses[frame] if statuses else 'OK'}"]
+    lines += [""] if is_nrrd else ["ElementDataFile = LOCAL"]
+    path.write_bytes(("\n".join(lines) + "\n").encode() + FRAMES.tobytes())
+    return path
+
+
+STAMPS = [12.5, 12.54, 12.58, 12.7, 12.74, 12.78, 12.82]
+
+
+@pytest.mark.parametrize("is_nrrd", [False, True])
+def test_time_stamps_of_tracked_sequences(tmp_path, is_nrrd):
+    cine = read_cine(tracked(tmp_path / "a", STAMPS, is_nrrd=is_nrrd))
+    np.testing.assert_allclose(cine.timing.seconds, np.array(STAMPS) - 12.5, atol=1e-9)
+    assert not cine.timing.approximate
+    np.testing.assert_array_equal(stacked(cine), FRAMES)
+
+
+def test_the_tracked_sequence_from_the_field(shared_data):
+    cine = read_cine(shared_data / "field" / "20_no_way_to_give_a_frame_rate" / "plus_MF.mha")
+    np.testing.assert_allclose(cine.timing.seconds, np.arange(6) * 0.04, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "said"),
+    [
+        ([12.5, "", *STAMPS[2:]], "some of the time stamps of the tracked sequence are missing"),
+        ([12.5, "later", *STAMPS[2:]], "are missing"),
+        ([*STAMPS[:6], 12.0], "do not go forward"),
+        ([12.5] * 7, "do not go forward"),
+        ([*STAMPS[:6], "inf"], "do not go forward"),
+        ([0.001 * at for at in range(1, 8)], "1,000 frames a second"),
+    ],
+)
+def test_time_stamps_that_cannot_be_right_are_not_used_and_that_is_said(tmp_path, stamps, said):
+    cine = read_cine(tracked(tmp_path / "a.mha", stamps))
+    assert cine.timing is None
+    assert any(said in note for note in cine.notes)
+
+
+def test_a_frame_without_an_image_is_no_black_frame(tmp_path):
+    statuses = ["OK"] * 3 + ["INVALID"] + ["OK"] * 3
+    cine = read_cine(tracked(tmp_path / "a.mha", STAMPS, statuses))
+    assert "The sequence says of 1 of its 7 frames that they hold no image." in cine.notes
+    with pytest.raises(FrameError, match="frame 3 cannot be read: the sequence says"):
+        cine.frames[3]
+    np.testing.assert_array_equal(cine.frames[4], FRAMES[4])
 
 
 def test_uncompressed_volumes_are_not_read_whole(tmp_path, monkeypatch):

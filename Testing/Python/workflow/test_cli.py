@@ -18,6 +18,7 @@ from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cli import main as cli
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
+from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
 Run = Callable[..., tuple[int, str, str]]
@@ -231,3 +232,19 @@ def test_segment_logs_its_events_at_the_level_asked_for(
     debug = (folder / "debug" / "run.log").read_text()
     assert sum(f" frame {frame} step " in debug for frame in range(6)) == 5
     assert (folder / "error" / "run.log").read_text() == ""
+
+
+def test_make_dicom_takes_a_frame_rate_where_the_source_has_none(
+    run: Run, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, _ = frames_folder
+    (folder / "patient.json").write_text('{"patient_name": null, "patient_id": "P1"}')
+    arguments = ["make-dicom", folder / "frames", "--patient", folder / "patient.json", "--output", folder / "a.dcm"]
+    code, _, said = run(*arguments)
+    assert code == 2
+    assert "--frame-rate" in said
+    code, _, _ = run(*arguments, "--frame-rate", "12.5")
+    assert code == 0
+    cine = read_cine(folder / "a.dcm")
+    assert cine.timing is not None
+    assert cine.timing.frames_per_second == pytest.approx(12.5)

@@ -223,7 +223,7 @@ def demo(
 
 @app.command("make-dicom")
 def make_dicom(
-    source: Annotated[Path, typer.Argument(help="Video file, folder of frames, NRRD or MHA with a frame rate.")],
+    source: Annotated[Path, typer.Argument(help="Video file, folder of frames, NRRD, MHA or NIfTI.")],
     output: Annotated[Path, typer.Option(help="DICOM file to write.")],
     patient: Annotated[
         Path,
@@ -232,12 +232,19 @@ def make_dicom(
     body_part: Annotated[str, typer.Option(help="Body Part Examined, for example BREAST; empty if unknown.")] = "",
     laterality: Annotated[str, typer.Option(help="L or R; empty if unknown.")] = "",
     lossless: Annotated[bool, typer.Option(help="RLE instead of JPEG.")] = False,
+    frame_rate: Annotated[
+        float | None, typer.Option(help="Frames a second, where the source does not say when its frames were taken.")
+    ] = None,
 ) -> None:
     """Make an ultrasound multi-frame DICOM image of a video, so that a SEG can refer to it."""
-    from UltrasoundLesionSegLib.dicom.ultrasound_image import read_patient, write_ultrasound_image
+    from UltrasoundLesionSegLib.dicom.patient import read_patient
+    from UltrasoundLesionSegLib.dicom.ultrasound_image import with_frame_rate, write_ultrasound_image
     from UltrasoundLesionSegLib.readers.open import read_cine
 
-    write_ultrasound_image(read_cine(source), output, read_patient(patient), lossless, body_part, laterality)
+    cine, whose = read_cine(source), read_patient(patient)
+    if frame_rate is not None:
+        cine = with_frame_rate(cine, frame_rate)
+    write_ultrasound_image(cine, output, whose, lossless, body_part, laterality)
     typer.echo("the DICOM image is written; segment that file to get a DICOM SEG")
 
 

@@ -5,11 +5,10 @@ Who the patient is must be said by the caller; a simulated cine belongs to a pat
 
 from __future__ import annotations
 
-import json
-import re
+import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,99 +17,43 @@ import numpy as np
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.pixels.encoders import RLELosslessEncoder
-from pydicom.uid import RE_VALID_UID, UID, JPEGBaseline8Bit, RLELossless, UltrasoundMultiFrameImageStorage
+from pydicom.uid import UID, JPEGBaseline8Bit, RLELossless, UltrasoundMultiFrameImageStorage
 
-from UltrasoundLesionSegLib.cine import CalibratedRegion, Cine, Frame
+from UltrasoundLesionSegLib.cine import CalibratedRegion, Cine, Frame, Timing
 from UltrasoundLesionSegLib.dicom.identifiers import new_uid
 from UltrasoundLesionSegLib.dicom.instance import add_instance, file_meta
+from UltrasoundLesionSegLib.dicom.patient import PatientModule
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 JPEG_QUALITY = 92
 # PS3.3 C.8.5.5.1.1 to .5: two-dimensional, tissue, centimetres
 _SPATIAL_2D, _TISSUE, _CENTIMETRES = 1, 1, 3
-_LONGEST_ID = 64  # LO, PS3.5 6.2
+_FASTEST = 500.0  # whole frames a second; no scanner makes more
 _MOST_IRREGULAR = 8000  # frame times in one DS attribute, whose length is 16 bits
 _PIXEL_DATA = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff"
 _ITEM = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 
 
-@dataclass(frozen=True)
-class PatientModule:
-    """Whose cine it is and in which study it goes (PS3.3 C.7.1.1, C.7.2.1).
+def with_frame_rate(cine: Cine, frames_per_second: float) -> Cine:
+    """Return the cine with frames at regular times, in place of what its source says of them.
 
     Parameters
     ----------
-    patient_name, patient_id : str
-        Name as in DICOM (``Family^Given``). Never shown by ``repr``.
-    birth_date, study_date : str
-        ``YYYYMMDD``, or ''.
-    study_time : str
-        ``HHMMSS``, or ''.
-    study_id : str
-    sex : str
-        ``M``, ``F``, ``O`` or ''.
-    accession_number : str
-    study_instance_uid : str
-        Of the study it joins; a new one when ''.
-    description : str
-        Of the series; may be read by anyone who sees the list of series.
+    cine : Cine
+    frames_per_second : float
+        As given by a person who knows it.
 
     Raises
     ------
     OutputError
-        When the identifier is empty, or a value does not fit its DICOM type.
+        When it is not above 0, or above what a scanner makes.
     """
-
-    patient_name: str = field(repr=False)
-    patient_id: str = field(repr=False)
-    birth_date: str = field(default="", repr=False)
-    study_date: str = ""
-    study_time: str = ""
-    study_id: str = ""
-    sex: str = ""
-    accession_number: str = field(default="", repr=False)
-    study_instance_uid: str = field(default="", repr=False)
-    description: str = "Ultrasound cine"
-
-    def __post_init__(self) -> None:
-        if not self.patient_id.strip() or len(self.patient_id) > _LONGEST_ID:
-            raise OutputError(f"the patient's identifier must have 1 to {_LONGEST_ID} characters; give one")
-        for what, date in (("birth date", self.birth_date), ("study date", self.study_date)):
-            if date and not re.fullmatch(r"[0-9]{8}", date):
-                raise OutputError(f"the {what} is not a date; write it as YYYYMMDD or leave it out")
-        if self.study_time and not re.fullmatch(r"[0-9]{6}", self.study_time):
-            raise OutputError("the study time is not a time; write it as HHMMSS or leave it out")
-        if self.sex not in ("", "M", "F", "O"):
-            raise OutputError("the patient's sex is none of M, F, O; give one of them or leave it out")
-        if self.study_instance_uid and not re.fullmatch(RE_VALID_UID, self.study_instance_uid):
-            raise OutputError("the study's UID is not a DICOM UID; correct it or leave it out")
-
-
-SIMULATED_PATIENT = PatientModule(
-    "Simulated^Phantom",
-    "SIMULATION",
-    study_date="20000101",
-    study_time="000000",
-    study_id="SIMULATION",
-    description="Simulated breast ultrasound",
-)
-
-
-def read_patient(path: Path) -> PatientModule:
-    """Read a patient module from a JSON file with the names of ``PatientModule``'s parameters.
-
-    Raises
-    ------
-    OutputError
-        When the file is no such JSON.
-    """
-    try:
-        return PatientModule(**{str(key): str(value) for key, value in json.loads(path.read_bytes()).items()})
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        names = ", ".join(one.name for one in fields(PatientModule))
-        raise OutputError(f"the patient file is no JSON object with (some of) {names}; correct it") from None
+    if not 0 < frames_per_second <= _FASTEST or not math.isfinite(1 / frames_per_second):
+        raise OutputError(f"the frame rate must be above 0 and at most {_FASTEST:g} frames a second; correct it")
+    seconds = np.arange(len(cine), dtype=np.float64) / frames_per_second
+    return replace(cine, timing=Timing(seconds, "frame rate given by the user"))
 
 
 def write_ultrasound_image(
@@ -218,11 +161,12 @@ def _add_image(dataset: Dataset, cine: Cine, lossless: bool) -> None:
 
 def _add_timing(dataset: Dataset, cine: Cine) -> None:
     """Add the cine module (PS3.3 C.7.6.5) and the frame increment pointer to it."""
-    if cine.timing is None:
+    if cine.timing is None and len(cine) > 1:
         raise OutputError(
-            "the cine's frame times are unknown, but an ultrasound multi-frame image states them; give them"
+            "the cine's frame times are unknown, but an ultrasound multi-frame image states them; "
+            "give the frame rate (--frame-rate)"
         )
-    steps = np.diff(cine.timing.seconds) * 1000
+    steps = np.diff(cine.timing.seconds) * 1000 if cine.timing is not None else np.empty(0)
     step = float(steps.mean()) if len(steps) else 0.0
     if len(steps) == 0 or np.abs(steps - step).max() < 0.01 * step:
         dataset.FrameTime = f"{step:.10g}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Calibration, Cine, Frame, SourceIdentity, SourceKind, Timing
+from UltrasoundLesionSegLib.cine import Calibration, Cine, Frame, SourceIdentity, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest, unreadable
@@ -20,11 +18,10 @@ from UltrasoundLesionSegLib.readers.inflated import InflatedPixels
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.sniff import Format, check_is_file
 from UltrasoundLesionSegLib.readers.volume_headers import FrameAxes, VolumeHeader, find_frame_axes, read_volume_header
+from UltrasoundLesionSegLib.readers.volume_timing import frames_without_image, volume_timing
 
 PADDING = 16
 """Bytes after the pixels that mean nothing: line ends, padding to whole words."""
-
-_SECONDS_PER_UNIT = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3}
 
 
 class VolumePixels:
@@ -110,14 +107,21 @@ class VolumeFrames(frames.CachedFrames):
     is_color : bool
     levels : tuple of float
         The values shown as 0 and as 255.
+    blank : frozenset of int
+        Frames that the header says have no image.
     """
 
-    def __init__(self, slices: VolumeSlices, is_color: bool, levels: tuple[float, float]) -> None:
+    def __init__(
+        self, slices: VolumeSlices, is_color: bool, levels: tuple[float, float], blank: frozenset[int] = frozenset()
+    ) -> None:
         super().__init__(len(slices), slices.height, slices.width, is_color)
         self._slices = slices
         self._levels = levels
+        self._blank = blank
 
     def _decode(self, index: int) -> Frame:
+        if index in self._blank:
+            raise FrameError(index, "the sequence says that it holds no image for it")
         return frames.to_uint8(self._slices.values(index), self._levels)
 
 
@@ -203,19 +207,23 @@ def read_volume(path: Path, kind: Format) -> Cine:
             f"The file holds {pixels.surplus} bytes more than the {slices.told} frames its header describes: "
             "their number or size may be wrong."
         )
+    blank = frames_without_image(header)
+    if missing := len(blank & frozenset(range(len(slices)))):
+        notes.append(f"The sequence says of {missing} of its {len(slices)} frames that they hold no image.")
     levels, is_color, look_notes = _look(slices, header)
     calibration, spacing_notes = volume_calibration(header)
+    timing, timing_notes = volume_timing(header, len(slices))
     paths = (path,) if data_path == path else (path, data_path)
     digests = [file_digest(one) for one in paths]
     return Cine(
-        VolumeFrames(slices, is_color, levels),
+        VolumeFrames(slices, is_color, levels, blank),
         slices.height,
         slices.width,
         is_color,
         SourceIdentity(SourceKind.VOLUME, digests[0] if len(digests) == 1 else digest_of_digests(digests), (), paths),
         calibration,
-        timing=volume_timing(header, len(slices)),
-        notes=(*notes, *look_notes, *spacing_notes),
+        timing=timing,
+        notes=(*notes, *look_notes, *spacing_notes, *timing_notes),
     )
 
 
@@ -259,24 +267,3 @@ def volume_calibration(header: VolumeHeader) -> tuple[Calibration | None, tuple[
     if not (0 < row_mm < math.inf and 0 < column_mm < math.inf):
         return None, ()
     return Calibration(row_mm, column_mm, "spacing of the volume file"), ()
-
-
-def volume_timing(header: VolumeHeader, count: int) -> Timing | None:
-    """Return the frame times by a volume's header: the index values of a .seq.nrrd, or the time step of a NIfTI."""
-    step = float(header.fields.get("seconds per frame", "nan"))
-    if 0 < step < math.inf:
-        return Timing(np.arange(count, dtype=np.float64) * step, "time step of the volume file")
-    written = next((text for name, text in header.fields.items() if re.fullmatch(r"axis \d+ index values", name)), "")
-    axes = find_frame_axes(header.axes)
-    units = re.findall(r'"([^"]*)"', header.fields.get("units", ""))
-    if axes.frame is None or len(units) <= axes.frame or units[axes.frame].strip().lower() not in _SECONDS_PER_UNIT:
-        return None
-    try:
-        times = [float(one) for one in written.split()][:count]
-    except ValueError:
-        return None
-    if len(times) != count or count < 2 or not all(one < after for one, after in itertools.pairwise(times)):
-        return None
-    scale = _SECONDS_PER_UNIT[units[axes.frame].strip().lower()]
-    seconds = np.array([(one - times[0]) * scale for one in times], dtype=np.float64)
-    return Timing(seconds, "index of the sequence")

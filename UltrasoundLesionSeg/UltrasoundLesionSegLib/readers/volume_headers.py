@@ -20,7 +20,7 @@ import numpy as np
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.sniff import Format
 
-_HEADER_BYTES = 4 * 2**20
+_HEADER_BYTES = 16 * 2**20  # tracked sequences write a kilobyte or two a frame
 _MAX_DATA_START = 2**30
 _MAX_AXES = 16
 
@@ -228,7 +228,9 @@ def _parse_nifti(stream: BinaryIO) -> VolumeHeader:
         axes[4] = Axis(dim[5], "vector")
     if code in _NIFTI_CHANNELS:
         axes.insert(0, Axis(_NIFTI_CHANNELS[code], "vector"))
-    fields = {"seconds per frame": repr(pixdim[4] * seconds)} if seconds else {}
+    # without a time axis pixdim[4] means nothing; writers leave 1 there
+    has_times = len(dim[1 : dim[0] + 1]) > 3 and dim[4] > 1
+    fields = {"seconds per frame": repr(pixdim[4] * seconds)} if seconds and has_times else {}
     dtype = _dtype(_NIFTI_TYPES[code], order == "<")
     return VolumeHeader(dtype, tuple(axes), "gzip whole" if is_gzip else "raw", "", int(start), fields)
 

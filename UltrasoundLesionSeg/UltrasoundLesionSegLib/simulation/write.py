@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-from UltrasoundLesionSegLib.dicom.ultrasound_image import SIMULATED_PATIENT, write_ultrasound_image
+from UltrasoundLesionSegLib.dicom.patient import SIMULATED_PATIENT
+from UltrasoundLesionSegLib.dicom.ultrasound_image import write_ultrasound_image
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.simulation.cine import SimulatedCine
 from UltrasoundLesionSegLib.writers.frames import write_avi, write_davis_folder, write_sequence_nrrd
