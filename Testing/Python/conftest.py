@@ -1,9 +1,11 @@
-"""Fixtures shared by all tests: the data folder, and one real MRML scene a process."""
+"""Fixtures shared by all tests: the data folder, one real MRML scene a process, a model whose answers are known."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,3 +29,32 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture
+def logic() -> Iterator[Any]:
+    """A workflow on an empty scene."""
+    import slicer
+
+    from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+    workflow = UltrasoundLesionWorkflow()
+    slicer.mrmlScene.Clear(0)
+    yield workflow
+    workflow.release()
+    slicer.mrmlScene.Clear(0)
+
+
+@pytest.fixture
+def bright_model(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let every model be the network that calls bright pixels lesion; its counters tell what was computed."""
+    from stand_in_networks import BrightNetwork
+
+    from UltrasoundLesionSegLib.engine.bundles import Bundle
+
+    network = BrightNetwork()
+    settings: dict[str, Any] = {"input_size": 64}
+    described = Bundle("bright", "Bright", "stand-in", "propagate", 64, "1", "0" * 64, None, {}, settings)  # type: ignore[arg-type]
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
+    monkeypatch.setattr(Bundle, "load_network", lambda self, device: network)
+    return network

@@ -103,6 +103,19 @@ class SceneAccess:
         proxies = [browser.GetProxyNode(sequence) for sequence in listed]
         return [browser, *listed, *(proxy for proxy in proxies if proxy is not None)]
 
+    def release(self, browser: Any | None = None) -> None:
+        """Let go of everything kept in memory for a cine; of all cines and networks when none is named."""
+        if browser is None:
+            self._release_all()
+        else:
+            self._release_cine(browser)
+
+    def _release_cine(self, browser: Any) -> None:
+        self._cines.pop(browser.GetID(), None)
+
+    def _release_all(self) -> None:
+        self._cines.clear()
+
     def _alive(self, browser: Any) -> Any:
         if browser is None or browser.GetScene() is None or browser.GetMasterSequenceNode() is None:
             raise SceneError("the cine is no longer in the scene; load it again")

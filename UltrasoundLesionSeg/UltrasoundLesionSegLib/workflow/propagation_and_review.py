@@ -1,0 +1,159 @@
+"""Propagation, undo and what to look at next; a layer of the workflow class.
+
+The method names are camelCase because Slicer's logic class inherits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.workflow.seeds_and_anchors import SeedsAndAnchors
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.workflow.propagation_job import (
+        EditableArea,
+        PropagationJob,
+        PropagationProgress,
+        PropagationSummary,
+    )
+
+
+class PropagationAndReview(SeedsAndAnchors):
+    """Segments the cine from its anchors and orders the frames by how much they need a look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs: dict[str, PropagationJob] = {}  # by browser ID: the last propagation, for undo and run records
+
+    def _release_cine(self, browser: Any) -> None:
+        super()._release_cine(browser)
+        self._jobs.pop(browser.GetID(), None)
+
+    def _release_all(self) -> None:
+        super()._release_all()
+        self._jobs.clear()
+
+    def propagate(
+        self,
+        browser: Any,
+        model: str | None = None,
+        direction: str = "both",
+        frames: tuple[int, int] | None = None,
+        device: str = "auto",
+        allowOverlap: bool = False,
+        editable: EditableArea | None = None,
+        progress: Callable[[PropagationProgress], None] | None = None,
+    ) -> PropagationSummary:
+        """Segment the cine from its anchors; only stretches between anchors whose result is not there yet are computed.
+
+        Ctrl+C cancels and keeps what is done.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        model : str, optional
+            A model that propagates; the default one when left out.
+        direction : str
+            ``forward``, ``backward`` or ``both``.
+        frames : (int, int), optional
+            First frame and one past the last, as in a Python range; all frames by default.
+        device : str
+            ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        allowOverlap : bool
+            Whether lesions may share pixels.
+        editable : callable, optional
+            Frame and segment ID -> bool (H, W), the pixels that may be changed, as a segment editor's masking says.
+            Results are written there alone; the models themselves see everything.
+        progress : callable, optional
+            Called after every frame.
+
+        Returns
+        -------
+        PropagationSummary
+
+        Raises
+        ------
+        SeedError, ModelError, DeviceError, SceneError
+            When there is nothing to propagate, or a choice does not fit.
+        """
+        steps = self.propagateSteps(browser, model, direction, frames, device, allowOverlap, editable)
+        try:
+            for step in steps:
+                if progress:
+                    progress(step)
+        finally:
+            steps.close()
+        return self.lastPropagation(browser)
+
+    def propagateSteps(
+        self,
+        browser: Any,
+        model: str | None = None,
+        direction: str = "both",
+        frames: tuple[int, int] | None = None,
+        device: str = "auto",
+        allowOverlap: bool = False,
+        editable: EditableArea | None = None,
+    ) -> Generator[PropagationProgress, None, None]:
+        """Do what ``propagate`` does, one frame a step; closing the generator cancels and keeps what is done.
+
+        Errors are raised at the first step.
+        """
+        from UltrasoundLesionSegLib.engine.stretches import Direction
+        from UltrasoundLesionSegLib.workflow.propagation_job import PropagationJob, PropagationPlan
+
+        self.commitEdit(browser)
+        cine, sequence = self.cine(browser), self._sequence(browser)
+        wanted = self._checked_range(frames, len(cine))
+        if direction not in {one.value for one in Direction}:
+            raise SceneError(f"the direction '{direction}' is unknown; choose forward, backward or both")
+        bundle, on = self._bundle(model, "propagate"), self._resolve_device(device)
+        network = self._network(bundle, device)
+        plan = PropagationPlan(Direction(direction), wanted, allowOverlap, editable)
+        job = PropagationJob(cine, sequence, bundle, network, on, plan)
+        self._jobs[browser.GetID()] = job
+        yield from job.steps()
+
+    def lastPropagation(self, browser: Any) -> PropagationSummary:
+        """Return what the last propagation of a cine did in this process."""
+        job = self._jobs.get(browser.GetID())
+        if job is None:
+            raise SceneError("the cine has not been propagated in this session; propagate it first")
+        return job.summary
+
+    def canUndoPropagation(self, browser: Any) -> bool:
+        """Whether there is a propagation to take back."""
+        job = self._jobs.get(browser.GetID()) if browser is not None else None
+        return job is not None and job.can_undo
+
+    def undoPropagation(self, browser: Any) -> None:
+        """Take the last propagation back as a whole, except frames drawn or confirmed since."""
+        job = self._jobs.get(browser.GetID())
+        if job is not None:
+            job.undo()
+
+    def confidences(self, browser: Any) -> dict[str, NDArray[np.float32]]:
+        """Return the confidence of every frame by segment ID, shape (T,); nan where no model result is."""
+        sequence = self._find_sequence(browser)
+        if sequence is None:
+            return {}
+        return {segment.id: sequence.confidences(segment.id) for segment in sequence.segments()}
+
+    def reviewOrder(self, browser: Any) -> list[int]:
+        """Return the frames with a model's result, the ones that most need a look first."""
+        sequence = self._find_sequence(browser)
+        confidences = self.confidences(browser)
+        if sequence is None or not confidences:
+            return []
+        worst: dict[int, float] = {}
+        for segment, values in confidences.items():
+            for frame in np.flatnonzero(np.isfinite(values)).tolist():
+                if sequence.origin(frame, segment) is Origin.MODEL:
+                    worst[frame] = min(worst.get(frame, 1.0), float(values[frame]))
+        return sorted(worst, key=lambda frame: (worst[frame], frame))

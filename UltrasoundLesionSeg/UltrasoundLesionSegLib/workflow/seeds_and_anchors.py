@@ -1,0 +1,239 @@
+"""Lesions, seeds and anchors: what a person says about the cine; a layer of the workflow class.
+
+The method names are camelCase because Slicer's logic class inherits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from UltrasoundLesionSegLib.cine import Anchor, Mask, Origin
+from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.workflow.model_access import ModelAccess
+
+DEFAULT_SEGMENT = "Lesion"
+
+
+class SeedsAndAnchors(ModelAccess):
+    """Takes seeds and drawings, suggests lesions, and says which frames a person vouches for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._suggestions: dict[tuple[str, int], Mask] = {}  # by browser ID and frame: to tell drawing from accepting
+
+    def _release_cine(self, browser: Any) -> None:
+        super()._release_cine(browser)
+        self._suggestions = {key: mask for key, mask in self._suggestions.items() if key[0] != browser.GetID()}
+
+    def _release_all(self) -> None:
+        super()._release_all()
+        self._suggestions.clear()
+
+    def startSegmentation(self, browser: Any) -> Any:
+        """Make sure the cine has a segmentation with at least one segment to draw in; returns its proxy node."""
+        sequence = self._sequence(browser)
+        if not sequence.segments():
+            self._add_segment(sequence, DEFAULT_SEGMENT)
+        return sequence.proxy
+
+    def segmentationNode(self, browser: Any) -> Any | None:
+        """Return the segmentation shown with the cine, or None before there is one."""
+        sequence = self._find_sequence(browser)
+        return sequence.proxy if sequence else None
+
+    def setSeed(
+        self,
+        browser: Any,
+        source: Any,
+        frame: int | None = None,
+        segment: str | None = None,
+        origin: Origin | None = None,
+    ) -> list[str]:
+        """Say where the lesion is on a frame; that frame becomes an anchor, which no model overwrites.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        source : ndarray of bool (H, W), vtkMRMLSegmentationNode, or path of a PNG, NRRD, .seg.nrrd or DICOM SEG
+            A label image with values 1 to K is K lesions. A DICOM SEG, and a file with a label image for each frame,
+            seed the frames they speak of.
+        frame : int, optional
+        segment : str, optional
+            Name or ID of the segment the seed belongs to; of the segment to read, for a segmentation node.
+        origin : Origin, optional
+            Who made the mask. By default a person, who drew it, or confirmed or edited what ``suggest`` proposed.
+
+        Returns
+        -------
+        list of str
+            The segments' IDs.
+
+        Raises
+        ------
+        SeedError
+            When the seed is empty, of another size than the frames, or on a frame that is not there.
+        """
+        name, at = segment or DEFAULT_SEGMENT, self._frame(browser, frame)
+        if isinstance(source, np.ndarray):
+            return self._write_seeds(browser, [(name, at, source.astype(bool))], origin)
+        if isinstance(source, (str, Path)):
+            from UltrasoundLesionSegLib.workflow.seeding import seeds_from_file
+
+            return self._write_seeds(browser, seeds_from_file(Path(source), self.cine(browser), at, name), origin)
+        from UltrasoundLesionSegLib.mrml.seeds import mask_from_segmentation
+
+        painted = segment or source.GetSegmentation().GetNthSegmentID(0)
+        return self._write_seeds(browser, [(name, at, mask_from_segmentation(source, painted, browser))], origin)
+
+    def _write_seeds(self, browser: Any, found: Sequence[tuple[str, int, Mask]], origin: Origin | None) -> list[str]:
+        cine = self.cine(browser)
+        if not any(mask.any() for _, _, mask in found):
+            raise SeedError("the seed is empty; draw the lesion on it, or give another mask")
+        for place, (_, frame, mask) in enumerate(found):
+            Anchor(place, frame, mask).check_against(cine)
+        sequence = self._sequence(browser)
+        identifiers = []
+        for name, frame, mask in found:
+            identifier = self._find_segment(sequence, name) or self._add_segment(sequence, name)
+            made_by = origin or self._hand(browser, frame, mask)
+            sequence.write(frame, {identifier: mask}, {identifier: made_by})
+            identifiers.append(identifier)
+        return list(dict.fromkeys(identifiers))
+
+    def importSegmentation(self, browser: Any, path: str | Path) -> list[str]:
+        """Load a DICOM SEG that refers to this cine, as results: each mask keeps who made it.
+
+        Masks of a model may be computed anew; where the SEG does not say who made a mask, a person is assumed, so that
+        nothing is lost. ``setSeed`` takes the same file as seeds instead.
+
+        Returns
+        -------
+        list of str
+            The segments' IDs.
+
+        Raises
+        ------
+        SeedError, SourceError
+            When the file is no SEG, or belongs to another cine.
+        """
+        from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
+
+        sequence = self._sequence(browser)
+        identifiers = []
+        for segment in read_segmentation(Path(path), self.cine(browser)).segments:
+            identifier = self._find_segment(sequence, segment.name) or self._add_segment(sequence, segment.name)
+            for frame, mask in segment.masks.items():
+                made_by = segment.origins.get(frame, Origin.MANUAL)
+                sequence.write(frame, {identifier: mask}, {identifier: made_by})
+            identifiers.append(identifier)
+        return identifiers
+
+    def suggest(self, browser: Any, frame: int | None = None, model: str | None = None, device: str = "auto") -> Mask:
+        """Propose a lesion on a frame without a seed; nothing is written until ``setSeed`` accepts it.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        frame : int, optional
+        model : str, optional
+            A model whose role is to suggest; the first one by default.
+
+        Returns
+        -------
+        ndarray of bool, shape (H, W)
+            All False when the model sees no lesion.
+        """
+        from UltrasoundLesionSegLib.engine.suggestion import suggest_mask
+
+        bundle = self._bundle(model, "suggest")
+        on = self._resolve_device(device)
+        at = self._frame(browser, frame)
+        mask = suggest_mask(self.cine(browser).frames[at], self._network(bundle, device), bundle.input_size, on)
+        self._suggestions[browser.GetID(), at] = mask
+        return mask
+
+    def _hand(self, browser: Any, frame: int, mask: Mask) -> Origin:
+        """Return what a person did to make this mask: drew it, or confirmed or edited what was suggested there."""
+        suggested = self._suggestions.get((browser.GetID(), frame))
+        if suggested is None or not suggested.any():
+            return Origin.MANUAL
+        return Origin.CONFIRMED if np.array_equal(mask, suggested) else Origin.EDITED
+
+    def markNotVisible(self, browser: Any, frame: int | None = None, segment: str | None = None) -> None:
+        """Declare that a lesion (all lesions by default) is not visible on a frame: an anchor with an empty mask."""
+        sequence = self._sequence(browser)
+        empty = np.zeros(self.cine(browser).shape, bool)
+        chosen = self._segments(sequence, segment)
+        sequence.write(self._frame(browser, frame), {s: empty for s in chosen}, {s: Origin.MANUAL for s in chosen})
+
+    def confirmFrame(self, browser: Any, frame: int | None = None) -> None:
+        """Declare the masks on a frame right: they become anchors. A drawing not yet committed is committed first."""
+        from UltrasoundLesionSegLib.mrml.segments import SegmentState
+
+        sequence, at = self._sequence(browser), self._frame(browser, frame)
+        self.commitEdit(browser)
+        for segment in self._segments(sequence, None):
+            origin = sequence.origin(at, segment)
+            if origin is None or not origin.is_anchor:
+                sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED))
+
+    def releaseAnchor(self, browser: Any, frame: int | None = None) -> None:
+        """Let propagation compute a frame again; its masks stay until it does, and ``confirmFrame`` brings it back."""
+        from UltrasoundLesionSegLib.mrml.segments import SegmentState
+
+        sequence, at = self._sequence(browser), self._frame(browser, frame)
+        self.commitEdit(browser)
+        for segment in self._segments(sequence, None):
+            if sequence.origin(at, segment) is not None:
+                sequence.set_state(at, segment, SegmentState(Origin.MODEL))
+
+    def anchors(self, browser: Any) -> dict[str, list[int]]:
+        """Return the frames a person drew or confirmed, ascending, by segment ID."""
+        sequence = self._find_sequence(browser)
+        return sequence.anchors() if sequence else {}
+
+    def commitEdit(self, browser: Any) -> bool:
+        """Store what was drawn on the shown segmentation, as an anchor; cheap when nothing was.
+
+        Returns
+        -------
+        bool
+            Whether anything was stored.
+        """
+        sequence = self._find_sequence(browser)
+        if sequence is None:
+            return False
+        frame = sequence.shown_frame
+        changed = sequence.commit_edit()
+        self.creditDrawing(browser, frame, changed)
+        return bool(changed)
+
+    def creditDrawing(self, browser: Any, frame: int, segments: Sequence[str]) -> None:
+        """Record drawings that were just stored as confirmed or edited where ``suggest`` had proposed a lesion."""
+        from UltrasoundLesionSegLib.mrml.segments import SegmentState
+
+        sequence = self._sequence(browser)
+        for segment in segments:
+            hand = self._hand(browser, frame, sequence.read(frame, segment))
+            if hand is not Origin.MANUAL:
+                sequence.set_state(frame, segment, SegmentState(hand))
+
+    def addSegment(self, browser: Any, name: str | None = None) -> str:
+        """Add a lesion to draw, empty on all frames; returns its segment ID."""
+        sequence = self._sequence(browser)
+        number = len(sequence.segments()) + 1
+        return self._add_segment(sequence, name or (DEFAULT_SEGMENT if number == 1 else f"{DEFAULT_SEGMENT} {number}"))
+
+    def renameSegment(self, browser: Any, segment: str, name: str) -> None:
+        """Rename a segment in all frames."""
+        sequence = self._sequence(browser)
+        sequence.rename_segment(self._segments(sequence, segment)[0], name)
+
+    def removeSegment(self, browser: Any, segment: str) -> None:
+        """Remove a segment from all frames."""
+        sequence = self._sequence(browser)
+        sequence.remove_segment(self._segments(sequence, segment)[0])
