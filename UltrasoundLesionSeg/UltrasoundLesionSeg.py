@@ -140,7 +140,7 @@ class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         self.logic = UltrasoundLesionSegLogic()
         self.panel = Panel(uiWidget, self.ui, self.logic)
-        self.panel.lesion.prepare_editor()  # before the scene, so that the editor finds its settings there
+        self.panel.prepare()  # before the scene, so that the editor finds its settings there
         uiWidget.setMRMLScene(slicer.mrmlScene)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -162,39 +162,33 @@ class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def enter(self):
         """Show the present state; called each time the module is opened."""
-        self.panel.lesion.prepare_editor()
+        self.panel.prepare()
         self.initializeParameterNode()
-        self.panel.dependencies.check()
-        self.panel.propagation.list_models()
-        self.panel.refresh_unless_busy()
-        self.panel.lesion.enter()
+        self.panel.enter()
 
     def exit(self):
         """Keep what was drawn and stop listening to keys; called each time another module is opened."""
-        if self.panel is None:
-            return
-        self.panel.store_edit()
-        self.panel.lesion.leave()
+        if self.panel is not None:
+            self.panel.leave()
 
     def onSceneStartClose(self, caller, event):
         """Let go of the scene's nodes before they are removed."""
-        self.panel.propagation.cancel()
+        self.panel.cancel()
         self.setParameterNode(None)
-        self.panel.lesion.let_go()
+        self.panel.let_go()
 
     def onSceneEndClose(self, caller, event):
         """Start anew in the empty scene; the memory of the old one is given back."""
         self.logic.release()
         if self.parent.isEntered:
-            self.panel.lesion.prepare_editor()
+            self.panel.prepare()
             self.initializeParameterNode()
 
     def onSceneEndImport(self, caller, event):
         """Show what a scene that was just read brought."""
         if self.parent.isEntered:
-            self.panel.lesion.prepare_editor()
+            self.panel.prepare()
             self.initializeParameterNode()
-            self.panel.propagation.list_models()
             self.panel.refresh()
 
     def initializeParameterNode(self):

@@ -62,7 +62,7 @@ class Photographer:
         for _ in range(4):  # labels that wrap need to know the width before they know their height
             panel.resize(WIDTH, 100)
             self.user.module.session.process_events()
-            self.user.module.widget.panel.review.results_changed()
+            self.user.module.widget.panel.progress_made()
         panel.resize(WIDTH, panel.layout().totalMinimumHeightForWidth(WIDTH))
         self.user.module.session.process_events()
         picture = panel.grab(QtCore.QRect(0, 0, WIDTH, self._bottom(sections or SECTIONS)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,41 @@ def test_imports_go_one_way(path: Path) -> None:
         if other != own:
             assert ROOMS.index(other) < ROOMS.index(own), f"{own} imports {other}"
         assert own in NEVER_ELSEWHERE.get(other, {own}), f"{own} imports {other}"
+
+
+def ring_of_imports(package: Path) -> list[str]:
+    """Return the files of a ring of imports, [] where there is none.
+
+    Imports inside functions and those that only the type checker follows count, too.
+    """
+    files = {".".join(path.relative_to(package).with_suffix("").parts): path for path in package.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): path for name, path in files.items() if name != "__init__"}
+    graph = {}
+    for name, path in files.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+        graph[name] = files.keys() & {one.removeprefix("UltrasoundLesionSegLib.") for one in found}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    assert ring_of_imports(PACKAGE) == []
+
+
+def test_a_ring_is_found_where_only_the_type_checker_sees_it(tmp_path: Path) -> None:
+    room = tmp_path / "gui"
+    room.mkdir()
+    (room / "panel.py").write_text("from UltrasoundLesionSegLib.gui import section\n")
+    (room / "section.py").write_text("if TYPE_CHECKING:\n    from UltrasoundLesionSegLib.gui.panel import Panel\n")
+    assert sorted(set(ring_of_imports(tmp_path))) == ["gui.panel", "gui.section"]
 
 
 def test_the_engine_knows_no_mrml_no_dicom_and_no_qt() -> None:

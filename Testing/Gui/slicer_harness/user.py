@@ -7,12 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import slicer
-import vtk
 from numpy.typing import NDArray
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtTest import QTest
-from vtk.util.numpy_support import numpy_to_vtk
 
 from slicer_harness.pythonqt import unwrap
 from slicer_harness.session import Module
@@ -95,6 +92,8 @@ class User:
         ----------
         mask : ndarray of bool, shape (H, W)
         """
+        from UltrasoundLesionSegLib.gui.masking import labelmap_of
+
         editor = self.see(editor_name)
         assert not editor.property("readOnly"), "the editor takes no drawing now"
         logic = editor._logic
@@ -103,7 +102,7 @@ class User:
         logic.UpdateReferenceGeometryImage()
         mode = logic.ModificationModeRemove if erase else logic.ModificationModeAdd
         logic.ModifySegmentByLabelmap(
-            segmentation, editor.currentSegmentID(), labelmap(mask, editor.sourceVolumeNode()), mode, False, False
+            segmentation, editor.currentSegmentID(), labelmap_of(mask, editor.sourceVolumeNode()), mode, False, False
         )
         self.module.session.process_events()
 
@@ -122,23 +121,3 @@ def plain_text(text: str) -> str:
     document = QtGui.QTextDocument()
     document.setHtml(text)
     return document.toPlainText()
-
-
-def labelmap(mask: NDArray[np.bool_], volume: slicer.vtkMRMLVolumeNode) -> slicer.vtkOrientedImageData:
-    """A mask as the oriented image that Slicer's effects work with.
-
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (H, W)
-    volume : vtkMRMLVolumeNode
-        Gives the geometry.
-    """
-    image = slicer.vtkOrientedImageData()
-    image.SetDimensions(mask.shape[1], mask.shape[0], 1)
-    scalars = numpy_to_vtk(np.ascontiguousarray(mask, np.uint8).ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
-    scalars.SetName("ImageScalars")
-    image.GetPointData().SetScalars(scalars)
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    image.SetGeometryFromImageToWorldMatrix(matrix)
-    return image

@@ -11,6 +11,7 @@ import slicer
 
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 
@@ -22,8 +23,8 @@ SLICER_TOOLBAR_KEYS = "Ctrl+Shift+"
 class CineSection(Section):
     """Chooses, loads and describes the cine."""
 
-    def __init__(self, panel: Any) -> None:
-        super().__init__(panel)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         self.ui.loadFileButton.connect("clicked(bool)", self.load_file)
         self.ui.loadFolderButton.connect("clicked(bool)", self.load_folder)
         self.ui.loadSampleButton.connect("clicked(bool)", self.load_sample)
@@ -37,16 +38,16 @@ class CineSection(Section):
 
     def load_file(self) -> None:
         """Let the user choose a file and load it."""
-        path = qt.QFileDialog.getOpenFileName(self.panel.root, "Load cine", self._last_folder(), FILE_FILTER)
+        path = qt.QFileDialog.getOpenFileName(self.host.root, "Load cine", self._last_folder(), FILE_FILTER)
         self._load(path)
 
     def load_folder(self) -> None:
         """Let the user choose a folder and load it as one cine."""
-        self._load(qt.QFileDialog.getExistingDirectory(self.panel.root, "Load folder as a cine", self._last_folder()))
+        self._load(qt.QFileDialog.getExistingDirectory(self.host.root, "Load folder as a cine", self._last_folder()))
 
     def load_sample(self) -> None:
         """Simulate a cine with its seed."""
-        if self.panel.dependencies.offer("read"):
+        if self.host.offer("read"):
             with telling(self.ui.cineMessageLabel, wait=True):
                 self.show(self.logic.loadSample())
 
@@ -54,13 +55,13 @@ class CineSection(Section):
         if not path:
             return
         slicer.app.userSettings().setValue(LAST_FOLDER, str(Path(path).parent))
-        if self.panel.dependencies.offer("read"):
+        if self.host.offer("read"):
             with telling(self.ui.cineMessageLabel, wait=True):
                 self.show(self.logic.loadCine(path))
 
     def show(self, browser: Any) -> None:
         """Make this the chosen cine and show it in the slice views."""
-        self.panel.choose_cine(browser)
+        self.host.choose_cine(browser)
         volume = self.logic.volumeNode(browser)
         if volume is not None and slicer.app.layoutManager() is not None:
             slicer.util.setSliceViewerLayers(background=volume, fit=True)
@@ -71,7 +72,7 @@ class CineSection(Section):
 
     def cine_changed(self) -> None:
         """Show what is known of the cine."""
-        browser = self.panel.browser
+        browser = self.host.browser
         self.ui.seekWidget.setMRMLSequenceBrowserNode(browser)
         self.ui.playWidget.setMRMLSequenceBrowserNode(browser)
         if browser is None:
@@ -84,7 +85,7 @@ class CineSection(Section):
 
     def busy_changed(self) -> None:
         """Keep the cine while it is being propagated."""
-        free = not self.panel.busy
+        free = not self.host.busy
         self.ui.browserSelector.enabled = free
         self.ui.loadFileButton.enabled = free
         self.ui.loadFolderButton.enabled = free

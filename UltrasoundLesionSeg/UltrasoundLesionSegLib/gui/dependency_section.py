@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from UltrasoundLesionSegLib.gui.dependencies import Need, install, missing_needs
+from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 
@@ -12,10 +11,14 @@ from UltrasoundLesionSegLib.gui.section import Section
 class DependencySection(Section):
     """A frame at the top of the panel, there only while something is missing."""
 
-    def __init__(self, panel: Any) -> None:
-        super().__init__(panel)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         self.ui.installButton.connect("clicked(bool)", self.install)
         self.ui.dependencyFrame.visible = False
+
+    def enter(self) -> None:
+        """Look whether anything is missing."""
+        self.check()
 
     def check(self) -> list[Need]:
         """Look for what is missing and say so; starts no pip and imports nothing."""
@@ -48,4 +51,4 @@ class DependencySection(Section):
                 self.ui.dependencyLabel, f"{problem} Still missing: {', '.join(n.describe() for n in left)}.", Tone.BAD
             )
         elif not left:
-            self.panel.propagation.list_models()
+            self.host.packages_changed()

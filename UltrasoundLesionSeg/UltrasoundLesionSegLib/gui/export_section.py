@@ -10,6 +10,7 @@ import slicer
 
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 
@@ -34,17 +35,13 @@ LISTED_FILES = 4
 class ExportSection(Section):
     """Chooses kinds of files and a folder, writes, and says where."""
 
-    def __init__(self, panel: Any) -> None:
-        super().__init__(panel)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         saved = slicer.app.userSettings().value(EXPORT_FOLDER, "")
         self.ui.exportFolderButton.directory = str(saved or Path.home())
         self.ui.exportButton.connect("clicked(bool)", self.export)
         self.ui.pixelsAllowedCheckBox.connect("toggled(bool)", lambda _checked: self.busy_changed())
         self._is_dicom = False
-
-    def folder(self) -> str:
-        """Return the folder chosen."""
-        return str(self.ui.exportFolderButton.directory)
 
     def _boxes(self) -> dict[str, Any]:
         return {
@@ -64,17 +61,17 @@ class ExportSection(Section):
         """Offer DICOM objects for cines that come from DICOM."""
         tell(self.ui.exportMessageLabel, "")
         self._is_dicom = False
-        if self.panel.browser is not None:
+        if self.host.browser is not None:
             try:
-                kind = self.logic.cine(self.panel.browser).identity.kind
+                kind = self.logic.cine(self.host.browser).identity.kind
                 self._is_dicom = kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
             except LesionSegError:
                 self._is_dicom = False
 
     def busy_changed(self) -> None:
         """Export only what is finished and possible."""
-        free = self.panel.browser is not None and not self.panel.busy
-        self.ui.exportButton.enabled = free and self.panel.lesion.segmentation() is not None
+        free = self.host.browser is not None and not self.host.busy
+        self.ui.exportButton.enabled = free and self.host.segmentation() is not None
         for kind, box in self._boxes().items():
             box.enabled = self._is_possible(kind)
         self.ui.labelmapSegCheckBox.enabled = self._is_possible("seg")
@@ -90,17 +87,15 @@ class ExportSection(Section):
         if not kinds:
             tell(self.ui.exportMessageLabel, "Nothing is ticked that can be written for this cine.", Tone.CAUTION)
             return
-        if not self.panel.dependencies.offer("export"):
+        if not self.host.offer("export"):
             return
-        folder = self.folder()
+        folder = str(self.ui.exportFolderButton.directory)
         slicer.app.userSettings().setValue(EXPORT_FOLDER, folder)
         lines = []
         with telling(self.ui.exportMessageLabel, wait=True):
-            self.panel.store_edit()
+            self.host.store_edit()
             lines = [self._export_kind(kind, folder) for kind in kinds]
-            self.panel.nodes_changed()
-            self.panel.measurement.cine_changed()
-            self.panel.busy_changed()
+            self.host.tables_changed()
         if lines:
             link = Path(folder).absolute().as_uri()
             self.ui.exportMessageLabel.text = "<br>".join([*lines, f'<a href="{link}">{html.escape(folder)}</a>'])
@@ -113,7 +108,7 @@ class ExportSection(Section):
             "labelmap_seg": bool(self.ui.labelmapSegCheckBox.checked),
         }
         try:
-            written = self.logic.export(self.panel.browser, folder, (kind,), **options)
+            written = self.logic.export(self.host.browser, folder, (kind,), **options)
         except LesionSegError as error:
             return colored(f"{TITLES[kind]}: {error}.", Tone.BAD, self.ui.exportMessageLabel)
         names = [Path(path).relative_to(folder).as_posix() for path in written]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import slicer
 
-from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.masking import draw_mask
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -19,8 +17,8 @@ LISTED_ANCHORS = 12
 class LesionSection(Section):
     """The embedded Segment Editor and what makes a frame an anchor."""
 
-    def __init__(self, panel: Any) -> None:
-        super().__init__(panel)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         self.ui.segmentEditor.setEffectNameOrder(list(EFFECTS))
         self.ui.newLesionButton.connect("clicked(bool)", self.new_lesion)
         self.ui.suggestButton.connect("clicked(bool)", self.suggest)
@@ -30,7 +28,7 @@ class LesionSection(Section):
 
     # ---- the editor
 
-    def prepare_editor(self) -> None:
+    def prepare(self) -> None:
         """Give the editor its parameter node, making one when the scene has none."""
         scene = slicer.mrmlScene
         node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
@@ -64,38 +62,15 @@ class LesionSection(Section):
         self._show_segmentation()
 
     def _show_segmentation(self) -> None:
-        segmentation, volume = self.segmentation(), None
-        if self.panel.browser is not None:
-            volume = self.logic.volumeNode(self.panel.browser)
+        segmentation, volume = self.host.segmentation(), None
+        if self.host.browser is not None:
+            volume = self.logic.volumeNode(self.host.browser)
         if self.ui.segmentEditor.mrmlSegmentEditorNode() is None:
             return
         self.ui.segmentEditor.setSegmentationNode(segmentation)
         self.ui.segmentEditor.setSourceVolumeNode(volume if segmentation is not None else None)
         self.ui.segmentEditor.enabled = segmentation is not None
-        self.panel.nodes_changed()
-
-    def segmentation(self) -> Any | None:
-        """Return the segmentation shown with the chosen cine, None where there is none."""
-        if self.panel.browser is None:
-            return None
-        try:
-            return self.logic.segmentationNode(self.panel.browser)
-        except LesionSegError:
-            return None
-
-    def selected_segment(self) -> str:
-        """Return the ID of the segment selected in the editor, '' when there is none."""
-        segmentation = self.segmentation()
-        chosen = self.ui.segmentEditor.currentSegmentID()
-        known = segmentation is not None and segmentation.GetSegmentation().GetSegment(chosen) is not None
-        return chosen if known else ""
-
-    def selected_name(self) -> str:
-        """Return the name of the segment selected in the editor, '' when there is none."""
-        segmentation, segment = self.segmentation(), self.selected_segment()
-        if segmentation is None or not segment:
-            return ""
-        return str(segmentation.GetSegmentation().GetSegment(segment).GetName())
+        self.host.nodes_changed()
 
     def frame_changed(self) -> None:
         """Forget the undo states: they belong to the frame left, and would bring its drawing to this one."""
@@ -103,16 +78,16 @@ class LesionSection(Section):
 
     def results_changed(self) -> None:
         """Show the anchors, and the segmentation when it was just made."""
-        segmentation = self.segmentation()
+        segmentation = self.host.segmentation()
         if segmentation != self.ui.segmentEditor.segmentationNode():
             self._show_segmentation()
         self._show_anchors()
 
     def busy_changed(self) -> None:
         """Allow no drawing while the model writes."""
-        free = self.panel.browser is not None and not self.panel.busy
-        has_segments = free and self.segmentation() is not None
-        self.ui.segmentEditor.readOnly = self.panel.busy
+        free = self.host.browser is not None and not self.host.busy
+        has_segments = free and self.host.segmentation() is not None
+        self.ui.segmentEditor.readOnly = self.host.busy
         self.ui.newLesionButton.enabled = free
         self.ui.suggestButton.enabled = free
         self.ui.confirmButton.enabled = has_segments
@@ -124,26 +99,26 @@ class LesionSection(Section):
     def new_lesion(self) -> None:
         """Add a segment and start painting."""
         with telling(self.ui.lesionMessageLabel):
-            self.panel.store_edit()
-            segment = self.logic.addSegment(self.panel.browser)
+            self.host.store_edit()
+            segment = self.logic.addSegment(self.host.browser)
             self._show_segmentation()
-            self.panel.results_changed()
+            self.host.results_changed()
             self.ui.segmentEditor.setCurrentSegmentID(segment)
             self.ui.segmentEditor.setActiveEffectByName("Paint")
 
     def suggest(self) -> None:
         """Draw what a model sees on this frame into the selected segment; undo takes it away."""
-        if not self.panel.dependencies.offer("compute"):
+        if not self.host.offer("compute"):
             return
         with telling(self.ui.lesionMessageLabel, wait=True):
-            mask = self.logic.suggest(self.panel.browser, device=self.panel.propagation.device_name())
+            mask = self.logic.suggest(self.host.browser, device=self.host.device_name())
             if not mask.any():
                 tell(self.ui.lesionMessageLabel, "The model sees no lesion on this frame.", Tone.CAUTION)
                 return
-            segment = self.selected_segment()
+            segment = self.host.selected_segment()
             if not segment:
                 self.new_lesion()
-                segment = self.selected_segment()
+                segment = self.host.selected_segment()
             self.ui.segmentEditor.saveStateForUndo()
             draw_mask(mask, self.ui.segmentEditor.mrmlSegmentEditorNode(), segment)
             tell(self.ui.lesionMessageLabel, "This is a suggestion: correct it, undo it, or go on if it is right.")
@@ -151,29 +126,29 @@ class LesionSection(Section):
     def confirm(self) -> None:
         """Make this frame an anchor."""
         with telling(self.ui.lesionMessageLabel):
-            self.logic.confirmFrame(self.panel.browser)
-            self.panel.results_changed()
+            self.logic.confirmFrame(self.host.browser)
+            self.host.results_changed()
 
     def mark_not_visible(self) -> None:
         """Make this frame an anchor without the selected lesion."""
         with telling(self.ui.lesionMessageLabel):
-            self.logic.markNotVisible(self.panel.browser, segment=self.selected_segment() or None)
-            self.panel.results_changed()
+            self.logic.markNotVisible(self.host.browser, segment=self.host.selected_segment() or None)
+            self.host.results_changed()
 
     def release(self) -> None:
         """Make this frame an ordinary one again."""
         with telling(self.ui.lesionMessageLabel):
-            self.logic.releaseAnchor(self.panel.browser)
-            self.panel.results_changed()
+            self.logic.releaseAnchor(self.host.browser)
+            self.host.results_changed()
 
     def _show_anchors(self) -> None:
-        segmentation = self.segmentation()
+        segmentation = self.host.segmentation()
         if segmentation is None:
-            hint = "Press New lesion and paint it on one frame, or press Suggest." if self.panel.browser else ""
+            hint = "Press New lesion and paint it on one frame, or press Suggest." if self.host.browser else ""
             tell(self.ui.anchorsLabel, hint)
             return
         lines = []
-        for segment, frames in self.logic.anchors(self.panel.browser).items():
+        for segment, frames in self.logic.anchors(self.host.browser).items():
             found = segmentation.GetSegmentation().GetSegment(segment)
             if found is not None and frames:
                 more = f" and {len(frames) - LISTED_ANCHORS} more" if len(frames) > LISTED_ANCHORS else ""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
 
 from UltrasoundLesionSegLib.cine import Cine, Frame, Mask
+from UltrasoundLesionSegLib.mrml.frames import image_from_array
 
 
 def draw_mask(mask: Mask, editor_node: Any, segment_id: str) -> None:
@@ -32,7 +32,7 @@ def draw_mask(mask: Mask, editor_node: Any, segment_id: str) -> None:
     logic.ModifySegmentByLabelmap(
         editor_node.GetSegmentationNode(),
         segment_id,
-        _labelmap(mask, editor_node.GetSourceVolumeNode()),
+        labelmap_of(mask, editor_node.GetSourceVolumeNode()),
         logic.ModificationModeSet,
         False,
         False,
@@ -115,12 +115,17 @@ def _union(masks: Mapping[str, Mask], shape: tuple[int, ...]) -> Mask:
     return np.logical_or.reduce([np.zeros(shape, bool), *masks.values()])
 
 
-def _labelmap(mask: Mask, volume: Any) -> Any:
+def labelmap_of(mask: Mask, volume: Any) -> Any:
+    """Return a mask as the vtkOrientedImageData that Slicer's segment editor works with.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+    volume : vtkMRMLVolumeNode
+        Gives the geometry.
+    """
     image = slicer.vtkOrientedImageData()
-    image.SetDimensions(mask.shape[1], mask.shape[0], 1)
-    scalars = numpy_to_vtk(np.ascontiguousarray(mask, np.uint8).ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
-    scalars.SetName("ImageScalars")
-    image.GetPointData().SetScalars(scalars)
+    image.ShallowCopy(image_from_array(mask.astype(np.uint8)))
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
     image.SetGeometryFromImageToWorldMatrix(matrix)

@@ -9,6 +9,7 @@ import qt
 import slicer
 
 from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.view_layout import ViewLayout, show_table_and_chart
@@ -20,8 +21,8 @@ FRAME_COLUMN = "frame"
 class MeasurementSection(Section):
     """Measures and shows what was measured."""
 
-    def __init__(self, panel: Any) -> None:
-        super().__init__(panel)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         self._layout = ViewLayout()
         self._plot_view: Any = None
         self.ui.measureButton.connect("clicked(bool)", self.measure)
@@ -34,9 +35,10 @@ class MeasurementSection(Section):
     def cine_changed(self) -> None:
         """Show the tables that the scene holds for this cine."""
         tell(self.ui.measureMessageLabel, "")
-        self._show_tables()
+        self.tables_changed()
 
-    def _show_tables(self) -> None:
+    def tables_changed(self) -> None:
+        """Show the tables that were made."""
         by_frame, by_lesion = self._tables()
         if self.ui.frameTableView.mrmlTableNode() is not by_frame:
             self.ui.frameTableView.setMRMLTableNode(by_frame)
@@ -45,10 +47,10 @@ class MeasurementSection(Section):
 
     def _tables(self) -> tuple[Any | None, Any | None]:
         """Return the table by frame and the table by lesion."""
-        if self.panel.browser is None:
+        if self.host.browser is None:
             return None, None
         try:
-            tables, _ = self.logic.measurementNodes(self.panel.browser)
+            tables, _ = self.logic.measurementNodes(self.host.browser)
         except LesionSegError:
             return None, None
         named = {table.GetAttribute(layout.TABLE_KEY): table for table in tables}
@@ -56,9 +58,9 @@ class MeasurementSection(Section):
 
     def busy_changed(self) -> None:
         """Measure only what is finished."""
-        free = self.panel.browser is not None and not self.panel.busy
+        free = self.host.browser is not None and not self.host.busy
         has_tables = free and self.ui.frameTableView.mrmlTableNode() is not None
-        self.ui.measureButton.enabled = free and self.panel.lesion.segmentation() is not None
+        self.ui.measureButton.enabled = free and self.host.segmentation() is not None
         self.ui.copyTableButton.enabled = has_tables
         self.ui.saveTablesButton.enabled = has_tables
         self.ui.chartButton.enabled = has_tables
@@ -67,14 +69,12 @@ class MeasurementSection(Section):
 
     def measure(self) -> None:
         """Measure every lesion on every frame."""
-        if not self.panel.dependencies.offer("read"):
+        if not self.host.offer("read"):
             return
         with telling(self.ui.measureMessageLabel, wait=True):
-            self.panel.store_edit()
-            measured = self.logic.measure(self.panel.browser)
-            self.panel.nodes_changed()
-            self._show_tables()
-            self.panel.busy_changed()
+            self.host.store_edit()
+            measured = self.logic.measure(self.host.browser)
+            self.host.tables_changed()
             if self._layout.shown:
                 self._fill_views()
             count = sum(len(segment.frames) for segment in measured.segments)
@@ -97,12 +97,12 @@ class MeasurementSection(Section):
     def save(self) -> None:
         """Save both tables as CSV in a folder."""
         folder = qt.QFileDialog.getExistingDirectory(
-            self.panel.root, "Save measurements in folder", self.panel.export.folder()
+            self.host.root, "Save measurements in folder", str(self.ui.exportFolderButton.directory)
         )
         if not folder:
             return
         with telling(self.ui.measureMessageLabel, wait=True):
-            written = self.logic.export(self.panel.browser, folder, ("csv",))
+            written = self.logic.export(self.host.browser, folder, ("csv",))
             names = " and ".join(Path(path).name for path in written)
             tell(self.ui.measureMessageLabel, f"Written: {names} in {folder}", Tone.GOOD)
 
@@ -116,7 +116,7 @@ class MeasurementSection(Section):
                 return
             self._layout.show()
             self._fill_views()
-            volume = self.logic.volumeNode(self.panel.browser)
+            volume = self.logic.volumeNode(self.host.browser)
             if volume is not None:
                 slicer.util.setSliceViewerLayers(background=volume, fit=True)
 
@@ -127,8 +127,8 @@ class MeasurementSection(Section):
 
     def _chart(self) -> Any | None:
         """Return the chart of the selected lesion, or the first one."""
-        _, charts = self.logic.measurementNodes(self.panel.browser)
-        name = self.panel.lesion.selected_name()
+        _, charts = self.logic.measurementNodes(self.host.browser)
+        name = self.host.selected_name()
         of_segment = [chart for chart in charts if name and (chart.GetTitle() or "").startswith(name)]
         return next(iter([*of_segment, *charts]), None)
 
@@ -159,9 +159,9 @@ class MeasurementSection(Section):
         selections : vtkCollection
             For each series the rows of its table, as vtkIdTypeArray.
         """
-        if self.panel.browser is None:
+        if self.host.browser is None:
             return
-        _, charts = self.logic.measurementNodes(self.panel.browser)
+        _, charts = self.logic.measurementNodes(self.host.browser)
         known = {
             chart.GetNthPlotSeriesNodeID(index)
             for chart in charts
@@ -174,7 +174,7 @@ class MeasurementSection(Section):
             rows = selections.GetItemAsObject(number)
             frames = series.GetTableNode().GetTable().GetColumnByName(FRAME_COLUMN) if series.GetTableNode() else None
             if frames is not None and rows is not None and rows.GetNumberOfValues():
-                self.panel.show_frame(int(frames.GetVariantValue(rows.GetValue(0)).ToInt()))
+                self.host.show_frame(int(frames.GetVariantValue(rows.GetValue(0)).ToInt()))
                 return
 
     def cleanup(self) -> None:

@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.gui.lesion_section import LesionSection
 from UltrasoundLesionSegLib.gui.measurement_section import MeasurementSection
 from UltrasoundLesionSegLib.gui.propagation_section import PropagationSection
 from UltrasoundLesionSegLib.gui.review_section import ReviewSection
+from UltrasoundLesionSegLib.gui.section import Section
 
 logger = logging.getLogger(__name__)
 
@@ -48,20 +49,15 @@ class Panel:
         self._refresh_is_due = False
         self._alive = True
         self.dependencies = DependencySection(self)
-        self.cine = CineSection(self)
-        self.lesion = LesionSection(self)
         self.propagation = PropagationSection(self)
-        self.review = ReviewSection(self)
-        self.measurement = MeasurementSection(self)
-        self.export = ExportSection(self)
-        self.sections = (
+        self.sections: tuple[Section, ...] = (
             self.dependencies,
-            self.cine,
-            self.lesion,
+            CineSection(self),
+            LesionSection(self),
             self.propagation,
-            self.review,
-            self.measurement,
-            self.export,
+            ReviewSection(self),
+            MeasurementSection(self),
+            ExportSection(self),
         )
         scene = slicer.mrmlScene
         self._scene_tags = [
@@ -70,6 +66,36 @@ class Panel:
         ]
         self._shortcuts = [self._shortcut(keys, name) for keys, name in SHORTCUTS.items()]
         self.show_cine(None)
+
+    # ---- the module and its scene
+
+    def prepare(self) -> None:
+        """Make the nodes that the sections need in a new scene."""
+        for section in self.sections:
+            section.prepare()
+
+    def enter(self) -> None:
+        """Show the present state: the module is shown."""
+        if not self.busy:  # a propagation goes on while other modules are open
+            self.refresh()
+        for section in self.sections:
+            section.enter()
+
+    def leave(self) -> None:
+        """Keep what was drawn and listen to no keys: another module is shown."""
+        self.store_edit()
+        for section in self.sections:
+            section.leave()
+
+    def cancel(self) -> None:
+        """Stop what is being computed; what is done stays."""
+        for section in self.sections:
+            section.cancel()
+
+    def let_go(self) -> None:
+        """Let go of the scene's nodes: it is about to be closed."""
+        for section in self.sections:
+            section.let_go()
 
     # ---- what is chosen
 
@@ -84,7 +110,8 @@ class Panel:
             return  # half of the nodes are not there yet; the end of the import shows everything
         wanted = self.parameters.browser if self.parameters is not None else None
         if wanted == self.browser:
-            self.propagation.show_choices()
+            for section in self.sections:
+                section.choices_changed()
             return
         if self.browser is not None and wanted is not None:
             self.parameters.firstFrame, self.parameters.lastFrame = 0, -1  # they were for the other cine
@@ -98,10 +125,52 @@ class Panel:
 
     def show_cine(self, browser: Any | None) -> None:
         """Show another cine, or none."""
-        self.propagation.cancel()
+        self.cancel()
         self.store_edit()
         self.browser = browser
         self.refresh()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a section is computing results."""
+        return any(section.running for section in self.sections)
+
+    def segmentation(self) -> Any | None:
+        """Return the segmentation shown with the chosen cine, None where there is none."""
+        if self.browser is None:
+            return None
+        try:
+            return self.logic.segmentationNode(self.browser)
+        except LesionSegError:
+            return None
+
+    def selected_segment(self) -> str:
+        """Return the ID of the lesion selected in the editor, '' when there is none."""
+        segmentation = self.segmentation()
+        chosen = self.ui.segmentEditor.currentSegmentID()
+        known = segmentation is not None and segmentation.GetSegmentation().GetSegment(chosen) is not None
+        return chosen if known else ""
+
+    def selected_name(self) -> str:
+        """Return the name of the lesion selected in the editor, '' when there is none."""
+        segmentation, segment = self.segmentation(), self.selected_segment()
+        if segmentation is None or not segment:
+            return ""
+        return str(segmentation.GetSegmentation().GetSegment(segment).GetName())
+
+    def device_name(self) -> str:
+        """Return the device chosen to compute on, as the workflow names it."""
+        return str(self.parameters.device.value) if self.parameters is not None else "auto"
+
+    # ---- what sections want to happen
+
+    def offer(self, purpose: str) -> bool:
+        """Return whether the packages for a purpose are there; otherwise point at the button that installs them."""
+        return self.dependencies.offer(purpose)
+
+    def propagate(self) -> None:
+        """Start propagating with the choices made."""
+        self.propagation.start()
 
     # ---- what changed
 
@@ -113,11 +182,6 @@ class Panel:
         for section in self.sections:
             section.cine_changed()
         self.results_changed()
-
-    def refresh_unless_busy(self) -> None:
-        """Read everything anew, but leave a propagation alone that goes on while other modules were open."""
-        if not self.busy:
-            self.refresh()
 
     def results_changed(self) -> None:
         """Tell the sections that masks, anchors, confidences or segments changed."""
@@ -152,10 +216,29 @@ class Panel:
         if self.browser is not None and self.browser.GetScene() is not None:
             self.browser.SetSelectedItemNumber(frame)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a propagation is running."""
-        return self.propagation.running
+    def progress_made(self) -> None:
+        """Tell the sections that more frames have results while the rest is still being computed."""
+        for section in self.sections:
+            section.progress_made()
+
+    def propagation_ended(self) -> None:
+        """Tell the sections that a propagation is over, done or not."""
+        for section in self.sections:
+            section.propagation_ended()
+        self.nodes_changed()
+        self.results_changed()
+
+    def tables_changed(self) -> None:
+        """Tell the sections that tables and charts were made or filled."""
+        self.nodes_changed()
+        for section in self.sections:
+            section.tables_changed()
+        self.busy_changed()
+
+    def packages_changed(self) -> None:
+        """Tell the sections that Python packages were installed."""
+        for section in self.sections:
+            section.packages_changed()
 
     def later(self, action: Callable[[], None]) -> None:
         """Do something after the present event: VTK's observers must not change the scene that is calling them."""
@@ -202,7 +285,8 @@ class Panel:
         """React to the removal of a node of the cine, once for all nodes removed together."""
         if node not in self._nodes:
             return
-        self.propagation.stop()
+        for section in self.sections:
+            section.stop()
         if node is self.browser:
             self.browser = None
         if not self._refresh_is_due:

@@ -13,6 +13,7 @@ import qt
 from UltrasoundLesionSegLib.engine.threads import let_waiting_threads_sleep
 from UltrasoundLesionSegLib.errors import LesionSegError, ModelError
 from UltrasoundLesionSegLib.gui.hardware import describe_hardware
+from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.masking import area_for_propagation
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -30,14 +31,15 @@ class PropagationSection(Section):
     by one thread only. A step is one frame; the first steps load libraries and model.
     """
 
-    def __init__(self, panel: Any) -> None:
-        super().__init__(panel)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         self._steps: Generator[Any, None, None] | None = None
         self._shown_at = 0.0
         self._showing_cost = 0.0
         self.bundles: list[Any] = []
+        self._default_model = ""
         self._filling = False
-        self._timer = qt.QTimer(panel.root)
+        self._timer = qt.QTimer(host.root)
         self._timer.setInterval(0)
         self._timer.connect("timeout()", self._step)
         self.ui.propagateButton.connect("clicked(bool)", self.propagate_or_cancel)
@@ -53,10 +55,13 @@ class PropagationSection(Section):
         """Whether a propagation is under way."""
         return self._steps is not None
 
-    def device_name(self) -> str:
-        """Return the device chosen, as the workflow names it."""
-        parameters = self.panel.parameters
-        return str(parameters.device.value) if parameters is not None else "auto"
+    def enter(self) -> None:
+        """A model may have been dropped in while the module was not shown."""
+        self.list_models()
+
+    def packages_changed(self) -> None:
+        """Say anew what there is to compute on."""
+        self.list_models()
 
     def list_models(self) -> None:
         """Fill the list of models anew: a bundle may have been dropped in since."""
@@ -68,11 +73,8 @@ class PropagationSection(Section):
             self.ui.modelComboBox.clear()
             for bundle in self.bundles:
                 self.ui.modelComboBox.addItem(bundle.title)
-            names = [bundle.name for bundle in self.bundles]
-            wanted = self.panel.parameters.model if self.panel.parameters is not None else ""
-            if names:
-                standard = default_bundle("propagate").name
-                self.ui.modelComboBox.currentIndex = names.index(wanted if wanted in names else standard)
+            self._default_model = default_bundle("propagate").name if self.bundles else ""
+            self._show_model()
         except LesionSegError as error:
             tell(self.ui.propagateMessageLabel, str(error), Tone.BAD)
         finally:
@@ -86,8 +88,8 @@ class PropagationSection(Section):
 
     def _model_chosen(self, _index: int) -> None:
         bundle = self._chosen_bundle()
-        if not self._filling and bundle is not None and self.panel.parameters is not None:
-            self.panel.parameters.model = bundle.name
+        if not self._filling and bundle is not None and self.host.parameters is not None:
+            self.host.parameters.model = bundle.name
         self._describe_model()
 
     def _describe_model(self) -> None:
@@ -100,7 +102,7 @@ class PropagationSection(Section):
         self.ui.lastFrameSpinBox.value = self.ui.lastFrameSpinBox.maximum
 
     def _frames_chosen(self, _value: int) -> None:
-        parameters = self.panel.parameters
+        parameters = self.host.parameters
         if self._filling or parameters is None:
             return
         last = self.ui.lastFrameSpinBox.value
@@ -110,11 +112,11 @@ class PropagationSection(Section):
     def cine_changed(self) -> None:
         """Offer the frames of the chosen cine."""
         tell(self.ui.propagateMessageLabel, "")
-        self.show_choices()
+        self.choices_changed()
 
-    def show_choices(self) -> None:
+    def choices_changed(self) -> None:
         """Show the frames and the model that the parameter node names."""
-        browser, parameters = self.panel.browser, self.panel.parameters
+        browser, parameters = self.host.browser, self.host.parameters
         count = browser.GetNumberOfItems() if browser is not None else 0
         first, last = (parameters.firstFrame, parameters.lastFrame) if parameters is not None else (0, -1)
         self._filling = True
@@ -122,16 +124,22 @@ class PropagationSection(Section):
         self.ui.lastFrameSpinBox.setRange(0, max(0, count - 1))
         self.ui.firstFrameSpinBox.value = first if first < count else 0
         self.ui.lastFrameSpinBox.value = last if 0 <= last < count else max(0, count - 1)
-        names = [bundle.name for bundle in self.bundles]
-        if parameters is not None and parameters.model in names:
-            self.ui.modelComboBox.currentIndex = names.index(parameters.model)
+        self._show_model()
         self._filling = False
+        self._describe_model()
+
+    def _show_model(self) -> None:
+        """Select the model that the parameter node names, the default one where it names none that is installed."""
+        names = [bundle.name for bundle in self.bundles]
+        wanted = self.host.parameters.model if self.host.parameters is not None else ""
+        chosen = wanted if wanted in names else self._default_model
+        self.ui.modelComboBox.currentIndex = names.index(chosen) if chosen in names else -1
 
     def busy_changed(self) -> None:
         """Turn the large button into Cancel and back."""
         busy = self.running
         self.ui.propagateButton.text = "Cancel" if busy else "Propagate"
-        self.ui.propagateButton.enabled = busy or self.panel.browser is not None
+        self.ui.propagateButton.enabled = busy or self.host.browser is not None
         self.ui.progressBar.visible = busy
         if not busy:
             self.ui.progressLabel.visible = False
@@ -154,20 +162,20 @@ class PropagationSection(Section):
 
     def start(self) -> None:
         """Start propagating with the choices made."""
-        if self.running or self.panel.browser is None or not self.panel.dependencies.offer("compute"):
+        if self.running or self.host.browser is None or not self.host.offer("compute"):
             return
         tell(self.ui.propagateMessageLabel, "")
-        self.panel.store_edit()
+        self.host.store_edit()
         self._steps = self._all_steps()
         self._shown_at = self._showing_cost = 0.0
         self.ui.progressBar.setRange(0, 0)
         tell(self.ui.progressLabel, "Starting...")
-        self.panel.busy_changed()
+        self.host.busy_changed()
         self._timer.start()
 
     def _all_steps(self) -> Generator[Any, None, None]:
         """Load what is needed, then propagate. Strings are what is being done, other things progress."""
-        parameters, bundle = self.panel.parameters, self._chosen_bundle()
+        parameters, bundle = self.host.parameters, self._chosen_bundle()
         if bundle is None:
             raise ModelError("no model is installed; put a model bundle into the models folder")
         let_waiting_threads_sleep()
@@ -179,7 +187,7 @@ class PropagationSection(Section):
             import monai.inferers  # noqa: F401
         yield "Loading the model..."
         frames = (self.ui.firstFrameSpinBox.value, self.ui.lastFrameSpinBox.value + 1)
-        browser = self.panel.browser
+        browser = self.host.browser
         editor_node = self.ui.segmentEditor.mrmlSegmentEditorNode()
         steps = self.logic.propagateSteps(
             browser,
@@ -202,7 +210,7 @@ class PropagationSection(Section):
             return
         over = True
         with telling(self.ui.propagateMessageLabel):
-            self.panel.store_edit()
+            self.host.store_edit()
             progress = next(self._steps, None)
             over = progress is None
             if isinstance(progress, str):
@@ -224,11 +232,11 @@ class PropagationSection(Section):
         if progress.done < progress.total:
             text += f", {duration(progress.seconds_left)} left"
         tell(self.ui.progressLabel, text)
-        parameters = self.panel.parameters
+        parameters = self.host.parameters
         if parameters is not None and parameters.followResults:
-            self.panel.show_frame(progress.frame)
+            self.host.show_frame(progress.frame)
         if waited >= self._showing_cost / SHOWING_SHARE:
-            self.panel.review.results_changed()
+            self.host.progress_made()
         self._shown_at = time.perf_counter()
         self._showing_cost = self._shown_at - now
 
@@ -249,12 +257,10 @@ class PropagationSection(Section):
         if not failed:
             with telling(self.ui.propagateMessageLabel):
                 self._tell_outcome(cancelled)
-        self.panel.review.start_over()
-        self.panel.nodes_changed()
-        self.panel.results_changed()
+        self.host.propagation_ended()
 
     def _tell_outcome(self, cancelled: bool) -> None:
-        browser = self.panel.browser
+        browser = self.host.browser
         if browser is None or browser.GetScene() is None:
             return
         try:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import qt
 
+from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.timeline import Timeline, TimelineRow, legend
@@ -17,19 +18,19 @@ DELETE_AGAIN_WITHIN_MS = 5000
 class ReviewSection(Section):
     """The timeline, the way to the least certain frame, and the lesions' names."""
 
-    def __init__(self, panel: Any) -> None:
-        super().__init__(panel)
-        self._timeline = Timeline(self.ui.timelineLabel, panel.show_frame)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._timeline = Timeline(self.ui.timelineLabel, host.show_frame)
         self._confidences: dict[str, Any] = {}
         self._visited: set[int] = set()  # frames already gone to in this round
         self._delete_asked = ""
-        self._delete_timer = qt.QTimer(panel.root)
+        self._delete_timer = qt.QTimer(host.root)
         self._delete_timer.setSingleShot(True)
         self._delete_timer.setInterval(DELETE_AGAIN_WITHIN_MS)
         self._delete_timer.connect("timeout()", self._forget_delete)
         self.ui.timelineLegendLabel.text = legend()
         self.ui.reviewNextButton.connect("clicked(bool)", self.review_next)
-        self.ui.propagateAgainButton.connect("clicked(bool)", panel.propagation.start)
+        self.ui.propagateAgainButton.connect("clicked(bool)", host.propagate)
         self.ui.undoPropagationButton.connect("clicked(bool)", self.undo)
         self.ui.renameSegmentButton.connect("clicked(bool)", self.rename)
         self.ui.segmentNameEdit.connect("returnPressed()", self.rename)
@@ -42,16 +43,20 @@ class ReviewSection(Section):
         """Forget what was said of another cine."""
         tell(self.ui.reviewMessageLabel, "")
         self._forget_delete()
-        self.start_over()
+        self._visited.clear()
 
-    def start_over(self) -> None:
+    def propagation_ended(self) -> None:
         """Begin another round of review: there are new results."""
         self._visited.clear()
 
+    def progress_made(self) -> None:
+        """Show the confidences that are there by now."""
+        self.results_changed()
+
     def results_changed(self) -> None:
         """Show confidences and anchors."""
-        browser = self.panel.browser
-        segmentation = self.panel.lesion.segmentation()
+        browser = self.host.browser
+        segmentation = self.host.segmentation()
         rows = []
         self._confidences = {}
         if browser is not None and segmentation is not None:
@@ -73,18 +78,18 @@ class ReviewSection(Section):
 
     def busy_changed(self) -> None:
         """Leave the results alone while they are being made."""
-        free = self.panel.browser is not None and not self.panel.busy
+        free = self.host.browser is not None and not self.host.busy
         has_results = free and any(np.isfinite(values).any() for values in self._confidences.values())
-        has_segment = free and bool(self.panel.lesion.selected_segment())
+        has_segment = free and bool(self.host.selected_segment())
         self.ui.reviewNextButton.enabled = has_results
         self.ui.propagateAgainButton.enabled = has_results
-        self.ui.undoPropagationButton.enabled = free and self.logic.canUndoPropagation(self.panel.browser)
+        self.ui.undoPropagationButton.enabled = free and self.logic.canUndoPropagation(self.host.browser)
         self.ui.segmentNameEdit.enabled = has_segment
         self.ui.renameSegmentButton.enabled = has_segment
         self.ui.deleteSegmentButton.enabled = has_segment
 
     def _current(self) -> int:
-        browser = self.panel.browser
+        browser = self.host.browser
         return browser.GetSelectedItemNumber() if browser is not None else -1
 
     def _show_frame_info(self) -> None:
@@ -103,25 +108,25 @@ class ReviewSection(Section):
     def review_next(self) -> None:
         """Go to the least certain frame that was not gone to in this round."""
         with telling(self.ui.reviewMessageLabel):
-            self.panel.store_edit()
-            order = self.logic.reviewOrder(self.panel.browser)
+            self.host.store_edit()
+            order = self.logic.reviewOrder(self.host.browser)
             if not order:
                 tell(self.ui.reviewMessageLabel, "Every frame is drawn or declared right.", Tone.GOOD)
                 return
             left = [frame for frame in order if frame not in self._visited]
             if not left:
-                self.start_over()
+                self._visited.clear()
                 left = order
             self._visited.add(left[0])
-            self.panel.show_frame(left[0])
+            self.host.show_frame(left[0])
             tell(self.ui.reviewMessageLabel, f"{len(left) - 1} further frames to review, the least certain first.")
 
     def undo(self) -> None:
         """Take the last propagation back."""
         with telling(self.ui.reviewMessageLabel, wait=True):
-            self.panel.store_edit()
-            self.logic.undoPropagation(self.panel.browser)
-            self.panel.results_changed()
+            self.host.store_edit()
+            self.logic.undoPropagation(self.host.browser)
+            self.host.results_changed()
             tell(self.ui.reviewMessageLabel, "The last propagation was taken back; what you drew is as it was.")
 
     # ---- names
@@ -132,22 +137,20 @@ class ReviewSection(Section):
         self._forget_delete()
 
     def _show_name(self) -> None:
-        name = self.panel.lesion.selected_name()
+        name = self.host.selected_name()
         if self.ui.segmentNameEdit.text != name and not self.ui.segmentNameEdit.focus:
             self.ui.segmentNameEdit.text = name
 
     def rename(self) -> None:
         """Give the selected lesion the name typed, on all frames."""
         with telling(self.ui.reviewMessageLabel):
-            self.panel.store_edit()
-            self.logic.renameSegment(
-                self.panel.browser, self.panel.lesion.selected_segment(), self.ui.segmentNameEdit.text
-            )
-            self.panel.results_changed()
+            self.host.store_edit()
+            self.logic.renameSegment(self.host.browser, self.host.selected_segment(), self.ui.segmentNameEdit.text)
+            self.host.results_changed()
 
     def delete(self) -> None:
         """Delete the selected lesion on all frames, when pressed twice."""
-        segment = self.panel.lesion.selected_segment()
+        segment = self.host.selected_segment()
         if self._delete_asked != segment:
             self._delete_asked = segment
             self.ui.deleteSegmentButton.text = "Delete on all frames?"
@@ -155,9 +158,9 @@ class ReviewSection(Section):
             return
         self._forget_delete()
         with telling(self.ui.reviewMessageLabel):
-            self.panel.store_edit()
-            self.logic.removeSegment(self.panel.browser, segment)
-            self.panel.results_changed()
+            self.host.store_edit()
+            self.logic.removeSegment(self.host.browser, segment)
+            self.host.results_changed()
 
     def _forget_delete(self) -> None:
         self._delete_asked = ""
