@@ -1,0 +1,202 @@
+"""The pictures in one file: TIFF stacks as programs write them, animations, damage."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+import tifffile
+from PIL import Image
+from source_makers import PLANTED, moving_frames
+
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.pages import PageFile
+
+GREY = moving_frames(6)
+COLOR = moving_frames(6, color=True)
+
+
+def by_pillow(frames, **options):
+    pictures = [Image.fromarray(frame) for frame in frames]
+    return lambda path: pictures[0].save(path, "TIFF", save_all=True, append_images=pictures[1:], **options)
+
+
+def by_tifffile(frames, **options):
+    return lambda path: tifffile.imwrite(path, frames, **options)
+
+
+def by_itk(frames, compress=False):
+    image = SimpleITK.GetImageFromArray(frames, isVector=frames.ndim == 4)
+    return lambda path: SimpleITK.WriteImage(image, str(path), useCompression=compress)
+
+
+def one_by_one(frames, preview=False):
+    def write(path):
+        with tifffile.TiffWriter(path) as file:
+            if preview:
+                file.write(frames[0, ::4, ::4], subfiletype=1)
+            for frame in frames:
+                file.write(frame)
+            if preview:
+                file.write(frames[0, ::8, ::8], subfiletype=1)
+
+    return write
+
+
+def pyramid(frames):
+    def write(path):
+        with tifffile.TiffWriter(path, ome=True) as file:
+            file.write(frames, subifds=1, metadata={"axes": "TYX"})
+            file.write(frames[:, ::2, ::2], subfiletype=1)
+
+    return write
+
+
+STACKS = {
+    "pages": (GREY, by_tifffile(GREY)),
+    "ImageJ": (GREY, by_tifffile(GREY, imagej=True)),
+    "ImageJ, one directory": (GREY, by_tifffile(GREY, imagej=True, truncate=True)),
+    "ImageJ, one directory, 16 bits": (
+        GREY * 16.0,
+        by_tifffile(GREY.astype(np.uint16) * 16, imagej=True, truncate=True),
+    ),
+    "ImageJ in colour": (COLOR, by_tifffile(COLOR, imagej=True, metadata={"axes": "TYXS"})),
+    "ImageJ, three channels": (COLOR, by_tifffile(np.moveaxis(COLOR, -1, 1), imagej=True, metadata={"axes": "TCYX"})),
+    "OME": (GREY, by_tifffile(GREY, ome=True, metadata={"axes": "TYX"})),
+    "OME, pyramid": (GREY, pyramid(GREY)),
+    "ITK": (GREY, by_itk(GREY)),
+    "ITK in colour": (COLOR, by_itk(COLOR)),
+    "ITK, compressed": (GREY, by_itk(GREY.astype(np.uint16), compress=True)),
+    "LZW": (GREY, by_pillow(GREY, compression="tiff_lzw")),
+    "LZW in colour": (COLOR, by_pillow(COLOR, compression="tiff_lzw")),
+    "deflate": (GREY, by_pillow(GREY, compression="tiff_adobe_deflate")),
+    "PackBits": (GREY, by_pillow(GREY, compression="packbits")),
+    "Group 4": (GREY > 90, by_pillow(GREY > 90, compression="group4")),
+    "predictor": (GREY, by_tifffile(GREY, compression="zlib", predictor=True)),
+    "tiles": (GREY, by_tifffile(GREY, compression="zlib", tile=(16, 16))),
+    "planes": (COLOR, by_tifffile(np.moveaxis(COLOR, -1, 1), photometric="rgb", planarconfig="separate")),
+    "BigTIFF": (GREY, by_tifffile(GREY, bigtiff=True)),
+    "big endian": (GREY, by_tifffile(GREY.astype(np.uint16), byteorder=">")),
+    "float": (GREY / 4, by_tifffile(GREY.astype(np.float32) / 4)),
+    "white is zero": (GREY, by_tifffile(255 - GREY, photometric="miniswhite")),
+    "pages added one by one": (GREY, one_by_one(GREY)),
+}
+
+
+def values(pages):
+    return np.stack([np.asarray(pages.image(index)) for index in range(len(pages))])
+
+
+@pytest.mark.parametrize("kind", STACKS)
+def test_each_page_is_a_picture(kind, tmp_path):
+    expected, write = STACKS[kind]
+    path = tmp_path / "a.tif"
+    write(path)
+    with PageFile(path) as pages:
+        assert (len(pages), pages.height, pages.width, pages.notes) == (6, *expected.shape[1:3], ())
+        np.testing.assert_array_equal(values(pages), expected)
+        np.testing.assert_array_equal(np.asarray(pages.image(1)), expected[1])
+
+
+def test_jpeg_in_tiff(tmp_path):
+    by_pillow(GREY, compression="jpeg")(tmp_path / "a.tif")
+    with PageFile(tmp_path / "a.tif") as pages:
+        assert np.abs(values(pages).astype(int) - GREY).mean() < 3
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
+def test_colours_of_sixteen_bits_keep_their_lower_bits(options, tmp_path):
+    deep = COLOR.astype(np.uint16) * 16
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", **options)
+    with PageFile(tmp_path / "a.tif") as pages:
+        np.testing.assert_array_equal(np.stack([pages.deep_colors(index) for index in range(6)]), deep)
+
+
+def test_previews_and_masks_are_left_out_and_counted(tmp_path):
+    one_by_one(GREY, preview=True)(tmp_path / "a.tif")
+    with PageFile(tmp_path / "a.tif") as pages:
+        np.testing.assert_array_equal(values(pages), GREY)
+        assert pages.notes == ("2 of the 8 pages of the TIFF file have another size or are masks: left out.",)
+
+
+def test_pictures_along_two_axes_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / f"{PLANTED}.tif", GREY.reshape(2, 3, 40, 56), imagej=True, metadata={"axes": "TZYX"})
+    with pytest.raises(SourceError, match="2 x 3 pictures") as caught:
+        PageFile(tmp_path / f"{PLANTED}.tif")
+    assert PLANTED not in str(caught.value)
+
+
+def test_a_cut_file_says_so(tmp_path):
+    path = tmp_path / "a.tif"
+    by_pillow(GREY, compression="tiff_lzw")(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with PageFile(path) as pages:
+        assert pages.notes == (f"The TIFF file is cut off: {len(pages)} frames of it could be found.",)
+        np.testing.assert_array_equal(values(pages), GREY[: len(pages)])
+    tifffile.imwrite(path, GREY, imagej=True, truncate=True)
+    path.write_bytes(path.read_bytes()[:-3000])
+    with PageFile(path) as pages:
+        assert (len(pages), len(pages.notes)) == (4, 1)
+        np.testing.assert_array_equal(values(pages), GREY[:4])
+
+
+def test_a_page_that_is_cut_is_named_and_the_others_are_read(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY)
+    path.write_bytes(path.read_bytes()[:-3000])  # tifffile keeps the directories in front
+    with PageFile(path) as pages:
+        with pytest.raises(FrameError, match="frame 5 cannot be read"):
+            pages.image(5)
+        np.testing.assert_array_equal(np.asarray(pages.image(3)), GREY[3])
+
+
+def test_a_directory_that_leads_back_to_itself_ends(tmp_path):
+    path = tmp_path / "a.tif"
+    by_pillow(GREY)(path)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        offsets = [page.offset for page in file.pages]
+    at = content.rindex(offsets[-1].to_bytes(4, "little"))
+    content[at : at + 4] = offsets[0].to_bytes(4, "little")
+    path.write_bytes(content)
+    with PageFile(path) as pages:
+        assert len(pages) == 5
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+def test_animations_are_read_in_any_order(kind, tmp_path):
+    pictures = [Image.fromarray(frame).convert("RGB") for frame in GREY]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    path = tmp_path / "a"
+    pictures[0].save(path, kind, save_all=True, append_images=pictures[1:], duration=50, **options)
+    with PageFile(path) as pages:
+        assert len(pages) == 6
+        for index in (5, 0, 3, 2, 4, 1):
+            got = np.asarray(pages.image(index).convert("RGB")).astype(int)
+            assert np.abs(got - GREY[index][..., np.newaxis]).max() <= (8 if kind == "GIF" else 0)
+
+
+def test_the_picture_beside_an_animated_png_is_no_frame_of_it(tmp_path):
+    pictures = [Image.fromarray(frame) for frame in GREY]
+    other = Image.fromarray(255 - GREY[0])
+    other.save(tmp_path / "a.png", save_all=True, append_images=pictures, default_image=True)
+    with PageFile(tmp_path / "a.png") as pages:
+        np.testing.assert_array_equal(values(pages), GREY)
+
+
+def test_a_picture_has_one_page(tmp_path):
+    for kind in ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP"):
+        Image.fromarray(GREY[0]).save(tmp_path / kind, kind)
+        with PageFile(tmp_path / kind) as pages:
+            assert len(pages) == 1
+            assert pages.image(0).size == (56, 40)
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
+    path: Path = tmp_path / PLANTED
+    path.write_bytes(b"II*\0" + bytes(40))
+    with pytest.raises(SourceError, match="no picture") as caught:
+        PageFile(path)
+    assert PLANTED not in str(caught.value)
+    with pytest.raises(SourceError, match="cannot be opened"):
+        PageFile(tmp_path / "absent")

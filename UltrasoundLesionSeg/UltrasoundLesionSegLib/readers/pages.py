@@ -1,0 +1,180 @@
+"""Picture files and the pictures in them: TIFF pages, animated GIF, PNG and WebP; of any other file the one it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.digest import unreadable
+from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
+from UltrasoundLesionSegLib.readers.quiet import quiet
+from UltrasoundLesionSegLib.readers.tiff_pages import TiffStack, find_stack
+
+_ANIMATED = ("GIF", "PNG", "WEBP")
+_DAMAGED = "no picture of the source can be read; choose a folder of PNG, JPEG, BMP or TIFF frames"
+
+
+class PageFile:
+    """The pictures of one file in the order of time, opened one at a time; a context manager.
+
+    Pages in order are fast. Of an animation a page before the last one asked for is built up from the first again.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    format : str
+        By Pillow's name: 'TIFF', 'PNG', 'JPEG', ...
+    height, width : int
+        Of the first picture.
+    notes : tuple of str
+        What was left out.
+    stack : TiffStack or None
+        For TIFF files, where the pictures are.
+
+    Raises
+    ------
+    SourceError
+        When it is no picture, or its pictures are in no order of time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.stack: TiffStack | None = None
+        self.notes: tuple[str, ...] = ()
+        self._first = 0
+        self._state: tuple[int, int] | None = None
+        self._at = 0
+        self._image = self._open()
+        try:
+            with quiet():
+                self.format = self._image.format or ""
+                self._count = self._find_pages()
+                self.height, self.width = self._image.height, self._image.width
+                check_frame_count(self._count)
+                check_frame_size(self.height, self.width)
+        except SourceError:
+            self.close()
+            raise
+        except Exception:  # Pillow and tifffile raise whatever the damage leads to
+            self.close()
+            raise SourceError(_DAMAGED) from None
+
+    def __enter__(self) -> PageFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def close(self) -> None:
+        """Close the file; a picture asked for later opens it again."""
+        self._image.close()
+
+    def image(self, index: int) -> Image.Image:
+        """Return picture ``index``, decoded, in Pillow's form with its palette and transparency.
+
+        Pillow keeps 8 of the 16 bits of a colour; see `deep_colors`.
+
+        Raises
+        ------
+        FrameError
+            When it cannot be read.
+        """
+        try:
+            with quiet():
+                return self._picture(index)
+        except FrameError:
+            raise
+        except SourceError:
+            raise FrameError(index, "the source has changed, or cannot be opened any more") from None
+        except Exception as error:  # Pillow raises whatever the damage leads to
+            self._at = self._count  # whatever is asked for next, the file is opened anew
+            raise FrameError(index, f"its picture is damaged ({type(error).__name__})") from None
+
+    def deep_colors(self, index: int) -> np.ndarray | None:
+        """Return a TIFF picture ``(H, W, 3)`` of 16 bits a colour, None when picture ``index`` is of another kind."""
+        stack = self.stack
+        if stack is None or len(stack.plane) != 3 or stack.dtype.itemsize != 2 or stack.plane[2] not in (3, 4):
+            return None
+        if stack.data_offset is not None:
+            with self._path.open("rb") as stream:
+                return stack.read_plane(stream, stack.frames[index][0])[:, :, :3]
+        page = stack.frames[index][0]
+        data = np.fromfile(self._path, np.uint8)
+        is_read, found = cv2.imdecodemulti(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, range=(page, page + 1))
+        if not is_read or not found or found[0].shape[:2] != stack.plane[:2]:
+            raise FrameError(index, "its picture is damaged")
+        return np.asarray(cv2.cvtColor(found[0], cv2.COLOR_BGR2RGB))
+
+    def _open(self) -> Image.Image:
+        self._at = 0
+        try:
+            state = self._path.stat()
+            self._state = self._state or (state.st_size, state.st_mtime_ns)
+            if self._state != (state.st_size, state.st_mtime_ns):
+                raise SourceError("the source has changed")
+            with quiet():
+                return Image.open(self._path)
+        except OSError as error:
+            if error.errno is not None:
+                raise unreadable(error) from None
+            raise SourceError(_DAMAGED) from None
+        except Exception:
+            raise SourceError(_DAMAGED) from None
+
+    def _find_pages(self) -> int:
+        if self.format == "TIFF":
+            self.stack = find_stack(self._path)
+            self.notes = self.stack.notes
+            self._image.seek(max(0, self.stack.frames[0][0]) if self.stack.data_offset is None else 0)
+            return len(self.stack.frames)
+        if self.format not in _ANIMATED:
+            return 1  # further pictures of a camera's JPEG are previews
+        count = int(getattr(self._image, "n_frames", 1))
+        # the picture that programs show which know no animated PNG, and that is no frame of it
+        self._first = int(count > 1 and bool(getattr(self._image, "default_image", False)))
+        return count - self._first
+
+    def _picture(self, index: int) -> Image.Image:
+        if self.stack is None:
+            if index < self._at:  # Pillow's way back to the first picture fails for animated PNG
+                self.close()
+                self._image = self._open()
+            self._at = index
+            if self._count > 1:
+                self._image.seek(index + self._first)
+            self._image.load()  # raises for a picture that is cut off
+            return self._image.copy()
+        numbers = self.stack.frames[index]
+        if min(numbers) < 0:
+            raise FrameError(index, "its page is not in the file")
+        if self.stack.data_offset is not None:
+            with self._path.open("rb") as stream:
+                parts = [Image.fromarray(_native(self.stack.read_plane(stream, at))) for at in numbers]
+        else:
+            parts = [self._tiff_page(at) for at in numbers]
+        return parts[0] if len(parts) == 1 else Image.merge("RGB", parts)
+
+    def _tiff_page(self, number: int) -> Image.Image:
+        self._image.seek(number)
+        check_frame_size(self._image.height, self._image.width)
+        self._image.load()
+        return self._image.copy()
+
+
+def _native(values: np.ndarray) -> np.ndarray:
+    """Return values in the byte order of this machine, colours of 16 bits in 8, as Pillow has them."""
+    native = values.astype(values.dtype.newbyteorder("="))
+    return (native >> 8).astype(np.uint8) if native.ndim == 3 and native.dtype == np.uint16 else native

@@ -1,0 +1,182 @@
+"""Which pages of a TIFF file are its frames: stacks of ImageJ, OME, ITK, tifffile and plain pages.
+
+A page is an image file directory (TIFF 6.0, section 2). ImageJ also writes one directory alone and lets all frames
+follow its pixels; it says so in the text of the directory.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
+from UltrasoundLesionSegLib.readers.quiet import quiet
+
+_SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "min": 60.0}
+_TRANSPARENCY_MASK = 4
+_CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class TiffStack:
+    """Where the frames of a TIFF file are.
+
+    Parameters
+    ----------
+    frames : tuple of tuple of int
+        For each frame the number of its page, or of three pages that are its red, green and blue. A page of -1 is not
+        there. Where ``data_offset`` is set, the place of each picture among those that follow it.
+    data_offset : int or None
+        For frames without a page of their own, where the first begins.
+    dtype : dtype
+    plane : tuple of int
+        ``(H, W)`` or ``(H, W, 3)`` of one of those pictures.
+    interval : float
+        Seconds from frame to frame as the file says, 0 when it does not.
+    notes : tuple of str
+    """
+
+    frames: tuple[tuple[int, ...], ...]
+    data_offset: int | None
+    dtype: np.dtype[Any]
+    plane: tuple[int, ...]
+    interval: float
+    notes: tuple[str, ...]
+
+    def read_plane(self, stream: BinaryIO, place: int) -> NDArray[Any]:
+        """Return a picture that has no page of its own; raises ``ValueError`` when it is cut off."""
+        assert self.data_offset is not None
+        size = int(np.prod(self.plane)) * self.dtype.itemsize
+        stream.seek(self.data_offset + place * size)
+        return np.frombuffer(stream.read(size), self.dtype).reshape(self.plane)
+
+
+def find_stack(path: Path) -> TiffStack:
+    """Return where the frames of a TIFF file are.
+
+    Pages of another size (previews, smaller copies) and transparency masks are left out, which is noted.
+
+    Raises
+    ------
+    SourceError
+        When its pictures have more than one axis besides rows, columns and colours, so that their order in time is
+        not told.
+    OSError, ValueError and others
+        Whatever tifffile raises for a damaged file.
+    """
+    import tifffile
+
+    with path.open("rb") as stream:
+        pages, is_cut = _count_directories(stream)
+    check_frame_count(pages)
+    with quiet(), tifffile.TiffFile(path, _multifile=False) as file:  # never opens other files that this one names
+        found = [one for one in file.series if not _is_mask(one.keyframe)]
+        if not found:
+            raise ValueError
+        main = max(found, key=lambda one: one.keyframe.imagelength * one.keyframe.imagewidth)
+        plane = _plane(main)
+        same = [one for one in found if _plane(one) == plane]
+        frames = [frame for one in same for frame in _frames_of(one)]
+        told = int((file.imagej_metadata or {}).get("images", 0)) if len(file.pages) == 1 else 0
+        check_frame_count(told)
+        if len(frames) == 1 < told:  # what tifffile makes of a stack in one directory that is cut off
+            frames = [(place,) for place in range(told)]
+        is_apart = len(file.pages) < sum(len(frame) for frame in frames)
+        offset = main.keyframe.dataoffsets[0] if is_apart and main.keyframe.is_contiguous else None
+        told = len(frames)
+        if is_apart and offset is None:
+            raise SourceError("the TIFF file keeps its frames in a form that is not read; save them as pages")
+        if offset is not None:
+            size = int(np.prod(plane)) * main.dtype.itemsize
+            frames = [one for one in frames if offset + (max(one) + 1) * size <= path.stat().st_size]
+        check_frame_size(*plane[:2])
+        check_frame_count(len(frames))
+        notes = []
+        if is_cut or len(frames) < told:
+            notes.append(f"The TIFF file is cut off: {len(frames)} frames of it could be found.")
+        others = 0 if is_apart else pages - sum(len(frame) for frame in frames)
+        if others > 0:
+            notes.append(f"{others} of the {pages} pages of the TIFF file have another size or are masks: left out.")
+        dtype = main.dtype.newbyteorder(file.byteorder)
+        return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes))
+
+
+def _count_directories(stream: BinaryIO) -> tuple[int, bool]:
+    """Return the number of directories in a TIFF file's chain, and whether the chain leads out of the file."""
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    is_big = struct.unpack(f"{order}H", head[2:4])[0] == 43
+    offset_form, count_form, entry = (f"{order}Q", f"{order}Q", 20) if is_big else (f"{order}L", f"{order}H", 12)
+    at = struct.unpack_from(offset_form, head, 8 if is_big else 4)[0]
+    end = stream.seek(0, 2)
+    seen: set[int] = set()
+    while at:
+        stream.seek(min(at, end))
+        count = stream.read(struct.calcsize(count_form))
+        if at in seen or len(count) < struct.calcsize(count_form):
+            return len(seen), True
+        stream.seek(min(end, at + len(count) + struct.unpack(count_form, count)[0] * entry))
+        following = stream.read(struct.calcsize(offset_form))
+        if len(following) < struct.calcsize(offset_form):
+            return len(seen), True
+        seen.add(at)
+        check_frame_count(len(seen))
+        at = struct.unpack(offset_form, following)[0]
+    return len(seen), False
+
+
+def _is_mask(page: Any) -> bool:
+    return bool(int(page.subfiletype or 0) & _TRANSPARENCY_MASK)
+
+
+def _plane(series: Any) -> tuple[int, ...]:
+    """Return ``(H, W)`` or ``(H, W, S)`` of a series' pictures."""
+    page = series.keyframe
+    samples = (page.samplesperpixel,) if page.samplesperpixel > 1 else ()
+    return (page.imagelength, page.imagewidth, *samples)
+
+
+def _frames_of(series: Any) -> list[tuple[int, ...]]:
+    """Return the pages of each frame of a series."""
+    axes = [(name, size) for name, size in zip(series.axes, series.shape, strict=True) if name not in "YXS"]
+    axes = [(name, size) for name, size in axes if size > 1]
+    count = int(np.prod([size for _, size in axes], dtype=np.int64))
+    check_frame_count(count)
+    if len(axes) == 2 and axes[1] == ("C", _CHANNELS):
+        places = [tuple(range(at, at + _CHANNELS)) for at in range(0, count, _CHANNELS)]
+    elif len(axes) <= 1:
+        places = [(at,) for at in range(count)]
+    else:
+        kinds = " x ".join(str(size) for _, size in axes)
+        raise SourceError(
+            f"the TIFF file holds {kinds} pictures, so that it does not say which follow each other in time; save one "
+            "picture a frame, in grey or RGB"
+        )
+    pages = list(series.pages)
+    if len(pages) < count:  # one directory for all
+        return places
+    numbers = [-1 if page is None else int(page.index) for page in pages]
+    return [tuple(numbers[place] for place in frame) for frame in places]
+
+
+def _interval(file: Any) -> float:
+    """Return the seconds from frame to frame by the texts of ImageJ or OME, 0 when they say nothing of use."""
+    described = file.imagej_metadata or {}
+    value, unit = described.get("finterval", 0), str(described.get("tunit", "s"))
+    if file.is_ome:
+        text = file.ome_metadata or ""
+        found = {name: re.search(rf'\bTimeIncrement{name}="([^"]{{1,30}})"', text) for name in ("", "Unit")}
+        value = found[""][1] if found[""] else 0
+        unit = found["Unit"][1] if found["Unit"] else "s"
+    try:
+        seconds = float(value) * _SECONDS.get(unit, 0.0)
+    except (TypeError, ValueError):
+        return 0.0
+    return seconds if 0 < seconds < 1e6 else 0.0
