@@ -59,6 +59,36 @@ class CineMeasurements:
         """Return a row for every lesion."""
         return [LesionRow(segment.name, segment.summary) for segment in self.segments]
 
+    def as_table(self, of: str = "frames") -> Any:
+        """Return the numbers as one table, unrounded, with units in the columns' names.
+
+        Parameters
+        ----------
+        of : str
+            ``frames``: a row for each frame and lesion that has a mask; ``lesions``: a row for each lesion.
+
+        Returns
+        -------
+        pandas.DataFrame, or dict of str to list where pandas is not installed
+            The columns of ``measurements.csv`` or ``lesions.csv`` (Docs/measurements.md).
+
+        Raises
+        ------
+        ValueError
+            When ``of`` is something else.
+        """
+        if of not in ("frames", "lesions"):
+            raise ValueError(f"there is no table of '{of}'; ask for 'frames' or 'lesions'")
+        if of == "frames":
+            table = tabulate(FRAME_COLUMNS, self.frame_rows())
+        else:
+            table = tabulate(LESION_COLUMNS, self.lesion_rows())
+        try:
+            import pandas
+        except ImportError:
+            return table
+        return pandas.DataFrame(table)
+
     def _second(self, frame: int) -> float:
         return float(self.timing.seconds[frame]) if self.timing else float("nan")
 

@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from UltrasoundLesionSegLib.cine import Cine, SourceIdentity
-from UltrasoundLesionSegLib.errors import SceneError, SeedError
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Calibration, Cine, SourceIdentity, Timing
+from UltrasoundLesionSegLib.errors import SceneError, SeedError, SourceError
 from UltrasoundLesionSegLib.mrml import headless
 
 if TYPE_CHECKING:
@@ -29,15 +32,27 @@ class SceneAccess:
         headless.start()
         self._cines: dict[str, Cine] = {}  # by browser ID: what the nodes cannot hold (the source's paths)
 
-    def loadCine(self, path: str | Path, name: str | None = None) -> Any:
-        """Read a cine from a file or folder into the scene.
+    def loadCine(
+        self,
+        source: str | Path | NDArray[np.uint8],
+        name: str | None = None,
+        spacing: tuple[float, float] | None = None,
+        frameRate: float | None = None,
+    ) -> Any:
+        """Read a cine from a file, a folder or an array.
 
         Parameters
         ----------
-        path : str or Path
-            DICOM multi-frame, folder of single-frame DICOM, AVI/MP4/MOV/MPEG, folder of images, NRRD/MHA.
+        source : str, Path, or ndarray of uint8, shape (T, H, W) or (T, H, W, 3)
+            DICOM multi-frame, folder of single-frame DICOM, AVI/MP4/MOV/MPEG, folder of images, NRRD/MHA; or the frames
+            themselves, grey or RGB.
         name : str, optional
             The nodes' name; by default one made of the content's digest, which cannot carry a patient's name.
+        spacing : (float, float), optional
+            Of an array: distance between neighbouring rows, then between neighbouring columns, in mm. Without it,
+            measurements are in pixels.
+        frameRate : float, optional
+            Of an array: frames per second. Without it, measurements have no times.
 
         Returns
         -------
@@ -46,11 +61,21 @@ class SceneAccess:
         Raises
         ------
         SourceError
-            When the source is not a cine.
+            When the source is not a cine, or a spacing or frame rate is not positive or given for a file.
         """
-        from UltrasoundLesionSegLib.readers.open import read_cine
+        if isinstance(source, (str, Path)):
+            from UltrasoundLesionSegLib.readers.open import read_cine
 
-        return self.addCine(read_cine(Path(path)), name)
+            if spacing is not None or frameRate is not None:
+                raise SourceError("spacing and frameRate are for arrays; a file's own values are read from the file")
+            return self.addCine(read_cine(Path(source)), name)
+        calibration = None if spacing is None else Calibration(*spacing, "given with the array")
+        if frameRate is not None and not 0 < frameRate < np.inf:
+            raise SourceError(f"the frame rate {frameRate} is not positive; leave it out instead")
+        frames = np.asarray(source)
+        times = None if frameRate is None else np.arange(len(frames)) / frameRate
+        timing = None if times is None else Timing(times, "given with the array")
+        return self.addCine(Cine.from_array(frames, calibration, timing), name)
 
     def addCine(self, cine: Cine, name: str | None = None) -> Any:
         """Put a cine made in Python into the scene; returns its browser node."""

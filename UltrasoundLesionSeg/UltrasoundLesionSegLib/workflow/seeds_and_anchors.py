@@ -5,15 +5,23 @@ The method names are camelCase because Slicer's logic class inherits them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Anchor, Mask, Origin
+from UltrasoundLesionSegLib.cine import Anchor, Cine, Mask, Origin
 from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.logs import log_event
 from UltrasoundLesionSegLib.workflow.model_access import ModelAccess
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_SEGMENT = "Lesion"
 
@@ -58,12 +66,14 @@ class SeedsAndAnchors(ModelAccess):
         Parameters
         ----------
         browser : vtkMRMLSequenceBrowserNode
-        source : ndarray of bool (H, W), vtkMRMLSegmentationNode, or path of a PNG, NRRD, .seg.nrrd or DICOM SEG
-            A label image with values 1 to K is K lesions. A DICOM SEG, and a file with a label image for each frame,
-            seed the frames they speak of.
+        source : ndarray, vtkMRMLSegmentationNode, or path of a PNG, NRRD, .seg.nrrd or DICOM SEG
+            An array is one mask, bool (H, W); one mask for each of K lesions, bool (K, H, W); or a label image of whole
+            numbers (H, W), in which 1 to K are K lesions, as they are in a file. A DICOM SEG, and a file with a label
+            image for each frame, seed the frames they speak of.
         frame : int, optional
         segment : str, optional
-            Name or ID of the segment the seed belongs to; of the segment to read, for a segmentation node.
+            Name or ID of the segment the seed belongs to, "Lesion" by default; of the segment to read, for a
+            segmentation node. Of several lesions, the further ones are numbered: "Lesion 2".
         origin : Origin, optional
             Who made the mask. By default a person, who drew it, or confirmed or edited what ``suggest`` proposed.
 
@@ -75,11 +85,17 @@ class SeedsAndAnchors(ModelAccess):
         Raises
         ------
         SeedError
-            When the seed is empty, of another size than the frames, or on a frame that is not there.
+            When the seed is empty, no mask, of another size than the frames, or on a frame that is not there.
+
+        Notes
+        -----
+        A seed replaces what was drawn for the same lesion on the same frame before; the log says so.
         """
         name, at = segment or DEFAULT_SEGMENT, self._frame(browser, frame)
         if isinstance(source, np.ndarray):
-            return self._write_seeds(browser, [(name, at, source.astype(bool))], origin)
+            from UltrasoundLesionSegLib.workflow.seeding import seeds_from_array
+
+            return self._write_seeds(browser, seeds_from_array(source, at, name), origin)
         if isinstance(source, (str, Path)):
             from UltrasoundLesionSegLib.workflow.seeding import seeds_from_file
 
@@ -100,9 +116,20 @@ class SeedsAndAnchors(ModelAccess):
         for name, frame, mask in found:
             identifier = self._find_segment(sequence, name) or self._add_segment(sequence, name)
             made_by = origin or self._hand(browser, frame, mask)
+            self._log_replaced(sequence, cine, frame, identifier, mask)
             sequence.write(frame, {identifier: mask}, {identifier: made_by})
             identifiers.append(identifier)
         return list(dict.fromkeys(identifiers))
+
+    @staticmethod
+    def _log_replaced(sequence: SegmentationSequence, cine: Cine, frame: int, segment: str, mask: Mask) -> None:
+        """Say in the log that a new seed replaces what a person had drawn there."""
+        origin = sequence.origin(frame, segment)
+        if origin is None or not origin.is_anchor or np.array_equal(sequence.read(frame, segment), mask):
+            return
+        number = 1 + [one.id for one in sequence.segments()].index(segment)
+        sentence = f"a new seed of lesion {number} replaces the one that was on this frame"
+        log_event(logger, logging.WARNING, sentence, case=cine.identity.short_name, frame=frame)
 
     def importSegmentation(self, browser: Any, path: str | Path) -> list[str]:
         """Load a DICOM SEG that refers to this cine, as results: each mask keeps who made it.
@@ -190,6 +217,34 @@ class SeedsAndAnchors(ModelAccess):
         for segment in self._segments(sequence, None):
             if sequence.origin(at, segment) is not None:
                 sequence.set_state(at, segment, SegmentState(Origin.MODEL))
+
+    def masks(self, browser: Any, segment: str | None = None) -> NDArray[np.bool_]:
+        """Return the masks of all frames.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        segment : str, optional
+            Name or ID of a lesion; all lesions together by default.
+
+        Returns
+        -------
+        ndarray of bool, shape (T, H, W)
+            All False on frames where the lesion is not visible and on frames that nobody drew on or computed
+            (``results`` has no row for those).
+
+        Raises
+        ------
+        SceneError
+            When there is no such segment.
+        """
+        self.commitEdit(browser)
+        cine, sequence = self.cine(browser), self._sequence(browser)
+        found = np.zeros((len(cine), *cine.shape), np.bool_)
+        for one in self._segments(sequence, segment):
+            for frame in range(len(cine)):
+                found[frame] |= sequence.read(frame, one)
+        return found
 
     def anchors(self, browser: Any) -> dict[str, list[int]]:
         """Return the frames a person drew or confirmed, ascending, by segment ID."""

@@ -40,6 +40,22 @@ class UltrasoundLesionWorkflow(PropagationAndReview):
         measured = measure_cine(self.cine(browser), self._sequence(browser))
         return show_measurements(measured, browser)
 
+    def results(self, browser: Any, of: str = "frames") -> Any:
+        """Measure every lesion on every frame and return one table.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        of : str
+            ``frames``: a row for each frame and lesion; ``lesions``: a row for each lesion.
+
+        Returns
+        -------
+        pandas.DataFrame, or dict of str to list where pandas is not installed
+            See ``CineMeasurements.as_table``.
+        """
+        return self.measure(browser).as_table(of)
+
     def measurementNodes(self, browser: Any) -> tuple[list[Any], list[Any]]:
         """Return the table and the chart nodes that ``measure`` made for a cine, also after a scene was loaded."""
         from UltrasoundLesionSegLib.mrml.tables import charts, tables
