@@ -5,11 +5,13 @@ INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv/.bench-installed
 SPEED := Testing/Benchmarks/speed
 DEMO ?= demo-output
+# the folder of `make release`; OWNER, CONTRIBUTORS and WITHOUT are told in CONTRIBUTING.md
+RELEASE ?= ../release/SlicerUltrasoundLesionSeg
 
 # the network's threads sleep instead of spinning when they wait: spinning slows a busy machine down
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint format bench bench-rooms pictures test-integration clean
+.PHONY: demo test lint format bench bench-rooms pictures test-integration release clean
 
 demo: $(INSTALLED)
 	Testing/system_packages.sh
@@ -53,6 +55,10 @@ pictures: $(INSTALLED)
 
 test-integration: $(INSTALLED)
 	PYTHON=$(BIN)/python Testing/Integration/run.sh
+
+release: $(INSTALLED)
+	$(BIN)/python Testing/Release/make_release.py "$(RELEASE)" --owner "$(OWNER)" --contributors "$(CONTRIBUTORS)" \
+		--without "$(WITHOUT)"
 
 $(INSTALLED): pyproject.toml Testing/constraints.txt
 	$(PYTHON) -m venv .venv

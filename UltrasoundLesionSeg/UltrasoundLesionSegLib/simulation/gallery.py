@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from UltrasoundLesionSegLib.simulation.cine import SimulatedCine, simulate_cine
 from UltrasoundLesionSegLib.simulation.lesion import LesionKind
@@ -20,16 +21,16 @@ from UltrasoundLesionSegLib.simulation.settings import SimulationSettings
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 TILE = 260
-OUTLINE = (0, 200, 255)  # BGR
+OUTLINE = (255, 200, 0)
 KIND_SEEDS = (21, 23, 25)
 SWEEP_SEED, SWEEP_FRAMES = 3, 60
 SWEEP_SHOWN = (0, 14, 17, 20, 23, 46, 50, 59)
 
 
 def tile(simulated: SimulatedCine, index: int, outlined: bool, label: str = "") -> NDArray[np.uint8]:
-    """Return a frame, BGR, with the truth's outlines if wanted and a label in its corner."""
+    """Return a frame, RGB, with the truth's outlines if wanted and a label in its corner."""
     frame = simulated.cine.frames[index]
-    picture = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_RGB2BGR)
+    picture = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) if frame.ndim == 2 else frame.copy()
     if outlined:
         for mask in simulated.truth[index]:
             contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -75,11 +76,12 @@ def sweep() -> NDArray[np.uint8]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pictures; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="folder for simulator_*.png")
+    parser.add_argument("--output", type=Path, required=True, help="folder for simulator_*.jpg")
     output = parser.parse_args(arguments).output
     for name, make in (("kinds", kinds), ("probes", probes), ("sweep", sweep)):
-        with atomic_path(output / f"simulator_{name}.png") as temporary:
-            cv2.imwrite(str(temporary), make(), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        with atomic_path(output / f"simulator_{name}.jpg") as temporary:
+            # speckle makes a PNG several times as large
+            Image.fromarray(make()).save(temporary, format="JPEG", quality=85)
     return 0
 
 
