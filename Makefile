@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv/.bench-installed
 SPEED := Testing/Benchmarks/speed
 DEMO ?= demo-output
-# the folder of `make release`; OWNER, CONTRIBUTORS and WITHOUT are told in CONTRIBUTING.md
+# the folder of `make release`; CONTRIBUTING.md explains OWNER and CONTRIBUTORS
 RELEASE ?= ../release/SlicerUltrasoundLesionSeg
 
 # the network's threads sleep instead of spinning when they wait: spinning slows a busy machine down
@@ -51,14 +51,13 @@ bench-rooms: $(INSTALLED)
 
 pictures: $(INSTALLED)
 	$(BIN)/python Testing/Gui/screenshots.py
-	$(BIN)/python Testing/Demonstrations/real_clips.py
+	$(BIN)/python Testing/Demonstrations/real_clips.py breast --output Docs/images
 
 test-integration: $(INSTALLED)
 	PYTHON=$(BIN)/python Testing/Integration/run.sh
 
 release: $(INSTALLED)
-	$(BIN)/python Testing/Release/make_release.py "$(RELEASE)" --owner "$(OWNER)" --contributors "$(CONTRIBUTORS)" \
-		--without "$(WITHOUT)"
+	$(BIN)/python Testing/Release/make_release.py "$(RELEASE)" --owner "$(OWNER)" --contributors "$(CONTRIBUTORS)"
 
 $(INSTALLED): pyproject.toml Testing/constraints.txt
 	$(PYTHON) -m venv .venv

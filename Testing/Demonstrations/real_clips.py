@@ -1,14 +1,15 @@
-"""Segment the real clips from seeds drawn by hand and render what Slicer shows: Docs/images/real_*.png.
+"""Segment the real clips from seeds drawn by hand and render what Slicer shows.
 
-    .venv/bin/python Testing/Demonstrations/real_clips.py [NAME ...]
+    .venv/bin/python Testing/Demonstrations/real_clips.py [NAME ...] [--output FOLDER]
 
-The data is looked for in ../shared/data, or where ULS_DATA points. The seeds are the outlines below.
+The pictures are real_NAME.jpg in build/real_clips; Docs/images has that of the breast clip. The data is looked for in
+../shared/data, or where ULS_DATA points. The seeds are the outlines below.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,15 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.cli.progress_bar import propagation_bar
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 from UltrasoundLesionSegLib.workflow.pictures import save_slice_views
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGES = ROOT / "Docs" / "images"
+OUTLINE_WIDTH = 3  # pixels; thinner ones vanish when the picture is scaled down
+FILL_OPACITY = 0.12
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Clip:
 
 CLIPS = {
     # the two parts are joined at frame 62/63: the lesion is the same, the sweep is another one
-    "breast": Clip("cine/breast_series_dicom", 30, (231, 403, 62, 75), (0, 15, 45, 62, 63, 122)),
+    "breast": Clip("cine/breast_series_dicom", 30, (231, 403, 62, 75), (0, 30, 45, 62, 63, 122)),
     # the left ventricle, because it beats: what a tracker must follow
     "echo": Clip(
         "cine/dicom_us/echo_sonosite_120f_ybr422_jpegbaseline.dcm", 60, (180, 356, 72, 36), (0, 24, 48, 72, 96, 119)
@@ -61,9 +64,14 @@ CLIPS = {
 }
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Segment the real clips and make a picture of each.")
+    parser.add_argument("names", nargs="*", choices=[[], *CLIPS], help="clips; all by default")
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "real_clips")
+    chosen = parser.parse_args()
+    chosen.output.mkdir(parents=True, exist_ok=True)
     data = Path(os.environ.get("ULS_DATA") or ROOT.parent / "shared" / "data")
-    for name in names or list(CLIPS):
+    for name in chosen.names or list(CLIPS):
         clip = CLIPS[name]
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder)
@@ -75,9 +83,11 @@ def main(names: list[str]) -> None:
             slicer.mrmlScene.Clear(0)
             load_scene(output / "result" / "scene.mrb")
             browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
-            overview = save_slice_views(browser, clip.shown, output / "pictures", (560, 460))
-            picture = Image.open(overview).convert("P", palette=Image.Palette.ADAPTIVE)
-            picture.save(IMAGES / f"real_{name}.png", optimize=True)
+            display = SegmentationSequence.find(browser).proxy.GetDisplayNode()
+            display.SetSliceIntersectionThickness(OUTLINE_WIDTH)
+            display.SetOpacity2DFill(FILL_OPACITY)
+            overview = save_slice_views(browser, clip.shown, output / "pictures", (460, 460))
+            Image.open(overview).convert("RGB").save(chosen.output / f"real_{name}.jpg", quality=88)
             logic = UltrasoundLesionWorkflow()
             worst = logic.reviewOrder(browser)[:5]
             slicer.mrmlScene.Clear(0)
@@ -93,4 +103,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -94,7 +94,7 @@ def _outcome(good: bool, sentence: str, otherwise: str) -> Finding:
 def _size(folder: Path) -> Iterator[Finding]:
     size = total_size(folder)
     said = f"a clone has {size / 2**20:.1f} MB; the limit is {SIZE_LIMIT / 2**20:.0f} MB"
-    yield _outcome(size <= SIZE_LIMIT, said, f'{said}: leave a model out, for example WITHOUT="stpfnet_r50"')
+    yield _outcome(size <= SIZE_LIMIT, said, f"{said}: take the largest pictures or models out")
 
 
 def _description(folder: Path) -> Iterator[Finding]:

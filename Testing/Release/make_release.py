@@ -1,6 +1,6 @@
 """Make the repository that is published for Slicer's Extensions Index, and check it as the index does.
 
-    make release [RELEASE=FOLDER] [OWNER=account] [CONTRIBUTORS="Name (Organisation), ..."] [WITHOUT="model ..."]
+    make release [RELEASE=FOLDER] [OWNER=account] [CONTRIBUTORS="Name (Organisation), ..."]
 
 The index refuses a repository of more than 100 MB, its history included. So the published repository has one commit:
 the files of HEAD. It is written to a new folder outside the checkout; this repository is not changed. CONTRIBUTING.md
@@ -41,9 +41,7 @@ class ReleaseError(Exception):
     """A mistake in the call; its text is one sentence."""
 
 
-def make_release(
-    root: Path, destination: Path, owner: str = "", contributors: str = "", without: tuple[str, ...] = ()
-) -> list[Finding]:
+def make_release(root: Path, destination: Path, owner: str = "", contributors: str = "") -> list[Finding]:
     """Write the release repository and return what its checks found.
 
     Parameters
@@ -56,38 +54,26 @@ def make_release(
         GitHub account that will own the repository; written into all addresses. '' leaves the placeholder.
     contributors : str
         ``Name (Organisation), Name (Organisation)``; '' leaves what CMakeLists.txt says.
-    without : tuple of str
-        Models that are left out to stay below the size limit. A person adds one later by copying its folder.
 
     Raises
     ------
     ReleaseError
-        When the destination is in the checkout or not empty, or a model is not known.
+        When the destination is in the checkout or not empty, or git fails.
     """
     destination = destination.resolve()
     if destination.is_relative_to(root.resolve()):
         raise ReleaseError("the release folder lies in the checkout; name one outside of it: make release RELEASE=...")
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise ReleaseError("the release folder is not empty; delete it, or name another: make release RELEASE=...")
-    for model in without:
-        if not (root / "Resources" / "Models" / model / "configs").is_dir():
-            raise ReleaseError(f"there is no model '{model}' to leave out")
     destination.mkdir(parents=True, exist_ok=True)
-    _copy_head(root, destination, without)
+    with tarfile.open(fileobj=io.BytesIO(_git(root, "archive", "HEAD"))) as files:
+        files.extractall(destination, filter="data")
     _fill_in(destination, owner, contributors)
     _commit(root, destination)
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         _git(Path(folder), "clone", "--quiet", destination.as_uri(), str(clone))  # an address: the index copies, too
         return check_repository(clone)
-
-
-def _copy_head(root: Path, destination: Path, without: tuple[str, ...]) -> None:
-    archive = _git(root, "archive", "HEAD")
-    left_out = tuple(f"Resources/Models/{model}/" for model in without)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        members = [one for one in files.getmembers() if not f"{one.name}/".startswith(left_out or ("\0",))]
-        files.extractall(destination, members=members, filter="data")
 
 
 def _fill_in(destination: Path, owner: str, contributors: str) -> None:
@@ -138,13 +124,11 @@ def main() -> int:
     parser.add_argument("destination", type=Path, help="new folder outside the checkout")
     parser.add_argument("--owner", default="", help="GitHub account that will own the repository")
     parser.add_argument("--contributors", default="", help="'Name (Organisation), Name (Organisation)'")
-    parser.add_argument("--without", default="", help="models to leave out, separated by blanks")
     given = parser.parse_args()
     try:
         if _git(ROOT, "status", "--porcelain").strip():
             print("note: uncommitted changes are not in the release; it is made from HEAD")
-        without = tuple(given.without.split())
-        findings = make_release(ROOT, given.destination, given.owner, given.contributors, without)
+        findings = make_release(ROOT, given.destination, given.owner, given.contributors)
     except ReleaseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -262,6 +262,7 @@ class Origin(str, Enum):
     CONFIRMED = "confirmed"  # made by a model, declared right by a person
     EDITED = "edited"  # made by a model, changed by a person
     SUGGESTED = "suggested"  # made by a model and taken as a seed without a person's look
+    SIMULATED = "simulated"  # a simulation's own truth, taken as a seed
     MODEL = "model"  # made by a model, untouched
 
     @property
@@ -272,7 +273,7 @@ class Origin(str, Enum):
     @property
     def is_by_person(self) -> bool:
         """Whether a person vouches for the mask."""
-        return self not in (Origin.MODEL, Origin.SUGGESTED)
+        return self in (Origin.MANUAL, Origin.CONFIRMED, Origin.EDITED)
 
 
 @dataclass(frozen=True)

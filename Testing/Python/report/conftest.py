@@ -35,12 +35,14 @@ def masks_of(frame):
     return stack & (frame != BROKEN)
 
 
-def make_case(calibration, timing, names=("Mass left", "<b>Cyst</b> & co")):
+ORIGINS = {0: Origin.MANUAL, 1: Origin.CONFIRMED, 9: Origin.EDITED}
+
+
+def make_case(calibration, timing, names=("Mass left", "<b>Cyst</b> & co"), origins=ORIGINS):
     identity = SourceIdentity(
         SourceKind.VIDEO, "3fa92c1b" * 8, sop_instance_uids=("1.2.999",), paths=(Path(f"/{PLANTED}/{PLANTED}.avi"),)
     )
     cine = Cine(Reader(), HEIGHT, WIDTH, False, identity, calibration, (), timing, ("The clip has a cut.",))
-    origins = {0: Origin.MANUAL, 1: Origin.CONFIRMED, 9: Origin.EDITED}
     lesions = []
     for index, name in enumerate(names):
         frames = [frame for frame in range(FRAMES) if frame != BROKEN]
@@ -69,6 +71,12 @@ def case():
     """Calibrated, with timing."""
     timing = Timing(np.arange(FRAMES) * 0.04, "FrameTime")
     return make_case(Calibration(0.12, 0.1, "SequenceOfUltrasoundRegions", "Measured twice."), timing)
+
+
+@pytest.fixture(scope="session", params=[Origin.SIMULATED, Origin.SUGGESTED])
+def unwatched_case(request):
+    """A case whose only seed, on frame 3, was drawn by nobody."""
+    return make_case(None, None, origins={3: request.param})
 
 
 @pytest.fixture(scope="session")

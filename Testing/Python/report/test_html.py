@@ -9,6 +9,7 @@ from UltrasoundLesionSegLib.measurement.lesion import summarize_lesion
 from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport
 from UltrasoundLesionSegLib.report.html import make_report, write_report
 from UltrasoundLesionSegLib.report.key_frames import close_view, key_frames
+from UltrasoundLesionSegLib.report.overlay import describe
 
 VOID = {"meta", "img", "br", "line", "rect", "circle", "path", "polyline"}
 
@@ -136,6 +137,16 @@ def test_key_frames_say_why(case):
     assert 2 in chosen  # 0.40 is the lowest confidence of a model's frame
     assert list(chosen) == sorted(chosen)
     assert 6 not in chosen
+
+
+def test_a_seed_that_no_person_drew_is_marked_and_not_called_a_persons(unwatched_case):
+    page = Page(make_report(unwatched_case, pixels_allowed=True)).text
+    assert "seed" in key_frames(unwatched_case)[3][0]
+    assert "drawn by a person" not in page
+    assert "by a person: frames" not in page
+    origin = unwatched_case.lesions[0].by_frame[3].origin
+    assert f", {origin.value} seed" in describe(unwatched_case, 3)[0]
+    assert ", confidence" in describe(unwatched_case, 4)[0]
 
 
 def test_many_lesions_do_not_make_a_page_of_a_hundred_pictures(case):

@@ -73,6 +73,13 @@ def test_contact_sheet(tmp_path, case):
     assert (sheet == (255, 214, 102)).all(axis=2).any()  # a caption of a frame drawn by a person
 
 
+def test_the_first_seed_is_on_the_contact_sheet(unwatched_case):
+    from UltrasoundLesionSegLib.report.contact_sheet import _with_first_start
+
+    assert _with_first_start([0, 2, 13], unwatched_case) == [0, 3, 13]
+    assert _with_first_start([0, 3, 13], unwatched_case) == [0, 3, 13]
+
+
 def test_plot(tmp_path, case, bare_case):
     figure = make_plot(case)
     area, axes, confidence = figure.axes

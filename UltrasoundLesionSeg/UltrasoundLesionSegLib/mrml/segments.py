@@ -37,6 +37,7 @@ _ALGORITHM_TYPES = {
     Origin.CONFIRMED: "SEMIAUTOMATIC",
     Origin.EDITED: "SEMIAUTOMATIC",
     Origin.SUGGESTED: "AUTOMATIC",
+    Origin.SIMULATED: "AUTOMATIC",
     Origin.MODEL: "AUTOMATIC",
 }
 # Slicer's DICOM SEG export refuses a segment without a name of its algorithm

@@ -70,6 +70,11 @@ class LesionReport:
         """Frames a person drew, edited or confirmed."""
         return [frame for frame, one in self.by_frame.items() if one.is_anchor]
 
+    @property
+    def starts(self) -> list[int]:
+        """Frames that masks were propagated from: seeds, a person's or not, and the other anchors."""
+        return [frame for frame, one in self.by_frame.items() if one.origin is not None and one.origin.is_anchor]
+
 
 @dataclass(frozen=True)
 class ModelRecord:

@@ -37,7 +37,7 @@ def choose_frames(count: int, most: int) -> list[int]:
 def make_contact_sheet(case: CaseReport) -> RgbImage:
     """Lay up to 24 evenly chosen frames out in rows of six, each with outlines, its number, time and confidence.
 
-    Frames on which a person drew or confirmed a lesion have their caption in yellow.
+    The first seed is always among them. Seeds and frames that a person drew or confirmed have their caption in yellow.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def make_contact_sheet(case: CaseReport) -> RgbImage:
     -------
     ndarray of uint8, shape (height, width, 3)
     """
-    frames = choose_frames(len(case.cine), COLUMNS * ROWS)
+    frames = _with_first_start(choose_frames(len(case.cine), COLUMNS * ROWS), case)
     columns = min(COLUMNS, len(frames))
     rows = -(-len(frames) // columns)
     view = View.whole(case, TILE_WIDTH)
@@ -60,7 +60,7 @@ def make_contact_sheet(case: CaseReport) -> RgbImage:
         column = GAP + number % columns * step_column
         tile = draw_case_frame(case, frame, view, callipers=False)
         sheet[row : row + tile_height, column : column + TILE_WIDTH] = tile
-        is_anchor = any(frame in lesion.anchors for lesion in case.lesions)
+        is_anchor = any(frame in lesion.starts for lesion in case.lesions)
         ink = ANCHOR_INK if is_anchor else INK
         sheet = write_text(sheet, (row + tile_height + 3, column + 2), _caption(case, frame), 13, ink)
     return sheet
@@ -92,6 +92,15 @@ def write_contact_sheet(target: Path, case: CaseReport, *, pixels_allowed: bool)
     return target
 
 
+def _with_first_start(frames: list[int], case: CaseReport) -> list[int]:
+    """Put the first frame that masks were propagated from in the place of the nearest one."""
+    starts = [frame for lesion in case.lesions for frame in lesion.starts]
+    if not starts or min(starts) in frames:
+        return frames
+    nearest = min(frames, key=lambda frame: abs(frame - min(starts)))
+    return sorted({*frames, min(starts)} - {nearest})
+
+
 def _caption(case: CaseReport, frame: int) -> str:
     """Number, time and the lowest confidence of a frame's lesions."""
     parts = [f"{frame}"]
@@ -103,6 +112,8 @@ def _caption(case: CaseReport, frame: int) -> str:
         parts.append("cannot be read")
     elif any(one.is_anchor for one in found):
         parts.append("by a person")
+    elif any(one.origin is not None and one.origin.is_anchor for one in found):
+        parts.append("seed")
     elif confidences:
         parts.append(f"confidence {min(confidences):.2f}")
     return "   ".join(parts)

@@ -84,4 +84,6 @@ def _candidates(lesion: LesionReport) -> list[tuple[int, str]]:
         found.append((min(unsure)[1], "lowest confidence"))
     if lesion.anchors:
         found.append((lesion.anchors[0], "first frame drawn or confirmed by a person"))
+    elif lesion.starts:
+        found.append((lesion.starts[0], "seed"))
     return found

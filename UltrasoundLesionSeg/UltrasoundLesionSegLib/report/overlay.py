@@ -229,6 +229,8 @@ def describe(case: CaseReport, frame: int, named: bool = False) -> list[str]:
             text = "not visible"
         if found.origin is not None and found.is_anchor:
             text += ", drawn by a person" if found.origin is Origin.MANUAL else f", {found.origin.value} by a person"
+        elif found.origin is not None and found.origin.is_anchor:
+            text += f", {found.origin.value} seed"
         elif not np.isnan(found.confidence):
             text += f", confidence {found.confidence:.2f}"
         lines.append(f"{title}: {text}")

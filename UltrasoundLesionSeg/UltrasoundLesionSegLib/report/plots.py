@@ -68,8 +68,8 @@ def _draw(
         if one.is_visible or quantity == "confidence":
             values[frame] = getattr(one, quantity)
     axes.plot(places, values, style, color=colour, label=label, linewidth=1.4)
-    anchors = np.array(lesion.anchors, dtype=int)
-    axes.plot(places[anchors], values[anchors], "o", color=colour, markersize=4)
+    starts = np.array(lesion.starts, dtype=int)
+    axes.plot(places[starts], values[starts], "o", color=colour, markersize=4)
 
 
 def write_plot(target: Path, case: CaseReport) -> Path:

@@ -54,8 +54,10 @@ MADE_BY = {
     Origin.EDITED: "made by the model, corrected by a person",
     Origin.CONFIRMED: "made by the model, confirmed by a person",
     Origin.SUGGESTED: "suggested by a model and taken as the seed, seen by nobody",
+    Origin.SIMULATED: "a simulated seed",
     Origin.MODEL: "made by the model alone",
 }
+MARKED = "seed, or drawn or confirmed by a person"
 
 SOURCES = {
     SourceKind.DICOM_MULTIFRAME: "DICOM, multi-frame",
@@ -188,11 +190,10 @@ def charts(case: CaseReport) -> str:
     for lesion in case.lesions:
         hidden = [frame for frame, one in lesion.by_frame.items() if not one.is_visible]
         title = f"Confidence, {lesion.name}"
-        strip = confidence_strip(title, _over_clip(case, lesion, "confidence"), lesion.anchors, hidden, lesion.colour)
+        strip = confidence_strip(title, _over_clip(case, lesion, "confidence"), lesion.starts, hidden, lesion.colour)
         parts.append(f"<h3>Confidence – {swatch(lesion)}</h3>{strip}")
     parts.append(
-        '<p class="legend"><span>▲ drawn or confirmed by a person</span><span>▬ not visible</span>'
-        "<span>low bars need a look</span></p>"
+        f'<p class="legend"><span>▲ {MARKED}</span><span>▬ not visible</span><span>low bars need a look</span></p>'
     )
     for calibrated in sorted({lesion.summary.is_calibrated for lesion in case.lesions}, reverse=True):
         unit = "mm" if calibrated else "px"
@@ -219,7 +220,7 @@ def _series(case: CaseReport, lesion: LesionReport, quantity: str) -> Series:
         f"{lesion.name}, {words}",
         lesion.colour,
         _over_clip(case, lesion, quantity),
-        tuple(lesion.anchors),
+        tuple(lesion.starts),
         dashed=quantity == "perpendicular_axis",
     )
 
@@ -230,7 +231,7 @@ def _legend(series: Sequence[Series]) -> str:
         f"{escape(one.label)}</span>"
         for one in series
     )
-    return f'<p class="legend">{keys}<span>● drawn or confirmed by a person</span></p>'
+    return f'<p class="legend">{keys}<span>● {MARKED}</span></p>'
 
 
 def makers(case: CaseReport) -> str:

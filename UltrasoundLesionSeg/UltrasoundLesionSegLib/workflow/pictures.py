@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+ANCHOR_WORDS = {
+    Origin.MANUAL: "seed",
+    Origin.SIMULATED: "simulated seed",
+    Origin.SUGGESTED: "suggested seed",
+    Origin.CONFIRMED: "confirmed",
+    Origin.EDITED: "corrected",
+}
+INK = (255, 255, 255)
+ANCHOR_INK = (255, 220, 0)  # of the caption and the frame around a picture of an anchor
+_BORDER = 4  # pixels
 
 
 def save_slice_views(browser: Any, frames: Sequence[int], folder: Path, size: tuple[int, int] = (700, 560)) -> Path:
     """Render frames of a cine with its segmentation in a real slice view and save them, and one overview of all.
 
+    Each picture says which frame it is and how sure the model is there; seeds and other anchors have a yellow border.
     Pictures show the frames' pixels: write them only where nobody's name can be burned in.
 
     Parameters
@@ -36,12 +52,15 @@ def save_slice_views(browser: Any, frames: Sequence[int], folder: Path, size: tu
     OutputError
         When this machine cannot draw offscreen.
     """
+    from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
     from UltrasoundLesionSegLib.mrml.slice_view import SliceView
 
     pictures = []
+    sequence = SegmentationSequence.find(browser)
     with SliceView(browser, *size) as view:
         for frame in frames:
-            picture = _labelled(view.picture(frame), f"frame {frame}")
+            words, is_anchor = _state_of(sequence, frame) if sequence else ("", False)
+            picture = _labelled(view.picture(frame), f"frame {frame}{words}", is_anchor)
             _save(picture, folder / f"frame_{frame:05d}.png")
             pictures.append(picture)
     overview = folder / "overview.png"
@@ -49,9 +68,27 @@ def save_slice_views(browser: Any, frames: Sequence[int], folder: Path, size: tu
     return overview
 
 
-def _labelled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+def _state_of(sequence: SegmentationSequence, frame: int) -> tuple[str, bool]:
+    """Return what to say of a frame's masks, and whether one of them is an anchor."""
+    segments = [segment.id for segment in sequence.segments()]
+    states = [sequence.state(frame, segment) for segment in segments]
+    anchors = [state.origin for state in states if state.origin is not None and state.origin.is_anchor]
+    if anchors:
+        return f": {ANCHOR_WORDS[anchors[0]]}", True
+    if not any(state.origin for state in states):
+        return "", False
+    seen = "" if any(sequence.read(frame, segment).any() for segment in segments) else ", not visible"
+    confidences = [state.confidence for state in states if not np.isnan(state.confidence)]
+    return seen + (f", confidence {min(confidences):.2f}" if confidences else ""), False
+
+
+def _labelled(picture: NDArray[np.uint8], text: str, is_anchor: bool) -> NDArray[np.uint8]:
     image = Image.fromarray(picture)
-    ImageDraw.Draw(image).text((12, 10), text, fill=(255, 255, 0), font_size=22)
+    drawing = ImageDraw.Draw(image)
+    ink = ANCHOR_INK if is_anchor else INK
+    drawing.text((12, 10), text, fill=ink, font_size=22, stroke_width=2, stroke_fill=(0, 0, 0))
+    if is_anchor:
+        drawing.rectangle((0, 0, image.width - 1, image.height - 1), outline=ink, width=_BORDER)
     return np.asarray(image)
 
 
