@@ -21,7 +21,13 @@ from UltrasoundLesionSegLib.engine import bundles
 from UltrasoundLesionSegLib.engine.bundle_writing import DEFAULT_PROPAGATION, SCHEMA, save_weights, write_bundle
 from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle, list_bundles, models_folder, read_bundle
 from UltrasoundLesionSegLib.engine.memory import MemoryPolicy, MemorySettings
-from UltrasoundLesionSegLib.engine.network_api import MemoryRead, PreviousFrame, PropagationNetwork, SuggestionNetwork
+from UltrasoundLesionSegLib.engine.network_api import (
+    ClickNetwork,
+    MemoryRead,
+    PreviousFrame,
+    PropagationNetwork,
+    SuggestionNetwork,
+)
 from UltrasoundLesionSegLib.engine.networks.bas import Bas, BasPropagate
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
@@ -52,6 +58,11 @@ TENSOR = {
         "is_patch_data": {"type": "boolean"},
         "channel_def": {"type": "object"},
     },
+}
+KINDS = {
+    bundles.PROPAGATE: PropagationNetwork,
+    bundles.SUGGEST: SuggestionNetwork,
+    bundles.CLICK: ClickNetwork,
 }
 TEXTS = ("schema", "version", "monai_version", "pytorch_version", "numpy_version", "task", "description", "authors")
 OPTIONAL_TEXTS = ("data_source", "data_type", "intended_use", "image_classes", "label_classes", "pred_classes")
@@ -94,6 +105,13 @@ def tiny(models: Path) -> Path:
 
 
 @pytest.fixture
+def tiny_click(models: Path) -> Path:
+    """A sound bundle of a small BasClick without weights."""
+    write_bundle(models / "tiny_click", {"_target_": f"{NETWORKS}.bas.BasClick", **TINY}, "Tiny", "A small network.")
+    return models / "tiny_click"
+
+
+@pytest.fixture
 def tiny_propagate(models: Path) -> Path:
     """A sound bundle of a small BasPropagate with weights."""
     folder = models / "tiny_propagate"
@@ -108,13 +126,25 @@ def test_shipped_bundles_describe_their_networks() -> None:
     for name in sorted(described):
         bundle = find_bundle(name)
         network = bundle.build_network()
-        assert isinstance(network, PropagationNetwork if bundle.role == bundles.PROPAGATE else SuggestionNetwork)
+        assert isinstance(network, KINDS[bundle.role])
         assert bundle.input_size % 16 == 0
-        assert bundle.input_size == 240 or "bas" not in name  # BaS has 15 x 15 position embeddings
+        # BaS has 15 x 15 position embeddings; the one that answers clicks was trained on smaller windows
+        assert bundle.input_size == 240 or "bas" not in name or bundle.role == bundles.CLICK
         if name in SHIPPED:
             assert (bundle.role, sum(one.numel() for one in network.parameters())) == SHIPPED[name]
         assert (bundle.folder / "LICENSE").is_file()
         assert bundle.title in (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_click_model_is_no_propagation_and_has_its_own_options(tiny_click: Path) -> None:
+    bundle = read_bundle(tiny_click)
+    assert (bundle.role, bundle.input_size, bundle.propagation) == (bundles.CLICK, 160, {})
+    with pytest.raises(ModelError, match="is made to click, not to propagate"):
+        bundle.tracker_settings()
+    metadata = json.loads((tiny_click / "configs" / "metadata.json").read_text())
+    edit(tiny_click, "metadata", suggestion=metadata["clicking"], clicking={})
+    with pytest.raises(ModelError, match="metadata of the model 'tiny_click'"):
+        read_bundle(tiny_click)
 
 
 def test_shipped_weights_load() -> None:
@@ -312,7 +342,7 @@ def test_propagation_settings_are_the_metadata_s(tiny_propagate: Path, tiny: Pat
     bundle = read_bundle(tiny_propagate)
     memory = MemorySettings(MemoryPolicy.BOUNDED, capacity=8)
     assert bundle.tracker_settings() == TrackerSettings(240, 2.0, 48, memory)
-    with pytest.raises(ModelError, match="the model 'tiny' suggests seeds"):
+    with pytest.raises(ModelError, match="the model 'tiny' is made to suggest, not to propagate"):
         read_bundle(tiny).tracker_settings()
 
 
@@ -379,11 +409,11 @@ def check_with_monai(folder: Path, bundle: Bundle, schema: Path) -> None:
         assert inferer.settings == bundle.tracker_settings()
 
 
-def test_every_bundle_is_sound_to_monai(tiny: Path, tiny_propagate: Path, tmp_path: Path) -> None:
+def test_every_bundle_is_sound_to_monai(tiny: Path, tiny_propagate: Path, tiny_click: Path, tmp_path: Path) -> None:
     pytest.importorskip("jsonschema", reason="MONAI's verify_metadata needs jsonschema")
     schema = tmp_path / "schema.json"
     schema.write_text(json.dumps(METADATA_SCHEMA))
-    for name in (*SHIPPED, "tiny", "tiny_propagate"):
+    for name in (*SHIPPED, "tiny", "tiny_propagate", "tiny_click"):
         bundle = find_bundle(name)
         assert json.loads((bundle.folder / "configs" / "metadata.json").read_text())["schema"] == SCHEMA
         check_with_monai(bundle.folder, bundle, schema)

@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.engine import device as device_module
 from UltrasoundLesionSegLib.engine.bundles import find_bundle
 from UltrasoundLesionSegLib.engine.device import describe_device, resolve_device
 from UltrasoundLesionSegLib.engine.network_api import MemoryRead, PreviousFrame, PropagationNetwork
-from UltrasoundLesionSegLib.engine.networks.bas import Bas, BasPropagate
+from UltrasoundLesionSegLib.engine.networks.bas import Bas, BasClick, BasPropagate
 from UltrasoundLesionSegLib.engine.networks.stpfnet import STPFNet
 from UltrasoundLesionSegLib.engine.openvino_backend import compiled, is_compiled
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
@@ -46,10 +46,11 @@ def test_bas_gives_the_same_logits(size: tuple[int, int, int]) -> None:
         assert_same(got, one)
 
 
+@pytest.mark.parametrize("kind", [BasPropagate, BasClick])
 @torch.inference_mode()
-def test_prompted_bas_gives_the_same_logits() -> None:
+def test_prompted_bas_gives_the_same_logits(kind: type[BasPropagate] | type[BasClick]) -> None:
     torch.manual_seed(1)
-    plain = BasPropagate(SMALL).eval()
+    plain = kind(SMALL).eval()
     stacked = torch.rand(1, 7, 64, 96)
     assert_same(compiled(copy.deepcopy(plain))(stacked), plain(stacked))
 

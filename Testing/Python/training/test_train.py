@@ -103,6 +103,33 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(
     assert validated == ["3", "5"]
 
 
+def test_a_click_network_starts_from_one_without_prompt_and_is_trained(
+    still_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"channels": [8, 8, 8], "blocks": [1, 1, 1], "token_grid": [2, 2], "dropout": 0.0}
+    for name, kind in (("plain", "Bas"), ("clicks", "BasClick")):
+        network_def = {"_target_": f"UltrasoundLesionSegLib.engine.networks.bas.{kind}", **options}
+        write_bundle(tmp_path / name, network_def, name, "a network for tests")
+    plain = read_bundle(tmp_path / "plain").build_network()
+    save_weights(tmp_path / "plain", plain, torch.float32)
+    clicks = read_bundle(tmp_path / "clicks").build_network()
+    train.start_from_run(clicks, tmp_path / "plain")
+    stem = clicks.state_dict()["trunk.stem.conv.weight"]
+    assert torch.equal(stem[:, :3], plain.state_dict()["trunk.stem.conv.weight"])
+    assert stem.shape[1] == 7
+    assert not stem[:, 3:].any()
+
+    stages = [{"steps": 2, "batch": 2, "sample": {"frames": 1, "size": 48, "wrongness": 0.5}}]
+    content = {"train": {"seed": 4, "learning_rate": 0.01, "warmup": 1, "stages": stages}}
+    (tmp_path / "clicks" / "configs" / "train.json").write_text(json.dumps(content))
+    run(
+        tmp_path / "clicks", still_folder, tmp_path / "run", "--start", str(tmp_path / "plain"), monkeypatch=monkeypatch
+    )
+    trained = Checkpoint.load(tmp_path / "run" / "checkpoint.pt")
+    assert trained.step == 2
+    assert trained.network["trunk.stem.conv.weight"][:, 3:].any()  # the prompt has begun to count
+
+
 def test_a_run_is_exported_into_its_bundle(
     bundle: Path, still_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

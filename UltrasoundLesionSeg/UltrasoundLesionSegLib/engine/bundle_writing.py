@@ -13,7 +13,14 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from UltrasoundLesionSegLib.engine.bundles import NETWORK_ROLES, PROPAGATE, checked_network_def
+from UltrasoundLesionSegLib.engine.bundles import (
+    CLICK,
+    NETWORK_ROLES,
+    PROPAGATE,
+    ROLE_OPTIONS,
+    SUGGEST,
+    checked_network_def,
+)
 from UltrasoundLesionSegLib.engine.weight_storage import stored_tensors
 from UltrasoundLesionSegLib.errors import ModelError
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
@@ -27,7 +34,11 @@ DEFAULT_PROPAGATION: Mapping[str, Any] = {
     "memory": {"policy": "bounded", "capacity": 8},
     "outline_correction": True,
 }
-DEFAULT_SUGGESTION: Mapping[str, Any] = {"input_size": 240}
+DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    PROPAGATE: DEFAULT_PROPAGATION,
+    SUGGEST: {"input_size": 240},
+    CLICK: {"input_size": 160},
+}
 _ENGINE = "UltrasoundLesionSegLib.engine"
 
 
@@ -49,7 +60,7 @@ def write_bundle(
         ``_target_``, one of ``NETWORK_ROLES``, and the network's arguments.
     title, description : str
     options : mapping or None
-        ``propagation`` or ``suggestion`` of the metadata; None takes the defaults.
+        ``propagation``, ``suggestion`` or ``clicking`` of the metadata; None takes the defaults.
     further : mapping or None
         More metadata: version, changelog, data_source, references, ...
 
@@ -61,7 +72,8 @@ def write_bundle(
         When a file cannot be written.
     """
     checked = checked_network_def(dict(network_def), folder.name)
-    propagates = NETWORK_ROLES[checked["_target_"]] == PROPAGATE
+    role = NETWORK_ROLES[checked["_target_"]]
+    propagates = role == PROPAGATE
     metadata: dict[str, Any] = {
         "schema": SCHEMA,
         "version": "0.1.0",
@@ -77,11 +89,8 @@ def write_bundle(
         "copyright": "Copyright UltrasoundLesionSeg contributors",
         "intended_use": "Research. Not a medical device: a person checks every mask.",
     }
-    if propagates:
-        metadata["propagation"] = dict(DEFAULT_PROPAGATION if options is None else options)
-    else:
-        metadata["suggestion"] = dict(DEFAULT_SUGGESTION if options is None else options)
-    metadata["network_data_format"] = _data_format(propagates)
+    metadata[ROLE_OPTIONS[role]] = dict(DEFAULT_OPTIONS[role] if options is None else options)
+    metadata["network_data_format"] = _data_format(role)
     metadata["weights"] = {"sha256": ""}
     metadata.update(further or {})
     inference = {
@@ -141,24 +150,27 @@ def save_weights(
     return digest
 
 
-def _data_format(propagates: bool) -> dict[str, Any]:
+def _data_format(role: str) -> dict[str, Any]:
     """Return MONAI's ``network_data_format``: what the network's ``forward`` takes and gives."""
     channels = ["red", "green", "blue"]
-    if propagates:
+    if role == PROPAGATE:
         channels += [f"{color} of the frame before" for color in channels] + ["mask of the frame before"]
+    if role == CLICK:
+        channels += ["clicks inside", "clicks outside", "box", "mask so far"]
+    is_patch = role != SUGGEST  # a window of the frame
     shared = {"type": "image", "modality": "US", "spatial_shape": ["16*n", "16*n"], "dtype": "float32"}
     image = {
         "format": "magnitude",
         "num_channels": len(channels),
         "value_range": [0, 1],
-        "is_patch_data": propagates,
+        "is_patch_data": is_patch,
         "channel_def": {str(number): name for number, name in enumerate(channels)},
     }
     prediction = {
         "format": "segmentation",
         "num_channels": 1,
         "value_range": [],
-        "is_patch_data": propagates,
+        "is_patch_data": is_patch,
         "channel_def": {"0": "logit of the lesion"},
     }
     return {"inputs": {"image": shared | image}, "outputs": {"pred": shared | prediction}}

@@ -31,15 +31,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PROPAGATE, SUGGEST = "propagate", "suggest"
+PROPAGATE, SUGGEST, CLICK = "propagate", "suggest", "click"
+# where the metadata describe what a model of a role is run with
+ROLE_OPTIONS = {PROPAGATE: "propagation", SUGGEST: "suggestion", CLICK: "clicking"}
 # every network a bundle may name, and what it is for
 NETWORK_ROLES = {
     "UltrasoundLesionSegLib.engine.networks.stpfnet.STPFNet": PROPAGATE,
     "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate": PROPAGATE,
     "UltrasoundLesionSegLib.engine.networks.bas.Bas": SUGGEST,
+    "UltrasoundLesionSegLib.engine.networks.bas.BasClick": CLICK,
 }
 # the winner on the validation clips among the models fast enough for a CPU (Docs/results)
-DEFAULT_MODELS = {PROPAGATE: "stpfnet_light", SUGGEST: "bas_s"}
+DEFAULT_MODELS = {PROPAGATE: "stpfnet_light", SUGGEST: "bas_s", CLICK: "bas_s_click"}
 WEIGHT_FILES = ("model.safetensors", "model.pt")
 FOLDERS_VARIABLE = "ULS_MODELS"
 # a description says what to build: these bound how much memory and time a foreign one can ask for
@@ -65,7 +68,7 @@ class Bundle:
     title, description : str
         For people.
     role : str
-        ``propagate`` or ``suggest``.
+        ``propagate``, ``suggest`` or ``click``.
     input_size : int
         Side of the network's input in pixels, a multiple of 16.
     version : str
@@ -75,7 +78,7 @@ class Bundle:
     network_def : mapping
         Checked ``network_def`` of ``configs/inference.json``: ``_target_`` and plain arguments.
     propagation : mapping
-        The metadata's ``propagation``: defaults of the window and the memory; empty for ``suggest``.
+        The metadata's ``propagation``: defaults of the window and the memory; empty for other roles.
     """
 
     name: str
@@ -107,7 +110,7 @@ class Bundle:
         from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
 
         if self.role != PROPAGATE:
-            raise ModelError(f"the model '{self.name}' suggests seeds and cannot propagate them; choose another model")
+            raise ModelError(f"the model '{self.name}' is made to {self.role}, not to propagate; choose another model")
         values = dict(self.propagation)
         try:
             memory = dict(values.pop("memory", {}))
@@ -301,7 +304,7 @@ def read_bundle(folder: Path) -> Bundle:
     network_def = checked_network_def(_read_json(folder, "inference").get("network_def"), folder.name)
     role = NETWORK_ROLES[network_def["_target_"]]
     try:
-        options: dict[str, Any] = metadata["propagation" if role == PROPAGATE else "suggestion"]
+        options: dict[str, Any] = metadata[ROLE_OPTIONS[role]]
         input_size = options["input_size"]
         if not isinstance(input_size, int) or not 16 <= input_size <= _LARGEST_INPUT or input_size % 16:
             raise _misdescribed(folder.name, "input size (a multiple of 16)")

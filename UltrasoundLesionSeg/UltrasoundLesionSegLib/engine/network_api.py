@@ -152,3 +152,23 @@ class SuggestionNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, frames: Tensor) -> Tensor:
         """Segment frames of shape (B, 3, h, w); returns logits of shape (B, 1, h, w)."""
+
+
+class ClickNetwork(nn.Module, ABC):
+    """A network that draws the lesion a person points at, on one frame."""
+
+    @abstractmethod
+    def forward(self, stacked: Tensor) -> Tensor:
+        """Segment.
+
+        Parameters
+        ----------
+        stacked : Tensor, shape (B, 7, h, w)
+            The frame (RGB), then the prompt as ``engine.click_prompt`` draws it: clicks inside, clicks outside, the
+            box, the mask so far.
+
+        Returns
+        -------
+        Tensor, shape (B, 1, h, w)
+            Logits of the lesion.
+        """

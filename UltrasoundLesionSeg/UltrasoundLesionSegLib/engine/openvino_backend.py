@@ -25,7 +25,7 @@ from UltrasoundLesionSegLib.engine.network_api import (
     PreviousFrame,
     PropagationNetwork,
 )
-from UltrasoundLesionSegLib.engine.networks.bas import Bas, BasPropagate
+from UltrasoundLesionSegLib.engine.networks.bas import Bas, BasClick, BasPropagate
 from UltrasoundLesionSegLib.engine.networks.fused import fuse
 from UltrasoundLesionSegLib.engine.networks.stpfnet import STPFNet
 
@@ -44,7 +44,7 @@ def compiled(network: nn.Module) -> nn.Module:
 
     Parameters
     ----------
-    network : Bas, BasPropagate or STPFNet
+    network : Bas, BasClick, BasPropagate or STPFNet
         Used up: it is fused in place.
 
     Raises
@@ -53,12 +53,12 @@ def compiled(network: nn.Module) -> nn.Module:
         When it is none of these.
     """
     network = fuse(network)
-    if isinstance(network, Bas | BasPropagate):
+    if isinstance(network, Bas | BasClick | BasPropagate):
         network.trunk = _CompiledTrunk(network.trunk)  # type: ignore[assignment]
         return network
     if isinstance(network, STPFNet):
         return _CompiledSTPFNet(network)
-    raise TypeError(f"network must be Bas, BasPropagate or STPFNet, not {type(network).__name__}")
+    raise TypeError(f"network must be Bas, BasClick, BasPropagate or STPFNet, not {type(network).__name__}")
 
 
 def is_compiled(network: nn.Module) -> bool:

@@ -66,6 +66,16 @@ class Window:
         # +0.5 -0.5: pixel edges, not centres, are what the resize maps onto each other
         return np.array([[scale, 0, (0.5 - left) * scale - 0.5], [0, scale, (0.5 - top) * scale - 0.5]])
 
+    def to_input(self, row: float, column: float, size: int) -> tuple[float, float]:
+        """Return where a point of the frame is in the window as ``cut`` shows it, (row, column) in its pixels."""
+        matrix = self._to_window(size)
+        return float(matrix[1, 1] * row + matrix[1, 2]), float(matrix[0, 0] * column + matrix[0, 2])
+
+    def to_frame(self, row: float, column: float, size: int) -> tuple[float, float]:
+        """Return where a pixel of the window as ``cut`` shows it is in the frame, (row, column)."""
+        matrix = self._to_window(size)
+        return float((row - matrix[1, 2]) / matrix[1, 1]), float((column - matrix[0, 2]) / matrix[0, 0])
+
     def cut(self, image: Image, size: int) -> Image:
         """Resample the window to ``size`` x ``size`` pixels.
 

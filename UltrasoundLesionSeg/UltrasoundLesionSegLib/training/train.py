@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from UltrasoundLesionSegLib.engine.bundles import read_bundle
-from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork, SuggestionNetwork
+from UltrasoundLesionSegLib.engine.network_api import ClickNetwork, PropagationNetwork, SuggestionNetwork
 from UltrasoundLesionSegLib.engine.networks.trunks import Trunk, load_trunk_weights
 from UltrasoundLesionSegLib.errors import DeviceError, ModelError
+from UltrasoundLesionSegLib.training.click_samples import ClickSamples
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.datasets import (
     PropagationSamples,
@@ -36,7 +37,7 @@ from UltrasoundLesionSegLib.training.datasets import (
     load_stills,
     single_threaded,
 )
-from UltrasoundLesionSegLib.training.objectives import ClipObjective, MaskLoss, StillObjective
+from UltrasoundLesionSegLib.training.objectives import ClickObjective, ClipObjective, MaskLoss, StillObjective
 from UltrasoundLesionSegLib.training.run_state import AveragedWeights, Checkpoint, RunLog
 from UltrasoundLesionSegLib.training.stills import Still
 from UltrasoundLesionSegLib.training.train_config import Stage, TrainConfig, read_train_config
@@ -84,7 +85,6 @@ class Trainer:
         self._clips = clips
         self._output = output
         self._workers = workers
-        self._propagates = isinstance(network, PropagationNetwork)
         self._network = network
         loss = MaskLoss(config.focal)
         objective: nn.Module
@@ -92,8 +92,10 @@ class Trainer:
             objective = ClipObjective(network, loss)
         elif isinstance(network, SuggestionNetwork):
             objective = StillObjective(network, loss)
+        elif isinstance(network, ClickNetwork):
+            objective = ClickObjective(network, loss)
         else:
-            raise ModelError("the network neither propagates nor suggests; train one that does")
+            raise ModelError("the network neither propagates nor suggests nor takes clicks; train one that does")
         optimizer = torch.optim.AdamW(
             _decay_groups(network, config.weight_decay),
             lr=config.learning_rate,
@@ -183,10 +185,12 @@ class Trainer:
 
     def _batches(self, stage: Stage, split: str, seed: int, first: int, last: int) -> Iterator[dict[str, Tensor]]:
         stills = self._stills[split]
-        dataset: PropagationSamples | StillSamples
-        if self._propagates:
-            clips = self._clips if split == "train" else []
+        clips = self._clips if split == "train" else []
+        dataset: PropagationSamples | StillSamples | ClickSamples
+        if isinstance(self._network, PropagationNetwork):
             dataset = PropagationSamples(stills, stage.sample, seed, clips, self._config.clip_share)
+        elif isinstance(self._network, ClickNetwork):
+            dataset = ClickSamples(stills, stage.sample, seed, clips, self._config.clip_share)
         else:
             dataset = StillSamples(stills, stage.sample, seed)
         rank, processes = self._accelerator.process_index, self._accelerator.num_processes
@@ -296,7 +300,8 @@ def make_accelerator(precision: str) -> Accelerator:
 def start_from_run(network: nn.Module, path: Path) -> None:
     """Load another run's averaged weights, of the same network or of a larger one of the same kind.
 
-    BaS-L is BaS-S with fewer blocks: each of its weights has a counterpart there of the same name and shape.
+    BaS-L is BaS-S with fewer blocks: each of its weights has a counterpart there of the same name and shape. Where the
+    network takes more input channels than the other one, the further ones begin with weights of 0.
 
     Parameters
     ----------
@@ -313,6 +318,7 @@ def start_from_run(network: nn.Module, path: Path) -> None:
     """
     stored = read_bundle(path).load_network().state_dict() if path.is_dir() else Checkpoint.load(path).average
     own = network.state_dict()
+    stored = {name: _widened(value, own[name]) for name, value in stored.items() if name in own}
     missing = [name for name, value in own.items() if name not in stored or stored[name].shape != value.shape]
     if missing:
         raise ModelError(
@@ -320,6 +326,14 @@ def start_from_run(network: nn.Module, path: Path) -> None:
             "start from the same network or from a larger one of its kind"
         )
     network.load_state_dict({name: stored[name] for name in own})
+
+
+def _widened(stored: Tensor, wanted: Tensor) -> Tensor:
+    """Return a convolution's weights for more input channels, the further ones 0; anything else as it is."""
+    further = wanted.shape[1] - stored.shape[1] if stored.ndim == wanted.ndim == 4 else 0
+    if further <= 0 or stored.shape[2:] != wanted.shape[2:]:
+        return stored
+    return torch.cat((stored, stored.new_zeros(stored.shape[0], further, *stored.shape[2:])), dim=1)
 
 
 def train_model(

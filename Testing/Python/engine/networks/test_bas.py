@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from UltrasoundLesionSegLib.engine.network_api import MemoryRead, PreviousFrame
-from UltrasoundLesionSegLib.engine.networks.bas import BLOCKS_L, BLOCKS_S, Bas, BasPropagate
+from UltrasoundLesionSegLib.engine.networks.bas import BLOCKS_L, BLOCKS_S, Bas, BasClick, BasPropagate
 from UltrasoundLesionSegLib.engine.networks.bas_checkpoint import bas_from_public_state
 from UltrasoundLesionSegLib.errors import ModelError
 
@@ -237,10 +237,23 @@ def test_propagating_network_can_answer_empty() -> None:
     assert (logits < 0).all()
 
 
+def test_every_channel_of_a_click_network_s_prompt_counts() -> None:
+    torch.manual_seed(0)
+    network = BasClick(SMALL, (1, 1, 1)).eval()
+    stacked = torch.rand(1, 7, 32, 32)
+    with torch.no_grad():
+        plain = network(stacked)
+        assert plain.shape == (1, 1, 32, 32)
+        for channel in range(7):
+            other = stacked.clone()
+            other[:, channel] = 1 - other[:, channel]
+            assert not torch.allclose(plain, network(other))
+
+
 def test_gradients_reach_every_parameter() -> None:
-    for network in (Bas(SMALL, (1, 1, 1), temporal_share=0.25), BasPropagate(SMALL, (1, 1, 1))):
-        if isinstance(network, Bas):
-            logits = network(torch.rand(2, 3, 32, 32))
+    for network in (Bas(SMALL, (1, 1, 1), temporal_share=0.25), BasPropagate(SMALL, (1, 1, 1)), BasClick(SMALL)):
+        if isinstance(network, Bas | BasClick):
+            logits = network(torch.rand(2, 3 if isinstance(network, Bas) else 7, 32, 32))
         else:
             logits = propagate_once(network, torch.rand(4, 3, 32, 32), torch.ones(1, 32, 32))
         (logits**3).sum().backward()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from UltrasoundLesionSegLib.engine.network_api import MemoryRead, PreviousFrame
 from UltrasoundLesionSegLib.engine.networks import fused
-from UltrasoundLesionSegLib.engine.networks.bas import BLOCKS_L, BLOCKS_S, Bas, BasPropagate
+from UltrasoundLesionSegLib.engine.networks.bas import BLOCKS_L, BLOCKS_S, Bas, BasClick, BasPropagate
 from UltrasoundLesionSegLib.engine.networks.stpfnet import STPFNet
 from UltrasoundLesionSegLib.engine.networks.trunks import ResNet
 
@@ -78,10 +78,13 @@ def test_options_of_bas_keep_working(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("blocks", [BLOCKS_S, BLOCKS_L])
+@pytest.mark.parametrize("kind", [BasPropagate, BasClick])
 @torch.inference_mode()
-def test_prompted_bas_gives_the_same_logits(blocks: tuple[int, int, int], size: tuple[int, int, int]) -> None:
+def test_prompted_bas_gives_the_same_logits(
+    kind: type[BasPropagate] | type[BasClick], blocks: tuple[int, int, int], size: tuple[int, int, int]
+) -> None:
     torch.manual_seed(2)
-    plain = with_statistics(BasPropagate(blocks=blocks))
+    plain = with_statistics(kind(blocks=blocks))
     stacked = torch.rand(size[0], 7, *size[1:])
     assert_same(fused.fuse(copy.deepcopy(plain))(stacked), plain(stacked))
 

@@ -1,4 +1,4 @@
-"""BaS, a light encoder-decoder: per frame as published (``Bas``), and prompted with a mask (``BasPropagate``).
+"""BaS, a light encoder-decoder: per frame as published (``Bas``), prompted with a mask (``BasPropagate``) or clicks.
 
 Source: Pang et al., IEEE JBHI 2025, doi 10.1109/JBHI.2025.3543435. BaS-S has ``blocks=(1, 3, 3)`` (1.190 M
 parameters), BaS-L ``blocks=(1, 2, 3)`` (1.001 M). Frames go in as they are, in [0, 1], as the authors feed them.
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from UltrasoundLesionSegLib.engine.network_api import (
+    ClickNetwork,
     FrameCode,
     MemoryItem,
     MemoryRead,
@@ -197,3 +198,25 @@ class BasPropagate(PropagationNetwork):
         # memory may be stored in half precision
         seed = memory.values[:, memory.nearest_permanent()].to(frames.dtype)
         return self.trunk(torch.cat((frames, previous.code.features[0], previous.masks, seed), dim=1))[0]
+
+
+class BasClick(ClickNetwork):
+    """BaS with a person's clicks as extra input channels: ours, the paper's network takes none.
+
+    Seven channels, as ``ClickNetwork`` says. Parameters as in ``BasTrunk``.
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, int, int] = PUBLISHED_CHANNELS,
+        blocks: tuple[int, int, int] = BLOCKS_S,
+        dropout: float = 0.3,
+        token_grid: tuple[int, int] = (15, 15),
+        output_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.trunk = BasTrunk(7, channels, blocks, dropout, token_grid, False, output_norm, 0.0)
+
+    def forward(self, stacked: Tensor) -> Tensor:
+        """Segment frames with their prompts, shape (B, 7, h, w); returns logits of shape (B, 1, h, w)."""
+        return self.trunk(stacked)[0]

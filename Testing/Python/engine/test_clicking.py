@@ -1,0 +1,160 @@
+"""A lesion drawn from clicks: windows, scales, mending, undo, and what is kept in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from UltrasoundLesionSegLib.engine.click_prompt import (
+    BOX,
+    DISK_RADIUS,
+    INSIDE,
+    MASK,
+    OUTSIDE,
+    PROMPT_CHANNELS,
+    Box,
+    Click,
+    draw_box,
+    draw_clicks,
+)
+from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
+from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
+from UltrasoundLesionSegLib.engine.networks.bas import BasClick
+
+CPU = torch.device("cpu")
+
+
+class Pointed(ClickNetwork):
+    """Sees what is bright, and what a prompt says: a box or a mask cut to it, clicks outside cut out around them."""
+
+    def __init__(self, overflows: int = 0) -> None:
+        super().__init__()
+        self.overflows = overflows
+        self.seen: list[Tensor] = []
+
+    def forward(self, stacked: Tensor) -> Tensor:
+        if self.overflows:
+            self.overflows -= 1
+            raise torch.cuda.OutOfMemoryError("simulated: no GPU is at hand")
+        self.seen.append(stacked)
+        bright = stacked[:, :3].mean(dim=1, keepdim=True) > 0.5
+        prompt = stacked[:, 3:]
+        added = torch.nn.functional.max_pool2d(prompt[:, INSIDE : INSIDE + 1], 9, 1, 4) > 0.5
+        cut = torch.nn.functional.max_pool2d(prompt[:, OUTSIDE : OUTSIDE + 1], 9, 1, 4) > 0.5
+        return ((bright | added) & ~cut).float() * 20 - 10
+
+
+def frame_with_discs(size: tuple[int, int] = (240, 320)) -> np.ndarray:
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    frame = np.full(size, 20, np.uint8)
+    frame[(rows - 100) ** 2 + (columns - 120) ** 2 < 40**2] = 230
+    frame[(rows - 200) ** 2 + (columns - 290) ** 2 < 6**2] = 230
+    return frame
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    return float(2 * (first & second).sum() / (first.sum() + second.sum()))
+
+
+@pytest.mark.parametrize(("point", "radius"), [((110, 130), 40), ((200, 290), 6)])
+def test_one_click_draws_the_lesion_it_falls_into_whatever_its_size(point: tuple[int, int], radius: int) -> None:
+    frame = frame_with_discs()
+    rows, columns = np.mgrid[:240, :320]
+    centre = (100, 120) if radius == 40 else (200, 290)
+    truth = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < radius**2
+    network = Pointed()
+    found = ClickDrawing(frame, network, 96, CPU).mask([Click(*point)])
+    assert dice(found, truth) > 0.9
+    # the first look fits the large one: 81 of 160 pixels; the small one is looked at again, more closely
+    assert len(network.seen) == (1 if radius == 40 else 2)
+
+
+def test_a_lesion_larger_than_the_first_look_is_seen_whole() -> None:
+    frame = np.full((200, 200), 20, np.uint8)
+    frame[20:180, 10:190] = 230
+    found = ClickDrawing(frame, Pointed(), 96, CPU).mask([Click(100, 60)])
+    assert dice(found, frame > 100) > 0.97
+
+
+def test_clicks_mend_what_is_there_and_taking_them_back_costs_nothing() -> None:
+    frame = frame_with_discs()
+    network = Pointed()
+    drawing = ClickDrawing(frame, network, 96, CPU)
+    clicks = [Click(100, 120), Click(100, 85, inside=False), Click(60, 120)]
+    masks = [drawing.mask(clicks[:count]) for count in (1, 2, 3)]
+    assert not masks[1][100, 85]
+    assert masks[0][100, 85]
+    looks = len(network.seen)
+    assert np.array_equal(drawing.mask(clicks[:1]), masks[0])
+    assert np.array_equal(drawing.mask(clicks[:2]), masks[1])
+    assert not drawing.mask([]).any()
+    assert len(network.seen) == looks
+    # the mask depends on the clicks alone, not on what was asked before
+    assert np.array_equal(ClickDrawing(frame, Pointed(), 96, CPU).mask(clicks), masks[2])
+
+
+def test_a_mask_to_mend_is_a_part_of_the_prompt_and_comes_back_without_clicks() -> None:
+    frame = frame_with_discs()
+    start = np.zeros((240, 320), bool)
+    start[80:120, 100:140] = True
+    network = Pointed()
+    drawing = ClickDrawing(frame, network, 96, CPU, start)
+    drawing.mask([Click(100, 150)])
+    assert 0.1 < float((network.seen[0][0, 3 + MASK] > 0.5).float().mean()) < 0.4
+    back = drawing.mask([])
+    assert np.array_equal(back, start)
+    back[:] = True
+    assert np.array_equal(drawing.mask([]), start)
+
+
+def test_a_box_alone_draws_what_is_in_it() -> None:
+    network = Pointed()
+    drawing = ClickDrawing(frame_with_discs(), network, 96, CPU)
+    found = drawing.mask([], Box(58, 78, 142, 162))
+    assert found[100, 120]
+    assert not found[200, 290]
+    box = network.seen[0][0, 3 + BOX]
+    assert 0.15 < float(box.mean()) < 0.35
+    assert box[48, 48] == 1
+    assert box[0, 0] == 0
+    assert np.array_equal(drawing.mask([], Box(58, 78, 142, 162)), found)
+
+
+def test_clicks_outside_alone_draw_nothing() -> None:
+    network = Pointed()
+    assert not ClickDrawing(frame_with_discs(), network, 96, CPU).mask([Click(5, 5, inside=False)]).any()
+    assert not network.seen
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 300), (700, 90, 3)])
+@pytest.mark.parametrize("place", [(0.0, 0.0), (1.0, 1.0), (0.5, 0.0)])
+def test_any_frame_and_any_place_on_it_are_answered(shape: tuple[int, ...], place: tuple[float, float]) -> None:
+    torch.manual_seed(0)
+    frame = np.random.default_rng(1).integers(0, 255, shape, np.uint8)
+    row, column = place[0] * (shape[0] - 1), place[1] * (shape[1] - 1)
+    drawing = ClickDrawing(frame, BasClick((8, 8, 8), (1, 1, 1), token_grid=(2, 2)).eval(), 32, CPU)
+    for clicks in ([Click(row, column)], [Click(row, column), Click(shape[0] / 2, 3, inside=False)]):
+        found = drawing.mask(clicks)
+        assert found.shape == shape[:2]
+        assert found.dtype == bool
+
+
+def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    frame = frame_with_discs()
+    expected = ClickDrawing(frame, Pointed(), 96, CPU).mask([Click(100, 120)])
+    found = ClickDrawing(frame, Pointed(overflows=1), 96, CPU).mask([Click(100, 120)])
+    assert np.array_equal(found, expected)
+    assert "the GPU ran out of memory; the clicks are answered on the CPU" in caplog.text
+
+
+def test_disks_have_the_same_size_anywhere_and_are_cut_at_the_edge() -> None:
+    prompt = np.zeros((PROMPT_CHANNELS, 40, 50), np.float32)
+    draw_clicks(prompt, [Click(20, 20), Click(19.5, 30.5, inside=False), Click(-90, 4), Click(0, 49)])
+    area = np.pi * DISK_RADIUS**2
+    assert prompt[OUTSIDE].sum() == pytest.approx(area, rel=0.12)
+    assert prompt[INSIDE][10:30, 10:30].sum() == pytest.approx(area, rel=0.12)
+    assert 0.2 * area < prompt[INSIDE][:6, 44:].sum() < 0.45 * area
+    draw_box(prompt[BOX], Box(-4, 10, 6.2, 60))
+    assert prompt[BOX].sum() == 7 * 40

@@ -1,0 +1,228 @@
+"""A lesion drawn on one frame from a person's clicks or a box, and a mask mended by clicks.
+
+The lesion's scale is not known at the first click: the network looks through a window of half the frame around it, then
+through one around what it saw, until the window fits. Each further click is one look through the window around the mask
+so far, which is a part of the prompt.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.engine.click_prompt import (
+    BOX,
+    MASK,
+    PROMPT_CHANNELS,
+    Box,
+    Click,
+    draw_box,
+    draw_clicks,
+)
+from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
+from UltrasoundLesionSegLib.engine.threads import threads_for_inference
+from UltrasoundLesionSegLib.engine.window import Window, rgb
+
+logger = logging.getLogger(__name__)
+
+MARGIN = 2.0  # a window's side over the longer side of what it is to show
+SMALLEST_SIDE = 48.0  # of a window, pixels of the frame
+FIRST_SHARE = 0.5  # of the frame's longer side that the first look sees
+MOST_LOOKS = 3  # for the first click or a box
+MOST_MENDING_LOOKS = 2
+FITTING = 1.4  # a window this many times too large or too small is good enough
+CLOSEST = 3.0  # one look brings the next one at most this many times closer: a speck may be a mistake
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the network drew.
+
+    Parameters
+    ----------
+    window : Window
+    seen : ndarray of float32, shape (N, N)
+        Probabilities in the window.
+    """
+
+    window: Window
+    seen: NDArray[np.float32]
+
+
+class ClickDrawing:
+    """One lesion on one frame as its clicks change.
+
+    The mask depends on the clicks and their order alone. Every answer is kept: taking clicks back costs nothing.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+    network : ClickNetwork
+        In evaluation mode on ``device``.
+    input_size : int
+        Side of the network's input in pixels.
+    device : torch.device
+    start : ndarray of bool, shape (H, W), or None
+        A mask to mend; None or an empty one begins anew.
+    """
+
+    def __init__(
+        self, frame: Frame, network: ClickNetwork, input_size: int, device: torch.device, start: Mask | None = None
+    ) -> None:
+        self._frame = frame
+        self._network = network
+        self._size = input_size
+        self._device = device
+        self._start = start if start is not None and start.any() else None
+        self._answers: dict[tuple[Box | None, tuple[Click, ...]], _Answer | None] = {}
+
+    def mask(self, clicks: Sequence[Click], box: Box | None = None) -> Mask:
+        """Return the lesion as these clicks tell it.
+
+        Parameters
+        ----------
+        clicks : sequence of Click
+            In the order they were made.
+        box : Box or None
+
+        Returns
+        -------
+        ndarray of bool, shape (H, W)
+            The mask to begin with when there is no prompt at all.
+        """
+        height, width = self._frame.shape[:2]
+        if not clicks and box is None:
+            return np.zeros((height, width), bool) if self._start is None else self._start.copy()
+        with threads_for_inference():
+            answer = self._answer(tuple(clicks), box)
+        if answer is None:
+            return np.zeros((height, width), bool)
+        return answer.window.paste(answer.seen, height, width) > 0.5
+
+    def _answer(self, clicks: tuple[Click, ...], box: Box | None) -> _Answer | None:
+        if (box, clicks) not in self._answers:
+            self._answers[box, clicks] = self._computed(clicks, box)
+        return self._answers[box, clicks]
+
+    def _computed(self, clicks: tuple[Click, ...], box: Box | None) -> _Answer | None:
+        if clicks:
+            before = self._answer(clicks[:-1], box)
+        else:
+            before = None
+            if box is None:
+                return self._first_answer()
+        if before is not None:
+            return self._looked(clicks, box, before, self._fitting(before, clicks, box), MOST_MENDING_LOOKS)
+        window = self._first_window(clicks, box)
+        return None if window is None else self._looked(clicks, box, None, window, MOST_LOOKS)
+
+    def _first_answer(self) -> _Answer | None:
+        """Return the mask to begin with as if the network had drawn it."""
+        if self._start is None:
+            return None
+        window = Window.around(self._start, MARGIN, SMALLEST_SIDE)
+        return _Answer(window, window.cut(self._start.astype(np.float32), self._size))
+
+    def _first_window(self, clicks: Sequence[Click], box: Box | None) -> Window | None:
+        """Return where to look first; None while nothing says where the lesion is."""
+        inside = [click for click in clicks if click.inside]
+        if box is not None:
+            return _around([(box.top, box.left), (box.bottom, box.right)])
+        if not inside:
+            return None
+        whole = Window.whole(*self._frame.shape[:2])
+        return Window(inside[-1].row, inside[-1].column, max(FIRST_SHARE * whole.side, SMALLEST_SIDE))
+
+    def _looked(
+        self, clicks: Sequence[Click], box: Box | None, before: _Answer | None, window: Window, looks: int
+    ) -> _Answer:
+        """Look until the window fits what is seen through it."""
+        for look in range(looks):
+            answer = self._look(clicks, box, before, window)
+            fitting = self._fitting(answer, clicks, box)
+            if look == looks - 1 or _fits(window, fitting):
+                break
+            window = fitting
+        return answer
+
+    @torch.inference_mode()
+    def _look(self, clicks: Sequence[Click], box: Box | None, before: _Answer | None, window: Window) -> _Answer:
+        size = self._size
+        prompt = np.zeros((PROMPT_CHANNELS, size, size), np.float32)
+        if before is not None:
+            prompt[MASK] = before.window.reseen(before.seen, window, size)
+        if box is not None:
+            corners = window.to_input(box.top, box.left, size), window.to_input(box.bottom, box.right, size)
+            draw_box(prompt[BOX], Box(*corners[0], *corners[1]))
+        seen_clicks = [Click(*window.to_input(click.row, click.column, size), click.inside) for click in clicks]
+        draw_clicks(prompt, seen_clicks)
+        pixels = torch.from_numpy(rgb(window.cut(self._frame, size))).permute(2, 0, 1).float().div(255)
+        stacked = torch.cat((pixels, torch.from_numpy(prompt)))[None].contiguous(memory_format=torch.channels_last)
+        seen = torch.sigmoid(self._logits(stacked)).numpy()
+        return _Answer(window, _clicked_parts(seen, seen_clicks))
+
+    def _logits(self, stacked: torch.Tensor) -> torch.Tensor:
+        """Return the network's answer of shape (h, w), from the CPU where the GPU's memory does not suffice."""
+        try:
+            logits: torch.Tensor = self._network(stacked.to(self._device))
+            return logits[0, 0].float().cpu()
+        except torch.cuda.OutOfMemoryError:
+            logger.warning("the GPU ran out of memory; the clicks are answered on the CPU, which is slower")
+            try:
+                return self._network.cpu()(stacked)[0, 0].float()
+            finally:
+                self._network.to(self._device)  # whoever holds it believes it to be there
+
+    def _fitting(self, answer: _Answer, clicks: Sequence[Click], box: Box | None) -> Window:
+        """Return the window that fits an answer, its clicks inside and its box."""
+        corners = [(click.row, click.column) for click in clicks if click.inside]
+        if box is not None:
+            corners += [(box.top, box.left), (box.bottom, box.right)]
+        found = answer.seen > 0.5
+        if found.any():
+            rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
+            corners += [answer.window.to_frame(rows[end], columns[end], self._size) for end in (0, -1)]
+        if not corners:
+            return answer.window
+        fitting = _around(corners)
+        largest = MARGIN * Window.whole(*self._frame.shape[:2]).side
+        return replace(fitting, side=min(max(fitting.side, answer.window.side / CLOSEST), largest))
+
+
+def _around(corners: Sequence[tuple[float, float]]) -> Window:
+    """Return the window around points of the frame, (row, column)."""
+    (top, left), (bottom, right) = np.min(corners, axis=0), np.max(corners, axis=0)
+    side = max(float(max(bottom - top, right - left) + 1) * MARGIN, SMALLEST_SIDE)
+    return Window(float(top + bottom) / 2, float(left + right) / 2, side)
+
+
+def _fits(window: Window, fitting: Window) -> bool:
+    """Tell whether looking again through another window would show nothing new."""
+    far = max(abs(window.row - fitting.row), abs(window.column - fitting.column)) > 0.15 * fitting.side
+    return not far and 1 / FITTING <= window.side / fitting.side <= FITTING
+
+
+def _clicked_parts(seen: NDArray[np.float32], clicks: Sequence[Click]) -> NDArray[np.float32]:
+    """Return the probabilities without the parts that nobody clicked into; the largest part where all clicks miss.
+
+    Parameters
+    ----------
+    seen : ndarray of float32, shape (N, N)
+    clicks : sequence of Click
+        In pixels of ``seen``.
+    """
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats((seen > 0.5).astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return seen
+    size = seen.shape[0]
+    places = [(round(click.row), round(click.column)) for click in clicks if click.inside]
+    kept = {int(labels[place]) for place in places if min(place) >= 0 and max(place) < size} - {0}
+    kept = kept or {1 + int(statistics[1:, cv2.CC_STAT_AREA].argmax())}
+    return np.where(np.isin(labels, [0, *kept]), seen, np.float32(0))
