@@ -6,6 +6,7 @@ Conventions, written once:
 * A mask is ``(H, W)`` bool. Several lesions are ``(K, H, W)`` bool in the order of their segments.
 * Positions in pixels are ``(row, column)`` with the centre of the first pixel at (0, 0).
 * Spacing is ``(row_mm, column_mm)``: the distance between neighbouring rows, then between neighbouring columns.
+* A pixel's aspect is its height divided by its width: the distance between rows over that between columns.
 * Frames are counted from 0 everywhere; only DICOM attributes and texts shown to people count from 1 where they say so.
 """
 
@@ -25,6 +26,8 @@ from UltrasoundLesionSegLib.errors import SeedError, SourceError
 
 Frame = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+"""``(row_min, column_min, row_max, column_max)`` in pixels, all inclusive."""
 
 
 @runtime_checkable
@@ -72,20 +75,22 @@ class Calibration:
 
 @dataclass(frozen=True)
 class CalibratedRegion:
-    """A rectangle of the image with a calibration of its own (DICOM PS3.3 C.8.5.5, ultrasound regions).
+    """A rectangle of the image with a calibration of its own (DICOM PS3.3 C.8.5.5, ultrasound regions)."""
 
-    ``box`` is ``(row_min, column_min, row_max, column_max)`` in pixels, all inclusive.
-    """
-
-    box: tuple[int, int, int, int]
+    box: Box
     calibration: Calibration
 
     def share_inside(self, mask: Mask) -> float:
         """Return the share of the mask's pixels that lie in this region, 0 for an empty mask."""
-        total = int(np.count_nonzero(mask))
-        row_min, column_min, row_max, column_max = self.box
-        inside = int(np.count_nonzero(mask[row_min : row_max + 1, column_min : column_max + 1]))
-        return inside / total if total else 0.0
+        return share_inside(self.box, mask)
+
+
+def share_inside(box: Box, mask: Mask) -> float:
+    """Return the share of the mask's pixels that lie in a box, 0 for an empty mask."""
+    total = int(np.count_nonzero(mask))
+    row_min, column_min, row_max, column_max = box
+    inside = int(np.count_nonzero(mask[row_min : row_max + 1, column_min : column_max + 1]))
+    return inside / total if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -165,17 +170,24 @@ class Cine:
         True when frames are ``(H, W, 3)`` RGB.
     identity : SourceIdentity
     calibration : Calibration or None
-        Holds for the whole image; None when unknown or when regions differ.
+        The only calibration of the image; None when unknown or when regions differ. Where there are regions it holds
+        inside them alone: ask `calibration_at` for that of a lesion.
     regions : tuple of CalibratedRegion
         All calibrated regions of the source, possibly with differing calibrations.
     timing : Timing or None
     notes : tuple of str
         What a person should know of the source: one sentence each, no identifiers.
+    pixel_aspect : float or None
+        Height of a pixel over its width where the source tells the shape of a pixel; measures of shape use it where the
+        size is not known. None when unknown: pixels then count as square.
+    other_regions : tuple of tuple
+        Boxes of the image, as in `CalibratedRegion`, that show something over time (M-mode, Doppler): no calibration
+        holds there.
 
     Raises
     ------
     SourceError
-        When there is no frame, or the size is not at least 1 x 1.
+        When there is no frame, or the size is not at least 1 x 1, or the aspect is not positive.
     """
 
     frames: FrameReader
@@ -187,8 +199,14 @@ class Cine:
     regions: tuple[CalibratedRegion, ...] = ()
     timing: Timing | None = None
     notes: tuple[str, ...] = ()
+    pixel_aspect: float | None = None
+    other_regions: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.pixel_aspect is not None and not 0 < self.pixel_aspect < np.inf:
+            raise SourceError(
+                f"a pixel's height over its width cannot be {self.pixel_aspect}; leave the shape of a pixel unknown"
+            )
         if len(self.frames) < 1:
             raise SourceError("the source has no frames; give a cine with at least one")
         if self.height < 1 or self.width < 1:
@@ -241,14 +259,19 @@ class Cine:
     def calibration_at(self, mask: Mask | None = None) -> Calibration | None:
         """Return the calibration that holds where the mask lies.
 
-        A region counts when it holds more than 99% of the mask. Where regions with differing calibrations remain,
-        or none holds the mask, the answer is None: a length in mm is never invented.
+        A region calibrates its own rectangle alone (PS3.3 C.8.5.5), so it counts when it holds more than 99% of the
+        mask. Where regions with differing calibrations remain, none holds the mask, or more than 1% of it lies in a
+        part of the image that shows something over time, the answer is None: a length in mm is never invented.
 
         Parameters
         ----------
         mask : ndarray of bool, shape (H, W), or None
         """
-        if self.calibration is not None or not self.regions or mask is None or not mask.any():
+        if mask is None or not mask.any():
+            return self.calibration
+        if any(share_inside(box, mask) > 0.01 for box in self.other_regions):
+            return None
+        if not self.regions:
             return self.calibration
         holding = [region.calibration for region in self.regions if region.share_inside(mask) > 0.99]
         spacings = {(round(one.row_mm, 6), round(one.column_mm, 6)) for one in holding}

@@ -103,3 +103,12 @@ def test_spread_leaves_nan_out():
     one = Spread.of([5.0])
     assert one.mean == 5
     assert np.isnan(one.sd)
+
+
+def test_the_note_says_which_pixels_lengths_are_in():
+    found = summarize_lesion([square(10, None, pixel_aspect=4 / 3)], [0], further_notes=["A further sentence."])
+    assert "A pixel is 1.333 times as high as wide" in found.note
+    assert "widths of a pixel" in found.note
+    assert found.note.endswith("A further sentence.")
+    for one in (square(10, None), square(10, None, pixel_aspect=1.0), square(10)):
+        assert "widths of a pixel" not in summarize_lesion([one], [0]).note

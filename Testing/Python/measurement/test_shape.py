@@ -266,3 +266,27 @@ def test_the_largest_component_is_that_of_opencvs_statistics():
         assert found.box == Box(row, row + height_found, column, column + width_found)
         assert np.array_equal(found.mask, labels[found.box.slices] == label)
         assert found.siblings == count - 1
+
+
+def test_the_shape_of_a_pixel_enters_all_that_is_made_of_depth_and_width():
+    """Measured with the shape alone, everything is what it is in mm, divided by the width of a pixel."""
+    frame = np.random.default_rng(4).integers(0, 256, (160, 160), np.uint8)
+    mask = cv2.ellipse(np.zeros(frame.shape, np.uint8), (80, 70), (40, 34), 25, 0, 360, 1, -1).astype(bool)
+    known = measure_frame(mask, frame, Calibration(0.4, 0.3, "made for the test"))
+    shape = measure_frame(mask, frame, None, pixel_aspect=4 / 3)
+    assert not shape.is_calibrated
+    assert (known.pixel_aspect, shape.pixel_aspect) == (pytest.approx(4 / 3), pytest.approx(4 / 3))
+    for name in ("long_axis", "perpendicular_axis", "depth", "width", "perimeter", "length_uncertainty"):
+        assert getattr(shape, name) == pytest.approx(getattr(known, name) / 0.3), name
+    assert shape.area == pytest.approx(known.area / 0.09)
+    for name in ("depth_width_ratio", "circularity", "solidity", "long_axis_angle", "contrast", "boundary_sharpness"):
+        assert getattr(shape, name) == pytest.approx(getattr(known, name)), name
+    assert shape.orientation is known.orientation is Orientation.NOT_PARALLEL
+    np.testing.assert_allclose(shape.long_axis_ends, known.long_axis_ends)
+    assert measure_frame(mask, frame, None).orientation is Orientation.PARALLEL
+
+
+def test_a_lesion_that_is_not_visible_keeps_the_shape_of_a_pixel():
+    nothing = np.zeros((20, 20), bool)
+    assert measure_frame(nothing, nothing.astype(np.uint8), None, pixel_aspect=2.0).pixel_aspect == 2
+    assert measure_frame(nothing, nothing.astype(np.uint8), None).pixel_aspect is None

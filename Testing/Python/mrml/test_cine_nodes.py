@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ def test_a_cine_comes_back(scene: Any, color: bool, count: int) -> None:
     assert found.calibration == cine.calibration
     assert np.array_equal(found.timing.seconds, cine.timing.seconds)
     assert (found.timing.source, found.timing.approximate) == ("FrameTime", False)
+
+
+def test_the_shape_of_a_pixel_and_parts_over_time_come_back(scene: Any) -> None:
+    cine = replace(make_cine(), calibration=None, pixel_aspect=4 / 3, other_regions=((0, 1, 2, 3), (4, 5, 6, 7)))
+    found = cine_from_browser(add_cine(cine))
+    assert (found.pixel_aspect, found.other_regions) == (4 / 3, ((0, 1, 2, 3), (4, 5, 6, 7)))
+    found = cine_from_browser(add_cine(make_cine()))
+    assert (found.pixel_aspect, found.other_regions) == (None, ())
 
 
 def test_color_frames_are_rgb_vector_volumes(scene: Any) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 from source_makers import dicom_object, moving_frames, region
 
 from UltrasoundLesionSegLib.readers.open import read_cine
@@ -106,6 +107,7 @@ def test_nonsense_spacing_is_not_used(save_dicom, value):
 def test_an_aspect_ratio_alone_gives_no_mm(save_dicom):
     cine = read(save_dicom, PixelAspectRatio=[4, 3])
     assert cine.calibration is None
+    assert cine.pixel_aspect == pytest.approx(4 / 3)
     assert "height to width 4 to 3" in cine.notes[0]
 
 
@@ -118,3 +120,86 @@ def test_real_calibrations(shared_data):
     assert "reaches past the image" in resampled.notes[0]
     philips = read_cine(folder / "OBXXXX1A_2frame.dcm")  # its region ends at column 800 of 800
     assert philips.calibration.spacing == pytest.approx((0.262288, 0.262288), abs=1e-6)
+
+
+@pytest.mark.parametrize("keyword", ["PixelSpacing", "NominalScannedPixelSpacing", "ImagerPixelSpacing"])
+def test_a_spacing_of_1_mm_is_unknown_and_noted(save_dicom, keyword):
+    cine = read(save_dicom, **{keyword: [1, 1]})
+    assert cine.calibration is None
+    assert cine.notes == (
+        f"{keyword} is 1 x 1 mm, which programs write for an unknown size of a pixel: it is not used.",
+    )
+
+
+def test_the_spacing_after_one_of_1_mm_is_used(save_dicom):
+    cine = read(save_dicom, PixelSpacing=[1, 1], ImagerPixelSpacing=[0.2, 0.1])
+    assert (cine.calibration.source, cine.calibration.spacing) == ("ImagerPixelSpacing", (0.2, 0.1))
+    assert "PixelSpacing is 1 x 1 mm" in cine.notes[0]
+
+
+@pytest.mark.parametrize("value", [[1000, 1000], [8, 6], [0.0001, 0.0001]])
+def test_a_spacing_no_scanner_has_is_unknown_and_noted(save_dicom, value):
+    cine = read(save_dicom, PixelSpacing=value)
+    assert cine.calibration is None
+    assert "which no scanner has" in cine.notes[0]
+
+
+def test_a_region_calibrates_its_own_rectangle_alone(save_dicom):
+    cine = read(save_dicom, [region((0, 0, 59, 99), (0.01, 0.01))], PixelSpacing=[0.1, 0.1])
+    assert cine.calibration_at(mask_at(50, 30)).spacing == pytest.approx((0.1, 0.1))
+    assert cine.calibration_at(mask_at(50, 90)) is None
+    assert cine.calibration_at(mask_at(50, 60)) is None
+
+
+M_MODE = {"RegionSpatialFormat": 2, "PhysicalUnitsXDirection": 4}
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_mm"),
+    [((None, None), False), ((0, 0), False), ((0, 1), False), ((1, 1), False), ((1, 0), True)],
+    ids=["not told", "both low", "trace above", "both high", "picture above"],
+)
+def test_a_trace_inside_the_rectangle_of_a_picture_is_in_pixels(save_dicom, flags, is_mm):
+    picture, trace = region(WHOLE, (0.01, 0.01)), region((0, 60, 119, 99), (0.005, 0.01), **M_MODE)
+    for item, flag in zip((picture, trace), flags, strict=True):
+        if flag is not None:
+            item.RegionFlags = flag
+    cine = read(save_dicom, [picture, trace])
+    assert cine.calibration_at(mask_at(30, 60)).spacing == pytest.approx((0.1, 0.1))
+    assert (cine.calibration_at(mask_at(80, 60)) is not None) is is_mm
+
+
+def test_pixel_spacing_does_not_hold_in_a_trace(save_dicom):
+    cine = read(save_dicom, [region((0, 60, 119, 99), (0.005, 0.01), **M_MODE)], PixelSpacing=[0.1, 0.1])
+    assert cine.calibration_at(mask_at(30, 60)).spacing == (0.1, 0.1)
+    assert cine.calibration_at(mask_at(80, 60)) is None
+
+
+def groups(*spacings):
+    items = []
+    for spacing in spacings:
+        measures, group = Dataset(), Dataset()
+        measures.PixelSpacing = list(spacing)
+        group.PixelMeasuresSequence = [measures]
+        items.append(group)
+    return items
+
+
+@pytest.mark.parametrize("keyword", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_pixel_measures_of_functional_groups(save_dicom, keyword):
+    count = 1 if keyword.startswith("Shared") else 2
+    calibration = read(save_dicom, **{keyword: groups(*[(0.3, 0.2)] * count)}).calibration
+    assert (calibration.source, calibration.spacing) == ("PixelMeasuresSequence", (0.3, 0.2))
+    assert read(save_dicom, **{keyword: groups(*[(1, 1)] * count)}).calibration is None
+
+
+def test_pixel_measures_that_change_are_not_used(save_dicom):
+    cine = read(save_dicom, PerFrameFunctionalGroupsSequence=groups((0.3, 0.2), (0.4, 0.2)))
+    assert cine.calibration is None
+    assert cine.notes == ("The size of a pixel changes within the object: it is not used.",)
+
+
+@pytest.mark.parametrize("ratio", [[0, 3], [4], [-4, 3], [400, 3]])
+def test_nonsense_aspect_ratios_are_not_used(save_dicom, ratio):
+    cine = read(save_dicom, PixelAspectRatio=ratio)
+    assert (cine.pixel_aspect, cine.notes) == (None, ())

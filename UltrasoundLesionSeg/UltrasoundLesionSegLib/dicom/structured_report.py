@@ -186,7 +186,7 @@ class _LesionGroups:
             if note:
                 yield note if note.endswith(".") else f"{note}."
         if not summary.is_calibrated:
-            yield "The pixel size is not known: lengths are in pixels, areas in numbers of pixels."
+            yield "The pixel size is not known: lengths and areas are in pixels."
         if summary.frames_left_out:
             yield f"{summary.frames_left_out} frames without a known pixel size are not in these figures."
         if summary.frames_cut:

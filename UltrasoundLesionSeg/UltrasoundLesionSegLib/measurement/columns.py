@@ -341,6 +341,7 @@ FRAME_COLUMNS: tuple[Column[FrameRow], ...] = (
         PIXEL_SIZE,
         lambda row: row.measurement.calibration.column_mm if row.measurement.calibration else None,
     ),
+    _measured("pixel_aspect", "Pixel height/width", RATIO),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,14 +15,18 @@ from UltrasoundLesionSegLib.measurement.shape import NAN, ShapeMeasurement, larg
 class FrameMeasurement(EchoMeasurement, ShapeMeasurement):
     """One lesion on one frame: what ``ShapeMeasurement`` and ``EchoMeasurement`` list, and where it comes from.
 
-    Lengths are in mm and areas in mm2 where ``calibration`` is known, otherwise in pixels and pixels squared. What
-    cannot be measured is nan (numbers) or None. A lesion that is not visible has area 0, no components, and nan
+    Lengths are in mm and areas in mm2 where ``calibration`` is known, otherwise in pixels and pixels squared; a pixel
+    of length is then the width of one (the distance between columns), which matters where ``pixel_aspect`` is not 1.
+    What cannot be measured is nan (numbers) or None. A lesion that is not visible has area 0, no components, and nan
     otherwise.
 
     Parameters
     ----------
     calibration : Calibration or None
         The pixel size the lengths were computed with.
+    pixel_aspect : float or None
+        Height of a pixel over its width that the shape was computed with; None where it is unknown, and pixels count
+        as square.
     confidence : float
         Of the mask, 0 to 1; nan where unknown (a mask drawn by a person has none).
     origin : Origin or None
@@ -32,6 +36,7 @@ class FrameMeasurement(EchoMeasurement, ShapeMeasurement):
     calibration: Calibration | None = None
     confidence: float = NAN
     origin: Origin | None = None
+    pixel_aspect: float | None = None
 
     @property
     def is_visible(self) -> bool:
@@ -55,6 +60,7 @@ def measure_frame(
     calibration: Calibration | None,
     confidence: float = NAN,
     origin: Origin | None = None,
+    pixel_aspect: float | None = None,
 ) -> FrameMeasurement:
     """Measure one lesion on one frame.
 
@@ -70,6 +76,9 @@ def measure_frame(
         Of the mask, 0 to 1, or nan.
     origin : Origin or None
         Who made the mask.
+    pixel_aspect : float or None
+        Height of a pixel over its width (`Cine.pixel_aspect`); used where there is no calibration. Lengths are then in
+        widths of a pixel, so that depth and width, and all that is made of both, are of one unit.
 
     Returns
     -------
@@ -95,14 +104,12 @@ def measure_frame(
             f"the frame must be uint8 of shape {mask.shape} or {(*mask.shape, 3)}, "
             f"not {frame.dtype} of shape {frame.shape}"
         )
+    if calibration is not None:
+        pixel_aspect = calibration.row_mm / calibration.column_mm
+    unseen = FrameMeasurement(calibration=calibration, confidence=confidence, origin=origin, pixel_aspect=pixel_aspect)
     component = largest_component(mask)
     if component is None:
-        return FrameMeasurement(calibration=calibration, confidence=confidence, origin=origin)
-    spacing = calibration.spacing if calibration else (1.0, 1.0)
-    return FrameMeasurement(
-        **vars(measure_shape(mask, component, spacing)),
-        **vars(measure_echo(mask, frame, component, spacing)),
-        calibration=calibration,
-        confidence=confidence,
-        origin=origin,
-    )
+        return unseen
+    spacing = calibration.spacing if calibration else (pixel_aspect or 1.0, 1.0)
+    shape, echo = measure_shape(mask, component, spacing), measure_echo(mask, frame, component, spacing)
+    return replace(unseen, **vars(shape), **vars(echo))

@@ -71,7 +71,7 @@ class LesionSummary:
     confidence : Spread
         Of the masks that have one.
     note : str
-        What the figures do not say.
+        What the figures do not say, and which pixels lengths are in.
     """
 
     is_calibrated: bool
@@ -96,7 +96,10 @@ class LesionSummary:
 
 
 def summarize_lesion(
-    measurements: Sequence[FrameMeasurement], frames: Sequence[int], timing: Timing | None = None
+    measurements: Sequence[FrameMeasurement],
+    frames: Sequence[int],
+    timing: Timing | None = None,
+    further_notes: Sequence[str] = (),
 ) -> LesionSummary:
     """Pool the measurements of one lesion over a clip.
 
@@ -108,6 +111,8 @@ def summarize_lesion(
         Their zero-based frames, in the same order.
     timing : Timing or None
         Of the whole clip.
+    further_notes : sequence of str
+        Sentences to add to the note.
 
     Returns
     -------
@@ -147,6 +152,21 @@ def summarize_lesion(
         width=Spread.of(one.width for _, one in pooled),
         depth_width_ratio=Spread.of(one.depth_width_ratio for _, one in visible),
         confidence=Spread.of(one.confidence for one in measurements),
+        note=" ".join([THIRD_DIMENSION, *_shape_notes([one for _, one in pooled]), *further_notes]),
+    )
+
+
+def _shape_notes(pooled: Sequence[FrameMeasurement]) -> list[str]:
+    """Say which pixels lengths are in where their size is not known but their shape is."""
+    aspects = {one.pixel_aspect for one in pooled if not one.is_calibrated} - {None, 1.0}
+    return [shape_sentence(aspect) for aspect in sorted(one for one in aspects if one is not None)]
+
+
+def shape_sentence(pixel_aspect: float) -> str:
+    """Return the sentence on measures of pixels that are not square and of unknown size."""
+    return (
+        f"A pixel is {pixel_aspect:.4g} times as high as wide, which all measures of shape respect: lengths are in "
+        "widths of a pixel, areas in squares of it."
     )
 
 

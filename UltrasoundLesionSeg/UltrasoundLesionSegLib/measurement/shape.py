@@ -25,7 +25,8 @@ class Orientation(str, Enum):
 
 @dataclass(frozen=True)
 class ShapeMeasurement:
-    """What the mask alone tells. Lengths in mm and areas in mm2 with a calibration, else in pixels and pixels squared.
+    """What the mask alone tells. Lengths are in mm and areas in mm2; without a calibration in widths of a pixel and
+    squares of it.
 
     Area and centroid are those of all the mask's pixels. The rest is that of the largest 8-connected component with its
     holes filled, because callipers go around one thing and a stray pixel must not lengthen an axis.
@@ -216,7 +217,7 @@ def measure_shape(mask: Mask, component: Component, spacing: tuple[float, float]
     component : Component
         The mask's largest.
     spacing : tuple of float
-        (row_mm, column_mm), or (1, 1) to measure in pixels.
+        (row_mm, column_mm); to measure in pixels (1, 1), or (aspect, 1) where only the shape of a pixel is known.
     """
     scale = np.array(spacing)
     outline = component.outline * scale

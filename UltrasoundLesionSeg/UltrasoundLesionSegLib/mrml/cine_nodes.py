@@ -152,6 +152,8 @@ def _describe(sequence: Any, cine: Cine, times_in_index: bool) -> None:
         layout.CALIBRATION_REGIONS: json.dumps([_region_to_json(one) for one in cine.regions])
         if cine.regions
         else None,
+        layout.OTHER_REGIONS: json.dumps(cine.other_regions) if cine.other_regions else None,
+        layout.PIXEL_ASPECT: repr(float(cine.pixel_aspect)) if cine.pixel_aspect is not None else None,
         layout.TIMING_SOURCE: cine.timing.source if cine.timing is not None else None,
         layout.TIMING_APPROXIMATE: ("true" if cine.timing.approximate else "false")
         if cine.timing is not None

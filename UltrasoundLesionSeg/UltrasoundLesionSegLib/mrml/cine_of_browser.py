@@ -45,6 +45,8 @@ def cine_from_browser(browser: Any) -> Cine:
         _regions(sequence),
         timing,
         tuple(json.loads(sequence.GetAttribute(layout.NOTES) or "[]")),
+        _pixel_aspect(sequence),
+        tuple(tuple(box) for box in json.loads(sequence.GetAttribute(layout.OTHER_REGIONS) or "[]")),
     )
 
 
@@ -81,6 +83,11 @@ def _regions(sequence: Any) -> tuple[CalibratedRegion, ...]:
         CalibratedRegion(tuple(one.pop("box")), Calibration(**one))
         for one in json.loads(sequence.GetAttribute(layout.CALIBRATION_REGIONS) or "[]")
     )
+
+
+def _pixel_aspect(sequence: Any) -> float | None:
+    written = sequence.GetAttribute(layout.PIXEL_ASPECT)
+    return float(written) if written else None
 
 
 def _timing(sequence: Any) -> Timing | None:

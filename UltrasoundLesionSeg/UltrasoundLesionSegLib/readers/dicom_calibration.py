@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
-from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration
+from UltrasoundLesionSegLib.cine import Box, CalibratedRegion, Calibration
 from UltrasoundLesionSegLib.readers import dicom_header
+from UltrasoundLesionSegLib.readers.dicom_groups import items_of_frames
 
 # DICOM PS3.3 C.8.5.5.1
 _SPATIAL_2D = 1
+_OVER_TIME = (2, 3, 4)
+"""M-mode, spectral Doppler, wave form: time runs along the columns."""
+
+_HIGH_PRIORITY = 1
+"""Bit 0 of Region Flags: where regions overlap, this one's pixels are seen."""
+
 _TISSUE, _COLOR_FLOW = 1, 2
 _CENTIMETRES = 3
 _PLAUSIBLE_MM = (1e-3, 5.0)
 _REGION_SOURCE = "SequenceOfUltrasoundRegions"
 
 _SPACING_KEYWORDS = ("PixelSpacing", "NominalScannedPixelSpacing", "ImagerPixelSpacing")
+_MEASURES = "PixelMeasuresSequence"
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,17 @@ class KnownCalibration:
     regions : tuple of CalibratedRegion
         The calibrated two-dimensional regions.
     notes : tuple of str
+    pixel_aspect : float or None
+        Height of a pixel over its width, where the header tells it without a size.
+    other_regions : tuple of Box
+        Parts of the image that show something over time.
     """
 
     whole: Calibration | None = None
     regions: tuple[CalibratedRegion, ...] = ()
     notes: tuple[str, ...] = ()
+    pixel_aspect: float | None = None
+    other_regions: tuple[Box, ...] = ()
 
 
 def read_calibration(header: Dataset) -> KnownCalibration:
@@ -53,17 +67,19 @@ def read_calibration(header: Dataset) -> KnownCalibration:
         )
         return KnownCalibration(notes=(note,))
     regions = tuple(region for item in items if (region := _region(item, rows, columns)) is not None)
+    pictures = [item for item in items if _is_calibrated(item)]
+    others = tuple(box for item in items if (box := _box_over_time(item, pictures)) is not None)
     spacings = {(round(one.calibration.row_mm, 6), round(one.calibration.column_mm, 6)) for one in regions}
     if len(spacings) == 1:
-        return KnownCalibration(regions[0].calibration, regions)
+        return KnownCalibration(regions[0].calibration, regions, other_regions=others)
     if regions:
         note = f"The image has regions of {len(spacings)} different calibrations: that of the lesion's region is used."
-        return KnownCalibration(None, regions, (note,))
-    return _from_spacing(header)
+        return KnownCalibration(None, regions, (note,), other_regions=others)
+    return replace(_from_spacing(header), other_regions=others)
 
 
-def _box(item: Dataset) -> tuple[int, int, int, int] | None:
-    """Return ``(row_min, column_min, row_max, column_max)``, all inclusive, as the header states it."""
+def _box(item: Dataset) -> Box | None:
+    """Return a region's rectangle as the header states it."""
     keywords = ("RegionLocationMinY0", "RegionLocationMinX0", "RegionLocationMaxY1", "RegionLocationMaxX1")
     values = [dicom_header.integer(item, keyword) for keyword in keywords]
     if None in values:
@@ -102,16 +118,54 @@ def _region(item: Dataset, rows: int, columns: int) -> CalibratedRegion | None:
     return CalibratedRegion(inside, Calibration(row_mm, column_mm, _REGION_SOURCE))
 
 
+def _box_over_time(item: Dataset, pictures: list[Dataset]) -> Box | None:
+    """Return the rectangle of a region that shows something over time, None for any other.
+
+    Where it overlaps a picture whose pixels alone are seen there (Region Flags), it does not count either.
+    """
+    box = _box(item)
+    if box is None or dicom_header.integer(item, "RegionSpatialFormat") not in _OVER_TIME:
+        return None
+    above = (_box(one) for one in pictures if _has_priority(one) and not _has_priority(item))
+    return None if any(one is not None and _overlap(one, box) for one in above) else box
+
+
+def _has_priority(item: Dataset) -> bool:
+    return bool((dicom_header.integer(item, "RegionFlags") or 0) & _HIGH_PRIORITY)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+
+
 def _from_spacing(header: Dataset) -> KnownCalibration:
-    """Return the calibration of the spacing elements (row first); an aspect ratio alone gives no mm."""
-    for keyword in _SPACING_KEYWORDS:
-        values = dicom_header.numbers(header, keyword)
-        if len(values) == 2 and min(values) > 0:
+    """Return the calibration of the spacing elements (row first); an aspect ratio alone gives no mm.
+
+    In objects with functional groups the spacing is in Pixel Measures (PS3.3 C.7.6.16.2.1).
+    """
+    notes: list[str] = []
+    told = [(keyword, dicom_header.numbers(header, keyword)) for keyword in _SPACING_KEYWORDS]
+    measures = {tuple(dicom_header.numbers(one, "PixelSpacing")) for one in items_of_frames(header, _MEASURES)}
+    if len(measures) > 1:
+        notes.append("The size of a pixel changes within the object: it is not used.")
+    elif measures:
+        told.append((_MEASURES, list(measures.pop())))
+    for keyword, values in told:
+        if len(values) != 2 or min(values) <= 0:
+            continue
+        if values[0] == values[1] == 1:
+            notes.append(f"{keyword} is 1 x 1 mm, which programs write for an unknown size of a pixel: it is not used.")
+        elif not all(_PLAUSIBLE_MM[0] < value < _PLAUSIBLE_MM[1] for value in values):
+            notes.append(f"{keyword} is {values[0]:g} x {values[1]:g} mm, which no scanner has: it is not used.")
+        else:
             note = "no ultrasound region is calibrated"
-            return KnownCalibration(Calibration(values[0], values[1], keyword, note))
+            return KnownCalibration(Calibration(values[0], values[1], keyword, note), notes=tuple(notes))
     ratio = dicom_header.numbers(header, "PixelAspectRatio")
-    if len(ratio) == 2 and min(ratio) > 0 and ratio[0] != ratio[1]:
-        vertical, horizontal = ratio
-        note = f"Only the shape of a pixel is known (height to width {vertical:g} to {horizontal:g}), not its size."
-        return KnownCalibration(notes=(note,))
-    return KnownCalibration()
+    if len(ratio) != 2 or min(ratio) <= 0 or not 0.1 <= ratio[0] / ratio[1] <= 10:
+        return KnownCalibration(notes=tuple(notes))
+    vertical, horizontal = ratio
+    if vertical != horizontal:
+        notes.append(
+            f"Only the shape of a pixel is known (height to width {vertical:g} to {horizontal:g}), not its size."
+        )
+    return KnownCalibration(notes=tuple(notes), pixel_aspect=vertical / horizontal)

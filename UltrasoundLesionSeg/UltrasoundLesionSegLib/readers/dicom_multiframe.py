@@ -78,6 +78,8 @@ def read_dicom_file(path: Path) -> Cine:
         calibration.regions,
         read_timing(header, len(stored)),
         (*stored.notes, *notes, *calibration.notes),
+        calibration.pixel_aspect,
+        calibration.other_regions,
     )
 
 

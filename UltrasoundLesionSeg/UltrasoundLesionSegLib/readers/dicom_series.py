@@ -198,6 +198,8 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         calibration.regions,
         _series_timing(ordered, header),
         (*notes, *calibration.notes),
+        calibration.pixel_aspect,
+        calibration.other_regions,
     )
 
 

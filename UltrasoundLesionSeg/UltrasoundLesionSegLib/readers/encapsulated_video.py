@@ -62,6 +62,8 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
         calibration.regions,
         timing,
         (*notes, *calibration.notes),
+        calibration.pixel_aspect,
+        calibration.other_regions,
     )
 
 

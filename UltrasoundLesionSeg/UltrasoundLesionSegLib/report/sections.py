@@ -19,7 +19,7 @@ from UltrasoundLesionSegLib.measurement.columns import (
     lay_out,
     spread_columns,
 )
-from UltrasoundLesionSegLib.measurement.lesion import THIRD_DIMENSION
+from UltrasoundLesionSegLib.measurement.lesion import THIRD_DIMENSION, shape_sentence
 from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport, runs
 from UltrasoundLesionSegLib.report.charts import Series, confidence_strip, legible, line_chart
 from UltrasoundLesionSegLib.report.key_frames import close_view, key_frames
@@ -112,7 +112,8 @@ def _card(case: CaseReport, lesion: LesionReport) -> str:
 def lesion_tables(case: CaseReport) -> str:
     """All quantities over the clip, a table for each lesion."""
     tables = "".join(_lesion_table(case, lesion) for lesion in case.lesions)
-    return f'<div class="tables">{tables}</div><p class="soft">{escape(THIRD_DIMENSION)}</p>'
+    notes = dict.fromkeys([lesion.summary.note for lesion in case.lesions] or [THIRD_DIMENSION])
+    return f'<div class="tables">{tables}</div>' + "".join(f'<p class="soft">{escape(note)}</p>' for note in notes)
 
 
 def _lesion_table(case: CaseReport, lesion: LesionReport) -> str:
@@ -279,8 +280,11 @@ def _timing(case: CaseReport) -> str:
 def _calibration(case: CaseReport) -> str:
     found = case.calibrations()
     if not found:
-        known = "No calibration was used" if case.cine.calibration else "None is known"
-        return f"{known}: all lengths are in pixels (px)."
+        is_known = case.cine.calibration is not None or bool(case.cine.regions)
+        known = "None holds where the lesion lies" if is_known else "None is known"
+        aspect = case.cine.pixel_aspect
+        shape = f" {shape_sentence(aspect)}" if aspect not in (None, 1.0) else ""
+        return escape(f"{known}: all lengths are in pixels (px).{shape}")
     texts = []
     for one in found:
         text = f"a pixel is {one.row_mm:.4f} mm deep and {one.column_mm:.4f} mm wide, from {one.source}"

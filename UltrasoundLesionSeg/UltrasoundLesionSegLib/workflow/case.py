@@ -245,6 +245,7 @@ def _record(
             "height": cine.height,
             "width": cine.width,
             "calibration": asdict(cine.calibration) if cine.calibration else None,
+            "pixel_aspect": cine.pixel_aspect,
             "timing": cine.timing.source if cine.timing else None,
             "notes": list(cine.notes),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,13 +119,24 @@ def measure_cine(cine: Cine, sequence: SegmentationSequence) -> CineMeasurements
         for one in speaking:
             mask = sequence.read(frame, one)
             state = states[one]
-            found[one][frame] = measure_frame(mask, image, cine.calibration_at(mask), state.confidence, state.origin)
+            found[one][frame] = measure_frame(
+                mask, image, cine.calibration_at(mask), state.confidence, state.origin, cine.pixel_aspect
+            )
     segments = []
     for info in sequence.segments():
         frames, measurements = tuple(found[info.id]), tuple(found[info.id].values())
-        summary = summarize_lesion(measurements, frames, cine.timing)
+        summary = summarize_lesion(measurements, frames, cine.timing, _region_notes(cine, measurements))
         segments.append(SegmentMeasurements(info.id, info.name, frames, measurements, summary))
     return CineMeasurements(tuple(segments), cine.timing)
+
+
+def _region_notes(cine: Cine, measurements: Sequence[FrameMeasurement]) -> list[str]:
+    """Say why a lesion is in pixels although parts of the image are calibrated."""
+    is_known = cine.calibration is not None or bool(cine.regions)
+    outside = sum(one.is_visible and not one.is_calibrated for one in measurements)
+    if not (is_known and outside):
+        return []
+    return [f"On {outside} frames the lesion lies outside every calibrated region: its sizes are in pixels there."]
 
 
 def show_measurements(measured: CineMeasurements, browser: Any) -> CineMeasurements:
