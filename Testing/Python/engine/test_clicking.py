@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from stand_in_networks import PointedNetwork
 
 from UltrasoundLesionSegLib.engine.click_prompt import (
     BOX,
@@ -20,30 +20,9 @@ from UltrasoundLesionSegLib.engine.click_prompt import (
     draw_clicks,
 )
 from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
-from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
 from UltrasoundLesionSegLib.engine.networks.bas import BasClick
 
 CPU = torch.device("cpu")
-
-
-class Pointed(ClickNetwork):
-    """Sees what is bright, and what a prompt says: a box or a mask cut to it, clicks outside cut out around them."""
-
-    def __init__(self, overflows: int = 0) -> None:
-        super().__init__()
-        self.overflows = overflows
-        self.seen: list[Tensor] = []
-
-    def forward(self, stacked: Tensor) -> Tensor:
-        if self.overflows:
-            self.overflows -= 1
-            raise torch.cuda.OutOfMemoryError("simulated: no GPU is at hand")
-        self.seen.append(stacked)
-        bright = stacked[:, :3].mean(dim=1, keepdim=True) > 0.5
-        prompt = stacked[:, 3:]
-        added = torch.nn.functional.max_pool2d(prompt[:, INSIDE : INSIDE + 1], 9, 1, 4) > 0.5
-        cut = torch.nn.functional.max_pool2d(prompt[:, OUTSIDE : OUTSIDE + 1], 9, 1, 4) > 0.5
-        return ((bright | added) & ~cut).float() * 20 - 10
 
 
 def frame_with_discs(size: tuple[int, int] = (240, 320)) -> np.ndarray:
@@ -64,7 +43,7 @@ def test_one_click_draws_the_lesion_it_falls_into_whatever_its_size(point: tuple
     rows, columns = np.mgrid[:240, :320]
     centre = (100, 120) if radius == 40 else (200, 290)
     truth = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < radius**2
-    network = Pointed()
+    network = PointedNetwork()
     found = ClickDrawing(frame, network, 96, CPU).mask([Click(*point)])
     assert dice(found, truth) > 0.9
     # the first look fits the large one: 81 of 160 pixels; the small one is looked at again, more closely
@@ -74,13 +53,13 @@ def test_one_click_draws_the_lesion_it_falls_into_whatever_its_size(point: tuple
 def test_a_lesion_larger_than_the_first_look_is_seen_whole() -> None:
     frame = np.full((200, 200), 20, np.uint8)
     frame[20:180, 10:190] = 230
-    found = ClickDrawing(frame, Pointed(), 96, CPU).mask([Click(100, 60)])
+    found = ClickDrawing(frame, PointedNetwork(), 96, CPU).mask([Click(100, 60)])
     assert dice(found, frame > 100) > 0.97
 
 
 def test_clicks_mend_what_is_there_and_taking_them_back_costs_nothing() -> None:
     frame = frame_with_discs()
-    network = Pointed()
+    network = PointedNetwork()
     drawing = ClickDrawing(frame, network, 96, CPU)
     clicks = [Click(100, 120), Click(100, 85, inside=False), Click(60, 120)]
     masks = [drawing.mask(clicks[:count]) for count in (1, 2, 3)]
@@ -92,14 +71,14 @@ def test_clicks_mend_what_is_there_and_taking_them_back_costs_nothing() -> None:
     assert not drawing.mask([]).any()
     assert len(network.seen) == looks
     # the mask depends on the clicks alone, not on what was asked before
-    assert np.array_equal(ClickDrawing(frame, Pointed(), 96, CPU).mask(clicks), masks[2])
+    assert np.array_equal(ClickDrawing(frame, PointedNetwork(), 96, CPU).mask(clicks), masks[2])
 
 
 def test_a_mask_to_mend_is_a_part_of_the_prompt_and_comes_back_without_clicks() -> None:
     frame = frame_with_discs()
     start = np.zeros((240, 320), bool)
     start[80:120, 100:140] = True
-    network = Pointed()
+    network = PointedNetwork()
     drawing = ClickDrawing(frame, network, 96, CPU, start)
     drawing.mask([Click(100, 150)])
     assert 0.1 < float((network.seen[0][0, 3 + MASK] > 0.5).float().mean()) < 0.4
@@ -110,7 +89,7 @@ def test_a_mask_to_mend_is_a_part_of_the_prompt_and_comes_back_without_clicks() 
 
 
 def test_a_box_alone_draws_what_is_in_it() -> None:
-    network = Pointed()
+    network = PointedNetwork()
     drawing = ClickDrawing(frame_with_discs(), network, 96, CPU)
     found = drawing.mask([], Box(58, 78, 142, 162))
     assert found[100, 120]
@@ -123,7 +102,7 @@ def test_a_box_alone_draws_what_is_in_it() -> None:
 
 
 def test_clicks_outside_alone_draw_nothing() -> None:
-    network = Pointed()
+    network = PointedNetwork()
     assert not ClickDrawing(frame_with_discs(), network, 96, CPU).mask([Click(5, 5, inside=False)]).any()
     assert not network.seen
 
@@ -143,8 +122,8 @@ def test_any_frame_and_any_place_on_it_are_answered(shape: tuple[int, ...], plac
 
 def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     frame = frame_with_discs()
-    expected = ClickDrawing(frame, Pointed(), 96, CPU).mask([Click(100, 120)])
-    found = ClickDrawing(frame, Pointed(overflows=1), 96, CPU).mask([Click(100, 120)])
+    expected = ClickDrawing(frame, PointedNetwork(), 96, CPU).mask([Click(100, 120)])
+    found = ClickDrawing(frame, PointedNetwork(overflows=1), 96, CPU).mask([Click(100, 120)])
     assert np.array_equal(found, expected)
     assert "the GPU ran out of memory; the clicks are answered on the CPU" in caplog.text
 

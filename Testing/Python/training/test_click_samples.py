@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from UltrasoundLesionSegLib.engine.click_prompt import BOX, INSIDE, MASK, OUTSIDE, Click
+from UltrasoundLesionSegLib.engine.click_prompt import BOX, INSIDE, MASK, OUTSIDE
 from UltrasoundLesionSegLib.training.click_samples import ClickSamples, relit
 from UltrasoundLesionSegLib.training.click_simulation import next_click
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip

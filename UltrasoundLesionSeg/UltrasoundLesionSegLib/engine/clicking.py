@@ -166,7 +166,7 @@ class ClickDrawing:
         pixels = torch.from_numpy(rgb(window.cut(self._frame, size))).permute(2, 0, 1).float().div(255)
         stacked = torch.cat((pixels, torch.from_numpy(prompt)))[None].contiguous(memory_format=torch.channels_last)
         seen = torch.sigmoid(self._logits(stacked)).numpy()
-        return _Answer(window, _clicked_parts(seen, seen_clicks))
+        return _Answer(window, _pointed_parts(seen, seen_clicks, prompt[MASK] > 0.5))
 
     def _logits(self, stacked: torch.Tensor) -> torch.Tensor:
         """Return the network's answer of shape (h, w), from the CPU where the GPU's memory does not suffice."""
@@ -209,20 +209,24 @@ def _fits(window: Window, fitting: Window) -> bool:
     return not far and 1 / FITTING <= window.side / fitting.side <= FITTING
 
 
-def _clicked_parts(seen: NDArray[np.float32], clicks: Sequence[Click]) -> NDArray[np.float32]:
-    """Return the probabilities without the parts that nobody clicked into; the largest part where all clicks miss.
+def _pointed_parts(seen: NDArray[np.float32], clicks: Sequence[Click], before: Mask) -> NDArray[np.float32]:
+    """Return the probabilities without the parts that nobody pointed at.
+
+    Kept are parts that a click inside falls into and parts of the mask so far; the largest one where there are none.
 
     Parameters
     ----------
     seen : ndarray of float32, shape (N, N)
     clicks : sequence of Click
         In pixels of ``seen``.
+    before : ndarray of bool, shape (N, N)
     """
     count, labels, statistics, _ = cv2.connectedComponentsWithStats((seen > 0.5).astype(np.uint8), connectivity=8)
     if count <= 2:
         return seen
     size = seen.shape[0]
     places = [(round(click.row), round(click.column)) for click in clicks if click.inside]
-    kept = {int(labels[place]) for place in places if min(place) >= 0 and max(place) < size} - {0}
+    pointed_at = [labels[place] for place in places if min(place) >= 0 and max(place) < size]
+    kept = ({int(one) for one in pointed_at} | {int(one) for one in np.unique(labels[before])}) - {0}
     kept = kept or {1 + int(statistics[1:, cv2.CC_STAT_AREA].argmax())}
     return np.where(np.isin(labels, [0, *kept]), seen, np.float32(0))

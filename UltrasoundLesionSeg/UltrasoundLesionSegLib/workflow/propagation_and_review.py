@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import SceneError
-from UltrasoundLesionSegLib.workflow.seeds_and_anchors import SeedsAndAnchors
+from UltrasoundLesionSegLib.workflow.clicked_seeds import ClickedSeeds
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.workflow.propagation_job import (
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
 
 
-class PropagationAndReview(SeedsAndAnchors):
+class PropagationAndReview(ClickedSeeds):
     """Segments the cine from its anchors and orders the frames by how much they need a look."""
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
 """The whole job on MRML nodes: one class for the module's GUI, Slicer's Python console, the shell and batches.
 
 The class is built in layers, each in a file: ``scene_access``, ``model_access``, ``seeds_and_anchors``,
-``propagation_and_review``, and the results here. The method names are camelCase because Slicer's logic class inherits
-them; everything below is snake_case. torch and DICOM libraries are imported when they are first needed: Slicer starts
-without them.
+``clicked_seeds``, ``propagation_and_review``, and the results here. The method names are camelCase because Slicer's
+logic class inherits them; everything below is snake_case. torch and DICOM libraries are imported when they are first
+needed: Slicer starts without them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,180 @@
+"""Lesions drawn and mended with clicks, in the scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_helpers import dice
+from numpy.typing import NDArray
+from stand_in_networks import BrightNetwork, PointedNetwork
+
+from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
+from UltrasoundLesionSegLib.engine.bundles import Bundle, read_bundle
+from UltrasoundLesionSegLib.errors import ModelError, SeedError
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+Discs = tuple[Any, NDArray[np.bool_]]
+
+
+@pytest.fixture
+def pointed(monkeypatch: pytest.MonkeyPatch) -> PointedNetwork:
+    """The model that answers clicks; every other role has the network that calls bright pixels lesion."""
+    networks = {"click": PointedNetwork(), "propagate": BrightNetwork()}
+
+    def described(role: str) -> Bundle:
+        settings: dict[str, Any] = {"input_size": 64} if role == "propagate" else {}
+        return Bundle(role, role, "stand-in", role, 64, "1", role[0] * 64, None, {}, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", described)
+    monkeypatch.setattr(Bundle, "load_network", lambda self, device: networks[self.role])
+    return networks["click"]  # type: ignore[return-value]
+
+
+def middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    rows, columns = np.nonzero(mask)
+    return float(rows.mean()), float(columns.mean())
+
+
+def sequence_of(browser: Any) -> SegmentationSequence:
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    return sequence
+
+
+def test_one_click_makes_a_seed_that_is_propagated(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+) -> None:
+    browser, truth = discs
+    mask = logic.click(browser, [middle(truth[5][0])], frame=5)
+    assert dice(mask, truth[5][0]) > 0.9
+    ((segment, frames),) = logic.anchors(browser).items()
+    assert frames == [5]
+    sequence = sequence_of(browser)
+    assert np.array_equal(sequence.read(5, segment), mask)
+    assert sequence.origin(5, segment) is Origin.EDITED  # SEMIAUTOMATIC in DICOM SEG
+    logic.propagate(browser)
+    assert np.array_equal(sequence.read(5, segment), mask)
+    assert dice(sequence.read(9, segment), truth[9][0]) > 0.9
+
+
+def test_clicks_are_taken_back_by_leaving_them_out(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[2][0], frame=2)
+    logic.propagate(browser)
+    sequence = sequence_of(browser)
+    before, state = sequence.read(6, segment), sequence.state(6, segment)
+    assert state.origin is Origin.MODEL
+    row, column = middle(before)
+    points = [(row, column), (row, column + 4, False)]
+    one, two = logic.click(browser, points[:1], frame=6), logic.click(browser, points, frame=6)
+    assert one[int(row), int(column) + 4]
+    assert not two[int(row), int(column) + 4]
+    looks = len(pointed.seen)
+    assert np.array_equal(logic.click(browser, points[:1], frame=6), one)
+    assert len(pointed.seen) == looks
+    assert logic.anchors(browser)[segment] == [2, 6]
+    # without any click everything is as it was, and a model may compute the frame again
+    assert np.array_equal(logic.click(browser, [], frame=6), before)
+    assert np.array_equal(sequence.read(6, segment), before)
+    assert sequence.state(6, segment) == state
+    assert logic.anchors(browser)[segment] == [2]
+    assert logic.propagate(browser).frames_computed == []
+
+
+def test_a_drawing_is_mended_and_comes_back(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+) -> None:
+    browser, truth = discs
+    drawn = truth[3][0].copy()
+    drawn[: int(middle(drawn)[0])] = False
+    (segment,) = logic.setSeed(browser, drawn, frame=3)
+    mended = logic.click(browser, [middle(truth[3][0])], frame=3, segment=segment)
+    assert dice(mended, truth[3][0]) > 0.9
+    assert (pointed.seen[0][0, 6] > 0.5).any()  # the drawing was part of the prompt
+    assert np.array_equal(logic.click(browser, [], frame=3, segment=segment), drawn)
+    assert sequence_of(browser).origin(3, segment) is Origin.MANUAL
+
+
+def test_what_somebody_else_did_since_is_mended_not_forgotten(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+) -> None:
+    browser, truth = discs
+    logic.click(browser, [middle(truth[3][0])], frame=3)
+    painted = np.zeros_like(truth[3][0])
+    painted[2:8, 2:8] = True
+    (segment,) = logic.setSeed(browser, painted, frame=3)
+    logic.click(browser, [middle(truth[3][0])], frame=3)
+    assert np.array_equal(logic.click(browser, [], frame=3), painted)
+    assert sequence_of(browser).origin(3, segment) is Origin.MANUAL
+
+
+def test_other_lesions_and_masked_pixels_are_kept(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+) -> None:
+    browser, truth = discs
+    row, column = middle(truth[4][0])
+    other = np.zeros_like(truth[4][0])
+    other[:, : int(column)] = truth[4][0][:, : int(column)]
+    logic.setSeed(browser, other, frame=4, segment="Other")
+    editable = np.ones_like(other)
+    editable[: int(row)] = False
+    mask = logic.click(browser, [(row + 1, column + 2)], frame=4, segment="Mine", editable=editable)
+    assert mask.any()
+    assert not (mask & other).any()
+    assert not mask[: int(row)].any()
+    sequence = sequence_of(browser)
+    ids = {one.name: one.id for one in sequence.segments()}
+    assert np.array_equal(sequence.read(4, ids["Other"]), other)
+    assert np.array_equal(sequence.read(4, ids["Mine"]), mask)
+
+
+def test_a_box_alone_is_a_prompt_and_nothing_found_writes_nothing(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+) -> None:
+    browser, truth = discs
+    rows, columns = np.nonzero(truth[1][0])
+    box = (rows.min() - 1, columns.min() - 1, rows.max() + 1, columns.max() + 1)
+    assert dice(logic.click(browser, [], frame=1, box=box), truth[1][0]) > 0.9
+    assert not logic.click(browser, [(1.0, 1.0, False)], frame=8).any()
+    assert list(logic.anchors(browser).values()) == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("points", "box", "said"),
+    [
+        ([(5, 5), (5, 4000)], None, r"point 2 is not on the frame of \d+ x \d+ pixels"),
+        ([(float("nan"), 5)], None, "point 1 is not on the frame"),
+        ([(5,)], None, "point 1 is not on the frame"),
+        ([], (30, 5, 20, 9), "the box is not on the frame"),
+        ([], (0, 5, 20), "the box is not on the frame"),
+    ],
+)
+def test_what_is_not_on_the_frame_is_refused_in_one_sentence(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork, points: Any, box: Any, said: str
+) -> None:
+    with pytest.raises(SeedError, match=said):
+        logic.click(discs[0], points, frame=0, box=box)
+    assert logic.anchors(discs[0]) == {}
+
+
+def test_a_real_model_answers_and_another_role_is_refused(
+    logic: UltrasoundLesionWorkflow, discs: Discs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = {"channels": [8, 8, 8], "blocks": [1, 1, 1], "token_grid": [2, 2]}
+    for name, kind in (("pointed", "BasClick"), ("plain", "Bas")):
+        folder = tmp_path / name
+        write_bundle(folder, {"_target_": f"UltrasoundLesionSegLib.engine.networks.bas.{kind}", **network}, name, name)
+        save_weights(folder, read_bundle(folder).build_network())
+    monkeypatch.setenv("ULS_MODELS", str(tmp_path))
+    browser, truth = discs
+    mask = logic.click(browser, [middle(truth[0][0])], frame=0, model="pointed")
+    assert mask.shape == truth[0][0].shape
+    with pytest.raises(ModelError, match="'plain' is made to suggest, not to click"):
+        logic.click(browser, [middle(truth[0][0])], frame=0, model="plain")

@@ -1,0 +1,181 @@
+"""Lesions drawn and mended with clicks; a layer of the workflow class.
+
+The method names are camelCase because Slicer's logic class inherits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from UltrasoundLesionSegLib.cine import Mask, Origin
+from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.workflow.seeds_and_anchors import DEFAULT_SEGMENT, SeedsAndAnchors
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.engine.click_prompt import Box, Click
+    from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
+    from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+    from UltrasoundLesionSegLib.mrml.segments import SegmentState
+
+
+@dataclass
+class _Clicked:
+    """A lesion on a frame that is being clicked.
+
+    Parameters
+    ----------
+    model : str
+        SHA-256 of the model's weights.
+    drawing : ClickDrawing
+    mask, state
+        What was stored before the first click, for when all clicks are taken back.
+    written : ndarray of bool, shape (H, W)
+        What was stored after the last one.
+    """
+
+    model: str
+    drawing: ClickDrawing
+    mask: Mask
+    state: SegmentState
+    written: Mask
+
+
+class ClickedSeeds(SeedsAndAnchors):
+    """Draws and mends lesions from clicks and boxes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # by browser ID: of one lesion on one frame at a time, since each keeps its answers
+        self._clicked: dict[str, tuple[int, str, _Clicked]] = {}
+
+    def _release_cine(self, browser: Any) -> None:
+        super()._release_cine(browser)
+        self._clicked.pop(browser.GetID(), None)
+
+    def _release_all(self) -> None:
+        super()._release_all()
+        self._clicked.clear()
+
+    def click(
+        self,
+        browser: Any,
+        points: Sequence[Sequence[float]],
+        frame: int | None = None,
+        segment: str | None = None,
+        box: Sequence[float] | None = None,
+        editable: Mask | None = None,
+        model: str | None = None,
+        device: str = "auto",
+    ) -> Mask:
+        """Draw a lesion from clicks, or mend the mask that is there; the frame becomes an anchor.
+
+        Give all clicks at every call, in the order they were made: the mask depends on them and on what was there
+        before the first one. A click is taken back by calling again without it; no points at all put back what was
+        there.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        points : sequence of (row, column) or (row, column, inside)
+            In pixels of the frame, the centre of the first pixel at (0, 0). ``inside`` is False for a point that does
+            not belong to the lesion.
+        frame : int, optional
+        segment : str, optional
+            Name or ID of the lesion, "Lesion" by default; made when it is not there.
+        box : (top, left, bottom, right), optional
+            A rectangle around the lesion, in the same pixels.
+        editable : ndarray of bool, shape (H, W), optional
+            Where the mask may be changed, as a segment editor's masking says.
+        model : str, optional
+            A model whose role is to click; the default one when left out.
+        device : str
+            ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+        Returns
+        -------
+        ndarray of bool, shape (H, W)
+            The mask as stored. Other lesions keep their pixels. All False when no lesion was found: then what was there
+            before the first click is there again.
+
+        Raises
+        ------
+        SeedError
+            When a point or the box is not on the frame, or the frame is not in the cine.
+        """
+        cine, at = self.cine(browser), self._frame(browser, frame)
+        clicks, around = _checked_prompt(points, box, cine.shape)
+        bundle = self._bundle(model, "click")
+        on, network = self._resolve_device(device), self._network(bundle, device)
+        sequence = self._sequence(browser)
+        self.commitEdit(browser)
+        name = segment or DEFAULT_SEGMENT
+        identifier = self._find_segment(sequence, name) or self._add_segment(sequence, name)
+        clicked = self._begun(browser, sequence, at, identifier, bundle.sha256)
+        if clicked is None:
+            from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
+
+            before = sequence.read(at, identifier)
+            drawing = ClickDrawing(cine.frames[at], network, bundle.input_size, on, before)
+            clicked = _Clicked(bundle.sha256, drawing, before, sequence.state(at, identifier), before)
+            self._clicked[browser.GetID()] = (at, identifier, clicked)
+        drawn = clicked.drawing.mask(clicks, around)
+        for other in sequence.segments():
+            if other.id != identifier:
+                drawn &= ~sequence.read(at, other.id)
+        if editable is not None:
+            drawn = np.where(editable, drawn, clicked.mask)
+        if (clicks or around is not None) and drawn.any():
+            self._log_replaced(sequence, cine, at, identifier, drawn)
+            sequence.write(at, {identifier: drawn}, {identifier: Origin.EDITED})
+            clicked.written = drawn
+        else:
+            # the state first: what a person vouches for is not overwritten by what nobody does
+            sequence.set_state(at, identifier, clicked.state)
+            state = clicked.state
+            sequence.write(
+                at,
+                {identifier: clicked.mask},
+                {identifier: state.origin},
+                {identifier: state.confidence},
+                {identifier: state.provenance},
+            )
+            clicked.written = clicked.mask
+        return drawn
+
+    def _begun(
+        self, browser: Any, sequence: SegmentationSequence, frame: int, segment: str, model: str
+    ) -> _Clicked | None:
+        """Return the clicking that goes on; None when nobody clicked there, or somebody else changed the mask since."""
+        of_frame, of_segment, clicked = self._clicked.get(browser.GetID(), (-1, "", None))
+        if clicked is None or (of_frame, of_segment, clicked.model) != (frame, segment, model):
+            return None
+        return clicked if np.array_equal(sequence.read(frame, segment), clicked.written) else None
+
+
+def _checked_prompt(
+    points: Sequence[Sequence[float]], box: Sequence[float] | None, shape: tuple[int, int]
+) -> tuple[list[Click], Box | None]:
+    """Return clicks and box as the engine takes them; raises ``SeedError`` when they do not fit the frame."""
+    from UltrasoundLesionSegLib.engine.click_prompt import Box, Click
+
+    height, width = shape
+    clicks = []
+    for number, point in enumerate(points, start=1):
+        if len(point) not in (2, 3) or not (-0.5 <= point[0] <= height - 0.5 and -0.5 <= point[1] <= width - 0.5):
+            raise SeedError(
+                f"point {number} is not on the frame of {height} x {width} pixels; give (row, column) or "
+                "(row, column, inside) on it"
+            )
+        clicks.append(Click(float(point[0]), float(point[1]), bool(point[2]) if len(point) == 3 else True))
+    if box is None:
+        return clicks, None
+    if len(box) != 4 or not (0 <= box[0] < box[2] < height and 0 <= box[1] < box[3] < width):
+        raise SeedError(
+            f"the box is not on the frame of {height} x {width} pixels; give (top, left, bottom, right) on it, "
+            "the first two smaller than the last two"
+        )
+    return clicks, Box(*(float(edge) for edge in box))
