@@ -202,9 +202,9 @@ def test_evaluate_prints_the_papers_table_with_baselines(run: Run, tmp_path: Pat
     code, said, _ = run("evaluate", tmp_path / "set", "--output", tmp_path / "out", "--device", "cpu")
     assert code == 0
     rows = {line.split("|")[1].strip(): line for line in said.splitlines() if line.startswith("|")}
-    assert {"held mask", "DIS optical flow"} < set(rows)
+    assert {"seed copied", "DIS optical flow"} < set(rows)
     assert (tmp_path / "out" / "dice_over_time.png").is_file()
-    held = float(rows["held mask"].split("|")[2].split()[0])
+    held = float(rows["seed copied"].split("|")[2].split()[0])
     drift = dice(truth[0][0], truth[4][0])
     assert drift < held < 1
 

@@ -56,7 +56,7 @@ def test_a_data_set_of_videos_is_scored(davis: Path, models: Path, tmp_path: Pat
         davis, "davis", ["tiny_propagate"], output, device="cpu", progress=lambda done, text: seen.append((done, text))
     )
     names = [one.method for one in summaries]
-    assert names == ["held mask", "DIS optical flow", "tiny_propagate"]
+    assert names == ["seed copied", "DIS optical flow", "tiny_propagate"]
     held, flow, _ = summaries
     assert held.frames == 3 * 5
     assert held.videos == 3
@@ -72,16 +72,16 @@ def test_a_data_set_of_videos_is_scored(davis: Path, models: Path, tmp_path: Pat
     assert {row["patient"] for row in frames} == {"a", "b"}
     assert float(frames[0]["dice"]) < 1
     sure = {method: [float(row["confidence"]) for row in frames if row["method"] == method] for method in names}
-    assert np.isnan(sure["held mask"] + sure["DIS optical flow"]).all()
+    assert np.isnan(sure["seed copied"] + sure["DIS optical flow"]).all()
     assert all(0 <= one <= 1 for one in sure["tiny_propagate"])
     rows = read(output / "summary.csv")
     means = {(row["method"], row["level"], row["score"]): float(row["mean"]) for row in rows}
-    assert means["held mask", "frame", "dice"] == pytest.approx(held.per_frame["dice"][0], abs=1e-5)
+    assert means["seed copied", "frame", "dice"] == pytest.approx(held.per_frame["dice"][0], abs=1e-5)
     table = (output / "table.md").read_text()
     assert f"{held.per_video['dice'][0]:.3f}" in table
     assert "tiny_propagate" in table
     compared = {(row["method"], row["other"]) for row in read(output / "differences.csv")}
-    assert compared == {("tiny_propagate", "held mask"), ("tiny_propagate", "DIS optical flow")}
+    assert compared == {("tiny_propagate", "seed copied"), ("tiny_propagate", "DIS optical flow")}
     assert (output / "dice_over_time.png").stat().st_size > 1000
     assert [done for done, _ in seen] == [1, 2, 3]
 

@@ -81,7 +81,7 @@ class DaskPool:
             from distributed import Client
         except ImportError:
             raise BatchError(
-                "dask.distributed is not installed; install it (pip install 'ultrasound-lesion-seg[cluster]') "
+                "dask.distributed is not installed; install it (pip install '.[cluster]' in this project's folder), "
                 "or leave --scheduler out"
             ) from None
         try:

@@ -88,6 +88,9 @@ def write_bundle(
         "authors": "UltrasoundLesionSeg contributors",
         "copyright": "Copyright UltrasoundLesionSeg contributors",
         "intended_use": "Research. Not a medical device: a person checks every mask.",
+        "image_classes": "ultrasound frame, grey or RGB, values 0 to 1",
+        "label_classes": "mask of the lesion: 1 is lesion, 0 is background",
+        "pred_classes": "one channel, the logit of the lesion: above 0 is lesion",
     }
     metadata[ROLE_OPTIONS[role]] = dict(DEFAULT_OPTIONS[role] if options is None else options)
     metadata["network_data_format"] = _data_format(role)
@@ -98,6 +101,7 @@ def write_bundle(
         "device": {"_target_": "torch.device", "device": "cpu"},
         "network_def": checked,
         "inferer": _inferer(metadata["propagation"]) if propagates else {"_target_": "monai.inferers.SimpleInferer"},
+        **_run(propagates),
     }
     _replace(folder / "configs" / "inference.json", _json(inference))
     _replace(folder / "configs" / "metadata.json", _json(metadata))
@@ -188,6 +192,19 @@ def _inferer(options: Mapping[str, Any]) -> dict[str, Any]:
         if name != "memory":
             settings[name] = f"@_meta_::propagation::{name}"
     return {"_target_": f"{_ENGINE}.propagation.PropagationInferer", "settings": settings, "device": "@device"}
+
+
+def _run(propagates: bool) -> dict[str, Any]:
+    """Return what ``python -m monai.bundle run`` runs, with the values that its command line may change."""
+    values: dict[str, Any] = {"frames": "frames", "output": "output"}
+    if propagates:
+        values |= {"seed": "", "seed_frame": 0}
+    job = {name: f"@{name}" for name in ("bundle_root", "device", "inferer", *values)}
+    return {
+        **values,
+        "job": {"_target_": "UltrasoundLesionSegLib.cli.monai_bundle.BundleRun", **job},
+        "run": ["$@job.run()"],
+    }
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -205,7 +205,7 @@ def table_lines(table: Table, summaries: Sequence[Summary]) -> list[str]:
         "",
         *markdown_table(headings, rows),
         "",
-        f"Dice of {table.against}: {reference}. Intervals: 95%, from drawing patients anew, the same for both.",
+        f"Dice of {table.against}: {reference}. Intervals: 95% (bootstrap over patients, the same for both).",
         "",
     ]
 

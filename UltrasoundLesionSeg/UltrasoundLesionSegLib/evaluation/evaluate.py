@@ -89,7 +89,7 @@ def evaluate(
     split : str or None
         Part of the data set, see ``read_cases``.
     baselines : bool
-        Score the held mask and DIS optical flow on videos too.
+        Score the copied seed and DIS optical flow on videos too.
     device : str
         See ``resolve_device``.
     limit : int or None

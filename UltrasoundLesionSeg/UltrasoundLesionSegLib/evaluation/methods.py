@@ -61,7 +61,7 @@ class Method(ABC):
 class HeldMask(Method):
     """The seed, unmoved."""
 
-    name = "held mask"
+    name = "seed copied"
 
     def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
         """Yield the seed for every frame."""

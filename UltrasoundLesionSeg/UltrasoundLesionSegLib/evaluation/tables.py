@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.evaluation.scores import Interval, ScoredFrame, Summ
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 HEADINGS = {"dice": "Dice", "iou": "IoU (J)", "recall": "Recall", "mae": "MAE", "boundary": "F", "hd95": "HD95 (px)"}
+BOOTSTRAP = "bootstrap over patients"
 COMPARED_HEADINGS = {"dice": "Dice per video", "last_dice": "last frame's Dice"}
 
 
@@ -57,13 +58,15 @@ def table_text(summaries: Sequence[Summary]) -> str:
     """Return tables in the papers' form as Markdown: per image, per video, differences, the worth of confidence."""
     lines = []
     for level, title in (("per_frame", "Per image"), ("per_video", "Per video")):
-        headings = ["method", *HEADINGS.values(), *(["last frame's Dice"] if level == "per_video" else [])]
+        # stills have no last frame
+        with_last = level == "per_video" and not all(np.isnan(summary.last_dice[0]) for summary in summaries)
+        headings = ["method", *HEADINGS.values(), *(["last frame's Dice"] if with_last else [])]
         rows = []
         for summary in summaries:
             cells = [interval_cell(getattr(summary, level)[score], 1 if score == "hd95" else 3) for score in HEADINGS]
-            last = [interval_cell(summary.last_dice)] if level == "per_video" else []
+            last = [interval_cell(summary.last_dice)] if with_last else []
             rows.append([summary.method, *cells, *last])
-        lines += [f"{title} (mean, 95% interval from drawing patients anew)", "", *markdown_table(headings, rows), ""]
+        lines += [f"{title}: mean, and 95% confidence interval ({BOOTSTRAP})", "", *markdown_table(headings, rows), ""]
     lines += _difference_lines(summaries) + _review_lines(summaries)
     if summaries:
         lines.append(
@@ -84,9 +87,9 @@ def _difference_lines(summaries: Sequence[Summary]) -> list[str]:
         rows = []
         for summary in compared:
             found = [summary.differences.get(other) for other in others]
-            rows.append([summary.method, *("" if one is None else difference_cell(one[score]) for one in found)])
+            rows.append([summary.method, *("0" if one is None else difference_cell(one[score]) for one in found)])
         lines += [
-            f"{title}: method minus other method (mean, 95% interval from drawing the same patients for both)",
+            f"{title}: mean difference, row minus column, and 95% confidence interval ({BOOTSTRAP}, the same for both)",
             "",
             *markdown_table(["method", *(f"minus {other}" for other in others)], rows),
             "",
@@ -104,11 +107,11 @@ def _review_lines(summaries: Sequence[Summary]) -> list[str]:
     if not rows:
         return []
     share, poor = f"{LOOKED_AT:.0%}", f"{POOR:g}"
-    headings = ["method", "all masks", f"the {share} it is least sure of", f"the {share} with the lowest Dice"]
-    headings += [f"masks below {poor}", "told apart"]
+    headings = ["method", "all masks", f"the {share} of lowest confidence", f"the {share} of lowest Dice"]
+    headings += [f"masks below Dice {poor}", "AUC"]
     return [
-        f"Confidence: Dice per video of the masks a person looks at first; how often a mask below {poor} has a lower "
-        "confidence than another (0.5: by chance)",
+        f"Confidence: Dice per video of all masks, of those a person looks at first, and of the worst. "
+        f"AUC: how often a mask below Dice {poor} has a lower confidence than a better one (0.5: chance, 1: always)",
         "",
         *markdown_table(headings, rows),
         "",

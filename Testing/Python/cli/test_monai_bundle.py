@@ -1,0 +1,98 @@
+"""``python -m monai.bundle run`` on a folder of frames and a seed, for every bundle that is shipped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from monai.bundle import run
+from numpy.typing import NDArray
+from PIL import Image
+
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, find_bundle, list_bundles
+from UltrasoundLesionSegLib.simulation.cine import SimulatedCine, SimulationSettings, simulate_cine
+
+FRAMES, SEED_FRAME = 6, 2
+SHIPPED = sorted(bundle.name for bundle in list_bundles())
+
+
+@pytest.fixture(scope="module")
+def simulated() -> SimulatedCine:
+    return simulate_cine(SimulationSettings(seed=4, frames=FRAMES, height=128, width=160))
+
+
+@pytest.fixture(scope="module")
+def folder(simulated: SimulatedCine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``frames/`` and ``seed.png``, as a person has them."""
+    folder = tmp_path_factory.mktemp("clip")
+    (folder / "frames").mkdir()
+    for frame in range(FRAMES):
+        Image.fromarray(simulated.cine.frames[frame]).save(folder / "frames" / f"{frame:03d}.png")
+    Image.fromarray(simulated.truth[SEED_FRAME].any(axis=0).astype(np.uint8) * 255).save(folder / "seed.png")
+    return folder
+
+
+def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    return 2 * int((found & truth).sum()) / int(found.sum() + truth.sum())
+
+
+def masks_in(output: Path) -> list[NDArray[np.bool_]]:
+    files = sorted(output.iterdir())
+    assert [file.name for file in files] == [f"{frame:05d}.png" for frame in range(FRAMES)]
+    return [np.asarray(Image.open(file)) > 0 for file in files]
+
+
+def arguments(name: str, folder: Path, output: Path) -> dict[str, object]:
+    bundle = find_bundle(name)
+    given: dict[str, object] = {
+        "config_file": str(bundle.folder / "configs" / "inference.json"),
+        "bundle_root": str(bundle.folder),
+        "frames": str(folder / "frames"),
+        "output": str(output),
+    }
+    if bundle.role == PROPAGATE:
+        given |= {"seed": str(folder / "seed.png"), "seed_frame": SEED_FRAME}
+    return given
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_bundle_segments_a_folder_of_frames(
+    name: str, simulated: SimulatedCine, folder: Path, tmp_path: Path
+) -> None:
+    run(**arguments(name, folder, tmp_path / "masks"))
+    masks = masks_in(tmp_path / "masks")
+    truth = [simulated.truth[frame].any(axis=0) for frame in range(FRAMES)]
+    if find_bundle(name).role == PROPAGATE:
+        np.testing.assert_array_equal(masks[SEED_FRAME], truth[SEED_FRAME])
+        assert min(dice(*pair) for pair in zip(masks, truth, strict=True)) > 0.75
+    else:
+        assert all(mask.any() for mask in masks)
+
+
+def test_the_command_as_documented(folder: Path, tmp_path: Path) -> None:
+    bundle = find_bundle("bas_s_propagate")
+    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
+    command += ["--frames", folder / "frames", "--seed", folder / "seed.png", "--seed_frame", str(SEED_FRAME)]
+    command += ["--output", tmp_path / "masks"]
+    subprocess.run(command, cwd=bundle.folder, check=True, capture_output=True, env=os.environ, timeout=120)
+    assert masks_in(tmp_path / "masks")[0].any()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"seed": ""}, "needs a seed"),
+        ({"seed_frame": 99}, "99"),
+        ({"frames": "absent"}, "error: "),
+    ],
+)
+def test_what_cannot_work_ends_in_one_sentence(
+    folder: Path, tmp_path: Path, change: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(SystemExit, match=sentence):
+        run(**(arguments("bas_s_propagate", folder, tmp_path / "masks") | change))
+    assert not (tmp_path / "masks").exists()

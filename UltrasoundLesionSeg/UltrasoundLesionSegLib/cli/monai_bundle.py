@@ -1,0 +1,145 @@
+"""What ``python -m monai.bundle run`` does with a bundle: a folder of frames and a seed in, a mask a frame out.
+
+Each bundle's ``configs/inference.json`` names ``BundleRun`` under ``job`` and calls its ``run``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from UltrasoundLesionSegLib.cine import Anchor, Cine
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, read_bundle
+from UltrasoundLesionSegLib.errors import FrameError, LesionSegError, SeedError
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+from UltrasoundLesionSegLib.writers.masks import davis_palette, label_map
+
+if TYPE_CHECKING:
+    import torch
+    from monai.inferers import Inferer
+
+
+class BundleRun:
+    """Inference with one bundle, as MONAI's configuration parser builds it.
+
+    Parameters
+    ----------
+    bundle_root : str
+        The bundle's folder.
+    frames : str
+        Folder of frames as pictures, in the order of their names; any other cine that the package reads is taken, too.
+    output : str
+        Folder for the masks: ``00000.png`` and on, 0 is background, k is lesion k. None for a frame
+        that cannot be read.
+    device : torch.device
+    inferer : monai.inferers.Inferer
+        What the configuration says; used by models that propagate.
+    seed : str
+        Mask of the lesions on one frame (PNG, NRRD, .seg.nrrd). Only models that propagate need one.
+    seed_frame : int
+        The frame the mask was drawn on, counted from 0, where the file does not say it.
+    """
+
+    def __init__(
+        self,
+        bundle_root: str,
+        frames: str,
+        output: str,
+        device: torch.device,
+        inferer: Inferer,
+        seed: str = "",
+        seed_frame: int = 0,
+    ) -> None:
+        self._root = Path(bundle_root).resolve()
+        self._frames = Path(frames)
+        self._output = Path(output)
+        self._device = device
+        self._inferer = inferer
+        self._seed = seed
+        self._seed_frame = seed_frame
+
+    def run(self) -> list[Path]:
+        """Segment every frame and write its mask.
+
+        Returns
+        -------
+        list of Path
+            The masks' files, in the order of frames.
+
+        Raises
+        ------
+        SystemExit
+            With one sentence, when bundle, frames or seed cannot be used: MONAI's command line shows it and ends.
+        """
+        try:
+            bundle = read_bundle(self._root)
+            cine = read_cine(self._frames)
+            network = bundle.load_for_inference(self._device)
+            if bundle.role == PROPAGATE:
+                masks = self._propagated(cine, network)
+            else:
+                masks = self._suggested(cine, network, bundle.input_size)
+            return [self._write(frame, masks[frame]) for frame in sorted(masks)]
+        except LesionSegError as error:
+            raise SystemExit(f"error: {error}") from None
+
+    def _write(self, frame: int, masks: NDArray[np.bool_]) -> Path:
+        image = Image.fromarray(label_map(masks))
+        image.putpalette(davis_palette())
+        target = self._output / f"{frame:05d}.png"
+        with atomic_path(target) as temporary:
+            image.save(temporary, format="PNG")
+        return target
+
+    def _propagated(self, cine: Cine, network: Any) -> Mapping[int, NDArray[np.bool_]]:
+        from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
+        from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
+
+        anchors = self._anchors(cine)
+        count = 1 + max(anchor.lesion for anchor in anchors)
+        masks: dict[int, NDArray[np.bool_]] = {}
+        for anchor in anchors:
+            masks.setdefault(anchor.frame, np.zeros((count, *cine.shape), np.bool_))[anchor.lesion] = anchor.mask
+
+        def known(frame: int) -> NDArray[np.bool_]:
+            return masks.get(frame, np.zeros((count, *cine.shape), np.bool_)).copy()
+
+        plan = plan_stretches(anchors, Direction.BOTH, range(len(cine)))
+        for result in self._inferer(PropagationInputs(cine, count, plan, known), network):
+            if result.error:
+                print(f"frame {result.frame} has no mask: {result.error}")
+                continue
+            masks[result.frame] = result.masks
+        return masks
+
+    def _anchors(self, cine: Cine) -> list[Anchor]:
+        """Return the seeds: one a lesion of the mask file."""
+        if not self._seed:
+            raise SeedError("this model needs a seed: --seed MASK --seed_frame FRAME")
+        found = read_seed_file(self._seed, cine.shape)
+        anchors = []
+        for said, labels in found.masks.items():
+            frame = self._seed_frame if said is None else said
+            for label in np.unique(labels[labels > 0]):
+                anchor = Anchor(int(label) - 1, frame, labels == label)
+                anchor.check_against(cine)
+                anchors.append(anchor)
+        return anchors
+
+    def _suggested(self, cine: Cine, network: Any, input_size: int) -> Mapping[int, NDArray[np.bool_]]:
+        from UltrasoundLesionSegLib.engine.suggestion import suggest_mask
+
+        masks: dict[int, NDArray[np.bool_]] = {}
+        for index in range(len(cine)):
+            try:
+                masks[index] = suggest_mask(cine.frames[index], network, input_size, self._device)[None]
+            except FrameError as error:
+                print(f"frame {index} has no mask: {error}")
+        return masks
