@@ -1,7 +1,5 @@
 """Video streams inside DICOM objects."""
 
-import gc
-
 import numpy as np
 import pytest
 from pydicom.encaps import encapsulate
@@ -9,6 +7,7 @@ from source_makers import dicom_object, moving_frames, region
 
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.readers.encapsulated_video import JoinedSpans
 from UltrasoundLesionSegLib.readers.open import read_cine
 
 MPEG4_HP41 = "1.2.840.10008.1.2.4.102"
@@ -60,15 +59,21 @@ def test_a_damaged_stream_is_refused(save_dicom):
         read_cine(save_dicom(data))
 
 
-def test_the_temporary_copy_goes_with_the_cine(save_video_object, tmp_path, monkeypatch):
-    copies = tmp_path / "copies"
-    copies.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(copies))
-    cine = read_cine(save_video_object())
-    assert len(list(copies.iterdir())) == 1
-    del cine
-    gc.collect()
-    assert list(copies.iterdir()) == []
+def test_the_stream_is_read_where_it_lies(save_video_object, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no folder"))  # no copy is made
+    cine = read_cine(save_video_object(fragments=5))
+    assert len(list(cine)) == 30
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_joined_spans_are_one_file(tmp_path, size):
+    (tmp_path / "a").write_bytes(bytes(range(100)))
+    with JoinedSpans(tmp_path / "a", [(10, 20), (50, 0), (60, 5), (90, 10)]) as joined:
+        expected = bytes([*range(10, 30), *range(60, 65), *range(90, 100)])
+        assert b"".join(iter(lambda: joined.read(size), b"")) == expected
+        assert joined.seek(-12, 2) == 23
+        assert joined.read(2) == expected[23:25]
+        assert joined.tell() == 25
 
 
 def test_real_h264(save_video_object, shared_data):

@@ -83,7 +83,7 @@ NEEDS = (
     Need("openjpeg", "pylibjpeg-openjpeg", "2.3", 3, ("read",)),
     Need("rle", "pylibjpeg-rle", "2.0", 2, ("read",)),
     Need("PIL", "pillow", "10.3", 7, ("read", "export")),
-    Need("av", "av", "14", 35, ("read",)),
+    Need("av", "av", "17.1", 35, ("read",)),
     Need("tifffile", "tifffile", "2023.2.3", 1, ("read",)),
 )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import weakref
+import bisect
+import functools
+import io
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -14,35 +17,28 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header, video
 from UltrasoundLesionSegLib.readers.dicom_calibration import read_calibration
 from UltrasoundLesionSegLib.readers.dicom_identity import identity_of
-from UltrasoundLesionSegLib.readers.dicom_pixels import StoredFrames
+from UltrasoundLesionSegLib.readers.dicom_pixels import Span, StoredFrames
 from UltrasoundLesionSegLib.readers.dicom_timing import read_timing
-from UltrasoundLesionSegLib.readers.digest import unreadable
 
 
 def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -> Cine:
-    """Read the video stream of a DICOM object.
-
-    OpenCV reads files only, so the stream is copied to a temporary file that goes when the cine does.
+    """Read the video stream of a DICOM object, where it lies in the file.
 
     Raises
     ------
     SourceError
         When the stream cannot be decoded or its frames are not of the size the header states.
     """
-    copy = _temporary_copy(stored)
-    try:
-        index = video.index_video(copy)
-        height, width = dicom_header.frame_size(header)
-        if (index.height, index.width) != (height, width):
-            raise SourceError(
-                f"the DICOM header says frames of {height} x {width} pixels but its video has {index.height} x "
-                f"{index.width}; export the cine again"
-            )
-        reader = video.VideoFrames(copy, index)
-    except SourceError:
-        _remove(copy)
-        raise
-    weakref.finalize(reader, _remove, copy)
+    spans = list(itertools.chain.from_iterable(stored.frames))
+    opener = functools.partial(JoinedSpans, path, spans)
+    index = video.index_video(opener)
+    height, width = dicom_header.frame_size(header)
+    if (index.height, index.width) != (height, width):
+        raise SourceError(
+            f"the DICOM header says frames of {height} x {width} pixels but its video has {index.height} x "
+            f"{index.width}; export the cine again"
+        )
+    reader = video.VideoFrames(opener, index)
     count, told = len(reader), dicom_header.told_frames(header)
     notes = []
     if told is not None and told != count:
@@ -51,6 +47,7 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
     if timing is None:
         timing, timing_notes = video.video_timing(index)
         notes += timing_notes
+    notes += video.damage_notes(index)
     calibration = read_calibration(header)
     return Cine(
         reader,
@@ -67,16 +64,55 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
     )
 
 
-def _temporary_copy(stored: StoredFrames) -> Path:
-    handle, name = tempfile.mkstemp(prefix="ultrasound-", suffix=".video")
-    try:
-        with os.fdopen(handle, "wb") as target:
-            stored.copy_to(target)
-    except OSError as error:
-        _remove(Path(name))
-        raise unreadable(error) from None
-    return Path(name)
+class JoinedSpans(io.RawIOBase):
+    """Spans of a file, read as if they were one file.
 
+    Parameters
+    ----------
+    path : Path
+    spans : sequence of (int, int)
+        Offset and length of each.
+    """
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    def __init__(self, path: Path, spans: Sequence[Span]) -> None:
+        super().__init__()
+        self._file = path.open("rb")
+        self._spans = spans
+        self._starts = [0, *itertools.accumulate(length for _, length in spans)]
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place from the beginning, from here or from the end, and return it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._starts[-1]}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read up to the end of a span; return the number of bytes, 0 at the end."""
+        number = bisect.bisect_right(self._starts, self._at) - 1
+        if number >= len(self._spans):
+            return 0
+        begin = self._at - self._starts[number]
+        offset, length = self._spans[number]
+        self._file.seek(offset + begin)
+        # a slice of the view writes into the caller's buffer; one of a bytearray would be a copy
+        count = self._file.readinto(memoryview(buffer)[: min(len(buffer), length - begin)])
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()

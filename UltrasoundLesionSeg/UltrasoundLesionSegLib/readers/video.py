@@ -1,41 +1,37 @@
-"""Video files (AVI, MP4, MOV, MPEG, ...) -> `Cine`, through OpenCV's FFmpeg.
+"""Video files (AVI, MP4, MOV, MPEG, ...) -> `Cine`.
 
 What a video's header says of its frames is not believed: one pass over the file on opening counts them by decoding and
-keeps each one's time and a checksum. The checksums make random access exact: FFmpeg's seeking lands where it likes,
-so each frame after a seek is recognised by its checksum before it is given out.
+keeps each one's time and a checksum. After a seek frames are known by their times, and every frame is checked before it
+is handed out.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
-import zlib
+import bisect
+import functools
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-# must be set before FFmpeg is first used: its messages go to stderr past Python, and quote what they find in the file
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-import cv2
+import av
 import numpy as np
-from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind, Timing
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
-from UltrasoundLesionSegLib.readers.digest import file_digest
+from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
-from UltrasoundLesionSegLib.readers.sniff import counts_frames
+from UltrasoundLesionSegLib.readers.video_stream import (
+    Opener,
+    Picture,
+    VideoStream,
+    checksum,
+    display_matrix,
+)
 
-_OPTIONS_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-_CONTAINERS = "avi,mov,mp4,mpeg,mpegvideo,mpegts,matroska,webm,asf,h264,hevc,m4v,mjpeg"
-_OPENING = threading.Lock()
-_CHECKED_ROWS = 64
 _BLOCK_FRAMES = 64
-_SEEK_MARGINS = (1, 16, 128)
+_KEYS_BACK = (0, 1, 4)
 _MAX_FAILED_SEEKS = 3
 """After so many the container counts as one that cannot be entered in the middle."""
 
@@ -46,62 +42,47 @@ class VideoIndex:
 
     Parameters
     ----------
-    checksums : tuple of int
-        Of each frame, over some of its rows.
-    milliseconds : ndarray of float64, shape (T,)
-        Presentation times as the container has them; unordered where it has none.
+    checksums : tuple of (int or None)
+        Of each frame; None for one that cannot be decoded, or is predicted from such a one.
+    times : tuple of (int or None)
+        When each frame is shown, in ticks.
+    tick : float
+        Seconds of one tick.
     height, width : int
     is_color : bool
     told : int
         The number of frames by the header, 0 when it has none.
     nominal_rate : float
-        Frames per second by the header.
-    is_told_exactly : bool
-        False for containers whose header only says how long the video lasts, such as MPEG program streams.
+        Frames per second by the header, 0 when it has none.
+    told_seconds : float
+        How long the video lasts by a header without a number of frames, 0 when it does not say.
+    key_times : tuple of int
+        The times at which decoding can begin, in order.
+    pixel_aspect : float or None
+        Height of a pixel divided by its width, where the file says it.
     """
 
-    checksums: tuple[int, ...]
-    milliseconds: NDArray[np.float64]
+    checksums: tuple[int | None, ...]
+    times: tuple[int | None, ...]
+    tick: float
     height: int
     width: int
     is_color: bool
-    told: int
-    nominal_rate: float
-    is_told_exactly: bool = True
+    told: int = 0
+    nominal_rate: float = 0.0
+    told_seconds: float = 0.0
+    key_times: tuple[int, ...] = ()
+    pixel_aspect: float | None = None
+    positions: dict[int, int] = field(init=False, repr=False)
+    """Frame by time; empty where times are missing or not different."""
+
+    def __post_init__(self) -> None:
+        known = [one for one in self.times if one is not None]
+        is_ordered = len(known) == len(self.times) and all(b > a for a, b in itertools.pairwise(known))
+        object.__setattr__(self, "positions", {one: at for at, one in enumerate(known)} if is_ordered else {})
 
 
-def checksum(picture: NDArray[Any]) -> int:
-    """Return a CRC-32 over 64 rows or more spread over a picture."""
-    step = max(1, len(picture) // _CHECKED_ROWS)
-    return zlib.crc32(np.ascontiguousarray(picture[step // 2 :: step]))
-
-
-def open_capture(path: Path) -> cv2.VideoCapture:
-    """Open a video with FFmpeg; raises ``SourceError`` when it finds no video in it, or one larger than any cine."""
-    with _closed_to_playlists():
-        # absolute, because FFmpeg takes what precedes a colon for a protocol
-        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        raise SourceError("the video file cannot be decoded; convert it to MP4 (H.264) or AVI and try again")
-    check_frame_size(int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
-    return capture
-
-
-@contextlib.contextmanager
-def _closed_to_playlists() -> Iterator[None]:
-    """Let FFmpeg read the one file it is given, as a video: playlists inside it would open others, or the network."""
-    with _OPENING:
-        before = os.environ.get(_OPTIONS_VARIABLE)
-        os.environ[_OPTIONS_VARIABLE] = f"protocol_whitelist;file|format_whitelist;{_CONTAINERS}"
-        try:
-            yield
-        finally:
-            os.environ.pop(_OPTIONS_VARIABLE)
-            if before is not None:
-                os.environ[_OPTIONS_VARIABLE] = before
-
-
-def index_video(path: Path) -> VideoIndex:
+def index_video(opener: Opener) -> VideoIndex:
     """Decode a video once, keeping nothing but times and checksums.
 
     Raises
@@ -109,31 +90,60 @@ def index_video(path: Path) -> VideoIndex:
     SourceError
         When not one frame can be decoded.
     """
-    capture = open_capture(path)
-    told = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    checksums: list[int] = []
-    times: list[float] = []
-    shape: tuple[int, ...] = ()
-    is_color = False
-    while True:
-        is_read, picture = capture.read()
-        if not is_read or (shape and picture.shape != shape):
-            break
-        shape = picture.shape
-        check_frame_count(len(checksums) + 1)
-        checksums.append(checksum(picture))
-        times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
-        # every 16th frame: colour flow that is switched on late must not be lost
-        if not is_color and len(checksums) % 16 == 1:
-            is_color = frames.is_color_picture(_as_rgb(picture), frames.LOSSY_GREY_TOLERANCE)
-    capture.release()
-    if not checksums:
+    try:
+        stream = VideoStream(opener)
+    except OSError as error:
+        raise unreadable(error) from None
+    found: list[tuple[int | None, int | None]] = []
+    shape: tuple[int, int] | None = None
+    is_color, looked_at = False, 0
+    with stream:
+        for picture in stream.pictures():
+            check_frame_count(len(found) + 1)
+            frame = picture.frame
+            if frame is not None and shape is None:
+                check_frame_size(frame.height, frame.width)
+                shape, is_turned = (frame.height, frame.width), display_matrix(frame)[0] == 0
+            if frame is None or (frame.height, frame.width) != shape:
+                found.append((picture.time, None))
+                continue
+            found.append((picture.time, checksum(frame)))
+            # every 16th frame: colour flow that is switched on late must not be lost
+            if not is_color and looked_at % 16 == 0:
+                is_color = _is_color(stream, frame)
+            looked_at += 1
+    if shape is None:
         raise SourceError("the video file holds no frame that can be decoded; convert it to MP4 (H.264) or AVI")
-    told = int(told) if 0 < told < 2**31 else 0
-    with path.open("rb") as stream:
-        is_told_exactly = counts_frames(stream.read(12))
-    return VideoIndex(tuple(checksums), np.array(times), shape[0], shape[1], is_color, told, rate, is_told_exactly)
+    known = [time for time, _ in found if time is not None]
+    if len(set(known)) == len(found):  # those that could not be decoded come last
+        found.sort(key=lambda one: one[0] or 0)
+    told = max(0, stream.told - stream.discarded)
+    while len(found) < told and found[-1][1] is None:  # the file was cut off within a frame
+        found.pop()
+    height, width = shape[::-1] if is_turned else shape
+    aspect = 1 / stream.pixel_aspect if stream.pixel_aspect and is_turned else stream.pixel_aspect
+    return VideoIndex(
+        tuple(value for _, value in found),
+        tuple(time for time, _ in found),
+        stream.tick,
+        height,
+        width,
+        is_color,
+        told,
+        stream.rate,
+        stream.told_seconds,
+        tuple(sorted(set(stream.key_times))),
+        aspect,
+    )
+
+
+def _is_color(stream: VideoStream, frame: av.VideoFrame) -> bool:
+    try:
+        return frames.is_color_picture(stream.as_array(frame, True), frames.LOSSY_GREY_TOLERANCE)
+    except (av.FFmpegError, ValueError):
+        raise SourceError(
+            "the video's pictures are in a form that cannot be converted; convert it to MP4 (H.264) or AVI"
+        ) from None
 
 
 class VideoFrames(frames.CachedFrames):
@@ -141,37 +151,39 @@ class VideoFrames(frames.CachedFrames):
 
     Parameters
     ----------
-    path : Path
+    opener : callable
+        Opens the video's bytes.
     index : VideoIndex
     cache_bytes : int
         Bound on the decoded frames kept.
     """
 
-    def __init__(self, path: Path, index: VideoIndex, cache_bytes: int = frames.CACHE_BYTES) -> None:
+    def __init__(self, opener: Opener, index: VideoIndex, cache_bytes: int = frames.CACHE_BYTES) -> None:
         super().__init__(len(index.checksums), index.height, index.width, index.is_color, cache_bytes)
-        self._path = path
+        self._opener = opener
         self._index = index
         frame_bytes = index.height * index.width * (3 if index.is_color else 1)
         self._capacity = max(1, cache_bytes // frame_bytes)
         self._block = max(1, min(_BLOCK_FRAMES, self._capacity // 2))
-        self._positions: dict[int, list[int]] = {}
-        for position, value in enumerate(index.checksums):
-            self._positions.setdefault(value, []).append(position)
-        self._capture: cv2.VideoCapture | None = None
+        self._stream: VideoStream | None = None
+        self._pictures: Iterator[Picture] = iter(())
         self._next = 0
         self._failed_seeks = 0
         self._has_sought = False
 
     def _decode(self, index: int) -> Frame:
-        if self._capture is None:
+        if self._index.checksums[index] is None:
+            raise FrameError(index, "its part of the video is damaged, or that of a frame which it is predicted from")
+        if self._stream is None:
             self._restart(index)
         is_near = self._next <= index < self._next + self._block
         kept = self._block
         if not is_near:
             # a step back wants the frames before it next, a jump ahead those after it
             wanted = max(0, index - self._block + 1) if index < self._next else index
-            if not self._seek(wanted) or not self._next <= index:
-                self._restart(index)
+            if not self._seek(wanted):
+                if index < self._next:
+                    self._restart(index)
                 kept = self._capacity  # a way this long is gone as rarely as can be
         frame = self._read_until(index, kept)
         if frame is None and self._has_sought:
@@ -180,60 +192,96 @@ class VideoFrames(frames.CachedFrames):
             self._restart(index)
             frame = self._read_until(index, self._capacity)
         if frame is None:
-            self._capture = None
+            self._close()
             raise FrameError(index, "the video decodes to another picture than when it was opened")
         return frame
 
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+
     def _restart(self, index: int) -> None:
         """Go to the first frame."""
+        self._close()
         try:
-            self._capture = open_capture(self._path)
-        except SourceError:
+            self._stream = VideoStream(self._opener)
+        except (SourceError, OSError):
             raise FrameError(index, "the source cannot be opened any more") from None
+        self._pictures = self._stream.pictures()
         self._next, self._has_sought = 0, False
 
     def _read_until(self, index: int, kept: int) -> Frame | None:
         """Decode from where we are up to ``index``, keeping the last ``kept`` frames on the way.
 
-        Returns None when a picture is not the one its checksum says.
+        Returns None when ``index`` is not met, or is not the picture its checksum says.
         """
-        assert self._capture is not None
-        while True:
-            is_read, picture = self._capture.read()
-            if not is_read or checksum(picture) != self._index.checksums[self._next]:
+        for picture in self._pictures:
+            position = self._position(picture)
+            if position is None:  # not of those seen on opening: pictures before the one sought
+                continue
+            self._next = position + 1
+            if position > index:
                 return None
-            position, self._next = self._next, self._next + 1
+            if index - position >= kept and position < index:
+                continue
+            frame = self._checked(picture, position)
             if position == index:
-                return _as_rgb(picture)
-            if index - position < kept:
-                self._keep(position, _as_rgb(picture))
+                return frame
+            if frame is not None:
+                self._keep(position, frame)
+        return None
+
+    def _position(self, picture: Picture) -> int | None:
+        """Return which frame a picture is: by its time, or by counting where times do not tell."""
+        if self._index.positions:
+            return None if picture.time is None else self._index.positions.get(picture.time)
+        return self._next if self._next < len(self) else None
+
+    def _checked(self, picture: Picture, position: int) -> Frame | None:
+        """Return a picture when it is the one seen on opening."""
+        assert self._stream is not None
+        if picture.frame is None or checksum(picture.frame) != self._index.checksums[position]:
+            return None
+        try:
+            return self._stream.as_array(picture.frame, self._index.is_color)
+        except (av.FFmpegError, ValueError):
+            return None
 
     def _seek(self, wanted: int) -> bool:
         """Go to ``wanted`` or some frames before it; False when that is not possible.
 
-        Where FFmpeg landed is told by the checksum of the frame there; of several equal frames the nearest to where it
-        was sent. All frames read after it are checked, so a mistake does not go unnoticed.
+        All frames read after it are checked, so a mistake does not go unnoticed.
         """
-        assert self._capture is not None
-        for margin in _SEEK_MARGINS:
-            target = wanted - margin
-            if target <= 0 or self._failed_seeks >= _MAX_FAILED_SEEKS:
+        if self._stream is None or not self._index.positions or self._failed_seeks >= _MAX_FAILED_SEEKS:
+            return False
+        keys = self._index.key_times
+        last = bisect.bisect_right(keys, self._index.times[wanted] or 0) - 1
+        for back in _KEYS_BACK:
+            # from the beginning it is as near
+            if last - back < 1 or self._index.positions.get(keys[last - back], 0) <= self._next <= wanted:
                 return False
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, target)
-            is_read, picture = self._capture.read()
-            positions = self._positions.get(checksum(picture), []) if is_read else []
-            if not positions:
-                self._failed_seeks += 1
-                return False
-            landed = min(positions, key=lambda position: abs(position - target)) + 1
-            if landed <= wanted:
-                self._next, self._has_sought = landed, True
+            landed = self._land(keys[last - back])
+            if landed is not None and landed <= wanted:
+                self._next = landed
                 return True
+        self._failed_seeks += 1
+        self._next = len(self)  # wherever we are, it is not before any frame
         return False
 
-
-def _as_rgb(picture: NDArray[Any]) -> Frame:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture, np.uint8)
+    def _land(self, time: int) -> int | None:
+        """Seek to a time and return which frame comes next, None when no frame does."""
+        assert self._stream is not None
+        if not self._stream.seek(time):
+            return None
+        self._has_sought = True
+        self._pictures = self._stream.pictures()
+        for picture in self._pictures:
+            position = self._position(picture)
+            if position is not None:
+                self._pictures = itertools.chain([picture], self._pictures)
+                return position
+        return None
 
 
 def video_timing(index: VideoIndex) -> tuple[Timing | None, tuple[str, ...]]:
@@ -242,15 +290,15 @@ def video_timing(index: VideoIndex) -> tuple[Timing | None, tuple[str, ...]]:
     The container's times are used where they increase. Frames at the end for which it has none (MPEG program streams)
     follow at the median interval, which is noted. They are playback times, so they count as approximate.
     """
-    times = index.milliseconds
-    steps = np.diff(times)
-    known = len(times) if (steps > 0).all() else int(np.argmin(steps > 0)) + 1
-    if known < max(2, len(times) - 8):
+    times = np.array([np.nan if one is None else one * index.tick for one in index.times])
+    is_later = np.diff(times) > 0  # False for what is not known
+    known = len(times) if is_later.all() else int(np.argmin(is_later)) + 1
+    if known < max(2, len(times) - 8) or not np.isfinite(times[:known]).all():
         if not 0 < index.nominal_rate < 1000:
             return None, ()
         seconds = np.arange(len(times)) / index.nominal_rate
         return Timing(seconds, "frame rate of the video file", approximate=True), ()
-    seconds = (times[:known] - times[0]) / 1000
+    seconds = times[:known] - times[0]
     missing = len(times) - known
     if missing:
         interval = float(np.median(np.diff(seconds)))
@@ -263,20 +311,34 @@ def video_timing(index: VideoIndex) -> tuple[Timing | None, tuple[str, ...]]:
     return Timing(seconds, "frame times of the video file", approximate=True), notes
 
 
-def count_note(index: VideoIndex) -> tuple[str, ...]:
-    """Return a note where the header of a video states another number of frames than can be decoded."""
+def count_notes(index: VideoIndex, timing: Timing | None) -> tuple[str, ...]:
+    """Return notes where the header of a video states another number of frames, or more seconds, than there are."""
     count = len(index.checksums)
-    if index.told in (0, count):
+    if index.told not in (0, count):
+        what = "the file may be cut off" if count < index.told else "these are used"
+        return (f"The video's header says {index.told} frames but {count} could be decoded: {what}.",)
+    lasting = 0.0 if timing is None else float(timing.seconds[-1]) * (count / max(1, count - 1))
+    if 0 < lasting < (index.told_seconds - 0.5) / 1.05:
+        return (
+            f"The video's header says {index.told_seconds:.1f} s but its frames last {lasting:.1f} s: "
+            "the file may be cut off.",
+        )
+    return ()
+
+
+def damage_notes(index: VideoIndex) -> tuple[str, ...]:
+    """Return the note on frames that cannot be decoded."""
+    count = sum(one is None for one in index.checksums)
+    if not count:
         return ()
-    # where the number is reckoned from the duration it is often wrong by two, or nonsense; a cut file is short by more
-    if not index.is_told_exactly and not count + 2 < index.told <= 100 * count:
-        return ()
-    what = "the file may be cut off" if count < index.told else "these are used"
-    return (f"The video's header says {index.told} frames but {count} could be decoded: {what}.",)
+    return (
+        f"{count} of the {len(index.checksums)} frames of the video are damaged, or predicted from a damaged one: "
+        "they are named when they are asked for, the others are used.",
+    )
 
 
 def read_video(path: Path) -> Cine:
-    """Read a video file. A rotation flag is applied, as players do.
+    """Read a video file. Its display matrix (rotation) is applied, as players do.
 
     Raises
     ------
@@ -284,14 +346,15 @@ def read_video(path: Path) -> Cine:
         When it cannot be decoded.
     """
     digest = file_digest(path)
-    index = index_video(path)
+    opener = functools.partial(open, path, "rb")
+    index = index_video(opener)
     timing, timing_notes = video_timing(index)
     return Cine(
-        VideoFrames(path, index),
+        VideoFrames(opener, index),
         index.height,
         index.width,
         index.is_color,
         SourceIdentity(SourceKind.VIDEO, digest, (), (path,)),
         timing=timing,
-        notes=(*count_note(index), *timing_notes),
+        notes=(*count_notes(index, timing), *damage_notes(index), *timing_notes),
     )
