@@ -29,7 +29,6 @@ Span = tuple[int, int]
 _PIXEL_DATA = 0x7FE00010
 _ITEM = b"\xfe\xff\x00\xe0"
 _UNDEFINED = 0xFFFFFFFF
-_PIECE = 2**20
 _VIDEO_SYNTAXES = tuple(
     f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)
 )  # MPEG-2 to HEVC, fragmentable too
@@ -67,13 +66,6 @@ class StoredFrames:
         """Return the encoded bytes of frame ``index``; raises ``OSError`` when the file has gone."""
         with io.BytesIO(self.inflated) if self.inflated else self.path.open("rb") as stream:
             return b"".join(_read_at(stream, offset, length) for offset, length in self.frames[index])
-
-    def copy_to(self, target: BinaryIO) -> None:
-        """Write all encoded bytes into ``target``, a piece at a time; raises ``OSError``."""
-        with self.path.open("rb") as stream:
-            for offset, length in itertools.chain.from_iterable(self.frames):
-                for begin in range(offset, offset + length, _PIECE):
-                    target.write(_read_at(stream, begin, min(_PIECE, offset + length - begin)))
 
 
 def read_object(path: Path) -> tuple[Dataset, StoredFrames]:

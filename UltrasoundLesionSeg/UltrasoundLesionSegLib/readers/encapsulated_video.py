@@ -49,6 +49,10 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
         notes += timing_notes
     notes += video.damage_notes(index)
     calibration = read_calibration(header)
+    aspect = calibration.pixel_aspect
+    if aspect is None and calibration.whole is None and not calibration.regions:
+        aspect = index.pixel_aspect
+        notes += video.aspect_notes(index)
     return Cine(
         reader,
         height,
@@ -59,7 +63,7 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
         calibration.regions,
         timing,
         (*notes, *calibration.notes),
-        calibration.pixel_aspect,
+        aspect,
         calibration.other_regions,
     )
 

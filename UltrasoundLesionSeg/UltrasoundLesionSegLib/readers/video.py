@@ -326,6 +326,13 @@ def count_notes(index: VideoIndex, timing: Timing | None) -> tuple[str, ...]:
     return ()
 
 
+def aspect_notes(index: VideoIndex) -> tuple[str, ...]:
+    """Return the note on pixels that are not square."""
+    if index.pixel_aspect in (None, 1.0):
+        return ()
+    return (f"Only the shape of a pixel is known (height to width {index.pixel_aspect:.3g} to 1), not its size.",)
+
+
 def damage_notes(index: VideoIndex) -> tuple[str, ...]:
     """Return the note on frames that cannot be decoded."""
     count = sum(one is None for one in index.checksums)
@@ -356,5 +363,6 @@ def read_video(path: Path) -> Cine:
         index.is_color,
         SourceIdentity(SourceKind.VIDEO, digest, (), (path,)),
         timing=timing,
-        notes=(*count_notes(index, timing), *damage_notes(index), *timing_notes),
+        pixel_aspect=index.pixel_aspect,
+        notes=(*count_notes(index, timing), *damage_notes(index), *timing_notes, *aspect_notes(index)),
     )

@@ -71,6 +71,8 @@ class VideoStream:
         Pictures per second by the header, 0 when it has none.
     told_seconds : float
         How long the video lasts by a header that has no number of pictures, 0 when it does not say.
+    pixel_aspect : float or None
+        Height of a pixel divided by its width as it is stored, None when unknown.
     key_times : list of int
         The times of the pictures met so far from which decoding can begin.
     discarded : int
@@ -131,8 +133,9 @@ class VideoStream:
         is_alone = len(self._container.streams) == 1
         duration = self._container.duration if has_header_duration and is_alone and not self.told else None
         self.told_seconds = (duration or 0) / 1e6
-        ratio = stream.sample_aspect_ratio
-        self.pixel_aspect = float(1 / ratio) if ratio else None
+        ratio = stream.sample_aspect_ratio or codec.sample_aspect_ratio
+        is_told = bool(ratio) and 0.1 <= float(ratio or 0) <= 10
+        self.pixel_aspect = float(1 / ratio) if ratio and is_told else None
 
     def __enter__(self) -> VideoStream:
         return self
