@@ -44,14 +44,16 @@ class UltrasoundLesionSeg(ScriptedLoadableModule):
             "STPFNet: spatial-temporal progressive fusion for breast lesion segmentation in ultrasound videos. "
             "BaS: fast segmentation of breast lesions in ultrasound videos. Built on MONAI and PyTorch."
         )
-        slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", onStartupCompleted)
 
 
-def registerSampleData():
-    """Add the simulated sample cine to the Sample Data module."""
-    from UltrasoundLesionSegLib.gui.sample_data import register
+def onStartupCompleted():
+    """Add the simulated sample cine to the Sample Data module, and the arrangements of views to Slicer's."""
+    from UltrasoundLesionSegLib.gui import sample_data, view_layout
 
-    register(Path(__file__).parent / "Resources" / "Icons", lambda _source: [UltrasoundLesionSegLogic().loadSample()])
+    icons = Path(__file__).parent / "Resources" / "Icons"
+    sample_data.register(icons, lambda: UltrasoundLesionSegLogic().loadSample())
+    view_layout.register()
 
 
 class Direction(enum.Enum):

@@ -64,6 +64,10 @@ class Session:
         layout_manager._make = self.maker.make
         self._settings = tempfile.TemporaryDirectory(prefix="slicer-settings-")
         self._headless_application = slicer.app
+        self._headless_sequences = slicer.modules.sequences
+        self._sequences = self.maker.make("qSlicerSequencesModule")()
+        self._sequences._logic = slicer.modules.sequences.logic()
+        self._sequences._toolbar = self.maker.make("qMRMLSequenceBrowserToolBar")()
         self.application = Application(slicer.app, wrap(layout_manager), Path(self._settings.name))
         modules.add_widget_classes(slicer, self.maker)
         for kind in ("vtkMRMLPlotViewNode", "vtkMRMLTableViewNode", "vtkMRMLSliceCompositeNode"):
@@ -73,6 +77,7 @@ class Session:
         import slicer
 
         slicer.app = self.application
+        slicer.modules.sequences = wrap(self._sequences)
         sys.modules.update(self._qt_modules)
         self._excepthook, sys.excepthook = sys.excepthook, _report_exception
         QtCore.qInstallMessageHandler(_report_warning)
@@ -83,6 +88,7 @@ class Session:
 
         self.process_events()
         slicer.app = self._headless_application
+        slicer.modules.sequences = self._headless_sequences
         sys.excepthook = self._excepthook
         QtCore.qInstallMessageHandler(None)
         for name in self._qt_modules:

@@ -129,7 +129,39 @@ class SeekWidget:
         self._slider.setValue(item)
         self._slider.blockSignals(False)
         self._name.setText(master.GetIndexName())
-        self._value.setText(f"{master.GetNthIndexValue(item) if item >= 0 else ''} {master.GetIndexUnit()}")
+        self._value.setText(f"{self._browser.GetFormattedIndexValue(item)} {master.GetIndexUnit()}")
 
 
-BODIES = {"qMRMLSequenceBrowserPlayWidget": PlayWidget, "qMRMLSequenceBrowserSeekWidget": SeekWidget}
+class ToolBar:
+    """qMRMLSequenceBrowserToolBar: plays whatever browser it was given, with the default keys."""
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super(type(self), self).__init__(parent)
+        self._browser = vtk.vtkWeakReference()
+
+    def setActiveBrowserNode(self, browser: slicer.vtkMRMLSequenceBrowserNode | None) -> None:
+        self._browser.Set(browser)
+
+    def activeBrowserNode(self) -> slicer.vtkMRMLSequenceBrowserNode | None:
+        return self._browser.Get()
+
+
+class SequencesModule:
+    """qSlicerSequencesModule: its toolbar shows no browser until somebody, as Slicer's own readers do, sets one."""
+
+    def logic(self) -> slicer.vtkSlicerSequencesLogic:
+        return self._logic
+
+    def toolBar(self) -> QtWidgets.QWidget:
+        return self._toolbar
+
+    def setToolBarActiveBrowserNode(self, browser: slicer.vtkMRMLSequenceBrowserNode | None) -> None:
+        self._toolbar.setActiveBrowserNode(browser)
+
+
+BODIES = {
+    "qMRMLSequenceBrowserToolBar": ToolBar,
+    "qSlicerSequencesModule": SequencesModule,
+    "qMRMLSequenceBrowserPlayWidget": PlayWidget,
+    "qMRMLSequenceBrowserSeekWidget": SeekWidget,
+}

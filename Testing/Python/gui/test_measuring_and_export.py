@@ -43,23 +43,24 @@ def test_nothing_drawn_is_said(discs: Any) -> None:
 
 def test_the_chart_is_shown_beside_image_and_table_and_gone_again(measured: Any) -> None:
     manager = slicer.app.layoutManager()
-    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode")
-    manager.layout = before = int(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    before = manager.layout
     measured.user.click("chartButton")
     assert manager.layout != before
     node = manager.layoutLogic().GetLayoutNode()
     description = node.GetLayoutDescription(manager.layout)
     for view in ("vtkMRMLSliceNode", "vtkMRMLPlotViewNode", "vtkMRMLTableViewNode"):
         assert view in description
-    selection = slicer.app.applicationLogic().GetSelectionNode()
-    chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
-    assert chart.GetNumberOfPlotSeriesNodes() == 2, "area and long axis"
+    charts = [
+        slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLPlotViewNode").GetPlotChartNode()
+        for tag in ("PlotView1", "PlotView2")
+    ]
+    assert [chart.GetYAxisTitle() for chart in charts] == ["Long axis (px)", "Area (px\u00b2)"]
+    assert not any(chart.GetLegendVisibility() for chart in charts), "the legend would cover the curve"
     measured.user.click("chartButton")
     assert manager.layout == before
 
 
 def test_a_click_on_the_chart_goes_to_the_frame(measured: Any) -> None:
-    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode")
     measured.user.click("chartButton")
     selection = slicer.app.applicationLogic().GetSelectionNode()
     chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())

@@ -49,7 +49,7 @@ class CineSection(Section):
         """Simulate a cine with its seed."""
         if self.host.offer("read"):
             with telling(self.ui.cineMessageLabel, wait=True):
-                self.show(self.logic.loadSample())
+                self.host.choose_cine(self.logic.loadSample())
 
     def _load(self, path: str) -> None:
         if not path:
@@ -57,14 +57,7 @@ class CineSection(Section):
         slicer.app.userSettings().setValue(LAST_FOLDER, str(Path(path).parent))
         if self.host.offer("read"):
             with telling(self.ui.cineMessageLabel, wait=True):
-                self.show(self.logic.loadCine(path))
-
-    def show(self, browser: Any) -> None:
-        """Make this the chosen cine and show it in the slice views."""
-        self.host.choose_cine(browser)
-        volume = self.logic.volumeNode(browser)
-        if volume is not None and slicer.app.layoutManager() is not None:
-            slicer.util.setSliceViewerLayers(background=volume, fit=True)
+                self.host.choose_cine(self.logic.loadCine(path))
 
     @staticmethod
     def _last_folder() -> str:

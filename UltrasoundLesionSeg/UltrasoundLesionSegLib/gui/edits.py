@@ -10,6 +10,7 @@ import vtk
 
 from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml.edit_guard import EditGuard
+from UltrasoundLesionSegLib.mrml.segment_display import Shown, read_display, write_display
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 BEFORE_OTHERS, AFTER_SLICER = 100.0, -100.0  # VTK calls observers of higher priority first; Slicer's have 0
@@ -42,6 +43,7 @@ class EditKeeper:
         self._observed: list[tuple[Any, int]] = []
         self._browser: Any = None
         self._frame = -1
+        self._display: Shown = {}
 
     def watch(self, browser: Any | None) -> None:
         """Watch this browser instead of the one before; None watches nothing."""
@@ -50,16 +52,14 @@ class EditKeeper:
         if browser is None:
             return
         self._frame = browser.GetSelectedItemNumber()
+        self._observe(browser, vtk.vtkCommand.ModifiedEvent, self._browser_about_to_be_followed, BEFORE_OTHERS)
         self._observe(browser, vtk.vtkCommand.ModifiedEvent, self._browser_modified, AFTER_SLICER)
         self._observe(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, lambda *_: self._store(), BEFORE_OTHERS)
         self.guard()
 
     def guard(self) -> None:
         """Guard the browser's segmentation, if it has one that is not guarded yet."""
-        try:
-            lesions = SegmentationSequence.find(self._browser) if self._browser is not None else None
-        except SceneError:  # a browser without frames, or whose frames were just deleted
-            lesions = None
+        lesions = self._lesions()
         if lesions is not None and lesions.sequence is self._guarded:
             return
         if self._guard is not None:
@@ -79,7 +79,26 @@ class EditKeeper:
     def _observe(self, observed: Any, event: Any, callback: Callable[..., None], priority: float) -> None:
         self._observed.append((observed, observed.AddObserver(event, callback, priority)))
 
+    def _lesions(self) -> SegmentationSequence | None:
+        try:
+            return SegmentationSequence.find(self._browser) if self._browser is not None else None
+        except SceneError:  # a browser without frames, or whose frames were just deleted
+            return None
+
+    def _proxy(self) -> Any | None:
+        """Return the segmentation node that shows the lesions, None where there is none."""
+        sequence = self._guarded if self._browser is not None else None
+        return self._browser.GetProxyNode(sequence) if sequence is not None and sequence.GetScene() else None
+
+    def _browser_about_to_be_followed(self, _caller: Any, _event: Any) -> None:
+        """Remember how the lesions are shown: Slicer sets that back when it shows the browser's frame."""
+        proxy = self._proxy()
+        self._display = read_display(proxy) if proxy is not None else {}
+
     def _browser_modified(self, _caller: Any, _event: Any) -> None:
+        proxy = self._proxy()
+        if proxy is not None:
+            write_display(proxy, self._display)
         if self._browser is not None and self._browser.GetSelectedItemNumber() != self._frame:
             self._frame = self._browser.GetSelectedItemNumber()
             self._frame_changed()

@@ -46,6 +46,10 @@ class Host(Protocol):
     def device_name(self) -> str:
         """Return the device chosen to compute on, as the workflow names it."""
 
+    @property
+    def shows_charts(self) -> bool:
+        """Whether charts and table are beside the cine."""
+
     # ---- what a section wants to happen
 
     def choose_cine(self, browser: Any) -> None:
@@ -65,6 +69,9 @@ class Host(Protocol):
 
     def propagate(self) -> None:
         """Start propagating with the choices made."""
+
+    def show_charts(self, shown: bool) -> None:
+        """Show charts and table beside the cine, or the cine alone."""
 
     def store_edit(self) -> None:
         """Store what was drawn on the frame shown."""

@@ -9,13 +9,11 @@ import qt
 import slicer
 
 from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.chart_views import show_table_and_charts
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
-from UltrasoundLesionSegLib.gui.view_layout import ViewLayout, show_table_and_chart
 from UltrasoundLesionSegLib.mrml import layout
-
-FRAME_COLUMN = "frame"
 
 
 class MeasurementSection(Section):
@@ -23,14 +21,18 @@ class MeasurementSection(Section):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self._layout = ViewLayout()
-        self._plot_view: Any = None
+        self._plot_views: list[Any] = []
         self.ui.measureButton.connect("clicked(bool)", self.measure)
         self.ui.copyTableButton.connect("clicked(bool)", self.copy)
         self.ui.saveTablesButton.connect("clicked(bool)", self.save)
         self.ui.chartButton.connect("clicked(bool)", self.show_chart)
 
     # ---- showing
+
+    def enter(self) -> None:
+        """Bring the charts back that were shown when the module was left."""
+        if self.ui.chartButton.checked and self.ui.chartButton.enabled:
+            self.show_chart()
 
     def cine_changed(self) -> None:
         """Show the tables that the scene holds for this cine."""
@@ -40,20 +42,25 @@ class MeasurementSection(Section):
     def tables_changed(self) -> None:
         """Show the tables that were made."""
         by_frame, by_lesion = self._tables()
+        if self.host.shows_charts:
+            self._fill_views()
         if self.ui.frameTableView.mrmlTableNode() is not by_frame:
             self.ui.frameTableView.setMRMLTableNode(by_frame)
         if self.ui.lesionTableView.mrmlTableNode() is not by_lesion:
             self.ui.lesionTableView.setMRMLTableNode(by_lesion)
 
+    def _nodes(self) -> tuple[list[Any], list[Any]]:
+        """Return the tables and the charts of the chosen cine."""
+        if self.host.browser is None:
+            return [], []
+        try:
+            return self.logic.measurementNodes(self.host.browser)
+        except LesionSegError:
+            return [], []
+
     def _tables(self) -> tuple[Any | None, Any | None]:
         """Return the table by frame and the table by lesion."""
-        if self.host.browser is None:
-            return None, None
-        try:
-            tables, _ = self.logic.measurementNodes(self.host.browser)
-        except LesionSegError:
-            return None, None
-        named = {table.GetAttribute(layout.TABLE_KEY): table for table in tables}
+        named = {table.GetAttribute(layout.TABLE_KEY): table for table in self._nodes()[0]}
         return named.get(layout.FRAME_TABLE), named.get(layout.LESION_TABLE)
 
     def busy_changed(self) -> None:
@@ -75,8 +82,6 @@ class MeasurementSection(Section):
             self.host.store_edit()
             measured = self.logic.measure(self.host.browser)
             self.host.tables_changed()
-            if self._layout.shown:
-                self._fill_views()
             count = sum(len(segment.frames) for segment in measured.segments)
             if count == 0:
                 tell(
@@ -111,43 +116,35 @@ class MeasurementSection(Section):
     def show_chart(self) -> None:
         """Show image, chart and table together, or go back."""
         with telling(self.ui.measureMessageLabel):
-            if not self.ui.chartButton.checked:
-                self._layout.leave()
-                return
-            self._layout.show()
-            self._fill_views()
-            volume = self.logic.volumeNode(self.host.browser)
-            if volume is not None:
-                slicer.util.setSliceViewerLayers(background=volume, fit=True)
+            self.host.show_charts(bool(self.ui.chartButton.checked))
+            if self.host.shows_charts:
+                self._fill_views()
 
     def _fill_views(self) -> None:
         by_frame, _ = self._tables()
-        show_table_and_chart(by_frame, self._chart())
-        self._listen_to_chart()
+        show_table_and_charts(by_frame, self._charts())
+        self._listen_to_charts()
 
-    def _chart(self) -> Any | None:
-        """Return the chart of the selected lesion, or the first one."""
-        _, charts = self.logic.measurementNodes(self.host.browser)
-        name = self.host.selected_name()
-        of_segment = [chart for chart in charts if name and (chart.GetTitle() or "").startswith(name)]
-        return next(iter([*of_segment, *charts]), None)
+    def _charts(self) -> list[Any]:
+        """Return the charts of the selected lesion, or of the first one that has any."""
+        _, charts = self._nodes()
+        names = layout.chart_names(self.host.selected_name())
+        return [one for one in charts if one.GetAttribute(layout.CHART_KEY) in names] or charts[: len(names)]
 
-    def _listen_to_chart(self) -> None:
+    def _listen_to_charts(self) -> None:
         manager = slicer.app.layoutManager()
-        if manager is None or manager.plotViewCount == 0:
-            return
-        widget = manager.plotWidget(0)
-        view = widget.plotView() if widget else None
-        if view is None or view is self._plot_view:
-            return
-        self._stop_listening()
-        view.connect("dataSelected(vtkStringArray*,vtkCollection*)", self.point_chosen)
-        self._plot_view = view
+        for number in range(manager.plotViewCount if manager is not None else 0):
+            widget = manager.plotWidget(number)
+            view = widget.plotView() if widget else None
+            if view is not None and view not in self._plot_views:
+                view.connect("dataSelected(vtkStringArray*,vtkCollection*)", self.point_chosen)
+                self._plot_views.append(view)
 
     def _stop_listening(self) -> None:
-        if self._plot_view is not None:
-            self._plot_view.disconnect("dataSelected(vtkStringArray*,vtkCollection*)", self.point_chosen)
-        self._plot_view = None
+        for view in self._plot_views:
+            if view:  # a deleted Qt object is false
+                view.disconnect("dataSelected(vtkStringArray*,vtkCollection*)", self.point_chosen)
+        self._plot_views = []
 
     def point_chosen(self, series_ids: Any, selections: Any) -> None:
         """Go to the frame of a point that was clicked in the chart.
@@ -159,9 +156,7 @@ class MeasurementSection(Section):
         selections : vtkCollection
             For each series the rows of its table, as vtkIdTypeArray.
         """
-        if self.host.browser is None:
-            return
-        _, charts = self.logic.measurementNodes(self.host.browser)
+        _, charts = self._nodes()
         known = {
             chart.GetNthPlotSeriesNodeID(index)
             for chart in charts
@@ -172,7 +167,9 @@ class MeasurementSection(Section):
                 continue  # somebody else's chart
             series = slicer.mrmlScene.GetNodeByID(series_ids.GetValue(number))
             rows = selections.GetItemAsObject(number)
-            frames = series.GetTableNode().GetTable().GetColumnByName(FRAME_COLUMN) if series.GetTableNode() else None
+            frames = (
+                series.GetTableNode().GetTable().GetColumnByName(layout.CHART_FRAME) if series.GetTableNode() else None
+            )
             if frames is not None and rows is not None and rows.GetNumberOfValues():
                 self.host.show_frame(int(frames.GetVariantValue(rows.GetValue(0)).ToInt()))
                 return

@@ -12,6 +12,7 @@ import vtk
 
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.cine_section import CineSection
+from UltrasoundLesionSegLib.gui.cine_views import CineViews, show_lesions_of
 from UltrasoundLesionSegLib.gui.dependency_section import DependencySection
 from UltrasoundLesionSegLib.gui.edits import EditKeeper
 from UltrasoundLesionSegLib.gui.export_section import ExportSection
@@ -45,6 +46,7 @@ class Panel:
         self.parameters: Any = None
         self.browser: Any = None
         self.edits = EditKeeper(self.store_edit, self._edit_stored, self._frame_changed)
+        self._views = CineViews(self.later)
         self._nodes: list[Any] = []
         self._refresh_is_due = False
         self._alive = True
@@ -76,7 +78,10 @@ class Panel:
 
     def enter(self) -> None:
         """Show the present state: the module is shown."""
-        if not self.busy:  # a propagation goes on while other modules are open
+        self._views.enter()
+        if self.busy:  # a propagation goes on while other modules are open
+            self._show_in_views()
+        else:
             self.refresh()
         for section in self.sections:
             section.enter()
@@ -86,6 +91,7 @@ class Panel:
         self.store_edit()
         for section in self.sections:
             section.leave()
+        self._views.leave()
 
     def cancel(self) -> None:
         """Stop what is being computed; what is done stays."""
@@ -164,6 +170,15 @@ class Panel:
 
     # ---- what sections want to happen
 
+    @property
+    def shows_charts(self) -> bool:
+        """Whether charts and table are beside the cine."""
+        return self._views.shows_charts
+
+    def show_charts(self, shown: bool) -> None:
+        """Show charts and table beside the cine, or the cine alone."""
+        self._views.show_charts(shown)
+
     def offer(self, purpose: str) -> bool:
         """Return whether the packages for a purpose are there; otherwise point at the button that installs them."""
         return self.dependencies.offer(purpose)
@@ -179,6 +194,7 @@ class Panel:
         self._refresh_is_due = False
         self.edits.watch(self.browser)
         self.nodes_changed()
+        self._show_in_views()
         for section in self.sections:
             section.cine_changed()
         self.results_changed()
@@ -250,6 +266,8 @@ class Panel:
         self._alive = False
         for section in self.sections:
             section.cleanup()
+        self._views.leave()
+        show_lesions_of(None)
         for shortcut in self._shortcuts:
             shortcut.enabled = False  # a reloaded module's old widgets stay, hidden
         self.edits.stop()
@@ -260,6 +278,11 @@ class Panel:
         self._nodes = []
 
     # ---- inside
+
+    def _show_in_views(self) -> None:
+        browser = self.browser
+        in_scene = browser is not None and browser.GetScene() is not None
+        self._views.show(browser, self.logic.volumeNode(browser) if in_scene else None)
 
     def _edit_stored(self, frame: int, segments: list[str]) -> None:
         """Something drawn was stored while Slicer changes the browser: show it when Slicer is done."""

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import qt
 
+from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.frame_annotation import FrameAnnotation, describe_frame
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -21,6 +23,9 @@ class ReviewSection(Section):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._timeline = Timeline(self.ui.timelineLabel, host.show_frame)
+        self._annotation = FrameAnnotation()
+        self._entered = False
+        self._seconds: Any = None  # of every frame, None where they are unknown
         self._confidences: dict[str, Any] = {}
         self._visited: set[int] = set()  # frames already gone to in this round
         self._delete_asked = ""
@@ -39,11 +44,28 @@ class ReviewSection(Section):
 
     # ---- showing
 
+    def enter(self) -> None:
+        """Write into the view while the module is open."""
+        self._entered = True
+        self._show_frame_info()
+
+    def leave(self) -> None:
+        """Write nothing into the view of others."""
+        self._entered = False
+        self._annotation.show("")
+
     def cine_changed(self) -> None:
         """Forget what was said of another cine."""
         tell(self.ui.reviewMessageLabel, "")
         self._forget_delete()
         self._visited.clear()
+        self._seconds = None
+        if self.host.browser is not None:
+            try:
+                timing = self.logic.cine(self.host.browser).timing
+                self._seconds = timing.seconds if timing is not None else None
+            except LesionSegError:
+                self._seconds = None
 
     def propagation_ended(self) -> None:
         """Begin another round of review: there are new results."""
@@ -96,12 +118,20 @@ class ReviewSection(Section):
         frame = self._current()
         known = [values[frame] for values in self._confidences.values() if 0 <= frame < len(values)]
         finite = [value for value in known if np.isfinite(value)]
+        self._annotate(frame, min(finite) if finite else None)
         if frame < 0:
             tell(self.ui.reviewInfoLabel, "")
         elif finite:
             tell(self.ui.reviewInfoLabel, f"Frame {frame}: confidence {min(finite):.2f}.")
         else:
             tell(self.ui.reviewInfoLabel, f"Frame {frame}.")
+
+    def _annotate(self, frame: int, confidence: float | None) -> None:
+        if not self._entered or frame < 0:
+            self._annotation.show("")
+            return
+        seconds = float(self._seconds[frame]) if self._seconds is not None else None
+        self._annotation.show(describe_frame(frame, self.host.browser.GetNumberOfItems(), seconds, confidence))
 
     # ---- reviewing
 
@@ -169,5 +199,6 @@ class ReviewSection(Section):
 
     def cleanup(self) -> None:
         """Ask nothing and listen to nothing any more."""
+        self._annotation.show("")
         self._delete_timer.stop()
         self._timeline.stop()

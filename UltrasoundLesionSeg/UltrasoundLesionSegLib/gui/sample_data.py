@@ -47,9 +47,16 @@ def register(icons: Path, load: Any) -> None:
     icons : Path
         The folder of the module's icons.
     load : callable
-        Called with the data source when the user presses the sample's button.
+        Called when the user presses the sample's button; returns the sample's browser node.
     """
     import SampleData
+
+    def load_and_show(_source: Any) -> list[Any]:
+        import slicer
+
+        browser = load()
+        slicer.util.setSliceViewerLayers(background=browser.GetProxyNode(browser.GetMasterSequenceNode()), fit=True)
+        return [browser]
 
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category=CATEGORY,
@@ -59,5 +66,5 @@ def register(icons: Path, load: Any) -> None:
         fileNames=f"{NAME}.nrrd",
         nodeNames=NAME,
         thumbnailFileName=str(icons / f"{NAME}.png"),
-        customDownloader=load,
+        customDownloader=load_and_show,
     )

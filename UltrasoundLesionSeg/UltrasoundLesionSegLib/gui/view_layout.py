@@ -1,4 +1,4 @@
-"""The arrangement of views with the image beside chart and table."""
+"""Our arrangements of views: the cine alone, and the cine beside charts and table."""
 
 from __future__ import annotations
 
@@ -6,77 +6,97 @@ from typing import Any
 
 import slicer
 
-LAYOUT_ID = 41768  # any number that no other extension is likely to use
-LAYOUT = """
-<layout type="horizontal" split="true">
- <item splitSize="600"><view class="vtkMRMLSliceNode" singletontag="Red">
+# any numbers that no other extension is likely to use
+CINE, CINE_WITH_CHARTS = 41769, 41768
+_SLICE_VIEW = """<view class="vtkMRMLSliceNode" singletontag="Red">
   <property name="orientation" action="default">Axial</property>
   <property name="viewlabel" action="default">R</property>
   <property name="viewcolor" action="default">#F34A33</property>
- </view></item>
+ </view>"""
+# Without a splitSize Qt divides by what the views ask for, and a chart asks for 54 pixels
+LAYOUTS = {
+    CINE: f"""<layout type="horizontal" label="Ultrasound cine"><item>{_SLICE_VIEW}</item></layout>""",
+    CINE_WITH_CHARTS: f"""
+<layout type="horizontal" split="true" label="Ultrasound cine with charts">
+ <item splitSize="600">{_SLICE_VIEW}</item>
  <item splitSize="400"><layout type="vertical" split="true">
-  <item><view class="vtkMRMLPlotViewNode" singletontag="PlotView1">
-   <property name="viewlabel" action="default">P</property>
+  <item splitSize="350"><view class="vtkMRMLPlotViewNode" singletontag="PlotView1">
+   <property name="viewlabel" action="default">1</property>
   </view></item>
-  <item><view class="vtkMRMLTableViewNode" singletontag="TableView1">
+  <item splitSize="350"><view class="vtkMRMLPlotViewNode" singletontag="PlotView2">
+   <property name="viewlabel" action="default">2</property>
+  </view></item>
+  <item splitSize="300"><view class="vtkMRMLTableViewNode" singletontag="TableView1">
    <property name="viewlabel" action="default">T</property>
   </view></item>
  </layout></item>
 </layout>
-"""
+""",
+}
+
+
+def register() -> None:
+    """Tell Slicer of our arrangements: a scene that was saved in one of them shows it again."""
+    node = _layout_node()
+    if node is None:
+        return
+    for number, description in LAYOUTS.items():
+        if node.IsLayoutDescription(number):
+            node.SetLayoutDescription(number, description)
+        else:
+            node.AddLayoutDescription(number, description)
 
 
 class ViewLayout:
-    """Shows image, chart and table together, and goes back to the arrangement before."""
+    """Arranges the views for a cine, and gives the user's arrangement back.
+
+    A user who chooses another arrangement while the module is open keeps it.
+    """
 
     def __init__(self) -> None:
         self._before: int | None = None
+        self._declined = False
 
     @property
-    def shown(self) -> bool:
-        """Whether the views are arranged so now."""
-        node = _layout_node()
-        return node is not None and node.GetViewArrangement() == LAYOUT_ID
+    def shows_charts(self) -> bool:
+        """Whether charts and table are beside the cine now."""
+        return _arrangement() == CINE_WITH_CHARTS
 
-    def show(self) -> None:
-        """Arrange the views."""
-        node = _layout_node()
-        if node is None:
-            return
-        if not self.shown:
-            self._before = node.GetViewArrangement()
-        if node.IsLayoutDescription(LAYOUT_ID):
-            node.SetLayoutDescription(LAYOUT_ID, LAYOUT)
-        else:
-            node.AddLayoutDescription(LAYOUT_ID, LAYOUT)
-        node.SetViewArrangement(LAYOUT_ID)
+    def show_cine(self) -> bool:
+        """Show one large view, unless the user chose something else meanwhile; returns whether anything changed."""
+        if _arrangement() in LAYOUTS:
+            return False
+        self._declined = self._declined or self._before is not None
+        return not self._declined and self._arrange(CINE)
+
+    def show_charts(self, shown: bool) -> bool:
+        """Show charts and table beside the cine, or the cine alone; returns whether anything changed."""
+        if shown == self.shows_charts:
+            return False
+        self._declined = False
+        return self._arrange(CINE_WITH_CHARTS if shown else CINE)
 
     def leave(self) -> None:
-        """Go back to the arrangement before, if the views are still arranged so."""
+        """Give the user's arrangement back, if the views are still arranged our way."""
         node = _layout_node()
-        if node is not None and self.shown:
+        if node is not None and node.GetViewArrangement() in LAYOUTS:
             node.SetViewArrangement(node.SlicerLayoutFourUpView if self._before is None else self._before)
-        self._before = None
+            self._before = None
+
+    def _arrange(self, number: int) -> bool:
+        node = _layout_node()
+        if node is None:
+            return False
+        if node.GetViewArrangement() not in LAYOUTS:
+            self._before = node.GetViewArrangement()
+        register()
+        node.SetViewArrangement(number)
+        return True
 
 
-def show_table_and_chart(table: Any | None, chart: Any | None) -> None:
-    """Show a table and a chart in whatever table and chart views there are.
-
-    Parameters
-    ----------
-    table : vtkMRMLTableNode or None
-    chart : vtkMRMLPlotChartNode or None
-    """
-    logic = slicer.app.applicationLogic()
-    selection = logic.GetSelectionNode()
-    if selection is None:
-        return
-    if table is not None:
-        selection.SetActiveTableID(table.GetID())
-        logic.PropagateTableSelection()
-    if chart is not None:
-        selection.SetActivePlotChartID(chart.GetID())
-        logic.PropagatePlotChartSelection()
+def _arrangement() -> int | None:
+    node = _layout_node()
+    return None if node is None else int(node.GetViewArrangement())
 
 
 def _layout_node() -> Any | None:

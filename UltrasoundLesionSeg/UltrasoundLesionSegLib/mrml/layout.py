@@ -45,6 +45,7 @@ TAG_ALGORITHM_NAME = "DICOM.SegmentAlgorithmName"
 BROWSER_REFERENCE = "ultrasoundLesionSegBrowser"
 SOURCE_VOLUME_REFERENCE = "ultrasoundLesionSegVolume"
 FRAME_TABLE, LESION_TABLE = "Measurements by frame", "Measurements by lesion"  # names of the two tables
+CHART_FRAME = "Frame"  # column of the tables that charts are drawn from
 TABLE_KEY = _PREFIX + "Table"
 CHART_KEY = _PREFIX + "Chart"
 
@@ -66,3 +67,8 @@ def without_events(node: Any) -> Iterator[None]:
         yield
     finally:
         node.SetDisableModifiedEvent(was_disabled)
+
+
+def chart_names(lesion: str) -> tuple[str, str]:
+    """Return under which names the charts of a lesion are written: lengths and areas share no axis."""
+    return f"{lesion}: long axis", f"{lesion}: area"

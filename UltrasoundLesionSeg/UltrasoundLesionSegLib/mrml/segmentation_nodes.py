@@ -30,6 +30,7 @@ from UltrasoundLesionSegLib.mrml.segments import (
 )
 
 _FILL_OPACITY = 0.2  # Slicer's 0.5 hides the echoes inside the lesion
+_OUTLINE_PIXELS = 2  # Slicer's 1 is hard to see on speckle
 _REFERENCE_VOLUME = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
 
 
@@ -185,6 +186,7 @@ class SegmentationNodes:
             proxy.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
         if proxy is not None and proxy.GetDisplayNode() is not None:
             proxy.GetDisplayNode().SetOpacity2DFill(_FILL_OPACITY)
+            proxy.GetDisplayNode().SetSliceIntersectionThickness(_OUTLINE_PIXELS)
 
     def switch_off_save_changes(self) -> None:
         """Switch "Save changes" off, if someone switched it on, in the one order that loses no frame."""

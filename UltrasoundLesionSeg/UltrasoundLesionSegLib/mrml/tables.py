@@ -6,7 +6,7 @@ would then overwrite what is being painted (see ``layout.py``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,7 @@ def write_chart(name: str, table: Any, x: str, ys: Sequence[str], browser: Any) 
     chart.SetTitle(name)
     chart.SetXAxisTitle(x)
     chart.SetYAxisTitle(ys[0] if len(ys) == 1 else "")
+    chart.SetLegendVisibility(len(ys) > 1)  # with one curve the axis says what it is, and the legend would cover it
     chart.EndModify(was_modifying)
     return chart
 
@@ -119,14 +120,25 @@ def charts(browser: Any) -> list[Any]:
     return _belonging(browser, "vtkMRMLPlotChartNode", layout.CHART_KEY)
 
 
-def remove_tables_and_charts(browser: Any) -> None:
-    """Remove the browser's tables and charts with everything that hangs on them."""
+def remove_tables_and_charts(browser: Any, kept: Collection[str] = ()) -> None:
+    """Remove the browser's tables and charts with everything that hangs on them.
+
+    Parameters
+    ----------
+    browser : vtkMRMLSequenceBrowserNode
+    kept : collection of str
+        Names under which tables and charts were written that stay.
+    """
     scene = browser.GetScene()
     for chart in charts(browser):
+        if chart.GetAttribute(layout.CHART_KEY) in kept:
+            continue
         for series in _series_of(chart):
             scene.RemoveNode(series)
         scene.RemoveNode(chart)
     for table in tables(browser):
+        if table.GetAttribute(layout.TABLE_KEY) in kept:
+            continue
         storage = table.GetStorageNode()
         if storage is not None:
             scene.RemoveNode(storage)

@@ -11,9 +11,9 @@ from UltrasoundLesionSegLib.errors import FrameError
 from UltrasoundLesionSegLib.measurement.columns import FRAME_COLUMNS, LESION_COLUMNS, FrameRow, LesionRow, tabulate
 from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement, measure_frame
 from UltrasoundLesionSegLib.measurement.lesion import LesionSummary, summarize_lesion
-from UltrasoundLesionSegLib.mrml.layout import FRAME_TABLE, LESION_TABLE
+from UltrasoundLesionSegLib.mrml.layout import CHART_FRAME, FRAME_TABLE, LESION_TABLE, chart_names
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
-from UltrasoundLesionSegLib.mrml.tables import write_chart, write_table
+from UltrasoundLesionSegLib.mrml.tables import remove_tables_and_charts, write_chart, write_table
 
 
 @dataclass(frozen=True)
@@ -154,17 +154,31 @@ def show_measurements(measured: CineMeasurements, browser: Any) -> CineMeasureme
     """
     frame_table = write_table(FRAME_TABLE, tabulate(FRAME_COLUMNS, measured.frame_rows()), browser)
     lesion_table = write_table(LESION_TABLE, tabulate(LESION_COLUMNS, measured.lesion_rows()), browser)
-    charts = tuple(_chart(segment, measured, browser) for segment in measured.segments if segment.frames)
+    shown = [segment for segment in measured.segments if segment.frames]
+    charts = tuple(chart for segment in shown for chart in _charts(segment, browser))
+    # a lesion that was renamed or deleted leaves none behind
+    kept = {FRAME_TABLE, LESION_TABLE, *(_chart_table(one.name) for one in shown)}
+    kept.update(name for one in shown for name in chart_names(one.name))
+    remove_tables_and_charts(browser, kept)
     return replace(measured, frame_table=frame_table, lesion_table=lesion_table, charts=charts)
 
 
-def _chart(segment: SegmentMeasurements, measured: CineMeasurements, browser: Any) -> Any:
-    """Write area and long axis of one lesion over the clip: a table of its own, so that curves do not mix lesions."""
+def _chart_table(lesion: str) -> str:
+    return f"{lesion} over time"
+
+
+def _charts(segment: SegmentMeasurements, browser: Any) -> list[Any]:
+    """Draw long axis and area of one lesion over the clip, from a table of its own: no curve mixes lesions."""
     unit = "mm" if segment.summary.is_calibrated else "px"
+    lengths, areas = f"Long axis ({unit})", f"Area ({unit}\u00b2)"
     by_frame: dict[str, list[Any]] = {
-        "frame": list(segment.frames),
-        f"area_{unit}2": [one.area for one in segment.measurements],
-        f"long_axis_{unit}": [one.long_axis for one in segment.measurements],
+        CHART_FRAME: list(segment.frames),
+        lengths: [one.long_axis for one in segment.measurements],
+        areas: [one.area for one in segment.measurements],
     }
-    table = write_table(f"{segment.name} over time", by_frame, browser)
-    return write_chart(f"{segment.name} over time", table, "frame", [*by_frame][1:], browser)
+    table = write_table(_chart_table(segment.name), by_frame, browser)
+    names = chart_names(segment.name)
+    return [
+        write_chart(name, table, CHART_FRAME, [column], browser)
+        for name, column in zip(names, (lengths, areas), strict=True)
+    ]

@@ -1,0 +1,100 @@
+"""The chosen cine in the views: alone, fitted, with its own lesions only, played by the keys of Slicer's toolbar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+
+from UltrasoundLesionSegLib.gui.view_layout import ViewLayout
+from UltrasoundLesionSegLib.mrml.segmentation_nodes import find_sequence
+
+HIDDEN_BY_US = "UltrasoundLesionSeg.Hidden"  # on display nodes: a scene saved meanwhile still tells what to give back
+
+
+class CineViews:
+    """Shows one cine at a time while the module is open.
+
+    Parameters
+    ----------
+    later : callable
+        Does something after the present event: a view has its new size only then.
+    """
+
+    def __init__(self, later: Callable[[Callable[[], None]], None]) -> None:
+        self._later = later
+        self._layout = ViewLayout()
+        self._entered = False
+
+    @property
+    def shows_charts(self) -> bool:
+        """Whether charts and table are beside the cine now."""
+        return self._layout.shows_charts
+
+    def enter(self) -> None:
+        """The module is shown: from now on the views belong to the cine."""
+        self._entered = True
+
+    def leave(self) -> None:
+        """Another module is shown: give the user's arrangement of views back."""
+        self._entered = False
+        self._layout.leave()
+
+    def show(self, browser: Any | None, volume: Any | None) -> None:
+        """Show a cine, or none.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode or None
+        volume : vtkMRMLVolumeNode or None
+            Shows the cine's frames.
+        """
+        if not self._entered:
+            return
+        show_lesions_of(browser)
+        if browser is None or volume is None or slicer.app.layoutManager() is None:
+            return
+        slicer.modules.sequences.setToolBarActiveBrowserNode(browser)
+        arranged = self._layout.show_cine()
+        if arranged or any(node.GetBackgroundVolumeID() != volume.GetID() for node in _composite_nodes()):
+            slicer.util.setSliceViewerLayers(background=volume, foreground=None, label=None)
+            self._later(fit)
+
+    def show_charts(self, shown: bool) -> None:
+        """Show charts and table beside the cine, or the cine alone."""
+        if self._layout.show_charts(shown):
+            self._later(fit)
+
+
+def fit() -> None:
+    """Fit the image into each view."""
+    if slicer.app.layoutManager() is not None:
+        slicer.util.setSliceViewerLayers(fit=True)
+
+
+def show_lesions_of(browser: Any | None) -> None:
+    """Hide the lesions of all other cines, and show again what was hidden of this one; of all when there is none.
+
+    Parameters
+    ----------
+    browser : vtkMRMLSequenceBrowserNode or None
+    """
+    for other in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode"):
+        sequence = find_sequence(other)
+        proxy = other.GetProxyNode(sequence) if sequence is not None else None
+        display = proxy.GetDisplayNode() if proxy is not None else None
+        if display is None:
+            continue
+        if browser is not None and other is not browser:
+            if display.GetVisibility():
+                display.SetAttribute(HIDDEN_BY_US, "true")
+                display.SetVisibility(False)
+        elif display.GetAttribute(HIDDEN_BY_US):
+            display.RemoveAttribute(HIDDEN_BY_US)
+            display.SetVisibility(True)
+
+
+def _composite_nodes() -> list[Any]:
+    logics = slicer.app.layoutManager().mrmlSliceLogics()
+    return [logics.GetItemAsObject(number).GetSliceCompositeNode() for number in range(logics.GetNumberOfItems())]
