@@ -89,7 +89,7 @@ def read_dicom_seed(path: Path, frames: int | None) -> str:
 
     _cine.cache_clear()
     cine = _cine(path.parent / "cine.dcm")
-    found = seeds_from_file(path, cine, 0, "Lesion")
+    found = seeds_from_file(path, cine, 0, "Lesion").found
     for _, frame, mask in found:
         if not 0 <= frame < len(cine) or mask.shape != cine.shape or mask.dtype != np.bool_:
             raise Finding(f"a mask {mask.dtype} {mask.shape} on frame {frame} of a cine {cine.shape}")

@@ -248,3 +248,21 @@ def test_make_dicom_takes_a_frame_rate_where_the_source_has_none(
     cine = read_cine(folder / "a.dcm")
     assert cine.timing is not None
     assert cine.timing.frames_per_second == pytest.approx(12.5)
+
+
+def test_how_a_seed_was_read_is_recorded(
+    run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, truth = frames_folder
+    Image.fromarray(~truth[0][0]).save(folder / "inverted.png")
+    seeds = ["--seed", folder / "inverted.png", "--seed", f"{folder / 'seed.png'}@0"]
+    code, _, _ = run("segment", folder / "frames", *seeds, "--output", folder / "out")
+    assert code == 0
+    record = json.loads((folder / "out" / "run.json").read_text())
+    assert record["seeds"] == [
+        {"frame": 0, "read_as": "the background was 1, not 0"},
+        {"frame": 0, "read_as": "a plain mask, label image or segmentation"},
+    ]
+    assert "seed 1 was read in this way: the background was 1, not 0" in record["notices"]
+    rows = list(csv.DictReader((folder / "out" / "measurements.csv").open()))
+    assert float(rows[0]["area_px2"]) == truth[0][0].sum()

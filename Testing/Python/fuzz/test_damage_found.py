@@ -205,7 +205,7 @@ def test_a_segmentation_whose_elements_cannot_be_parsed_is_refused(
     tmp_path: Path, tag: tuple[int, int], vr: bytes
 ) -> None:
     cine, path = segmentation(tmp_path)
-    assert seeds_from_file(path, cine, 0, "Lesion")
+    assert seeds_from_file(path, cine, 0, "Lesion").found
     path.write_bytes(with_vr(path.read_bytes(), tag, vr))
     with pytest.raises(SeedError, match=r"damaged|not readable|no masks"):
         read_segmentation(path, cine)

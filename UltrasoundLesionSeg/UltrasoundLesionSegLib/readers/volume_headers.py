@@ -231,8 +231,32 @@ def _parse_nifti(stream: BinaryIO) -> VolumeHeader:
     # without a time axis pixdim[4] means nothing; writers leave 1 there
     has_times = len(dim[1 : dim[0] + 1]) > 3 and dim[4] > 1
     fields = {"seconds per frame": repr(pixdim[4] * seconds)} if seconds and has_times else {}
+    if affine := _nifti_affine(head, order, pixdim):
+        fields["affine"] = " ".join(repr(one) for one in affine)
     dtype = _dtype(_NIFTI_TYPES[code], order == "<")
     return VolumeHeader(dtype, tuple(axes), "gzip whole" if is_gzip else "raw", "", int(start), fields)
+
+
+def _nifti_affine(head: bytes, order: str, pixdim: tuple[float, ...]) -> list[float]:
+    """Return the rows of the matrix from voxels to mm in RAS: sform, else qform (nifti1.h, "method 3" and 2)."""
+    q_code, s_code = struct.unpack_from(f"{order}2h", head, 252)
+    if s_code > 0:
+        return [float(one) for one in struct.unpack_from(f"{order}12f", head, 280)]
+    if q_code <= 0:
+        return []
+    b, c, d, *offset = struct.unpack_from(f"{order}6f", head, 256)
+    a = math.sqrt(max(0.0, 1 - b * b - c * c - d * d))
+    rows = (
+        (a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)),
+        (2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)),
+        (2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c),
+    )
+    steps = (pixdim[1], pixdim[2], pixdim[3] * (-1 if pixdim[0] < 0 else 1))
+    return [
+        number
+        for row, shift in zip(rows, offset, strict=True)
+        for number in (*(one * step for one, step in zip(row, steps, strict=True)), shift)
+    ]
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOG = "run.log"
+PLAIN = "a plain mask, label image or segmentation"
 RECORD = "run.json"  # written last: a folder with this file is a finished case
 KINDS = ("masks", "csv", "scene")
 DICOM_KINDS = ("seg",)
@@ -136,7 +137,7 @@ def _run_loaded(
     lines: list[str],
 ) -> CaseResult:
     case = _log_source(logic.cine(browser))
-    _place_seeds(logic, browser, request)
+    readings = _place_seeds(logic, browser, request)
     for frame in sorted({frame for frames in logic.anchors(browser).values() for frame in frames}):
         log_event(logger, logging.INFO, "seeded", case=case, frame=frame)
 
@@ -169,6 +170,13 @@ def _run_loaded(
     with atomic_path(request.output / LOG) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     record = _record(logic, browser, request, summary, seconds, [*written, request.output / LOG])
+    record["seeds"] = [
+        {"frame": seed.frame, "read_as": read or PLAIN} for seed, read in zip(request.seeds, readings, strict=True)
+    ]
+    record["notices"] = [
+        *(f"seed {number} was read in this way: {read}" for number, read in enumerate(readings, start=1) if read),
+        *record["notices"],
+    ]
     with atomic_path(request.output / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return CaseResult(record, [f"frame {frame}: {why}" for frame, why in sorted(summary.unreadable.items())])
@@ -189,10 +197,13 @@ def check_writable(folder: Path) -> None:
         raise OutputError("the output folder cannot be written; choose a folder, not a file, with permission to write")
 
 
-def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseRequest) -> None:
+def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseRequest) -> list[str]:
+    """Give the workflow its seeds; returns how each file was read, '' where there was nothing to find out."""
+    readings = []
     for number, seed in enumerate(request.seeds, start=1):
         try:
             logic.setSeed(browser, seed.path, seed.frame)
+            readings.append(logic.lastSeedReading(browser))
         except SeedError as error:
             raise SeedError(f"seed {number} cannot be used: {error}") from error
     if request.suggest_frame is not None:
@@ -201,6 +212,7 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
         if not mask.any():
             raise SeedError(f"no lesion was found on frame {frame}; give a seed mask or another frame")
         logic.setSeed(browser, mask, frame, origin=Origin.SUGGESTED)
+    return readings
 
 
 def _log_source(cine: Cine) -> str:
@@ -249,7 +261,6 @@ def _record(
             "timing": cine.timing.source if cine.timing else None,
             "notes": list(cine.notes),
         },
-        "seeds": [{"frame": seed.frame} for seed in request.seeds],
         "suggested_on_frame": request.suggest_frame,
         "anchors": {name: frames for name, frames in logic.anchors(browser).items()},
         "model": {"name": summary.model, "version": summary.version, "sha256": summary.sha256},

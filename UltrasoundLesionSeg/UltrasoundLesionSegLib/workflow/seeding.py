@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Cine, Mask
+from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
 from UltrasoundLesionSegLib.errors import SeedError, SourceError
-from UltrasoundLesionSegLib.readers.seed_masks import MAX_LABEL, read_seed_file
+from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
+from UltrasoundLesionSegLib.readers.seed_values import Page, read_pages
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
+from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
+from UltrasoundLesionSegLib.readers.volume_space import Space, space_of
 
 FoundSeed = tuple[str, int, Mask]
 
 
-def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> list[FoundSeed]:
+@dataclass(frozen=True)
+class FileSeeds:
+    """The seeds of a file.
+
+    Parameters
+    ----------
+    found : list of (str, int, ndarray of bool (H, W))
+        Lesion, frame and mask; one entry for every lesion and frame that is not empty.
+    read_as : str
+        How the file was read, in a phrase; '' for a plain mask, label image or segmentation.
+    """
+
+    found: list[FoundSeed]
+    read_as: str = ""
+
+
+def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> FileSeeds:
     """Read the seeds in a file.
 
     Parameters
@@ -24,7 +44,7 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> list[Found
     path : Path
         PNG, NRRD/MHA label image, .seg.nrrd, or DICOM SEG that references the cine.
     cine : Cine
-        A DICOM SEG says by its identity which frames it means.
+        A DICOM SEG says by its identity which frames it means; a volume in space, by the cine's own file.
     frame : int
         The frame a single label image belongs to.
     name : str
@@ -32,8 +52,7 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> list[Found
 
     Returns
     -------
-    list of (str, int, ndarray of bool (H, W))
-        One entry for every lesion and frame that is not empty.
+    FileSeeds
 
     Raises
     ------
@@ -48,13 +67,25 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> list[Found
         from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
 
         read = read_segmentation(path, cine)
-        return [(segment.name, at, mask) for segment in read.segments for at, mask in sorted(segment.masks.items())]
-    file = read_seed_file(path, cine.shape)
+        segments = [(one.name, at, mask) for one in read.segments for at, mask in sorted(one.masks.items())]
+        return FileSeeds(segments)
+    file = read_seed_file(path, cine.shape, _space_of_cine(cine))
     found = []
     for at, labels in file.masks.items():
         for label, mask in _lesions_of(labels):
             found.append((file.names.get(label, _numbered(name, label)), frame if at is None else at, mask))
-    return found
+    return FileSeeds(found, "; ".join(file.remarks))
+
+
+def _space_of_cine(cine: Cine) -> Space | None:
+    """Return where a cine lies that was read from a volume file, None for any other and where the file has gone."""
+    if cine.identity.kind is not SourceKind.VOLUME or not cine.identity.paths:
+        return None
+    try:
+        path = cine.identity.paths[0]
+        return space_of(read_volume_header(path, sniff(path)))
+    except (SourceError, OSError, KeyError):
+        return None
 
 
 def seeds_from_array(values: NDArray[Any], frame: int, name: str) -> list[FoundSeed]:
@@ -63,8 +94,7 @@ def seeds_from_array(values: NDArray[Any], frame: int, name: str) -> list[FoundS
     Parameters
     ----------
     values : ndarray
-        Bool (H, W): one lesion. Bool (K, H, W): lesion k in ``values[k]``. Whole numbers (H, W): 0 is background, 1 to
-        ``MAX_LABEL`` are lesions; one single higher value (0 and 255, say) is one lesion.
+        Bool (H, W): one lesion. Bool (K, H, W): lesion k in ``values[k]``. Numbers (H, W): as in a picture file.
     frame : int
     name : str
         Of the first lesion; further lesions are numbered.
@@ -82,8 +112,8 @@ def seeds_from_array(values: NDArray[Any], frame: int, name: str) -> list[FoundS
     if values.dtype == np.bool_ and values.ndim in (2, 3):
         stack = values[np.newaxis] if values.ndim == 2 else values
         found = [(label, mask) for label, mask in enumerate(stack, start=1) if mask.any()]
-    elif values.ndim == 2:
-        found = _lesions_of(_label_image(values))
+    elif values.ndim == 2 and np.issubdtype(values.dtype, np.number):
+        found = _lesions_of(read_pages([Page(values)]).labels[0])
     else:
         raise SeedError(
             f"an array of type {values.dtype} and shape {values.shape} is no mask; give bool (H, W), bool (K, H, W) "
@@ -92,21 +122,6 @@ def seeds_from_array(values: NDArray[Any], frame: int, name: str) -> list[FoundS
     if not found:
         raise SeedError("the seed is empty; draw the lesion on it, or give another mask")
     return [(_numbered(name, label), frame, mask) for label, mask in found]
-
-
-def _label_image(values: NDArray[Any]) -> NDArray[Any]:
-    present = np.unique(values)
-    if not (np.issubdtype(values.dtype, np.number) and np.isfinite(present).all() and (present >= 0).all()):
-        raise SeedError("the seed's values are no labels; give whole numbers, 0 where there is no lesion")
-    if (present != np.round(present)).any():
-        raise SeedError("the seed's values are no whole numbers; compare them with a threshold first")
-    if present.max(initial=0) <= MAX_LABEL:
-        return values
-    if np.count_nonzero(present) > 1:
-        raise SeedError(
-            f"the seed has label values up to {present.max():g}; number the lesions from 1, at most {MAX_LABEL}"
-        )
-    return (values != 0).astype(np.uint8)
 
 
 def _lesions_of(labels: NDArray[Any]) -> list[tuple[int, Mask]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,17 @@ class SeedsAndAnchors(ModelAccess):
 
     def __init__(self) -> None:
         super().__init__()
+        self._readings: dict[str, str] = {}  # by browser ID: how the last seed file was read
         self._suggestions: dict[tuple[str, int], Mask] = {}  # by browser ID and frame: to tell drawing from accepting
 
     def _release_cine(self, browser: Any) -> None:
         super()._release_cine(browser)
+        self._readings.pop(browser.GetID(), None)
         self._suggestions = {key: mask for key, mask in self._suggestions.items() if key[0] != browser.GetID()}
 
     def _release_all(self) -> None:
         super()._release_all()
+        self._readings.clear()
         self._suggestions.clear()
 
     def startSegmentation(self, browser: Any) -> Any:
@@ -99,11 +103,22 @@ class SeedsAndAnchors(ModelAccess):
         if isinstance(source, (str, Path)):
             from UltrasoundLesionSegLib.workflow.seeding import seeds_from_file
 
-            return self._write_seeds(browser, seeds_from_file(Path(source), self.cine(browser), at, name), origin)
+            cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
+            read = seeds_from_file(Path(source), cine, at, name)
+            identifiers = self._write_seeds(browser, read.found, origin)
+            self._readings[browser.GetID()] = read.read_as
+            if read.read_as:
+                sentence = f"the seed was read in this way: {read.read_as}"
+                log_event(logger, logging.WARNING, sentence, case=cine.identity.short_name, frame=at)
+            return identifiers
         from UltrasoundLesionSegLib.mrml.seeds import mask_from_segmentation
 
         painted = segment or source.GetSegmentation().GetNthSegmentID(0)
         return self._write_seeds(browser, [(name, at, mask_from_segmentation(source, painted, browser))], origin)
+
+    def lastSeedReading(self, browser: Any) -> str:
+        """Return how the last seed file of a cine was read, '' for a plain mask, label image or segmentation."""
+        return self._readings.get(browser.GetID(), "")
 
     def _write_seeds(self, browser: Any, found: Sequence[tuple[str, int, Mask]], origin: Origin | None) -> list[str]:
         cine = self.cine(browser)

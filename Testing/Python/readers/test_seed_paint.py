@@ -1,0 +1,275 @@
+"""Masks as programs keep them: soft, inverted, coloured, indexed, compressed, transparent; what is refused, and why."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
+
+LEVEL = np.zeros((160, 200), np.uint8)
+cv2.ellipse(LEVEL, (90, 70), (36, 26), 20, 0, 360, 255, -1)
+LESION = LEVEL > 0
+AREA = int(LESION.sum())
+SECOND = cv2.circle(np.zeros_like(LEVEL), (165, 120), 14, 255, -1) > 0
+SOFT = cv2.GaussianBlur(LEVEL, (0, 0), 1.5)
+HALF = "half level and up of a soft-edged mask"
+
+
+def read(tmp_path, image, suffix="png", **options):
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(tmp_path / f"a.{suffix}", **options)
+    return read_seed_file(tmp_path / f"a.{suffix}")
+
+
+def areas(found):
+    (labels,) = found.masks.values()
+    return [int((labels == label).sum()) for label in range(1, labels.max() + 1)]
+
+
+def paint(*colored):
+    picture = np.zeros((*LEVEL.shape, 3), np.uint8)
+    for mask, color in colored:
+        picture[mask] = color
+    return picture
+
+
+FIELD = [
+    ("05_soft_edged_masks/resized_linear.png", 2926, HALF),
+    ("05_soft_edged_masks/rgba_soft_alpha.png", 2926, f"painted on a transparent ground; {HALF}"),
+    ("06_masks_without_black_background/imagej_inverting_lut.tif", 2926, "inverted: the background was white"),
+    ("06_masks_without_black_background/inverted.png", 2926, "inverted: the background was white"),
+    ("06_masks_without_black_background/viridis.png", 2926, "the background was what touches the frame's border"),
+    ("07_indexed_png_with_smooth_edges/png8_16.png", 2926, HALF),
+    ("26_jpeg_masks/mask_red.jpg", 2926, HALF),
+    ("26_jpeg_masks/clip.seed.5.jpg", 3445, HALF),
+    ("22_pixel_shape_known_but_not_used/par_seed.png", 1961, ""),
+    ("00_base/seed.png", 2926, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "area", "said"), FIELD)
+def test_masks_from_the_field(shared_data, name, area, said):
+    found = read_seed_file(shared_data / "field" / name)
+    assert len(areas(found)) == 1
+    assert areas(found)[0] == pytest.approx(area, rel=0.005)
+    assert "; ".join(found.remarks).startswith(said)
+
+
+def test_two_lesions_and_a_stack_from_the_field(shared_data):
+    found = read_seed_file(shared_data / "field" / "08_two_lesions_by_colour_or_level" / "rgb_two_classes.png")
+    assert areas(found) == [2926, 600]
+    assert found.remarks == ("2 lesions by colour",)
+    stack = read_seed_file(shared_data / "field" / "04_tiff_stack_as_seed" / "six_pages.tif")
+    assert sorted(stack.masks) == list(range(6))
+    truth = np.asarray(Image.open(shared_data / "field" / "00_base" / "seed.png")) > 0
+    np.testing.assert_array_equal(stack.masks[2] > 0, truth)
+
+
+@pytest.mark.parametrize("frame", [0, 2, 5])
+def test_the_frame_itself_is_refused_with_what_was_seen(shared_data, tmp_path, frame):
+    picture = read_cine(shared_data / "field" / "00_base" / "base.dcm").frames[frame]
+    outline = np.repeat(picture[..., np.newaxis], 3, axis=2)
+    cv2.circle(outline, (80, 80), 30, (255, 255, 0), 1)
+    filled = outline.copy()
+    cv2.circle(filled, (80, 80), 30, (255, 0, 0), -1)
+    for image in (picture, outline, filled, Image.fromarray(picture).quantize(16)):
+        with pytest.raises(SeedError, match=r"grey levels|colours|% of the frame's border"):
+            read(tmp_path, image)
+
+
+def test_real_frames_are_no_masks(shared_data):
+    paths = sorted((shared_data / "stills" / "busbra" / "images").glob("*"))[:12]
+    assert paths
+    for path in paths:
+        with pytest.raises(SeedError, match=r"picture of tissue|cannot be told"):
+            read_seed_file(path)
+
+
+@pytest.mark.parametrize("how", ["linear", "cubic", "lanczos", "blurred", "noisy", "enlarged"])
+def test_half_level_and_up(tmp_path, how):
+    small = cv2.resize(LEVEL, (100, 80), interpolation=cv2.INTER_AREA)
+    methods = {
+        "linear": cv2.INTER_LINEAR,
+        "cubic": cv2.INTER_CUBIC,
+        "lanczos": cv2.INTER_LANCZOS4,
+        "enlarged": cv2.INTER_NEAREST,
+    }
+    if how in methods:
+        picture = cv2.resize(small, (200, 160), interpolation=methods[how])
+    elif how == "blurred":
+        picture = SOFT
+    else:
+        noise = np.random.default_rng(0).normal(0, 3, LEVEL.shape)
+        picture = np.clip(LEVEL * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
+    found = read(tmp_path, picture)
+    assert areas(found) == [pytest.approx(AREA, rel=0.02)]
+    assert HALF in found.remarks
+
+
+@pytest.mark.parametrize("quality", [95, 75, 30])
+@pytest.mark.parametrize("color", [(255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255)])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_jpeg_in_any_colour(tmp_path, quality, color, subsampling):
+    found = read(tmp_path, paint((LESION, color)), "jpg", quality=quality, subsampling=subsampling)
+    assert areas(found) == [pytest.approx(AREA, rel=0.02)]
+
+
+def test_a_label_image_in_jpeg_is_refused(tmp_path):
+    with pytest.raises(SeedError, match="too close for a JPEG"):
+        read(tmp_path, (LEVEL // 255).astype(np.uint8), "jpg")
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "tif", "webp"])
+def test_inverted_masks(tmp_path, suffix):
+    options = {"lossless": True} if suffix == "webp" else {}
+    found = read(tmp_path, 255 - LEVEL, suffix, **options)
+    assert areas(found) == [AREA]
+    assert found.remarks == ("inverted: the background was white",)
+
+
+def test_inverted_in_other_ways(tmp_path):
+    assert areas(read(tmp_path, Image.fromarray(~LESION))) == [AREA]
+    ones = read(tmp_path, np.where(LESION, 2, 1).astype(np.uint8))
+    assert (areas(ones), ones.remarks) == ([AREA], ("the background was 1, not 0",))
+    assert areas(read(tmp_path, Image.fromarray((255 - LEVEL).astype(np.uint16) * 257))) == [AREA]
+    assert areas(read(tmp_path, 255 - SOFT)) == [pytest.approx(AREA, rel=0.01)]
+    buffer = io.BytesIO()
+    Image.fromarray(~LESION).save(buffer, "TIFF", tiffinfo={262: 0})  # 1 bit, WhiteIsZero
+    (tmp_path / "b.tif").write_bytes(buffer.getvalue())
+    assert areas(read_seed_file(tmp_path / "b.tif")) == [AREA]
+
+
+@pytest.mark.parametrize("name", ["viridis", "plasma", "jet", "hot", "gray_r", "Reds"])
+@pytest.mark.parametrize("level", [LEVEL, SOFT], ids=["hard", "soft"])
+def test_masks_saved_through_a_colour_map(tmp_path, name, level):
+    import matplotlib
+
+    picture = (matplotlib.colormaps[name](level / 255)[..., :3] * 255).round().astype(np.uint8)
+    assert areas(read(tmp_path, picture)) == [pytest.approx(AREA, rel=0.03)]
+
+
+@pytest.mark.parametrize("gap", [0, 40])
+def test_a_lesion_cut_by_the_border_is_no_background(tmp_path, gap):
+    cut = np.zeros_like(LEVEL)
+    cut[gap + 60 :, :] = 255  # as wide as the frame
+    assert areas(read(tmp_path, cut)) == [int((cut > 0).sum())]
+    side = cv2.circle(np.zeros_like(LEVEL), (0, 80), 70, 255, -1)
+    assert areas(read(tmp_path, side)) == [int((side > 0).sum())]
+    assert areas(read(tmp_path, 255 - side)) == [int((side > 0).sum())]
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (np.full_like(LEVEL, 255), "covers 100% of the frame"),
+        (np.where(np.arange(160)[:, np.newaxis] < 40, 0, LEVEL * 0 + 255).astype(np.uint8), "of the frame's border"),
+        (np.pad(np.full((154, 194), 255, np.uint8), 3), "covers 93% of the frame"),
+        (np.tile(np.arange(200, dtype=np.uint8), (160, 1)), "grey levels|cannot be told"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(tmp_path, picture, said):
+    with pytest.raises(SeedError, match=said):
+        read(tmp_path, picture)
+
+
+def test_two_lesions_by_colour_or_level(tmp_path):
+    counts = [AREA, int(SECOND.sum())]
+    assert areas(read(tmp_path, paint((LESION, (255, 0, 0)), (SECOND, (0, 0, 255))))) == counts
+    assert areas(read(tmp_path, paint((LESION, (255, 255, 0)), (SECOND, (0, 255, 255))))) == counts
+    levels = np.where(LESION, 127, np.where(SECOND, 255, 0)).astype(np.uint8)
+    found = read(tmp_path, levels)
+    assert (areas(found), found.remarks) == (counts, ("2 lesions by grey level",))
+    for soft in (cv2.GaussianBlur(levels, (0, 0), 1), paint((LESION, (255, 0, 0)), (SECOND, (0, 0, 255)))):
+        assert areas(read(tmp_path, cv2.GaussianBlur(soft, (0, 0), 1))) == pytest.approx(counts, rel=0.05)
+    assert areas(read(tmp_path, levels, "jpg", quality=75)) == pytest.approx(counts, rel=0.05)
+
+
+def test_labels_in_steps(tmp_path):
+    labels = np.zeros_like(LEVEL)
+    for label in range(1, 4):
+        cv2.circle(labels, (40 * label, 60), 6 + 3 * label, label, -1)
+    counts = [int((labels == label).sum()) for label in range(1, 4)]
+    assert areas(read(tmp_path, labels * 80)) == counts
+    (kept,) = read(tmp_path, labels * 10).masks.values()  # up to 64, numbers are labels
+    np.testing.assert_array_equal(kept, labels * 10)
+    assert areas(read(tmp_path, Image.fromarray(labels.astype(np.uint16) * 20000))) == counts
+
+
+def indexed(numbers, colors):
+    image = Image.fromarray(numbers.astype(np.uint8)).convert("P")
+    image.putdata(numbers.ravel().tolist())
+    image.putpalette([one for color in colors for one in color])
+    return image
+
+
+def test_a_palette_number_is_a_label_where_the_colours_say_so(tmp_path):
+    numbers = np.where(LESION, 2, np.where(SECOND, 5, 0))
+    colors = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128)]
+    found = read(tmp_path, indexed(numbers, colors))
+    assert sorted(np.unique(found.masks[None])) == [0, 2, 5]
+    white_first = indexed(np.where(LESION, 1, 0), [(255, 255, 255), (0, 0, 0)])
+    assert areas(read(tmp_path, white_first)) == [AREA]
+    lesion_first = indexed(np.where(LESION, 0, 1), [(255, 255, 255), (0, 0, 0)])
+    assert areas(read(tmp_path, lesion_first)) == [AREA]
+    for count in (4, 16, 64):
+        assert areas(read(tmp_path, Image.fromarray(SOFT).quantize(count))) == [pytest.approx(AREA, rel=0.03)]
+    transparent = indexed(np.where(LESION, 1, 0), [(0, 0, 0), (0, 0, 0)])
+    assert areas(read(tmp_path, transparent, transparency=0)) == [AREA]
+
+
+def test_transparent_grounds(tmp_path):
+    alpha = np.where(LESION, 255, 0).astype(np.uint8)
+    tissue = np.random.default_rng(1).integers(0, 255, (*LEVEL.shape, 3), np.uint8)
+    for color in (tissue, paint(), paint((LESION, (255, 255, 255))), paint((LESION | ~LESION, (200, 30, 30)))):
+        assert areas(read(tmp_path, np.dstack([color, alpha]))) == [AREA]
+    assert areas(read(tmp_path, np.dstack([LEVEL * 0, SOFT]))) == [pytest.approx(AREA, rel=0.01)]  # LA
+    two = paint((LESION, (255, 0, 0)), (SECOND, (0, 0, 255)))
+    both = np.where(LESION | SECOND, 90, 0).astype(np.uint8)
+    assert areas(read(tmp_path, np.dstack([two, both]))) == [AREA, int(SECOND.sum())]
+    margin = np.full_like(LEVEL, 255)
+    margin[:10] = 0
+    assert areas(read(tmp_path, np.dstack([LEVEL, LEVEL, LEVEL, margin]))) == [AREA]
+    with pytest.raises(SeedError, match="empty"):
+        read(tmp_path, np.dstack([LEVEL, LEVEL, LEVEL, LEVEL * 0]))
+
+
+@pytest.mark.parametrize("color", [(255, 255, 255), (255, 220, 0)])
+def test_a_closed_outline_is_filled(tmp_path, color):
+    picture = paint()
+    contours, _ = cv2.findContours(LEVEL, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, contours, -1, color, 2)
+    found = read(tmp_path, picture)
+    assert areas(found) == [pytest.approx(AREA, rel=0.08)]
+    assert "a closed outline was filled" in found.remarks
+    ring = LESION & (cv2.erode(LEVEL, np.ones((17, 17))) == 0)  # a thick rim is a lesion with a hole
+    assert areas(read(tmp_path, ring)) == [int(ring.sum())]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "png", "webp"])
+def test_several_pages_are_several_frames(tmp_path, suffix):
+    pages = [LEVEL, LEVEL * 0, np.roll(LEVEL, 20, axis=1)]
+    options = {"lossless": True} if suffix == "webp" else {}
+    images = [Image.fromarray(one) for one in pages]
+    images[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=images[1:], **options)
+    found = read_seed_file(tmp_path / f"a.{suffix}")
+    assert sorted(found.masks) == [0, 2]
+    np.testing.assert_array_equal(found.masks[2] > 0, pages[2] > 0)
+
+
+def test_an_inverted_stack_has_blank_pages_in_its_background(tmp_path):
+    images = [Image.fromarray(255 - one) for one in (LEVEL, LEVEL * 0, LEVEL)]
+    images[0].save(tmp_path / "a.tif", save_all=True, append_images=images[1:])
+    found = read_seed_file(tmp_path / "a.tif")
+    assert {frame: int((one > 0).sum()) for frame, one in found.masks.items()} == {0: AREA, 2: AREA}
+
+
+def test_a_soft_page_does_not_grow_where_the_lesion_fades(tmp_path):
+    faint = (cv2.GaussianBlur(LEVEL, (0, 0), 15) * 0.4).astype(np.uint8)
+    images = [Image.fromarray(one) for one in (SOFT, faint)]
+    images[0].save(tmp_path / "a.tif", save_all=True, append_images=images[1:])
+    assert sorted(read_seed_file(tmp_path / "a.tif").masks) == [0]

@@ -1,0 +1,340 @@
+"""What a painted picture means: which of its paints is the background, which are lesions, and where their edges are.
+
+Programs keep masks as 0 and 255, in colours, inverted, resized with interpolation, blurred, through JPEG, through a
+palette or a colour map. Common to all: a few even areas, the paints, of which one makes up the frame's border. What
+lies between two paints belongs to the nearer one, so an edge is where half the level is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers.seed_paints import (
+    ALIKE,
+    ASK,
+    MAX_LESIONS,
+    MOST_EXACT,
+    Levels,
+    Paints,
+    are_all_even,
+    closest_color,
+    distance,
+    find_background,
+    find_paints,
+    how_many,
+    is_black,
+    is_white,
+    kind_of_values,
+    local_range,
+    measure_border,
+)
+
+LabelMap = NDArray[np.uint8]
+"""``(H, W)``: 0 is background, k is lesion k."""
+
+_NOISE = 0.15
+"""Share of the highest contrast below which an even area is no paint but noise, where paints are not exact."""
+
+_CLOSE = 0.2
+"""Share of the highest contrast below which two paints are one, where paints are not exact."""
+
+_BETWEEN = 0.8
+"""Share of a paint's pixels that lie on a slope between two others from which on it is no paint but an edge."""
+
+_LEAST_PLATEAU = 0.25
+"""Share of a paint's pixels that are wholly even, below which it may be part of a wide slope."""
+
+_FAINT = 0.4
+"""Share of the highest contrast below which a soft lesion without an even area is one that fades."""
+
+_SLOPE = 6
+"""Pixels around one within which the two others of a slope are looked for."""
+
+_PROMINENCE = 0.16
+"""Share of the highest contrast by which a peak or hollow must stand out to count as one."""
+
+_MOST_BUMPS = 100
+"""Peaks and hollows between the paints: JPEG of a coloured mask has up to 55, speckle 70 to 1,000."""
+
+_LEAST_EVEN = 0.45
+"""Share of pixels well inside the lesions whose neighbours are like them: masks 0.7 and more, frames 0.02 to 0.4."""
+
+_MOST_PARTS = 40
+"""Pieces at half the level: masks with a hand's count of lesions, frames 30 to 400."""
+
+_MOST_STRANGE_BORDER = 0.2
+"""Share of the frame's border that is no paint: masks 0 to 0.14, frames that fill the picture 0.2 to 0.4."""
+
+_STRANGE = 0.55
+"""Share of the highest contrast by which a pixel may differ from the paints around it before others are tried."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+_LARGEST_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Painted:
+    """The lesions of pictures.
+
+    Parameters
+    ----------
+    labels : list of ndarray of uint8, shape (H, W)
+        One a picture.
+    remarks : tuple of str
+        How they were found, in phrases; () where there was nothing to find out.
+    """
+
+    labels: list[LabelMap]
+    remarks: tuple[str, ...] = ()
+
+
+def read_labels(pages: Sequence[NDArray[Any]]) -> Painted | None:
+    """Read whole numbers up to 64 as labels: k is lesion k.
+
+    Parameters
+    ----------
+    pages : sequence of ndarray, shape (H, W)
+        Whole numbers of 0 to 64.
+
+    Returns
+    -------
+    Painted or None
+        None where the numbers are no labels but levels of a soft or noisy picture.
+
+    Raises
+    ------
+    SeedError
+        When it cannot be told which number is the background, or one lesion covers nearly all.
+    """
+    values = sorted({int(one) for page in pages for one in np.unique(page)})
+    levels = [page.astype(np.float32)[..., np.newaxis] for page in pages]
+    paints = Paints(np.array(values, np.float32)[:, np.newaxis], True)
+    if len(values) > MOST_EXACT and not are_all_even(levels, paints.colors):
+        return None
+    measure_border(levels, paints)
+    background = find_background(paints, 0)
+    numbers = [at for at in range(len(values)) if at != background]
+    is_usual = values[background] == 0
+    numbering = {at: values[at] if is_usual else place for place, at in enumerate(numbers, start=1)}
+    table = np.zeros(max(values) + 1, np.uint8)
+    for at, label in numbering.items():
+        table[values[at]] = label
+    labels = [table[page.astype(np.intp)] for page in pages]
+    _check_cover(labels)
+    return Painted(labels, () if is_usual else (f"the background was {values[background]}, not 0",))
+
+
+def read_paint(pages: Sequence[Levels], is_lossy: bool = False) -> Painted:
+    """Read pictures painted in levels or colours.
+
+    Parameters
+    ----------
+    pages : sequence of ndarray of float32, shape (H, W, C)
+        Levels of 0 to 255, the same C for all; one scale for all.
+    is_lossy : bool
+        Whether compression has changed the levels.
+
+    Raises
+    ------
+    SeedError
+        When it is no painting, or it cannot be told what is the background; says what was seen.
+    """
+    paints = find_paints(pages, is_lossy)
+    measure_border(pages, paints)
+    background = find_background(paints, ALIKE)
+    ground, lesions = paints.colors[background], _lesion_paints(pages, paints, background)
+    is_soft = not paints.is_exact or len(lesions) + 1 < len(paints.colors)
+    if not len(lesions):
+        lesions = _highest(pages, ground)
+        is_soft = True
+    if not len(lesions):
+        return Painted([np.zeros(page.shape[:2], np.uint8) for page in pages])
+    lesions = lesions[_order(lesions, ground)]
+    if len(lesions) > MAX_LESIONS:
+        raise SeedError(
+            f"the seed has {len(lesions)} {kind_of_values(pages)}; number the lesions from 1, at most {MAX_LESIONS}"
+        )
+    if is_soft or len(lesions) > MOST_EXACT:
+        _check_is_painting(pages, ground, lesions)
+    labels = [_nearest(page, ground, lesions, is_soft) for page in pages]
+    _check_cover(labels)
+    return Painted(labels, _remarks(pages, ground, lesions, is_soft))
+
+
+def _remarks(pages: Sequence[Levels], ground: NDArray[np.float32], lesions: Any, is_soft: bool) -> tuple[str, ...]:
+    remarks = []
+    if is_white(ground):
+        remarks.append("inverted: the background was white")
+    elif not is_black(ground):
+        remarks.append("the background was what touches the frame's border, not black")
+    if len(lesions) > 1:
+        remarks.append(f"{len(lesions)} lesions by {'colour' if pages[0].shape[2] == 3 else 'grey level'}")
+    if is_soft:
+        remarks.append("half level and up of a soft-edged mask")
+    return tuple(remarks)
+
+
+# ---- lesions
+
+
+def _lesion_paints(pages: Sequence[Levels], paints: Paints, background: int) -> NDArray[np.float32]:
+    """Return the colours that are lesions: no noise, no shade of another, no step of an edge."""
+    ground = paints.colors[background]
+    colors = np.delete(paints.colors, background, axis=0)
+    contrast = distance(colors, ground)
+    if not paints.is_exact and len(colors):
+        order = np.argsort(-contrast)
+        kept: list[int] = []
+        for at in order:
+            is_near = any(distance(colors[at], colors[other]) < _CLOSE * contrast[order[0]] for other in kept)
+            if contrast[at] >= _NOISE * contrast[order[0]] and not is_near:
+                kept.append(int(at))
+        colors = colors[kept]
+    if len(colors) < 2:
+        return colors
+    tolerance = 0.0 if paints.is_exact else ALIKE
+    faint = 0.0 if paints.is_exact else _FAINT * float(distance(colors, ground).max())
+    return colors[[not _is_step(pages, ground, color, tolerance, faint) for color in colors]]
+
+
+def _is_step(
+    pages: Sequence[Levels], ground: NDArray[np.float32], color: NDArray[np.float32], tolerance: float, faint: float
+) -> bool:
+    """Whether nearly all pixels of a colour lie on a slope, with less contrast on one side and more on the other.
+
+    A wide slope is told from an even area by its few even pixels, inside an outline of more contrast; so is the top of
+    a lesion that fades, by less contrast than ``faint``.
+    """
+    kernel = np.ones((2 * _SLOPE + 1, 2 * _SLOPE + 1), np.uint8)
+    height = float(distance(color, ground))
+    here = even = narrow = wide = 0
+    for page in pages:
+        inside = np.abs(page - color).max(axis=2) <= tolerance
+        if inside.any():
+            contrast = distance(page, ground)
+            lower, higher = cv2.erode(contrast, kernel), cv2.dilate(contrast, kernel)
+            here += int(inside.sum())
+            even += int((inside & (local_range(page) <= 1)).sum())
+            narrow += int((inside & (lower < height - tolerance - 0.5) & (higher > height + tolerance + 0.5)).sum())
+            _, parts = cv2.connectedComponents((contrast >= height - tolerance).astype(np.uint8))
+            climbing = np.unique(parts[contrast > height + tolerance + 0.5])
+            wide += int((inside & np.isin(parts, climbing)).sum())
+    is_slope = wide >= _BETWEEN * here or height < faint
+    return narrow >= _BETWEEN * here or (is_slope and even < _LEAST_PLATEAU * here)
+
+
+def _highest(pages: Sequence[Levels], ground: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the colour of the strongest contrast, for a lesion so soft that it has no even area; () when none."""
+    best, found = 0.0, np.empty((0, len(ground)), np.float32)
+    for page in pages:
+        contrast = distance(page, ground)
+        at = np.unravel_index(int(contrast.argmax()), contrast.shape)
+        if contrast[at] > best:
+            best, found = float(contrast[at]), page[at][np.newaxis]
+    return found
+
+
+def _order(lesions: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the order in which lesions are numbered: colours by hue from red over green to blue, greys by contrast."""
+    contrast = distance(lesions, ground)
+    if lesions.shape[1] == 1 or len(lesions) < 2:
+        return np.argsort(contrast, kind="stable")
+    hues = cv2.cvtColor(np.asarray(lesions[np.newaxis] / 255, np.float32), cv2.COLOR_RGB2HSV)[0, :, 0]
+    return np.lexsort((contrast, hues.round()))
+
+
+def _nearest(page: Levels, ground: NDArray[np.float32], lesions: NDArray[np.float32], is_soft: bool) -> LabelMap:
+    """Return for each pixel the lesion it belongs to, 0 for the background."""
+    if is_soft and len(lesions) == 1:
+        return _from_half_level(page, ground, lesions[0]).astype(np.uint8)
+    colors = np.concatenate([lesions, ground[np.newaxis]])  # the ground last, so that half a level is lesion
+    closest = closest_color(page.reshape(-1, page.shape[2]), colors).reshape(page.shape[:2])
+    if is_soft:
+        closest = _within_reach(page, colors, closest)
+    return np.where(closest == len(lesions), 0, closest + 1).astype(np.uint8)
+
+
+def _from_half_level(page: Levels, ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return what is at least half way from the background to the lesion.
+
+    Colours by their luma (ITU-R BT.601) where it tells the two apart: JPEG keeps it sharper than colour, and colour
+    maps are even in it but not straight in RGB.
+    """
+    direction = lesion - ground
+    if len(direction) == 3 and abs(float(direction @ _LUMA)) >= 0.25 * float(np.linalg.norm(direction)):
+        direction = float(direction @ _LUMA) * _LUMA
+    along = (page - ground) @ direction
+    return np.asarray(along >= 0.5 * float((lesion - ground) @ direction))
+
+
+def _within_reach(page: Levels, colors: NDArray[np.float32], closest: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Give each pixel of an edge to one of the paints that it lies between, not to a third of the same level.
+
+    A pixel far from all of these by its colour stays with the closest paint wherever that is.
+    """
+    away = np.stack([distance(page, color) for color in colors])
+    is_even = local_range(page) <= ALIKE
+    reach = np.full(away.shape, np.inf, np.float32)
+    for place, color in enumerate(colors):
+        area = is_even & (np.abs(page - color).max(axis=2) <= ALIKE)
+        if area.any():
+            reach[place] = cv2.distanceTransform((~area).astype(np.uint8), cv2.DIST_L2, 5)
+    among = np.where(reach <= 2 * reach.min(axis=0) + 3, away, np.inf)
+    most = float(distance(colors[:-1], colors[-1]).max())
+    return np.where(among.min(axis=0) > _STRANGE * most, closest, among.argmin(axis=0))
+
+
+# ---- what is refused
+
+
+def _check_is_painting(pages: Sequence[Levels], ground: NDArray[np.float32], lesions: NDArray[np.float32]) -> None:
+    """Raise ``SeedError`` for a picture of tissue.
+
+    The limits are between what was measured on masks (blurred, resized, noisy, in JPEG) and on frames.
+    """
+    strength = distance(lesions, ground)
+    kernel = np.ones((11, 11), np.uint8)
+    lesion_pixels = even_pixels = border_pixels = strange_pixels = bumps = parts = 0
+    for page in pages:
+        off = np.min([np.abs(page - color).max(axis=2) for color in [ground, *lesions]], axis=0)
+        border = np.concatenate([off[0], off[-1], off[1:-1, 0], off[1:-1, -1]])
+        border_pixels, strange_pixels = border_pixels + len(border), strange_pixels + int((border > ALIKE).sum())
+        contrast = distance(page, ground)
+        high, low = cv2.dilate(contrast, kernel), cv2.erode(contrast, kernel)
+        slopes = (off > ALIKE) & (high - low > _PROMINENCE * float(strength.max()))
+        bumps = max(bumps, sum(_parts(slopes & (contrast == extreme)) for extreme in (high, low)))
+        inside = contrast >= 0.5 * float(strength.min())
+        parts = max(parts, _parts(inside))
+        core = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        lesion_pixels += int(core.sum())
+        even_pixels += int((core & (local_range(page) <= ALIKE / 2)).sum())
+    is_many = bumps > _MOST_BUMPS / 2 or parts > _MOST_PARTS / 4
+    is_rough = (is_many and even_pixels < _LEAST_EVEN * lesion_pixels) or bumps > _MOST_BUMPS or parts > _MOST_PARTS
+    if is_rough or strange_pixels > _MOST_STRANGE_BORDER * border_pixels:
+        raise SeedError(f"the seed has {how_many(pages)} and looks like a picture of tissue, not like a mask; {ASK}")
+
+
+def is_even_inside(page: Levels, shape: NDArray[np.bool_]) -> bool:
+    """Whether a shape is filled with paint, not with a picture."""
+    core = cv2.erode(shape.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    even = local_range(page) <= ALIKE / 2
+    return bool(np.count_nonzero(core & even) >= _LEAST_EVEN * np.count_nonzero(core))
+
+
+def _parts(mask: NDArray[np.bool_]) -> int:
+    return int(cv2.connectedComponents(mask.astype(np.uint8))[0]) - 1
+
+
+def _check_cover(labels: Sequence[LabelMap]) -> None:
+    """Raise ``SeedError`` for lesions that cover nearly all of a frame."""
+    share = max(float(np.count_nonzero(one)) / one.size for one in labels)
+    if share > _LARGEST_SHARE:
+        raise SeedError(f"the seed covers {share:.0%} of the frame; {ASK}")

@@ -1,0 +1,175 @@
+"""The paints of a picture: its few even colours, and which of them is the background by the frame's border."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.errors import SeedError
+
+Levels = NDArray[np.float32]
+"""``(H, W, C)`` with C = 1 (grey) or 3 (RGB)."""
+
+_EVEN = 4.0
+"""Levels of 255 by which neighbours in an even area may differ: rounding, and noise of compression."""
+
+_EVEN_IF_LOSSY = 6.0
+
+MOST_EXACT = 8
+"""So few paints are taken to be exact without further ado."""
+
+_BORDER_OF_BACKGROUND = 0.4
+"""Share of the frame's border from which on black is the background."""
+
+_BORDER_OF_UNUSUAL_BACKGROUND = 0.8
+"""Share of the frame's border from which on another paint is."""
+
+ALIKE = 20.0
+"""Levels of 255 within which even areas are one paint, where paints are not exact."""
+
+ASK = "save the lesion as a mask, black where there is none and white where it is"
+
+MAX_LESIONS = 64
+
+
+@dataclass
+class Paints:
+    """The even areas of pictures.
+
+    Parameters
+    ----------
+    colors : ndarray, shape (K, C)
+    is_exact : bool
+        Whether every pixel has one of these colours.
+    border : ndarray, shape (K,)
+        Share of the pixels on the frames' borders that are nearest to each.
+    """
+
+    colors: NDArray[np.float32]
+    is_exact: bool
+    border: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+
+def find_paints(pages: Sequence[Levels], is_lossy: bool) -> Paints:
+    """Return the colours of the even areas."""
+    exact = _distinct(pages, MAX_LESIONS + 1)
+    if exact is not None and (len(exact) <= MOST_EXACT or (not is_lossy and are_all_even(pages, exact))):
+        return Paints(exact, True)
+    found: dict[bytes, int] = {}
+    for page in pages:
+        even = page[local_range(page) <= (_EVEN_IF_LOSSY if is_lossy else _EVEN)].round().astype(np.uint8)
+        colors, counts = np.unique(even, axis=0, return_counts=True)
+        for color, count in zip(colors, counts.tolist(), strict=True):
+            found[color.tobytes()] = found.get(color.tobytes(), 0) + count
+    if not found:
+        raise SeedError(f"the seed has {how_many(pages)} and no even area, so it is no mask; {ASK}")
+    chosen: list[NDArray[np.float32]] = []
+    for key in sorted(found, key=lambda one: -found[one]):
+        color = np.frombuffer(key, np.uint8).astype(np.float32)
+        if all(np.abs(color - other).max() > ALIKE for other in chosen):
+            chosen.append(color)
+    return Paints(np.array(chosen), False)
+
+
+def _distinct(pages: Sequence[Levels], most: int) -> NDArray[np.float32] | None:
+    """Return the distinct colours, ascending, None when there are more than ``most``."""
+    found: NDArray[np.float32] | None = None
+    for page in pages:
+        flat = page.reshape(-1, page.shape[2])
+        colors = np.unique(flat[:, 0])[:, np.newaxis] if page.shape[2] == 1 else _distinct_colors(flat)
+        found = colors if found is None else np.unique(np.concatenate([found, colors]), axis=0)
+        if len(found) > most:
+            return None
+    return found
+
+
+def _distinct_colors(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+    packed = flat.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    codes = np.unique(packed)
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.float32)
+
+
+def local_range(page: Levels) -> NDArray[np.float32]:
+    """Return by how much the levels differ around each pixel, 3 x 3, in the channel where they do most."""
+    kernel = np.ones((3, 3), np.uint8)
+    spans = [cv2.dilate(one, kernel) - cv2.erode(one, kernel) for one in cv2.split(page)]
+    return np.asarray(np.max(spans, axis=0), np.float32)
+
+
+def are_all_even(pages: Sequence[Levels], colors: NDArray[np.float32]) -> bool:
+    """Whether every colour has a pixel all of whose neighbours are like it."""
+    even = [page[local_range(page) == 0][np.newaxis] for page in pages]
+    found = _distinct([one for one in even if one.size], len(colors))
+    return found is not None and len(found) == len(colors)
+
+
+def measure_border(pages: Sequence[Levels], paints: Paints) -> None:
+    """Find out how much of the frames' borders each paint makes up."""
+    counts = np.zeros(len(paints.colors))
+    for page in pages:
+        border = np.concatenate([page[0], page[-1], page[1:-1, 0], page[1:-1, -1]])
+        counts += np.bincount(closest_color(border, paints.colors), minlength=len(counts))
+    paints.border = counts / counts.sum()
+
+
+def closest_color(pixels: NDArray[np.float32], colors: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the place of the closest colour for ``(N, C)`` pixels."""
+    best = np.zeros(len(pixels), np.intp)
+    least = np.full(len(pixels), np.inf, np.float32)
+    for place, color in enumerate(colors):
+        away = distance(pixels, color)
+        nearer = away < least
+        best[nearer], least[nearer] = place, away[nearer]
+    return best
+
+
+def distance(pixels: NDArray[np.float32], color: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far pixels ``(..., C)`` are from a colour."""
+    return np.asarray(np.sqrt(np.square(pixels - color).sum(axis=-1)), np.float32)
+
+
+def is_black(color: NDArray[np.float32]) -> bool:
+    """Whether a colour counts as black."""
+    return bool(color.max() <= ALIKE)
+
+
+def is_white(color: NDArray[np.float32]) -> bool:
+    """Whether a colour counts as white."""
+    return bool(color.min() >= 255 - ALIKE)
+
+
+def find_background(paints: Paints, darkest_level: float) -> int:
+    """Return which paint is the background: black where it touches enough of the border, else what touches most of it.
+
+    Black is up to ``darkest_level``.
+    A lesion may be cut by the border, a large one even along most of it. Black is believed from half of the border on;
+    against it, another paint needs nearly all. Between the two nobody can tell.
+    """
+    darkest = int(paints.colors.sum(axis=1).argmin())
+    most = int(paints.border.argmax())
+    has_black = bool(paints.colors[darkest].max() <= darkest_level)
+    if has_black and paints.border[darkest] >= _BORDER_OF_BACKGROUND:
+        return darkest
+    if len(paints.colors) == 1:
+        raise SeedError(f"the seed covers 100% of the frame; {ASK}")
+    if paints.border[most] >= _BORDER_OF_UNUSUAL_BACKGROUND:
+        return most
+    raise SeedError(
+        f"it cannot be told what is background in the seed: its most frequent value covers "
+        f"{paints.border[most]:.0%} of the frame's border; {ASK}"
+    )
+
+
+def kind_of_values(pages: Sequence[Levels]) -> str:
+    """Return what a message calls the values of pictures."""
+    return "colours" if pages[0].shape[2] == 3 else "grey levels"
+
+
+def how_many(pages: Sequence[Levels]) -> str:
+    """Return how many different values there are, for a message."""
+    count = len(np.unique(np.concatenate([page.round().reshape(-1, page.shape[2]) for page in pages]), axis=0))
+    return f"{count} {kind_of_values(pages)}"

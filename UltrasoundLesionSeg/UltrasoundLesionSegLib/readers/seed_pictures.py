@@ -1,0 +1,91 @@
+"""Seeds painted in picture files -> label maps: whatever Pillow reads, with palette or transparency, page by page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers.pages import PageFile
+from UltrasoundLesionSegLib.readers.seed_levels import LabelMap, Painted
+from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
+from UltrasoundLesionSegLib.readers.seed_values import Page, read_pages
+
+_LOSSY = ("JPEG", "MPO")
+_PERHAPS_LOSSY = ("WEBP", "JPEG2000")
+_MOST_IF_LOSSLESS = 16
+"""Distinct values from which on a picture of a format that can be either is taken to be lossy."""
+
+_NUMBERS = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B")
+
+
+def read_picture(path: Path) -> Painted:
+    """Read the lesions painted in a picture file, one label map a page.
+
+    Raises
+    ------
+    SeedError
+        When it cannot be told what is lesion.
+    SourceError
+        When it is no picture, damaged, or its pages are in no order.
+    """
+    with PageFile(path) as file:
+        images = [file.image(index) for index in range(len(file))]
+        is_lossy = file.format in _LOSSY or any("jpeg" in str(one.info.get("compression", "")) for one in images)
+        if file.format in _PERHAPS_LOSSY:
+            is_lossy = max(len(np.unique(np.asarray(one))) for one in images) > _MOST_IF_LOSSLESS
+    if len({one.size for one in images}) > 1:
+        raise SeedError("the seed's pictures have different sizes; save the masks of one cine in its frames' size")
+    if all(one.mode in ("P", "PA") for one in images):
+        return _read_indexed(images)
+    return read_pages([_page(one) for one in images], is_lossy)
+
+
+def _page(image: Image.Image) -> Page:
+    if image.mode in _NUMBERS and "transparency" not in image.info:
+        values = np.asarray(image)
+        return Page(values.astype(np.uint8) if values.dtype == bool else values)
+    is_plain = image.mode in ("RGB", "CMYK", "YCbCr", "LAB", "HSV") and "transparency" not in image.info
+    channels = np.asarray(image.convert("RGB" if is_plain else "RGBA"))
+    if is_plain:
+        return Page(channels)
+    return Page(channels[:, :, :3], channels[:, :, 3].astype(np.float32) / np.float32(255))
+
+
+def _read_indexed(images: list[Image.Image]) -> Painted:
+    """Read pictures with a palette: a number is a label where the colours say so."""
+    indices = [np.asarray(one if one.mode == "P" else one.getchannel(0)) for one in images]
+    pages = [_page(one) for one in images]
+    used = np.unique(np.concatenate([np.unique(one) for one in indices]))
+    colors = np.unique(
+        np.concatenate([_colors_of(page, index) for page, index in zip(pages, indices, strict=True)]), axis=0
+    )
+    has_alpha = any(page.alpha is not None and page.alpha.min() < 1 for page in pages)
+    is_ramp = all((page.values == index[..., np.newaxis]).all() for page, index in zip(pages, indices, strict=True))
+    if not has_alpha and (is_ramp or len(colors) == 1 < len(used)):  # grey k for number k, or no palette to speak of
+        return read_pages([Page(one) for one in indices])
+    found = read_pages(pages)
+    return Painted(_by_number(found.labels, indices), found.remarks)
+
+
+def _colors_of(page: Page, index: NDArray[Any]) -> NDArray[np.uint8]:
+    _, first = np.unique(index, return_index=True)
+    return page.values.reshape(-1, 3)[first]
+
+
+def _by_number(labels: list[LabelMap], indices: list[NDArray[Any]]) -> list[LabelMap]:
+    """Number lesions as the palette does, where each has one number to itself, up to 64, and the background has 0."""
+    pairs = set()
+    for page, index in zip(labels, indices, strict=True):
+        pairs |= set(np.unique(page.astype(np.int64) * 256 + index).tolist())
+    numbers: dict[int, set[int]] = {}
+    for pair in pairs:
+        numbers.setdefault(pair // 256, set()).add(pair % 256)
+    is_numbered = numbers.get(0) == {0} and all(len(own) == 1 and max(own) <= MAX_LESIONS for own in numbers.values())
+    if not is_numbered:
+        return labels
+    return [np.where(page > 0, index, 0).astype(np.uint8) for page, index in zip(labels, indices, strict=True)]

@@ -1,0 +1,183 @@
+"""Pixels of a seed file, from pictures or volumes, as label maps: numbers, levels, colours, probabilities, alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers.seed_levels import (
+    LabelMap,
+    Painted,
+    is_even_inside,
+    read_labels,
+    read_paint,
+)
+from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
+
+_GREY_TOLERANCE = 4
+"""Levels by which the channels of a grey picture differ after lossy compression."""
+
+_LEAST_PROBABILITY = 0.75
+_LEAST_LOSSY_CONTRAST = 32
+_DARK = 40
+_THICKEST_OUTLINE = 3.0
+_LEAST_FILLING = 2.0
+"""What an outline encloses, as a multiple of its own pixels, from which on it is no ring-shaped lesion."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One picture of a seed file.
+
+    Parameters
+    ----------
+    values : ndarray, shape (H, W) or (H, W, 3)
+    alpha : ndarray of float32 in 0..1, shape (H, W), or None
+    """
+
+    values: NDArray[Any]
+    alpha: NDArray[np.float32] | None = None
+
+
+def read_pages(pages: Sequence[Page], is_lossy: bool = False) -> Painted:
+    """Return the lesions of pictures that belong together.
+
+    Parameters
+    ----------
+    pages : sequence of Page
+        All of one size and number of channels.
+    is_lossy : bool
+        Whether compression has changed the values.
+
+    Raises
+    ------
+    SeedError
+        When it cannot be told what they mean; says what was seen.
+    """
+    remarks: tuple[str, ...] = ()
+    if any(page.alpha is not None and _differs(page.alpha) for page in pages):
+        painted = _read_transparent(pages, is_lossy)
+        remarks = ("painted on a transparent ground",)
+    else:
+        if all(page.alpha is not None and not page.alpha.any() for page in pages):
+            return Painted([np.zeros(page.values.shape[:2], np.uint8) for page in pages])
+        painted = _read_opaque([page.values for page in pages], is_lossy)
+    labels, is_outline = _filled(painted.labels)
+    remarks += (*painted.remarks, *(("a closed outline was filled",) if is_outline else ()))
+    return Painted(labels, remarks)
+
+
+def _differs(alpha: NDArray[np.float32]) -> bool:
+    return bool(alpha.min() < alpha.max())
+
+
+def _read_transparent(pages: Sequence[Page], is_lossy: bool) -> Painted:
+    """Read paint on a transparent ground: on black, dark paint on white; where the paint is a picture, its shape."""
+    alphas = [np.ones(page.values.shape[:2], np.float32) if page.alpha is None else page.alpha for page in pages]
+    most = max(float(alpha.max()) for alpha in alphas)
+    alphas = [alpha / most for alpha in alphas]
+    levels = [_levels([page.values])[0] for page in pages]
+    visible = [level[alpha >= 0.5] for level, alpha in zip(levels, alphas, strict=True)]
+    is_dark = all(not len(one) or float(np.quantile(one.max(axis=1), 0.95)) < _DARK for one in visible)
+    ground = 255.0 * is_dark
+    blended = [
+        (level * alpha[..., np.newaxis] + ground * (1 - alpha[..., np.newaxis])).astype(np.float32)
+        for level, alpha in zip(levels, alphas, strict=True)
+    ]
+    if not all(is_even_inside(level, alpha >= 0.5) for level, alpha in zip(levels, alphas, strict=True)):
+        blended = [(255 * alpha[..., np.newaxis]).round().astype(np.float32) for alpha in alphas]
+    found = read_paint(blended, is_lossy)
+    return Painted(found.labels, tuple(one for one in found.remarks if not (is_dark and one.startswith("inverted"))))
+
+
+def _read_opaque(values: Sequence[NDArray[Any]], is_lossy: bool) -> Painted:
+    values = [_as_grey(one, is_lossy) for one in values]
+    if len({one.ndim for one in values}) > 1:  # one picture of a stack is in colour
+        values = [one if one.ndim == 3 else np.repeat(one[..., np.newaxis], 3, axis=2) for one in values]
+    if values[0].ndim == 3:
+        return read_paint(_levels(values), is_lossy)
+    if not all(np.isfinite(one).all() for one in values):
+        raise SeedError("the seed has values that are no numbers; save it as a mask of whole numbers")
+    lowest, highest = min(float(one.min()) for one in values), max(float(one.max()) for one in values)
+    if lowest < 0:
+        raise SeedError(f"the seed's values, {lowest:g} to {highest:g}, are no labels; give whole numbers from 0 on")
+    is_whole = all(one.dtype.kind in "iub" or (one == np.round(one)).all() for one in values)
+    if is_lossy:
+        if highest - lowest < _LEAST_LOSSY_CONTRAST:
+            raise SeedError(
+                f"the seed's levels, {lowest:g} to {highest:g}, are too close for a JPEG file, which changes them; "
+                "save it as PNG"
+            )
+    elif is_whole and highest <= MAX_LESIONS:
+        found = read_labels(values)
+        if found is not None:
+            return found
+    elif not is_whole and highest <= 1:
+        return _read_probabilities(values, highest)
+    return read_paint(_levels(values), is_lossy)
+
+
+def _read_probabilities(values: Sequence[NDArray[Any]], highest: float) -> Painted:
+    if highest < _LEAST_PROBABILITY:
+        raise SeedError(
+            f"the seed's values, up to {highest:g}, are no labels and no likely lesion; give whole numbers, 0 where "
+            "there is no lesion"
+        )
+    found = read_labels([(one >= 0.5).astype(np.uint8) for one in values])
+    assert found is not None
+    return Painted(found.labels, (*found.remarks, "0.5 and up of a map of probabilities"))
+
+
+def _as_grey(values: NDArray[Any], is_lossy: bool) -> NDArray[Any]:
+    """Return ``(H, W)`` where all channels are alike."""
+    if values.ndim == 2:
+        return values
+    spread = values.max(axis=2).astype(np.float32) - values.min(axis=2)
+    return values[:, :, 1] if spread.max() <= (_GREY_TOLERANCE if is_lossy else 0) else values
+
+
+def _levels(values: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    """Return values as levels of 0 to 255, ``(H, W, C)``: bytes as they are, others by the highest of all."""
+    highest = max(float(one.max()) for one in values)
+    is_bytes = all(one.dtype == np.uint8 for one in values) and highest > MAX_LESIONS
+    scale = 1.0 if is_bytes or highest <= 0 else 255.0 / highest
+    levels = [np.asarray(one, np.float32) * np.float32(scale) for one in values]
+    return [one if one.ndim == 3 else one[..., np.newaxis] for one in levels]
+
+
+# ---- outlines
+
+
+def _filled(labels: Sequence[LabelMap]) -> tuple[list[LabelMap], bool]:
+    """Fill lesions that are drawn as closed outlines; returns whether there was one."""
+    filled, is_outline = [], False
+    for page in labels:
+        result = page.copy()
+        for label in np.unique(page[page > 0]).tolist():
+            whole = _filled_outline(page == label)
+            if whole is not None:
+                result[page == label] = 0
+                result[whole & ((page == 0) | (page == label))] = label
+                is_outline = True
+        filled.append(result)
+    return filled, is_outline
+
+
+def _filled_outline(drawn: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return what lies within the middle of thin closed lines, None where they are no outline."""
+    thickness = float(cv2.distanceTransform(np.pad(drawn.astype(np.uint8), 1), cv2.DIST_L2, 3).max())
+    if thickness > _THICKEST_OUTLINE:
+        return None
+    outside = np.pad((~drawn).astype(np.uint8), 1, constant_values=1)
+    cv2.floodFill(outside, None, (0, 0), 2, flags=4)
+    whole = (outside != 2).astype(np.uint8)
+    if np.count_nonzero(whole) < (1 + _LEAST_FILLING) * np.count_nonzero(drawn):
+        return None
+    within = cv2.distanceTransform(whole, cv2.DIST_L2, 5) > thickness - 1
+    return np.asarray(within[1:-1, 1:-1])
