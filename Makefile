@@ -1,6 +1,7 @@
 # Each target sets up what it needs in .venv; a machine with Python 3.11, make and the package registries is enough.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+RUN_INSTALLED := .venv/.run-installed
 INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv/.bench-installed
 SPEED := Testing/Benchmarks/speed
@@ -13,7 +14,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test lint format bench bench-rooms pictures test-integration release clean
 
-demo: $(INSTALLED)
+demo: $(RUN_INSTALLED)
 	Testing/system_packages.sh
 	$(BIN)/ultrasound-lesion-seg demo --output $(DEMO)
 
@@ -59,8 +60,17 @@ test-integration: $(INSTALLED)
 release: $(INSTALLED)
 	$(BIN)/python Testing/Release/make_release.py "$(RELEASE)" --owner "$(OWNER)" --contributors "$(CONTRIBUTORS)"
 
-$(INSTALLED): pyproject.toml Testing/constraints.txt
+# what a user needs; PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes PyTorch's small build for CPUs
+$(RUN_INSTALLED): pyproject.toml Testing/constraints.txt
+	@echo "Installing into .venv, once. With PyTorch for CPUs: 0.6 GB to download, 2.5 GB on the disk, about five minutes."
+	@echo "With CUDA, which pip takes on Linux by itself: several GB more. README.md says how to get the small one."
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c Testing/constraints.txt -e .
+	touch $@
+
+# and what developers need
+$(INSTALLED): $(RUN_INSTALLED)
+	@echo "Installing the tools for tests and training into .venv, once: about 1 GB more."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c Testing/constraints.txt -e '.[dev,train]'
 	touch $@
 

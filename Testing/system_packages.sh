@@ -12,8 +12,10 @@ for package in "${packages[@]}"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-  echo "These system packages are missing: ${missing[*]}. Install them if a test or picture says so." >&2
+  echo "These system libraries for drawing without a screen are missing: ${missing[*]}. Without them there are no slice" \
+    "views and no tests of the panel; all else works. To install them, ask whoever administers this machine." >&2
   exit 0
 fi
+echo "Installing system libraries for drawing without a screen: ${missing[*]}"
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from monai.bundle import run
 from numpy.typing import NDArray
 from PIL import Image
 
-from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, find_bundle, list_bundles
+from UltrasoundLesionSegLib.engine.bundle_writing import run_section, save_weights, write_bundle
+from UltrasoundLesionSegLib.engine.bundles import CLICK, PROPAGATE, find_bundle, list_bundles
 from UltrasoundLesionSegLib.simulation.cine import SimulatedCine, SimulationSettings, simulate_cine
 
 FRAMES, SEED_FRAME = 6, 2
@@ -56,6 +58,9 @@ def arguments(name: str, folder: Path, output: Path) -> dict[str, object]:
     }
     if bundle.role == PROPAGATE:
         given |= {"seed": str(folder / "seed.png"), "seed_frame": SEED_FRAME}
+    if bundle.role == CLICK:
+        seed = np.asarray(Image.open(folder / "seed.png")) > 0
+        given |= {"point": [float(place.mean()) for place in seed.nonzero()], "point_frame": SEED_FRAME}
     return given
 
 
@@ -64,6 +69,9 @@ def test_every_shipped_bundle_segments_a_folder_of_frames(
     name: str, simulated: SimulatedCine, folder: Path, tmp_path: Path
 ) -> None:
     run(**arguments(name, folder, tmp_path / "masks"))
+    if find_bundle(name).role == CLICK:
+        assert [file.name for file in (tmp_path / "masks").iterdir()] == [f"{SEED_FRAME:05d}.png"]
+        return
     masks = masks_in(tmp_path / "masks")
     truth = [simulated.truth[frame].any(axis=0) for frame in range(FRAMES)]
     if find_bundle(name).role == PROPAGATE:
@@ -71,6 +79,33 @@ def test_every_shipped_bundle_segments_a_folder_of_frames(
         assert min(dice(*pair) for pair in zip(masks, truth, strict=True)) > 0.75
     else:
         assert all(mask.any() for mask in masks)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_bundle_has_the_section_that_new_ones_get(name: str) -> None:
+    bundle = find_bundle(name)
+    described = json.loads((bundle.folder / "configs" / "inference.json").read_text())
+    expected = run_section(bundle.role)
+    assert {key: described.get(key) for key in expected} == expected
+
+
+def test_a_model_that_draws_from_clicks_writes_the_clicked_frame(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ULS_MODELS", str(tmp_path))
+    network = {"_target_": "UltrasoundLesionSegLib.engine.networks.bas.BasClick", "channels": [8, 12, 16]}
+    write_bundle(tmp_path / "tiny_click", network | {"blocks": [1, 1, 1]}, "Tiny", "A small network.")
+    save_weights(tmp_path / "tiny_click", find_bundle("tiny_click").build_network())
+    given = arguments("tiny_click", folder, tmp_path / "masks")
+    run(**given)
+    assert [file.name for file in (tmp_path / "masks").iterdir()] == [f"{SEED_FRAME:05d}.png"]
+    for change, sentence in (
+        ({"point": []}, "--point"),
+        ({"point": [1, 999]}, "outside"),
+        ({"point_frame": 99}, "no frame 99"),
+    ):
+        with pytest.raises(SystemExit, match=sentence):
+            run(**(given | change))
 
 
 def test_the_command_as_documented(folder: Path, tmp_path: Path) -> None:

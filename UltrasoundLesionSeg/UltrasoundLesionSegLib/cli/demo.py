@@ -1,4 +1,8 @@
-"""The main job on a simulated cine, for someone who has just installed this: seed, propagate, measure, write, look."""
+"""The main job on a simulated cine, for someone who has just installed this: seed, propagate, measure, write, look.
+
+The cine is of medium difficulty: a small lesion that leaves the image plane once and comes back, so that there is
+something to review.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,19 @@ import numpy as np
 import typer
 from PIL import Image
 
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.cli.progress_bar import propagation_bar
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
 from UltrasoundLesionSegLib.simulation.cine import SimulatedCine, SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 from UltrasoundLesionSegLib.workflow.pictures import save_slice_views
 
-SETTINGS = SimulationSettings(seed=3, frames=48)
-SEED_FRAME = 24
-SHOWN_FRAMES = (0, 9, 18, 29, 38, 47)
+SETTINGS = SimulationSettings(seed=6, frames=60, leaves_plane=True)
+SEED_FRAME = 12
+POOR = 0.8  # Dice
 
 
 def run_demo(output: Path, model: str | None, device: str) -> None:
@@ -33,38 +39,53 @@ def run_demo(output: Path, model: str | None, device: str) -> None:
     """
     import slicer
 
+    typer.echo(
+        f"simulating a breast ultrasound cine of {SETTINGS.frames} frames; the lesion leaves the image plane once"
+    )
     simulated = simulate_cine(SETTINGS)
-    typer.echo(f"simulating a breast ultrasound cine of {SETTINGS.frames} frames")
     write_simulation(simulated, output / "source", "dicom")
-    seed = SeedFileRequest(output / "source" / "truth" / f"{SEED_FRAME:05d}.png", SEED_FRAME)
+    seed = SeedFileRequest(output / "source" / "truth" / f"{SEED_FRAME:05d}.png", SEED_FRAME, Origin.SIMULATED)
     request = CaseRequest(
         output / "source" / "cine.dcm",
         output / "result",
         (seed,),
         model=model,
         device=device,
-        further_kinds=("sr", "report", "sheet"),
+        further_kinds=("scene", "sr", "report", "sheet", "video"),
         pixels_allowed=True,  # nobody's name is burned into a simulation
     )
+    typer.echo(f"segmenting it from a simulated seed: the true mask of frame {SEED_FRAME}")
     with propagation_bar() as advance:
         record = run_case(request, advance).record
     slicer.mrmlScene.Clear(0)
     load_scene(output / "result" / "scene.mrb")
     browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    look_first = UltrasoundLesionWorkflow().reviewOrder(browser)[0]
     try:
-        picture = save_slice_views(browser, SHOWN_FRAMES, output / "pictures")
+        picture = save_slice_views(browser, _frames_to_show(simulated, look_first), output / "pictures")
     except OutputError as error:  # no OpenGL on this machine: everything but the slice views can still be shown
         typer.echo(f"no slice views: {error}")
         picture = output / "result" / "contact_sheet.png"
     scores = _dice_by_frame(simulated, output / "result" / "masks")
     seconds = sum(record["seconds"].values())
     typer.echo(
-        f"{record['model']['name']} on {record['device']}: {record['frames_computed']} frames from one seed in "
-        f"{seconds:.1f} s; Dice against the truth {np.mean(scores):.3f} on average, {min(scores):.3f} at worst"
+        f"{record['model']['name']} on {record['device']}: {record['frames_computed']} frames in {seconds:.1f} s; "
+        f"frame to look at first: {look_first}"
     )
-    typer.echo(f"tables, masks, Slicer scene and DICOM SEG: {output / 'result'}")
+    poor = int(np.sum(np.less(scores, POOR)))
+    typer.echo(f"against the simulation's truth: mean Dice {np.mean(scores):.3f}, below {POOR} on {poor} frames")
     typer.echo(f"report: {output / 'result' / 'report.html'}")
-    typer.echo(f"pictures: {picture.parent} (see {picture.name})")
+    typer.echo(f"video: {output / 'result' / 'overlay.mp4'}")
+    typer.echo(f"pictures: {picture.parent} (see {picture.name}; the seed frame has a yellow border)")
+    typer.echo(f"tables, masks, Slicer scene, DICOM SEG and SR: {output / 'result'}")
+
+
+def _frames_to_show(simulated: SimulatedCine, look_first: int) -> list[int]:
+    """Return the first and last frame, the seed's, the one to look at first, and the lesion gone and back again."""
+    gone = [frame for frame in range(len(simulated.cine)) if not simulated.truth[frame].any()]
+    middle = gone[len(gone) // 2]
+    wanted = [0, SEED_FRAME, look_first, middle, min(gone[-1] + 3, len(simulated.cine) - 1), len(simulated.cine) - 1]
+    return sorted(set(wanted))
 
 
 def _dice_by_frame(simulated: SimulatedCine, folder: Path) -> list[float]:

@@ -1,11 +1,11 @@
-"""What ``python -m monai.bundle run`` does with a bundle: a folder of frames and a seed in, a mask a frame out.
+"""What ``python -m monai.bundle run`` does with a bundle: a folder of frames and a seed or a click in, masks out.
 
 Each bundle's ``configs/inference.json`` names ``BundleRun`` under ``job`` and calls its ``run``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine
-from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, read_bundle
+from UltrasoundLesionSegLib.engine.bundles import CLICK, PROPAGATE, read_bundle
 from UltrasoundLesionSegLib.errors import FrameError, LesionSegError, SeedError
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
@@ -45,6 +45,10 @@ class BundleRun:
         Mask of the lesions on one frame (PNG, NRRD, .seg.nrrd). Only models that propagate need one.
     seed_frame : int
         The frame the mask was drawn on, counted from 0, where the file does not say it.
+    point : sequence of float
+        (row, column) of a point in the lesion, in pixels. Only models that draw from clicks need one.
+    point_frame : int
+        The frame of the point; the mask of this frame alone is written.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class BundleRun:
         inferer: Inferer,
         seed: str = "",
         seed_frame: int = 0,
+        point: Sequence[float] = (),
+        point_frame: int = 0,
     ) -> None:
         self._root = Path(bundle_root).resolve()
         self._frames = Path(frames)
@@ -64,9 +70,11 @@ class BundleRun:
         self._inferer = inferer
         self._seed = seed
         self._seed_frame = seed_frame
+        self._point = tuple(point)
+        self._point_frame = point_frame
 
     def run(self) -> list[Path]:
-        """Segment every frame and write its mask.
+        """Segment every frame, or the clicked one, and write the masks.
 
         Returns
         -------
@@ -84,6 +92,8 @@ class BundleRun:
             network = bundle.load_for_inference(self._device)
             if bundle.role == PROPAGATE:
                 masks = self._propagated(cine, network)
+            elif bundle.role == CLICK:
+                masks = {self._point_frame: self._clicked(cine, network, bundle.input_size)}
             else:
                 masks = self._suggested(cine, network, bundle.input_size)
             return [self._write(frame, masks[frame]) for frame in sorted(masks)]
@@ -143,3 +153,17 @@ class BundleRun:
             except FrameError as error:
                 print(f"frame {index} has no mask: {error}")
         return masks
+
+    def _clicked(self, cine: Cine, network: Any, input_size: int) -> NDArray[np.bool_]:
+        from UltrasoundLesionSegLib.engine.click_prompt import Click
+        from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
+
+        if len(self._point) != 2:
+            raise SeedError("this model needs a point in the lesion: --point '[ROW, COLUMN]' --point_frame FRAME")
+        row, column = self._point
+        if not 0 <= self._point_frame < len(cine):
+            raise SeedError(f"the cine has no frame {self._point_frame}; its frames are 0 to {len(cine) - 1}")
+        if not (0 <= row < cine.height and 0 <= column < cine.width):
+            raise SeedError(f"the point lies outside the frames of {cine.height} x {cine.width} pixels")
+        drawing = ClickDrawing(cine.frames[self._point_frame], network, input_size, self._device)
+        return drawing.mask([Click(row, column)])[None]

@@ -101,7 +101,7 @@ def write_bundle(
         "device": {"_target_": "torch.device", "device": "cpu"},
         "network_def": checked,
         "inferer": _inferer(metadata["propagation"]) if propagates else {"_target_": "monai.inferers.SimpleInferer"},
-        **_run(propagates),
+        **run_section(role),
     }
     _replace(folder / "configs" / "inference.json", _json(inference))
     _replace(folder / "configs" / "metadata.json", _json(metadata))
@@ -194,11 +194,19 @@ def _inferer(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"_target_": f"{_ENGINE}.propagation.PropagationInferer", "settings": settings, "device": "@device"}
 
 
-def _run(propagates: bool) -> dict[str, Any]:
-    """Return what ``python -m monai.bundle run`` runs, with the values that its command line may change."""
+def run_section(role: str) -> dict[str, Any]:
+    """Return what ``python -m monai.bundle run`` runs, with the values that its command line may change.
+
+    Parameters
+    ----------
+    role : str
+        ``propagate``, ``suggest`` or ``click``.
+    """
     values: dict[str, Any] = {"frames": "frames", "output": "output"}
-    if propagates:
+    if role == PROPAGATE:
         values |= {"seed": "", "seed_frame": 0}
+    elif role == CLICK:
+        values |= {"point": [], "point_frame": 0}
     job = {name: f"@{name}" for name in ("bundle_root", "device", "inferer", *values)}
     return {
         **values,

@@ -72,9 +72,9 @@ class ShapeMeasurement:
     touches_border : bool
         The mask reaches the image's border: the lesion may go on beyond it, and its sizes are lower bounds.
     length_uncertainty : float
-        What the pixel's size alone leaves open of the long axis: half a pixel at either end.
+        Uncertainty of the long axis from the pixel size alone: half a pixel at either end.
     area_uncertainty : float
-        What it leaves open of the area: half a pixel all along the perimeter.
+        Uncertainty of the area from the pixel size alone: half a pixel along the perimeter.
     """
 
     area: float = 0.0

@@ -95,7 +95,7 @@ def _card(case: CaseReport, lesion: LesionReport) -> str:
     there = lesion.by_frame[summary.largest_long_axis_frame]
     lines = [
         f"longest long axis and the perpendicular axis there, frame {summary.largest_long_axis_frame}; "
-        f"the pixel's size alone leaves {there.length_uncertainty:.1f} {unit} of them open",
+        f"the pixel size limits the accuracy to {there.length_uncertainty:.1f} {unit}",
         f"largest area {summary.area.maximum:.1f} {unit}², frame {summary.largest_area_frame}",
         f"visible on {summary.frames_visible} of {summary.frames_measured} measured frames"
         + ("" if np.isnan(summary.time_visible) else f", {summary.time_visible:.1f} s"),

@@ -46,10 +46,11 @@ RECORDED_PACKAGES = (
 
 @dataclass(frozen=True)
 class SeedFileRequest:
-    """A seed file and the frame it belongs to (for files that do not say themselves)."""
+    """A seed file, the frame it belongs to (for files that do not say themselves), and who drew it (None: a person)."""
 
     path: Path
     frame: int = 0
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
     readings = []
     for number, seed in enumerate(request.seeds, start=1):
         try:
-            logic.setSeed(browser, seed.path, seed.frame)
+            logic.setSeed(browser, seed.path, seed.frame, origin=seed.origin)
             readings.append(logic.lastSeedReading(browser))
         except SeedError as error:
             raise SeedError(f"seed {number} cannot be used: {error}") from error
