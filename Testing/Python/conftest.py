@@ -54,7 +54,7 @@ def bright_model(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     network = BrightNetwork()
     settings: dict[str, Any] = {"input_size": 64}
-    described = Bundle("bright", "Bright", "stand-in", "propagate", 64, "1", "0" * 64, None, {}, settings)  # type: ignore[arg-type]
+    described = Bundle("bright", "Bright", "stand-in", "propagate", 64, "1", "0" * 64, Path(), {}, settings)
     monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
     monkeypatch.setattr(Bundle, "load_network", lambda self, device: network)
     return network

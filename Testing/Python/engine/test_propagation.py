@@ -75,7 +75,7 @@ def test_both_end_anchors_are_in_memory_from_the_first_step() -> None:
     cine, truth = clip_of_moving_discs(frames=9)
     network = AnchorNetwork()
     results = run(cine, [Anchor(0, 0, truth[0][0]), Anchor(0, 8, truth[8][0])], network)
-    assert network.segmented == 14
+    assert network.segmented == 14 + 2  # and each anchor once, to see how the network draws it
     assert all(r.masks.any() for r in results)
 
 
@@ -132,7 +132,7 @@ def test_stopping_early_keeps_what_is_done_and_computes_at_most_the_next_frame()
     taken = [next(steps) for _ in range(4)]
     steps.close()
     assert [r.frame for r in taken] == [1, 2, 3, 4]
-    assert network.segmented in (4, 5)
+    assert network.segmented in (5, 6)  # the anchor is one
 
 
 def test_a_seed_that_does_not_fit_is_refused() -> None:
@@ -151,11 +151,13 @@ def test_the_same_input_gives_the_same_masks() -> None:
     )
 
 
-def test_a_scene_cut_lowers_the_confidence_of_that_frame_alone() -> None:
+def test_a_picture_that_changes_is_no_reason_to_doubt_but_a_lesion_that_jumps_is() -> None:
     cine, truth = clip_of_moving_discs(frames=10, cut=6)
     results = {r.frame: float(r.confidence[0]) for r in run(cine, [Anchor(0, 0, truth[0][0])])}
-    assert results[6] < 0.3
-    assert min(value for frame, value in results.items() if frame != 6) > 0.6
+    assert min(results.values()) > 0.85
+    jumping = np.stack([np.roll(cine.frames[t], 40 if t >= 6 else 0, axis=1) for t in range(10)])
+    seen = {r.frame: float(r.confidence[0]) for r in run(Cine.from_array(jumping), [Anchor(0, 0, truth[0][0])])}
+    assert max(seen[frame] for frame in range(6, 10)) < min(seen[frame] for frame in range(1, 6)) - 0.05
 
 
 def test_a_range_away_from_the_seed_returns_only_that_range_as_computed() -> None:
@@ -195,7 +197,7 @@ def test_out_of_gpu_memory_at_the_anchor_goes_on_on_the_cpu_too() -> None:
 def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so() -> None:
     class Overflowing(BrightNetwork):
         def segment(self, frames, code, previous, memory):  # type: ignore[no-untyped-def]
-            if self.segmented == 3:
+            if self.segmented == 4:  # the anchor, and three frames
                 self.segmented += 1
                 raise torch.cuda.OutOfMemoryError("simulated: no GPU is at hand")
             return super().segment(frames, code, previous, memory)

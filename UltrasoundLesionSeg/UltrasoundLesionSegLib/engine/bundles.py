@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from UltrasoundLesionSegLib.engine.expected_overlap import OverlapEstimate
     from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ NETWORK_ROLES = {
 }
 # the winner on the validation clips among the models fast enough for a CPU (Docs/results)
 DEFAULT_MODELS = {PROPAGATE: "stpfnet_light", SUGGEST: "bas_s", CLICK: "bas_s_click"}
+OVERLAP = "expected_overlap"  # the configuration that tells the expected overlap of a model's masks
 WEIGHT_FILES = ("model.safetensors", "model.pt")
 FOLDERS_VARIABLE = "ULS_MODELS"
 # a description says what to build: these bound how much memory and time a foreign one can ask for
@@ -125,6 +127,18 @@ class Bundle:
         if not sensible:
             raise _misdescribed(self.name, "propagation settings")
         return settings
+
+    def overlap_estimate(self) -> OverlapEstimate:
+        """Return what tells the expected overlap of this model's masks: its own file, or the default model's.
+
+        Raises
+        ------
+        ModelError
+            When the file is no estimate.
+        """
+        if not (self.folder / "configs" / f"{OVERLAP}.json").is_file():
+            return default_overlap()
+        return _read_overlap(self.folder)
 
     def build_network(self) -> nn.Module:
         """Return the network this model describes, without its weights, in training mode on the CPU.
@@ -286,6 +300,26 @@ def default_bundle(role: str) -> Bundle:
     if not bundles:
         raise ModelError(f"no model that can {role} is installed; train one or install it again")
     return next((bundle for bundle in bundles if bundle.name == DEFAULT_MODELS[role]), bundles[0])
+
+
+def default_overlap() -> OverlapEstimate:
+    """Return the estimate of the expected overlap for models that bring none: that of the default model.
+
+    Raises
+    ------
+    ModelError
+        When it is not there.
+    """
+    return _read_overlap(models_folder() / DEFAULT_MODELS[PROPAGATE])
+
+
+def _read_overlap(folder: Path) -> OverlapEstimate:
+    from UltrasoundLesionSegLib.engine.expected_overlap import OverlapEstimate
+
+    try:
+        return OverlapEstimate.from_json(_read_json(folder, OVERLAP))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _misdescribed(folder.name, "estimate of the expected overlap") from error
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -61,23 +61,24 @@ def merge_lesions(probabilities: NDArray[np.float32], taken: Mask, allow_overlap
 def blend(
     forward: NDArray[np.float32],
     backward: NDArray[np.float32],
-    confidences: tuple[float, float],
+    expected: tuple[float, float],
     distances: tuple[int, int],
 ) -> NDArray[np.float32]:
     """Blend the forward and the backward result of a frame between two anchors.
 
-    Each is weighted by its confidence and by nearness to the anchor it comes from: ``w_f = c_f * d_b / (d_f + d_b)``.
+    Each is weighted by its expected overlap and by nearness to the anchor it comes from:
+    ``w_f = e_f * d_b / (d_f + d_b)``.
 
     Parameters
     ----------
     forward, backward : ndarray of float32, shape (H, W)
-    confidences : (float, float)
-        Of the forward and the backward result, 0 to 1.
+    expected : (float, float)
+        Expected overlap of the forward and the backward result, 0 to 1.
     distances : (int, int)
         Frames from the left and from the right anchor, each > 0.
     """
-    weight_forward = max(confidences[0], LEAST) * distances[1]
-    weight_backward = max(confidences[1], LEAST) * distances[0]
+    weight_forward = max(expected[0], LEAST) * distances[1]
+    weight_backward = max(expected[1], LEAST) * distances[0]
     share = np.float32(weight_forward / (weight_forward + weight_backward))
     return share * forward + (1 - share) * backward
 

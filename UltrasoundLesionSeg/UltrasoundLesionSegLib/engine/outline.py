@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.engine.window import Image, Window
 
 Field = NDArray[np.float32]
@@ -63,6 +64,7 @@ class OutlineCorrection:
         self._structure = _fine_structure(picture)
         self._window = window
         self._area = self._area_of(drawn, window)
+        self.likeness = 1.0  # of the present frame's fine structure to the anchor's, as of the last ``apply``
         # where on the anchor's picture each pixel of the present one comes from: (column, row)
         self._origin = np.indices((size, size), np.float32)[::-1]
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -88,6 +90,7 @@ class OutlineCorrection:
         self._follow(now, window)
         area = self._area_of(predicted, window)
         if area == 0:
+            self.likeness = 0.0
             return predicted
         size = predicted.shape[0]
         scale = size / window.side
@@ -102,7 +105,7 @@ class OutlineCorrection:
         ]
         difference, drawn, structure = carried
         near = np.abs(own) < BAND * size
-        likeness = _likeness(structure[near], _fine_structure(now)[box][near])
+        self.likeness = likeness = _likeness(structure[near], _fine_structure(now)[box][near])
         # a smaller section has smaller lobes, and one about to vanish must be free to
         remaining = min(1.0, area / self._area)
         distance = own + difference * np.float32(remaining * likeness * scale)
@@ -110,6 +113,10 @@ class OutlineCorrection:
         corrected = np.full(predicted.shape, _probability(np.full(1, -STEEPEST, np.float32))[0])
         corrected[box] = _probability(distance + towards * np.float32(remaining * likeness**TRUST))
         return corrected
+
+    def carried(self) -> Mask:
+        """Return the drawn lesion as the tissue alone carried it to the present frame, bool (N, N) in its window."""
+        return _remapped(self._drawn, *self._origin) > 0
 
     def _follow(self, now: Grey, window: Window) -> None:
         size = now.shape[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,15 +18,17 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, Frame, FrameResult, Mask
-from UltrasoundLesionSegLib.engine import confidence
 from UltrasoundLesionSegLib.engine.ahead import Task, computed_ahead
+from UltrasoundLesionSegLib.engine.bundles import default_overlap
+from UltrasoundLesionSegLib.engine.expected_overlap import Judge
 from UltrasoundLesionSegLib.engine.heap import keep_working_memory
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend, merge_lesions
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.openvino_backend import is_compiled
+from UltrasoundLesionSegLib.engine.signals import overlap
 from UltrasoundLesionSegLib.engine.stretches import Stretch
 from UltrasoundLesionSegLib.engine.threads import number_for_inference
-from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
+from UltrasoundLesionSegLib.engine.tracker import LesionTracker, Prediction, TrackerSettings
 from UltrasoundLesionSegLib.errors import FrameError
 
 T = TypeVar("T")
@@ -69,18 +71,25 @@ class PropagationInferer(Inferer):
     ----------
     settings : TrackerSettings
     device : torch.device
+    overlap : Judge or None
+        Tells the expected overlap of a mask from its signals; None takes the default model's.
     notify : callable
         Receives one sentence when something a person should know happens (out of GPU memory, going on on the CPU);
         called in the thread that computes.
     """
 
     def __init__(
-        self, settings: TrackerSettings, device: torch.device, notify: Callable[[str], None] = lambda sentence: None
+        self,
+        settings: TrackerSettings,
+        device: torch.device,
+        notify: Callable[[str], None] = lambda sentence: None,
+        overlap: Judge | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
         self.device = device
         self.notify = notify
+        self.overlap: Judge = overlap or default_overlap()
 
     def __call__(self, inputs: PropagationInputs, network: PropagationNetwork) -> Generator[FrameResult, None, None]:
         """Yield results: those of the forward sweep, ascending, and those of the backward sweep, descending.
@@ -118,21 +127,19 @@ class PropagationInferer(Inferer):
 
 @dataclass
 class _Waiting:
-    """A forward result between two anchors, waiting for the backward one."""
+    """A forward result between two anchors, waiting for the backward one, and its expected overlap."""
 
     probabilities: PackedProbabilities
-    confidence: float
+    expected: float
 
 
 @dataclass
 class _Run:
-    """A tracker on its way through a stretch, with what the confidence compares against."""
+    """A tracker on its way through a stretch from the anchor on frame ``start``."""
 
     stretch: Stretch
     tracker: LesionTracker
-    thumbnail: NDArray[np.float32]
-    area: float
-    certainty: float = 0.0
+    start: int
 
 
 @dataclass(frozen=True)
@@ -204,15 +211,16 @@ class _Sweep:
         predictions = [self._step(run, given.frame, index) for run in runs]
         lesions = [stretch.lesion for stretch in stretches]
         others: Mask = np.logical_or.reduce(np.delete(known, lesions, axis=0), axis=0)
-        stacked = np.stack(predictions) if len(predictions) > 1 else predictions[0][None]
+        maps = [prediction.probabilities for prediction in predictions]
+        stacked = np.stack(maps) if len(maps) > 1 else maps[0][None]
         merged = merge_lesions(stacked, others, self._inputs.allow_overlap)
         scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
-        thumbnail = confidence.thumbnail(given.frame)
         # the trackers keep views of `merged`: their own direction, not the blend
         final = merged.copy() if any(stretch.is_two_sided for stretch in stretches) else merged
         for place, run in enumerate(runs):
-            mask = run.tracker.accept(index, merged[place])
-            scores[lesions[place]] = self._score(run, thumbnail, mask)
+            run.tracker.accept(index, merged[place])
+            signals = replace(predictions[place].signals, distance=float(abs(index - run.start)))
+            scores[lesions[place]] = self._inferer.overlap.of_one(signals)
             if run.stretch.is_two_sided and index in run.stretch.frames:
                 final[place], scores[lesions[place]] = self._two_sided(run, index, merged[place], scores)
         if not self._forward and len(runs) > 1:
@@ -245,8 +253,7 @@ class _Sweep:
             start, end = (stretch.left, stretch.right) if self._forward else (stretch.right, stretch.left)
             assert start is not None
             tracker = self._falling_back(lambda: self._started_tracker(start, end, anchored), start.frame)
-            thumbnail = confidence.thumbnail(anchored[start.frame])
-            run = _Run(stretch, tracker, thumbnail, float(np.count_nonzero(start.mask)))
+            run = _Run(stretch, tracker, start.frame)
             self._runs[stretch.lesion] = run
         return run
 
@@ -257,10 +264,8 @@ class _Sweep:
         tracker.start_at_anchor(start.frame, anchored[start.frame], start.mask)
         return tracker
 
-    def _step(self, run: _Run, frame: Frame, index: int) -> NDArray[np.float32]:
-        prediction = self._falling_back(lambda: run.tracker.step(frame, index), index)
-        run.certainty = prediction.certainty
-        return prediction.probabilities
+    def _step(self, run: _Run, frame: Frame, index: int) -> Prediction:
+        return self._falling_back(lambda: run.tracker.step(frame, index), index)
 
     def _falling_back(self, work: Callable[[], T], index: int) -> T:
         """Return what ``work`` returns, on the CPU where the GPU's memory does not suffice."""
@@ -275,12 +280,6 @@ class _Sweep:
             for other in self._runs.values():
                 other.tracker.to(self._inferer.device)
             return work()
-
-    def _score(self, run: _Run, thumbnail: NDArray[np.float32], mask: Mask) -> float:
-        area = float(np.count_nonzero(mask))
-        score = run.certainty * confidence.steadiness(run.area, area) * confidence.continuity(run.thumbnail, thumbnail)
-        run.thumbnail, run.area = thumbnail, area
-        return score
 
     def _two_sided(
         self, run: _Run, index: int, probabilities: NDArray[np.float32], scores: NDArray[np.float32]
@@ -298,7 +297,6 @@ class _Sweep:
         assert run.stretch.right is not None
         distances = (index - run.stretch.left.frame, run.stretch.right.frame - index)
         forward = held.probabilities.unpack()
-        blended = blend(forward, probabilities, (held.confidence, score), distances)
-        near, far = distances[1] / sum(distances), distances[0] / sum(distances)
-        together = near * held.confidence + far * score
-        return blended, together * confidence.agreement(forward, probabilities)
+        both = (held.expected, score)
+        blended = blend(forward, probabilities, both, distances)
+        return blended, self._inferer.overlap.of_blend(both, distances, overlap(forward > 0.5, probabilities > 0.5))

@@ -18,6 +18,7 @@ from UltrasoundLesionSegLib.engine.contrast import NO_CONTRAST, contrast
 from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemorySettings
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, PreviousFrame, PropagationNetwork
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
+from UltrasoundLesionSegLib.engine.signals import NAN, Signals, overlap, soft_overlap
 from UltrasoundLesionSegLib.engine.window import Window, rgb
 
 
@@ -72,12 +73,12 @@ class Prediction:
     Parameters
     ----------
     probabilities : ndarray of float32, shape (H, W)
-    certainty : float
-        See ``confidence.certainty``, measured in the network's own window, on its own output.
+    signals : Signals
+        What the tracker knows of the mask; frames before and the distance are the caller's.
     """
 
     probabilities: NDArray[np.float32]
-    certainty: float
+    signals: Signals
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,10 @@ class LesionTracker:
         self._device = device
         self._bank = MemoryBank(settings.memory)
         self._past: _Past | None = None
-        self._correction: OutlineCorrection | None = None
+        self._correction: OutlineCorrection | None = (
+            None  # follows the tissue of the anchor, whether it corrects or not
+        )
+        self._anchor_overlap = NAN  # of the network's outline on the anchor with the drawn one
         self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was handed out
         self._lost = 0  # frames since the lesion was last seen
         self._sure_of_none = 1.0  # how sure the last look at a lost lesion was that there is none
@@ -147,11 +151,12 @@ class LesionTracker:
         self._past = past = self._memorize_anchor(index, frame, mask)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
         self._last_seen = None
-        self._correction = None
-        if self._settings.outline_correction and mask.any():
-            view = past.view
+        self._correction, self._anchor_overlap = None, NAN
+        if mask.any():
+            view, drawn = past.view, past.seen[0, 0].cpu().numpy()
             predicted = self._segment(view, PreviousFrame(view.tensor, view.code, past.seen), index)
-            self._correction = OutlineCorrection(past.seen[0, 0].cpu().numpy(), predicted, view.grey, past.window)
+            self._correction = OutlineCorrection(drawn, predicted, view.grey, past.window)
+            self._anchor_overlap = overlap(drawn > 0.5, predicted > 0.5)
 
     @torch.inference_mode()
     def step(self, frame: Frame, index: int) -> Prediction:
@@ -175,18 +180,29 @@ class LesionTracker:
         certainty = confidence.certainty(predicted)
         probabilities = corrected = self._paste(predicted, window, past.mask)
         faint = contrast(view.grey, predicted > 0.5).has_gone(self._contrast)
+        redrawn = predicted if self._correction is None else self._correction.apply(predicted, view.grey, window)
         if (found := probabilities > 0.5).any() and not self._is_lesion(found, certainty, faint):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # that nothing is there
-        elif self._correction is not None:
-            redrawn = self._correction.apply(predicted, view.grey, window)
+        elif self._correction is not None and self._settings.outline_correction:
             corrected = self._paste(redrawn, window, past.mask)
         if self._lost and not (probabilities > 0.5).any():
             # two looks in turn are one: what was seen in one part of the frame is not undone by looking at another
             certainty, self._sure_of_none = min(certainty, self._sure_of_none), certainty
         self._past = replace(past, frame=frame, probabilities=probabilities, view=view)
         self._given = corrected
-        return Prediction(corrected, certainty)
+        return Prediction(corrected, self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty))
+
+    def _signals(self, predicted: NDArray[np.float32], mask: Mask, certainty: float) -> Signals:
+        """Return what tells how well a mask fits that the network predicted so; both seen through the window."""
+        if not mask.any():
+            return Signals(unseen=certainty, anchor_overlap=self._anchor_overlap)
+        expected = soft_overlap(predicted, (predicted > 0.5).astype(np.float32))
+        found = Signals(certainty, soft_overlap=expected, anchor_overlap=self._anchor_overlap)
+        if self._correction is None:
+            return found
+        carried = self._correction.carried()
+        return replace(found, flow_overlap=overlap(mask, carried), likeness=self._correction.likeness)
 
     @torch.inference_mode()
     def accept(self, index: int, probabilities: NDArray[np.float32]) -> Mask:
@@ -207,7 +223,7 @@ class LesionTracker:
         assert self._past is not None
         final = probabilities > 0.5
         own, mask = probabilities, final
-        if self._correction is not None:
+        if self._correction is not None and self._settings.outline_correction:
             own = self._past.probabilities
             box = self._past.window.box(*final.shape)  # both are 0 outside
             taken = (self._given[box] > 0.5) & ~final[box]

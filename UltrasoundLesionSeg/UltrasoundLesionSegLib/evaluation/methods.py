@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Anchor, Cine, Frame
+from UltrasoundLesionSegLib.cine import Anchor, Cine, Frame, FrameResult
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle
 from UltrasoundLesionSegLib.engine.device import resolve_device
+from UltrasoundLesionSegLib.engine.expected_overlap import Judge
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork, SuggestionNetwork
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer, PropagationInputs
 from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
@@ -99,6 +100,8 @@ class Model(Method):
     bundle : Bundle
     device : torch.device or str
         See ``resolve_device``.
+    overlap : Judge or None
+        Tells the expected overlap of masks; None takes the bundle's own.
 
     Raises
     ------
@@ -106,7 +109,7 @@ class Model(Method):
         When the bundle's network does something else.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device | str) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device | str, overlap: Judge | None = None) -> None:
         self.name = bundle.name
         self._device = resolve_device(str(device))
         network = bundle.load_for_inference(device)
@@ -114,6 +117,11 @@ class Model(Method):
             raise ModelError(f"the model '{bundle.name}' cannot propagate a seed; evaluate it on stills")
         self._network = network
         self._settings = bundle.tracker_settings()
+        self._overlap = overlap or bundle.overlap_estimate()
+
+    def propagate(self, inputs: PropagationInputs) -> Iterator[FrameResult]:
+        """Yield what the product's propagation gives."""
+        yield from PropagationInferer(self._settings, self._device, overlap=self._overlap)(inputs, self._network)
 
     def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
         """Yield what a user would get."""
@@ -123,7 +131,7 @@ class Model(Method):
         inputs = PropagationInputs(
             cine, len(seeds), stretches, lambda frame: results.get(frame, np.zeros_like(seeds)).copy()
         )
-        for result in PropagationInferer(self._settings, self._device)(inputs, self._network):
+        for result in self.propagate(inputs):
             results = {result.frame: result.masks}
             yield Followed(result.frame, result.masks, result.confidence)
 

@@ -66,11 +66,11 @@ def score_review(
         bootstrap_interval(least_sure, whose),
         bootstrap_interval(worst, whose),
         int(poor.sum()),
-        _told_apart(confidence[poor], confidence[~poor]),
+        told_apart(confidence[poor], confidence[~poor]),
     )
 
 
-def _told_apart(lower: NDArray[np.float64], higher: NDArray[np.float64]) -> float:
+def told_apart(lower: NDArray[np.float64], higher: NDArray[np.float64]) -> float:
     """Return the share of pairs in which the value of ``lower`` is the lower one, ties counted half."""
     if not len(lower) or not len(higher):
         return float("nan")

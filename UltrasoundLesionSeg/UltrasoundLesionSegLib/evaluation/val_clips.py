@@ -395,7 +395,7 @@ def write_still_clips(records: Sequence[StillRecord], plans: Sequence[ClipPlan],
         images, masks = StillWalk(still, other, plan).clip()
         write_davis_video(output, record.identifier, images, masks)
         patients.append((record.identifier, record.patient))
-    _write_patients(output, patients)
+    write_patients(output, patients)
 
 
 def sweep_settings(number: int, frames: int) -> SimulationSettings:
@@ -448,10 +448,11 @@ def write_simulated_clips(sweeps: Sequence[SimulationSettings], output: Path) ->
         masks = np.stack([simulated.truth[frame][0] for frame in range(settings.frames)])
         write_davis_video(output, f"simulated_{number:03d}", images, masks)
         patients.append((f"simulated_{number:03d}", f"simulated_{number:03d}"))
-    _write_patients(output, patients)
+    write_patients(output, patients)
 
 
-def _write_patients(output: Path, patients: list[tuple[str, str]]) -> None:
+def write_patients(output: Path, patients: list[tuple[str, str]]) -> None:
+    """Write which video is of which patient, for ``read_cases``."""
     with (output / "patients.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["video", "patient"])

@@ -169,6 +169,7 @@ class PropagationJob:
         self._before: dict[tuple[int, str], _Before] = {}
         self._segment_ids = [segment.id for segment in sequence.segments()]
         self._settings = bundle.tracker_settings()
+        self._overlap = bundle.overlap_estimate()
         self.summary = PropagationSummary(
             bundle.name, bundle.version, bundle.sha256, describe_device(device, network), plan.direction.value
         )
@@ -186,7 +187,7 @@ class PropagationJob:
             self._cine, len(self._segment_ids), self.stretches, self._known, self._plan.allow_overlap
         )
         total = inputs.count_steps()
-        inferer = PropagationInferer(self._settings, self._device, self.summary.notices.append)
+        inferer = PropagationInferer(self._settings, self._device, self.summary.notices.append, self._overlap)
         started = stage_started = time.perf_counter()
         results = inferer(inputs, self._network)
         done = 0
@@ -247,7 +248,8 @@ class PropagationJob:
 
     def _provenance_of(self, stretch: Stretch) -> str:
         """Return a short digest of everything a stretch's result depends on."""
-        digest = hashlib.sha256(f"{self._bundle.sha256} {self._settings} {self._plan.allow_overlap}".encode())
+        model = f"{self._bundle.sha256} {self._settings} {self._overlap}"
+        digest = hashlib.sha256(f"{model} {self._plan.allow_overlap}".encode())
         for anchor in (stretch.left, stretch.right):
             digest.update(f" {anchor.frame if anchor else None} ".encode())
             digest.update(np.packbits(anchor.mask).tobytes() if anchor else b"")

@@ -1,0 +1,156 @@
+"""Which frame a person should look at next: the one whose correction is expected to win most over the whole cine.
+
+That is not the worst frame (Yin et al., Learning to Recommend Frame for Interactive Video Object Segmentation in the
+Wild, CVPR 2021): a frame in the middle of a poor run of frames mends its neighbours too. A correction acts as far as
+the neighbouring anchors, so each anchor ends what a frame beyond it could win.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+# How much of a frame's error a correction d frames away takes away: SHARE * exp(-d / (REACH * n + NEAR)), n the length
+# of the cine. Measured by `evaluate --interactive` (Docs/results/interactive.md).
+SHARE = 0.6
+REACH, NEAR = 0.15, 3.0
+NEIGHBOURS = 2  # frames on both sides of an anchor that are never offered: they are the anchor's, as good as drawn
+# Dice that a correction must be expected to win, summed over frames, and as a mean over the frames with a mask: below
+# both, it is not worth a person's time.
+LEAST_SUM, LEAST_MEAN = 0.25, 0.004
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is expected of one lesion's masks.
+
+    Parameters
+    ----------
+    expected : ndarray of float, shape (T,)
+        Expected overlap of each frame's mask, 0 to 1; nan where there is no mask of a model.
+    anchors : tuple of int
+        Frames that a person drew or confirmed.
+    """
+
+    expected: NDArray[np.floating]
+    anchors: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A frame to look at.
+
+    Parameters
+    ----------
+    frame : int
+    gain : float
+        Dice its correction is expected to win, summed over the frames and lesions of the cine.
+    """
+
+    frame: int
+    gain: float
+
+
+def next_frame(lesions: Sequence[Outlook]) -> Offer | None:
+    """Return the frame to look at next; None when no correction is expected to be worth it.
+
+    Parameters
+    ----------
+    lesions : sequence of Outlook
+        Of the same cine.
+    """
+    return _best(_Errors.of(lesions))
+
+
+def review_order(lesions: Sequence[Outlook]) -> list[Offer]:
+    """Return the frames to look at, each chosen as if those before it were corrected, until no more is worth it."""
+    errors = _Errors.of(lesions)
+    order = []
+    while (offer := _best(errors)) is not None:
+        order.append(offer)
+        errors.correct(offer.frame)
+    return order
+
+
+def expected_gains(lesions: Sequence[Outlook]) -> NDArray[np.float64]:
+    """Return what the correction of each frame is expected to win, Dice summed over frames and lesions, shape (T,)."""
+    return _Errors.of(lesions).gains()
+
+
+class _Errors:
+    """Expected errors of the lesions' masks, stretch by stretch between anchors."""
+
+    def __init__(self, errors: list[NDArray[np.float64]], anchors: list[set[int]], masks: int) -> None:
+        self._errors = errors
+        self._anchors = anchors
+        self.masks = masks
+        self._frames = len(errors[0]) if errors else 0
+        self._decay = math.exp(-1 / (REACH * self._frames + NEAR))
+
+    @classmethod
+    def of(cls, lesions: Sequence[Outlook]) -> _Errors:
+        known = [~np.isnan(one.expected) for one in lesions]
+        errors = [
+            np.where(seen, 1 - np.nan_to_num(one.expected), 0.0) for one, seen in zip(lesions, known, strict=True)
+        ]
+        for one, error in zip(lesions, errors, strict=True):
+            error[list(one.anchors)] = 0
+        return cls(errors, [set(one.anchors) for one in lesions], int(sum(seen.sum() for seen in known)))
+
+    def gains(self) -> NDArray[np.float64]:
+        total = np.zeros(self._frames)
+        for errors, anchors in zip(self._errors, self._anchors, strict=True):
+            for start, stop in _stretches(anchors, self._frames):
+                total[start + 1 : stop] += self._within(errors[start + 1 : stop], start in anchors, stop in anchors)
+        return total
+
+    def _within(self, errors: NDArray[np.float64], after: bool, before: bool) -> NDArray[np.float64]:
+        """Return the gains in a run of frames between two anchors, or an anchor and an end of the cine."""
+        forward = np.fromiter(accumulate(errors, self._faded), float, len(errors))
+        backward = np.fromiter(accumulate(errors[::-1], self._faded), float, len(errors))[::-1]
+        gains = SHARE * (forward + backward - errors)
+        if after:
+            gains[:NEIGHBOURS] = 0
+        if before:
+            gains[max(len(gains) - NEIGHBOURS, 0) :] = 0
+        return gains
+
+    def _faded(self, total: float, error: float) -> float:
+        return total * self._decay + error
+
+    def correct(self, frame: int) -> None:
+        """Take away what a correction of this frame is expected to take away."""
+        for errors, anchors in zip(self._errors, self._anchors, strict=True):
+            start, stop = _neighbours(anchors, frame, self._frames)
+            away = np.abs(np.arange(start + 1, stop) - frame)
+            errors[start + 1 : stop] *= 1 - SHARE * self._decay**away
+            errors[frame] = 0
+            anchors.add(frame)
+
+
+def _best(errors: _Errors) -> Offer | None:
+    gains = errors.gains()
+    if not gains.any():
+        return None
+    frame = int(np.argmax(gains))
+    worth = gains[frame] >= LEAST_SUM and gains[frame] >= LEAST_MEAN * errors.masks
+    return Offer(frame, float(gains[frame])) if worth else None
+
+
+def _stretches(anchors: Iterable[int], frames: int) -> list[tuple[int, int]]:
+    """Return the frames before and after each run of frames without an anchor: anchors, -1, or the number of frames."""
+    ends = [-1, *sorted(anchors), frames]
+    return [(left, right) for left, right in pairwise(ends) if right - left > 1]
+
+
+def _neighbours(anchors: set[int], frame: int, frames: int) -> tuple[int, int]:
+    """Return the anchors before and after a frame; -1 and the number of frames where there is none."""
+    return (
+        max((one for one in anchors if one < frame), default=-1),
+        min((one for one in anchors if one > frame), default=frames),
+    )

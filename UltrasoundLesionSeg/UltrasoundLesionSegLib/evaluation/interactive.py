@@ -1,0 +1,296 @@
+"""A simulated person corrects cines: what a correction wins, by who chooses the frame.
+
+``ultrasound-lesion-seg evaluate DATASET --interactive`` runs it; the page of results is written by
+``interactive_page.py``. Every case is kept in a file of its own as soon as it is done, so that a run that was
+interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Cine
+from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle
+from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
+from UltrasoundLesionSegLib.evaluation.methods import Model
+from UltrasoundLesionSegLib.evaluation.people import CHOOSERS, PEOPLE, Masks, Situation, dice, says_done
+from UltrasoundLesionSegLib.evaluation.sessions import Filled, Follower, ModelFollower, Session
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+SEED_FRAMES = ("first", "middle", "worst")
+CANDIDATES = 5  # frames that are tried to find the worst one to start on
+RANDOM_RUNS = 5
+VERSION = 1  # of what is kept a case; another one is computed again
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is simulated.
+
+    Parameters
+    ----------
+    corrections : int
+        Frames offered to the person, one after the other.
+    seed_frame : str
+        ``first`` or ``middle`` of the frames that show a lesion, or ``worst``: of five evenly spaced ones that from
+        which the model does worst.
+    choosers, people : tuple of str
+        Names in ``CHOOSERS`` and ``PEOPLE``.
+    """
+
+    corrections: int = 3
+    seed_frame: str = "first"
+    choosers: tuple[str, ...] = tuple(CHOOSERS)
+    people: tuple[str, ...] = ("draws",)
+
+    def __post_init__(self) -> None:
+        for chosen, known, what in (
+            (self.choosers, CHOOSERS, "who chooses the frame"),
+            (self.people, PEOPLE, "the person"),
+            ((self.seed_frame,), SEED_FRAMES, "the seed's frame"),
+        ):
+            for one in chosen:
+                if one not in known:
+                    raise SourceError(f"{what} cannot be '{one}'; choose among {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One state of a cine that a person works on: at first with the seed alone.
+
+    Parameters
+    ----------
+    frame : int
+        The frame drawn or confirmed last.
+    drawn : bool
+        Whether it was drawn.
+    done : bool
+        Whether the product now says that nothing further is expected.
+    dice : list of float
+        Dice of each frame with truth, mean over the lesions; 1 on frames drawn.
+    expected : list of float
+        Expected overlap of each such frame's masks, mean over the lesions; nan on anchors.
+    """
+
+    frame: int
+    drawn: bool
+    done: bool
+    dice: list[float]
+    expected: list[float]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a person's work on a case went.
+
+    Parameters
+    ----------
+    case, patient, chooser, person : str
+    run : int
+        Of those that differ by chance alone.
+    frames : list of int
+        Those with truth, which the lists of ``steps`` speak of.
+    steps : list of Step
+    """
+
+    case: str
+    patient: str
+    chooser: str
+    person: str
+    run: int
+    frames: list[int]
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A case that people work on."""
+
+    case: Case
+    cine: Cine
+    truth: dict[int, Masks]
+    known: dict[str, dict[int, Filled]]
+
+
+def run_case(case: Case, follower: Follower, plan: Plan) -> list[Course]:
+    """Let people work on a case in all the plan's ways; empty where no frame shows a lesion."""
+    work = _opened(case)
+    if work is None:
+        return []
+    seed = _seed_frame(work, follower, plan.seed_frame)
+    courses = []
+    for person in plan.people:
+        for chooser in plan.choosers:
+            for run in range(RANDOM_RUNS if chooser == "random" else 1):
+                courses.append(_course(work, follower, plan, seed, (chooser, person, run)))
+    return courses
+
+
+def _opened(case: Case) -> _Work | None:
+    """Return a case in memory, with the lesions that its first frame with a lesion shows."""
+    everywhere = {frame: found for frame in range(len(case.cine)) if (found := case.truth(frame)) is not None}
+    first = next((masks for masks in everywhere.values() if masks.any()), None)
+    if first is None:
+        return None
+    shown = [lesion for lesion in range(len(first)) if first[lesion].any()]
+    cine = Cine.from_array(np.stack(list(case.cine)))  # read once, not once a propagation
+    return _Work(case, cine, {frame: masks[shown] for frame, masks in everywhere.items()}, {})
+
+
+def _seed_frame(work: _Work, follower: Follower, wanted: str) -> int:
+    # a lesion that the seed's frame does not show would be declared invisible there: all must be seen
+    seen = [frame for frame, masks in work.truth.items() if masks.any(axis=(1, 2)).all()]
+    if wanted == "first":
+        return seen[0]
+    if wanted == "middle":
+        return seen[len(seen) // 2]
+    candidates = sorted({seen[place] for place in np.linspace(0, len(seen) - 1, CANDIDATES).astype(int)})
+    return min(candidates, key=lambda frame: float(np.mean(_state(_started(work, follower, frame), work)[0])))
+
+
+def _started(work: _Work, follower: Follower, seed: int) -> Session:
+    lesions = len(work.truth[seed])
+    return Session(work.cine, follower, lesions, work.known, {seed: work.truth[seed]})
+
+
+def _state(session: Session, work: _Work) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[int, Filled]]:
+    """Return Dice and expected overlap of every frame with truth, and the results."""
+    results = session.results()
+    scores, expected = [], []
+    for frame, truth in work.truth.items():
+        found = _found(session, results, frame)
+        scores.append(float(np.mean([dice(one, other) for one, other in zip(found, truth, strict=True)])))
+        expected.append(float(np.mean(results[frame].expected)) if frame in results else float("nan"))
+    return np.array(scores), np.array(expected), results
+
+
+def _found(session: Session, results: dict[int, Filled], frame: int) -> Masks:
+    if frame in session.anchors:
+        return session.anchors[frame]
+    return np.stack([mask.unpack() > 0.5 for mask in results[frame].masks])
+
+
+def _course(work: _Work, follower: Follower, plan: Plan, seed: int, way: tuple[str, str, int]) -> Course:
+    chooser, person, run = way
+    session = _started(work, follower, seed)
+    frames = list(work.truth)
+    labelled = np.zeros(len(work.cine), bool)
+    labelled[frames] = True
+    # another case's frames must not be the same ones by chance
+    rng = np.random.default_rng((run, int(hashlib.sha256(work.case.name.encode()).hexdigest()[:8], 16)))
+    at, drawn, steps = seed, True, []
+    while True:
+        scores, expected, results = _state(session, work)
+        everywhere = np.full(len(work.cine), np.nan)
+        everywhere[frames] = scores
+        situation = Situation(session.outlook(results), labelled, everywhere, rng)
+        rounded = [np.round(one, 5).tolist() for one in (scores, expected)]
+        steps.append(Step(at, drawn, says_done(situation), *rounded))
+        wanted = CHOOSERS[chooser](situation) if len(steps) <= plan.corrections else None
+        if wanted is None:
+            return Course(work.case.name, work.case.patient, chooser, person, run, frames, steps)
+        found = _found(session, results, wanted)
+        masks, drawn = PEOPLE[person].answer(work.cine.frames[wanted], found, work.truth[wanted])
+        session.draw(wanted, masks)
+        at = wanted
+
+
+def evaluate_interactive(
+    dataset: Path,
+    layout: Layout | str,
+    models: Sequence[str | Bundle],
+    output: Path,
+    plan: Plan | None = None,
+    split: str | None = None,
+    device: str = "auto",
+    limit: int | None = None,
+    progress: Callable[[int, str], None] | None = None,
+) -> dict[str, list[Course]]:
+    """Let simulated people work on a labelled data set of videos.
+
+    Writes ``courses/MODEL/CASE.json`` as each case is done, and takes what is there.
+
+    Parameters
+    ----------
+    dataset : Path
+    layout : Layout or str
+        ``davis`` or ``buv``.
+    models : sequence of str or Bundle
+    output : Path
+    plan : Plan or None
+        None is the default one.
+    split : str or None
+        Part of the data set, see ``read_cases``.
+    device : str
+        See ``resolve_device``.
+    limit : int or None
+        Take that many cases, evenly from the set.
+    progress : callable or None
+        Called with the number of cases done and a sentence.
+
+    Returns
+    -------
+    dict of str to list of Course
+        By model.
+
+    Raises
+    ------
+    LesionSegError
+        When the data set, a model or the device is not what it should be.
+    """
+    layout, plan = Layout(layout), plan or Plan()
+    if layout is Layout.STILLS:
+        raise SourceError("stills have no frame to go on to; evaluate videos with --interactive")
+    bundles = [model if isinstance(model, Bundle) else find_bundle(model) for model in models]
+    followers: dict[str, Follower] = {}
+    courses: dict[str, list[Course]] = {bundle.name: [] for bundle in bundles}
+    cases = list(read_cases(dataset, layout, split))
+    if limit is not None and limit < len(cases):
+        cases = [cases[place] for place in np.linspace(0, len(cases) - 1, limit).astype(int)]
+    for number, case in enumerate(cases):
+        for bundle in bundles:
+            kept = output / "courses" / bundle.name / f"{case.name}.json"
+            key = _key(plan, bundle)
+            found = _read(kept, key)
+            if found is None:
+                if bundle.name not in followers:
+                    followers[bundle.name] = ModelFollower(Model(bundle, device))
+                found = run_case(case, followers[bundle.name], plan)
+                _write(kept, key, found)
+            courses[bundle.name] += found
+        if progress is not None:
+            progress(number + 1, f"case {case.name}")
+    return courses
+
+
+def _key(plan: Plan, bundle: Bundle) -> str:
+    """Return what a kept case depends on besides its files."""
+    from UltrasoundLesionSegLib.engine import next_frame
+
+    rule = {
+        name: getattr(next_frame, name) for name in ("SHARE", "REACH", "NEAR", "NEIGHBOURS", "LEAST_SUM", "LEAST_MEAN")
+    }
+    parts = f"{VERSION} {plan} {rule} {bundle.sha256} {bundle.tracker_settings()} {bundle.overlap_estimate()}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _read(path: Path, key: str) -> list[Course] | None:
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["key"] != key:
+        return None
+    return [Course(**{**one, "steps": [Step(**step) for step in one["steps"]]}) for one in content["courses"]]
+
+
+def _write(path: Path, key: str, courses: Sequence[Course]) -> None:
+    with atomic_path(path) as target:
+        target.write_text(json.dumps({"key": key, "courses": [asdict(one) for one in courses]}), encoding="utf-8")

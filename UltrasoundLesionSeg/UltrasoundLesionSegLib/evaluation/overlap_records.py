@@ -1,0 +1,186 @@
+"""What a model's masks look like beside the truth: clips to fit the expected overlap on, and its signals there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Anchor, Cine
+from UltrasoundLesionSegLib.engine.bundles import Bundle
+from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
+from UltrasoundLesionSegLib.engine.signals import Signals
+from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
+from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
+from UltrasoundLesionSegLib.evaluation.methods import Model
+from UltrasoundLesionSegLib.evaluation.people import dice
+from UltrasoundLesionSegLib.evaluation.val_clips import (
+    choose_records,
+    plan_clips_apart,
+    sweep_settings_apart,
+    write_simulated_clips,
+    write_still_clips,
+)
+from UltrasoundLesionSegLib.training.stills import read_index
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+FIRST_SEED = 150_000  # of the clips; no other set's seeds are near
+COUNTS = {"hard": 48, "simulated": 36, "hard_exits": 12, "easy": 12}
+
+
+def write_clips(data: Path, output: Path, scale: float = 1.0) -> None:
+    """Write the clips to fit on, each kind a data set in the layout ``davis``; what is there is left.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of stills with index.csv; patients of the split ``train`` are taken.
+    output : Path
+    scale : float
+        Of the number of clips: 1 is those of ``COUNTS``.
+    """
+    if output.is_dir():
+        return
+    count = {name: max(round(number * scale), 2) for name, number in COUNTS.items()}
+    records = choose_records(read_index(data, "train"), sum(count.values()) - count["simulated"])
+    records = [records[place] for place in np.random.default_rng(0).permutation(len(records))]
+    hard = plan_clips_apart("hard", count["hard"], FIRST_SEED)
+    leaving = plan_clips_apart("hard", count["hard_exits"], FIRST_SEED + 1000)
+    plans = {
+        "hard": [replace(plan, frames=int(np.clip(plan.frames - 12, 30, 50))) for plan in hard],
+        "hard_exits": [replace(plan, frames=40, difficulty=replace(plan.difficulty, exits=1.0)) for plan in leaving],
+        "easy": [replace(plan, frames=40) for plan in plan_clips_apart("easy", count["easy"], FIRST_SEED + 2000)],
+    }
+    taken = 0
+    for name, own in plans.items():
+        write_still_clips(records[taken : taken + len(own)], own, output / name)
+        taken += len(own)
+    sweeps = [sweep_settings_apart(number, FIRST_SEED + 3000) for number in range(count["simulated"])]
+    write_simulated_clips([replace(sweep, frames=44) for sweep in sweeps], output / "simulated")
+
+
+class Recorder:
+    """Keeps what it is asked, and answers with the network's own certainty."""
+
+    def __init__(self) -> None:
+        self.signals: list[Signals] = []
+        self.blends: list[tuple[int, int, float]] = []
+
+    def of_one(self, signals: Signals) -> float:
+        """Keep the signals of a step."""
+        self.signals.append(signals)
+        return min(max(signals.certainty, 0.0), 1.0)
+
+    def of_blend(self, expected: tuple[float, float], distances: tuple[int, int], agreement: float) -> float:
+        """Keep what is known of a blend."""
+        self.blends.append((*distances, agreement))
+        return agreement
+
+
+@dataclass(frozen=True)
+class Run:
+    """One propagation of a clip from one or two anchors, step by step: the forward sweep, then the backward one.
+
+    Parameters
+    ----------
+    clip : str
+        Name of the clip, with its model's and set's.
+    anchors : ndarray of int, shape (1,) or (2,)
+    frames : ndarray of int, shape (N,)
+    final : ndarray of bool, shape (N,)
+        False for a forward result that the backward sweep blended later.
+    dice : ndarray of float, shape (N,)
+        Of each step's result: of the blend, where the backward sweep made one.
+    signals : ndarray of float, shape (N, len(SIGNALS))
+    blends : ndarray of float, shape (M, 3)
+        Of each blend in the order of the steps that made them: frames to the left and to the right anchor, agreement.
+    """
+
+    clip: str
+    anchors: NDArray[np.int64]
+    frames: NDArray[np.int64]
+    final: NDArray[np.bool_]
+    dice: NDArray[np.float64]
+    signals: NDArray[np.float64]
+    blends: NDArray[np.float64]
+
+    @property
+    def between(self) -> NDArray[np.bool_]:
+        """Which steps are between two anchors, shape (N,)."""
+        return (self.frames > self.anchors.min()) & (self.frames < self.anchors.max())
+
+
+def record(bundle: Bundle, clips: Path, work: Path, device: str) -> list[Run]:
+    """Return the runs of a model on all clips; those in ``work`` are read, the others are kept there.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    clips : Path
+        Data sets in the layout ``davis``, a folder each.
+    work : Path
+    device : str
+        See ``resolve_device``.
+    """
+    runs: list[Run] = []
+    model: tuple[Model, Recorder] | None = None
+    for folder in sorted(one for one in clips.iterdir() if one.is_dir()):
+        for number, case in enumerate(read_cases(folder, Layout.DAVIS)):
+            kept = work / bundle.sha256[:12] / folder.name / f"{case.name}.npz"
+            if not kept.is_file():
+                if model is None:
+                    recorder = Recorder()
+                    model = Model(bundle, device, recorder), recorder
+                _keep(kept, _runs_of(case, number, *model))
+            runs += _read(kept, f"{bundle.name}/{folder.name}/{case.name}")
+    return runs
+
+
+def _runs_of(case: Case, number: int, model: Model, recorder: Recorder) -> Iterator[Run]:
+    """Yield a propagation from one anchor and one from two; where these are alternates from clip to clip."""
+    cine = Cine.from_array(np.stack(list(case.cine)))
+    truth = np.stack([_lesion(case, frame) for frame in range(len(cine))])
+    seen = np.flatnonzero(truth.any(axis=(1, 2)))
+    first, last = int(seen[0]), int(seen[-1])
+    quarter = (last - first) // 4
+    yield _run(cine, truth, [first] if number % 3 else [int(seen[len(seen) // 2])], model, recorder)
+    yield _run(cine, truth, [first, last] if number % 2 else [first + quarter, last - quarter], model, recorder)
+
+
+def _lesion(case: Case, frame: int) -> NDArray[np.bool_]:
+    masks = case.truth(frame)
+    assert masks is not None, "the clips of this module have a truth on every frame"
+    return masks[0]
+
+
+def _run(cine: Cine, truth: NDArray[np.bool_], anchors: list[int], model: Model, recorder: Recorder) -> Run:
+    recorder.signals.clear()
+    recorder.blends.clear()
+    stretches = plan_stretches([Anchor(0, one, truth[one]) for one in anchors], Direction.BOTH, range(len(cine)))
+    masks = truth.copy()
+    steps = []
+    for result in model.propagate(PropagationInputs(cine, 1, stretches, lambda frame: masks[frame][None].copy())):
+        masks[result.frame] = result.masks[0]
+        steps.append((result.frame, bool(result.final[0]), dice(result.masks[0], truth[result.frame])))
+    frames, final, scores = (np.array(one) for one in zip(*steps, strict=True))
+    signals = np.array([astuple(one) for one in recorder.signals])
+    return Run("", np.array(anchors), frames, final, scores, signals, np.array(recorder.blends).reshape(-1, 3))
+
+
+def _keep(path: Path, runs: Iterator[Run]) -> None:
+    arrays = {}
+    for number, run in enumerate(runs):
+        for name in ("anchors", "frames", "final", "dice", "signals", "blends"):
+            arrays[f"{name}_{number}"] = getattr(run, name)
+    with atomic_path(path) as target:
+        np.savez_compressed(target, **arrays)
+
+
+def _read(path: Path, clip: str) -> list[Run]:
+    with np.load(path) as arrays:
+        names = ("anchors", "frames", "final", "dice", "signals", "blends")
+        numbers = sorted({int(key.rpartition("_")[2]) for key in arrays})
+        return [Run(clip, *(arrays[f"{name}_{number}"] for name in names)) for number in numbers]

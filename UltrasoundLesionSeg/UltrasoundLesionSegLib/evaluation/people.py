@@ -1,0 +1,157 @@
+"""Simulated people who work on a cine: who chooses the next frame, and what is done there.
+
+A way of working is a chooser and a person; ``interactive.py`` runs several beside each other. Another one (clicks
+instead of the truth, say) is another ``Person`` or ``Chooser``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Frame
+from UltrasoundLesionSegLib.engine.next_frame import Outlook, expected_gains, next_frame
+
+Masks = NDArray[np.bool_]  # (K, H, W)
+GOOD = 0.9  # Dice from which on a person lets a mask be
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a chooser may know.
+
+    Parameters
+    ----------
+    outlook : list of Outlook
+        What the product expects of each lesion.
+    labelled : ndarray of bool, shape (T,)
+        Frames whose truth is known: others cannot be corrected.
+    dice : ndarray of float, shape (T,)
+        The truth, for an oracle alone: mean Dice over the lesions; nan on frames without truth.
+    rng : numpy.random.Generator
+    """
+
+    outlook: list[Outlook]
+    labelled: NDArray[np.bool_]
+    dice: NDArray[np.float64]
+    rng: np.random.Generator
+
+    @property
+    def anchors(self) -> tuple[int, ...]:
+        """Frames already drawn or confirmed."""
+        return self.outlook[0].anchors
+
+    def free(self) -> NDArray[np.int64]:
+        """Return the frames that can be corrected, ascending."""
+        left = self.labelled.copy()
+        left[list(self.anchors)] = False
+        return np.flatnonzero(left)
+
+
+class Chooser(Protocol):
+    """Says which frame the person looks at next."""
+
+    def __call__(self, situation: Situation) -> int | None:
+        """Return a frame without an anchor; None when nothing is left to look at."""
+        ...
+
+
+def product(situation: Situation) -> int | None:
+    """Return the frame the product offers, or would if it never called a cine done."""
+    gains = expected_gains(situation.outlook)
+    gains[~situation.labelled] = 0
+    if gains.any():
+        return int(np.argmax(gains))
+    return evenly_spaced(situation)
+
+
+def lowest_overlap(situation: Situation) -> int | None:
+    """Return the frame with the lowest expected overlap."""
+    free = situation.free()
+    expected = np.nanmin([one.expected for one in situation.outlook], axis=0)[free]
+    return int(free[np.argmin(np.nan_to_num(expected, nan=1.0))]) if len(free) else None
+
+
+def evenly_spaced(situation: Situation) -> int | None:
+    """Return the frame furthest from all anchors: from a seed on the first frame the last, the middle, a quarter."""
+    free = situation.free()
+    if not len(free):
+        return None
+    away = np.abs(free[:, None] - np.array(situation.anchors)[None]).min(axis=1)
+    return int(free[np.argmax(away)])
+
+
+def at_random(situation: Situation) -> int | None:
+    """Return any frame."""
+    free = situation.free()
+    return int(situation.rng.choice(free)) if len(free) else None
+
+
+def oracle(situation: Situation) -> int | None:
+    """Return the frame whose mask is truly the worst."""
+    free = situation.free()
+    return int(free[np.argmin(situation.dice[free])]) if len(free) else None
+
+
+CHOOSERS: Mapping[str, Chooser] = {
+    "next frame": product,
+    "evenly spaced": evenly_spaced,
+    "random": at_random,
+    "oracle": oracle,
+}
+
+
+def says_done(situation: Situation) -> bool:
+    """Tell whether the product would say that nothing further is expected."""
+    return next_frame(situation.outlook) is None
+
+
+class Person(Protocol):
+    """Does something about the frame shown."""
+
+    name: str
+
+    def answer(self, frame: Frame, found: Masks, truth: Masks) -> tuple[Masks, bool]:
+        """Return the masks that now count, and whether anything was drawn.
+
+        Parameters
+        ----------
+        frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        found, truth : ndarray of bool, shape (K, H, W)
+        """
+        ...
+
+
+class Draws:
+    """Draws the truth on every frame offered."""
+
+    name = "draws every frame offered"
+
+    def answer(self, frame: Frame, found: Masks, truth: Masks) -> tuple[Masks, bool]:
+        """Return the truth."""
+        return truth, True
+
+
+class DrawsWherePoor:
+    """Draws the truth where a mask's Dice is below ``GOOD``, and else declares the mask right as it is."""
+
+    name = f"draws where Dice is under {GOOD:g}, else confirms"
+
+    def answer(self, frame: Frame, found: Masks, truth: Masks) -> tuple[Masks, bool]:
+        """Return the truth, or what was found."""
+        if min(dice(one, other) for one, other in zip(found, truth, strict=True)) < GOOD:
+            return truth, True
+        return found, False
+
+
+PEOPLE: Mapping[str, Person] = {"draws": Draws(), "draws_where_poor": DrawsWherePoor()}
+
+
+def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Return the Dice coefficient; 1 when both are empty."""
+    total = np.count_nonzero(found) + np.count_nonzero(truth)
+    return 2 * np.count_nonzero(found & truth) / total if total else 1.0

@@ -1,0 +1,134 @@
+"""A cine in a person's hands: anchors go in, masks with their expected overlap come out, as in the product."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Anchor, Cine
+from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
+from UltrasoundLesionSegLib.engine.next_frame import Outlook
+from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
+from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
+from UltrasoundLesionSegLib.evaluation.methods import Model
+
+Masks = NDArray[np.bool_]  # (K, H, W)
+
+
+class Follower(Protocol):
+    """What carries a person's masks through a cine: a model, or a model fitted to this very lesion."""
+
+    name: str
+
+    def fill(self, cine: Cine, anchors: Mapping[int, Masks], frames: range) -> dict[int, Filled]:
+        """Return what is found on ``frames``, all of which lie between the same two anchors (or an end of the cine).
+
+        Parameters
+        ----------
+        cine : Cine
+        anchors : mapping of int to ndarray of bool, shape (K, H, W)
+            The one or two anchors next to ``frames``.
+        frames : range
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Masks found on a frame.
+
+    Parameters
+    ----------
+    masks : tuple of PackedProbabilities
+        One a lesion.
+    expected : tuple of float
+        Expected overlap of each.
+    """
+
+    masks: tuple[PackedProbabilities, ...]
+    expected: tuple[float, ...]
+
+
+class ModelFollower:
+    """A model of this project, through the product's own propagation.
+
+    Parameters
+    ----------
+    model : Model
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.name = model.name
+        self._model = model
+
+    def fill(self, cine: Cine, anchors: Mapping[int, Masks], frames: range) -> dict[int, Filled]:
+        """Return what a user would get."""
+        given = [Anchor(lesion, frame, mask) for frame, masks in anchors.items() for lesion, mask in enumerate(masks)]
+        count = len(next(iter(anchors.values())))
+        stretches = plan_stretches(given, Direction.BOTH, frames)
+        found: dict[int, Masks] = {}
+        nothing = np.zeros((count, *cine.shape), bool)
+        inputs = PropagationInputs(cine, count, stretches, lambda frame: found.get(frame, nothing).copy())
+        filled = {}
+        for result in self._model.propagate(inputs):
+            found[result.frame] = result.masks
+            masks = tuple(PackedProbabilities.pack(mask) for mask in result.masks)
+            filled[result.frame] = Filled(masks, tuple(float(one) for one in result.confidence))
+        return filled
+
+
+@dataclass
+class Session:
+    """One cine while a person works on it. Only what a new anchor changes is computed again.
+
+    Parameters
+    ----------
+    cine : Cine
+    follower : Follower
+    lesions : int
+        K.
+    anchors : dict of int to ndarray of bool, shape (K, H, W)
+        What the person drew or confirmed, by frame.
+    """
+
+    cine: Cine
+    follower: Follower
+    lesions: int
+    known: dict[str, dict[int, Filled]] = field(default_factory=dict, repr=False)  # shared between sessions of a cine
+    anchors: dict[int, Masks] = field(default_factory=dict)
+
+    def draw(self, frame: int, masks: Masks) -> None:
+        """Put a person's masks on a frame."""
+        self.anchors[frame] = masks
+
+    def results(self) -> dict[int, Filled]:
+        """Return masks and expected overlaps of every frame without an anchor."""
+        ends = [-1, *sorted(self.anchors), len(self.cine)]
+        found: dict[int, Filled] = {}
+        for left, right in pairwise(ends):
+            if right - left > 1:
+                found |= self._stretch([one for one in (left, right) if one in self.anchors], range(left + 1, right))
+        return found
+
+    def _stretch(self, ends: Sequence[int], frames: range) -> dict[int, Filled]:
+        digest = hashlib.sha256(f"{self.follower.name} {frames}".encode())
+        for frame in ends:
+            digest.update(f" {frame} ".encode() + np.packbits(self.anchors[frame]).tobytes())
+        key = digest.hexdigest()
+        if key not in self.known:
+            self.known[key] = self.follower.fill(self.cine, {one: self.anchors[one] for one in ends}, frames)
+        return self.known[key]
+
+    def outlook(self, results: Mapping[int, Filled]) -> list[Outlook]:
+        """Return what is expected of each lesion."""
+        expected = np.full((self.lesions, len(self.cine)), np.nan)
+        for frame, one in results.items():
+            expected[:, frame] = one.expected
+        anchors = tuple(sorted(self.anchors))
+        return [Outlook(row, anchors) for row in expected]
