@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
 from UltrasoundLesionSegLib.dicom.source import DicomSource
 from UltrasoundLesionSegLib.errors import BatchError
 from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.readers.seed_masks import SUFFIXES
 
 
 def write_video(path: Path) -> Path:
@@ -89,7 +90,79 @@ def test_results_hidden_files_and_the_output_are_not_looked_into(tmp_path: Path)
     (tmp_path / "notes.txt").write_text("a text")
     scanned = scan_folder(tmp_path, leave_out=[tmp_path / "out"])
     assert [case.source.name for case in scanned.cases] == ["a.avi"]
-    assert scanned.notes == ("1 files are no cines",)
+    assert scanned.notes == ("1 file of another kind",)
+
+
+def test_stills_of_a_study_are_left_out_and_counted(shared_data: Path) -> None:
+    scanned = scan_folder(shared_data / "field" / "27_stills_in_a_study_folder" / "study")
+    assert [case.source.name for case in scanned.cases] == ["IM_0000", "IM_0001"]
+    assert [[(seed.path.suffix, seed.frame) for seed in case.seeds] for case in scanned.cases] == [
+        [(".png", 2)],
+        [(".jpg", 2)],
+    ]
+    assert scanned.notes == ("2 still images beside cines (DICOM, one frame)",)
+
+
+def test_a_still_with_a_seed_is_a_case_and_a_damaged_object_is_no_still(tmp_path: Path) -> None:
+    write_multiframe(tmp_path / "A", speckle(3, 48, 64))
+    for name in ("B", "C", "D"):
+        write_series(tmp_path / f"made{name}", speckle(1, 48, 64))
+        next((tmp_path / f"made{name}").iterdir()).rename(tmp_path / name)
+        (tmp_path / f"made{name}").rmdir()
+    (tmp_path / "D").write_bytes((tmp_path / "D").read_bytes()[:140])
+    write_picture(tmp_path / "B.seed.png", is_mask=True)
+    scanned = scan_folder(tmp_path)
+    assert [case.source.name for case in scanned.cases] == ["A", "B", "D"]
+    assert scanned.notes == ("1 still image beside cines (DICOM, one frame)",)
+
+
+def test_stills_beside_a_video_are_left_out_and_a_folder_of_them_alone_is_one_case(tmp_path: Path) -> None:
+    write_series(tmp_path / "mixed", speckle(3, 48, 64))
+    write_series(tmp_path / "alone", speckle(3, 48, 64))
+    write_video(tmp_path / "mixed" / "clip.avi")
+    scanned = scan_folder(tmp_path)
+    assert [case.source.name for case in scanned.cases] == ["alone", "clip.avi"]
+    assert scanned.notes == ("3 still images beside cines (DICOM, one frame)",)
+
+
+def test_a_video_in_dicom_is_a_cine_whatever_its_header_counts(shared_data: Path) -> None:
+    folder = shared_data / "field" / "09_number_of_frames_and_seg"
+    names = {path.name for path in folder.glob("*.dcm")}
+    assert names
+    assert {case.source.name for case in scan_folder(folder).cases} >= names
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_kind_of_seed_is_found_beside_its_cine(tmp_path: Path, suffix: str) -> None:
+    write_video(tmp_path / "clip.avi")
+    (tmp_path / f"clip.seed.5.{suffix}").write_bytes(b"")
+    (tmp_path / f"other.seed.{suffix}").write_bytes(b"")
+    assert found(tmp_path) == {"clip.avi": [(f"clip.seed.5.{suffix}", 5)]}
+    assert scan_folder(tmp_path).notes == ("1 seed without its cine",)
+
+
+def test_the_jpeg_seed_from_the_field_is_found_as_segment_finds_it(shared_data: Path) -> None:
+    folder = shared_data / "field" / "26_jpeg_masks"
+    assert found(folder) == {"clip.mp4": [("clip.seed.5.jpg", 5)]}
+    assert scan_folder(folder).notes == ("1 picture beside cines",)
+
+
+def test_what_is_left_out_is_counted_by_kind_and_never_by_name(tmp_path: Path) -> None:
+    write_video(tmp_path / "Doe.avi")
+    for name in ("Doe1.txt", "Doe2.txt"):
+        (tmp_path / name).write_text("Doe")
+    write_picture(tmp_path / "Doe3.png")
+    write_picture(tmp_path / "masks" / "Doe4.png", is_mask=True)
+    notes = scan_folder(tmp_path).notes
+    assert notes == ("2 files of another kind", "1 picture beside cines", "1 picture that is a mask")
+
+
+def test_picture_stacks_are_a_cine_each(tmp_path: Path) -> None:
+    pages = [Image.fromarray(one) for one in speckle(3, 48, 64)]
+    for name in ("a.tif", "b.tif"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    write_picture(tmp_path / "a.seed.png", is_mask=True)
+    assert found(tmp_path) == {"a.tif": [("a.seed.png", 0)], "b.tif": []}
 
 
 def test_cases_come_in_natural_order(tmp_path: Path) -> None:

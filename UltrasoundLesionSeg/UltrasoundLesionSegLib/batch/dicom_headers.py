@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
+from pydicom.dataset import FileDataset
+from pydicom.uid import UltrasoundMultiFrameImageStorage
 
 from UltrasoundLesionSegLib.dicom import normalize
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
 
-_TAGS = ["SOPInstanceUID", "Modality", "NumberOfFrames", "Rows"]
+_TAGS = ["SOPInstanceUID", "SOPClassUID", "Modality", "NumberOfFrames", "Rows"]
+# transfer syntaxes of video (PS3.6 A): MPEG-2, H.264, HEVC
+_VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
+_MULTI_FRAME_CLASSES = (UltrasoundMultiFrameImageStorage, "1.2.840.10008.5.1.4.1.1.3")  # the second is retired
 _REFERENCES = ["ReferencedSeriesSequence", "SourceImageSequence"]
 
 
@@ -36,12 +41,15 @@ class DicomHeader:
     is_multi_frame : bool
     references : frozenset of str
         Of a segmentation: the SOP Instance UIDs of its source images.
+    is_readable : bool
+        Whether this was found in the header, and is not what is assumed of a damaged one.
     """
 
     role: DicomRole
     uid: str = ""
     is_multi_frame: bool = False
     references: frozenset[str] = frozenset()
+    is_readable: bool = True
 
 
 def read_dicom_header(path: Path) -> DicomHeader:
@@ -58,18 +66,23 @@ def read_dicom_header(path: Path) -> DicomHeader:
             if normalize.text(header, "Modality") == "SEG":
                 return DicomHeader(DicomRole.SEGMENTATION, uid, references=frozenset(_references(path)))
             if "Rows" not in header:
-                return DicomHeader(DicomRole.OTHER, uid)
-            return DicomHeader(DicomRole.IMAGE, uid, is_multi_frame=_frames(header) > 1)
+                is_whole = "SOPClassUID" in header or "MediaStorageSOPClassUID" in header.file_meta
+                return DicomHeader(DicomRole.OTHER if is_whole else DicomRole.IMAGE, uid, is_readable=is_whole)
+            return DicomHeader(DicomRole.IMAGE, uid, is_multi_frame=_is_multi_frame(header))
     # whatever a damaged file makes pydicom raise
     except Exception:
-        return DicomHeader(DicomRole.IMAGE)
+        return DicomHeader(DicomRole.IMAGE, is_readable=False)
 
 
-def _frames(header: Dataset) -> int:
+def _is_multi_frame(header: FileDataset) -> bool:
+    """Whether an object is a cine; a number of frames that is missing, or contradicts a video stream, says nothing."""
+    if _VIDEO.fullmatch(str(getattr(header.file_meta, "TransferSyntaxUID", ""))):
+        return True
     try:
-        return int(header.get("NumberOfFrames") or 1)
+        frames = int(header.get("NumberOfFrames") or 0)
     except (TypeError, ValueError):
-        return 1
+        frames = 0
+    return frames > 1 or (frames < 1 and normalize.text(header, "SOPClassUID") in _MULTI_FRAME_CLASSES)
 
 
 def _references(path: Path) -> set[str]:

@@ -68,12 +68,15 @@ class BatchResult:
         Cases that were finished before and still are.
     failed : dict of str to str
         Cases without a result, with the reason.
+    left_out : tuple of str
+        What in the folder is no case: numbers by kind, without names.
     """
 
     output: Path
     computed: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def run_batch(
@@ -141,6 +144,7 @@ class _Run:
         # first of all, so that names stay with their sources whatever happens from here on
         write_listed(self._folder.sources, listed)
         self._total = own
+        self._result.left_out = notes
         _log(logging.INFO, f"ultrasound-lesion-seg {__version__}: batch of {own} cases")
         for note in notes:
             _log(logging.INFO, f"left out: {note}")

@@ -1,9 +1,11 @@
 """Find the cases in a folder: cines, and the seeds that lie beside them or refer to them.
 
-A seed beside a cine has its name: ``NAME.seed.png`` was drawn on frame 0, ``NAME.seed.30.png`` on frame 30 (also .bmp,
-.tif, .nrrd, .seg.nrrd, .mha, .nii.gz), ``NAME.seg.nrrd`` and ``NAME.30.seg.nrrd`` as Slicer saves segmentations. NAME
-is the cine's file name with or without its suffix, or the name of its folder of frames. DICOM SEG objects belong to the
+A seed beside a cine has its name: ``NAME.seed.png`` was drawn on frame 0, ``NAME.seed.30.png`` on frame 30 (or another
+suffix of ``seed_masks.SUFFIXES``), ``NAME.seg.nrrd`` and ``NAME.30.seg.nrrd`` as Slicer saves segmentations. NAME is
+the cine's file name with or without its suffix, or the name of its folder of frames. DICOM SEG objects belong to the
 cines whose instances they refer to, wherever they lie and whatever they are called.
+
+A study's folder holds stills beside cines: single images are cases only where they have a seed.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +24,32 @@ from UltrasoundLesionSegLib.batch.dicom_headers import DicomHeader, DicomRole, r
 from UltrasoundLesionSegLib.batch.manifest import BatchCase
 from UltrasoundLesionSegLib.errors import BatchError, SourceError
 from UltrasoundLesionSegLib.readers.image_folder import natural_key
+from UltrasoundLesionSegLib.readers.pages import PageFile
 from UltrasoundLesionSegLib.readers.quiet import quiet
+from UltrasoundLesionSegLib.readers.seed_masks import SUFFIXES
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.workflow.case import RECORD, SeedFileRequest
 
-_MASK_SUFFIX = r"\.(?:png|bmp|tiff?|nrrd|seg\.nrrd|mha|nii|nii\.gz)"
+_MASK_SUFFIX = rf"\.(?:{'|'.join(map(re.escape, SUFFIXES))})"
 _SEED = re.compile(rf"(?P<name>.+?)\.seed(?:\.(?P<frame>[0-9]{{1,9}}))?{_MASK_SUFFIX}", re.IGNORECASE)
 _SEGMENTATION = re.compile(r"(?P<name>.+?)(?:\.(?P<frame>[0-9]{1,9}))?\.seg\.nrrd", re.IGNORECASE)
 _DOUBLE_SUFFIXES = (".seq.nrrd", ".nii.gz")
 _VOLUMES = (Format.NRRD, Format.META_IMAGE, Format.NIFTI)
+_LOOKED_AT = 3
+"""Pictures of a folder that are looked at to tell masks from frames."""
+
+
+class _LeftOut(Enum):
+    """What is no case: its kind, for one and for several."""
+
+    UNOPENED = ("file that cannot be opened", "files that cannot be opened")
+    UNKNOWN = ("file of another kind", "files of another kind")
+    STILL = ("still image beside cines (DICOM, one frame)", "still images beside cines (DICOM, one frame)")
+    PICTURE = ("picture beside cines", "pictures beside cines")
+    MASK = ("picture that is a mask", "pictures that are masks")
+    NO_IMAGE = ("DICOM object without an image", "DICOM objects without an image")
+    SEED = ("seed without its cine", "seeds without their cine")
+    SEGMENTATION = ("DICOM SEG without its cine", "DICOM SEGs without their cine")
 
 
 @dataclass(frozen=True)
@@ -41,7 +61,7 @@ class FoundCases:
     cases : tuple of BatchCase
         In the natural order of their paths; those without a seed too.
     notes : tuple of str
-        What was left out, one sentence each, with counts and without names.
+        What was left out, by kind with its number and without names: ``1 seed without its cine``.
     """
 
     cases: tuple[BatchCase, ...]
@@ -51,10 +71,11 @@ class FoundCases:
 @dataclass
 class _Findings:
     sources: list[Path] = field(default_factory=list)
+    stills: list[Path] = field(default_factory=list)  # single images beside cines
     seeds: dict[tuple[Path, str], list[SeedFileRequest]] = field(default_factory=dict)  # by folder and NAME
     instances: dict[str, Path] = field(default_factory=dict)  # SOP instance UID -> source
     segmentations: list[tuple[Path, DicomHeader]] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[_LeftOut] = field(default_factory=Counter)
 
 
 def scan_folder(folder: Path, leave_out: Iterable[Path] = ()) -> FoundCases:
@@ -91,12 +112,27 @@ def scan_folder(folder: Path, leave_out: Iterable[Path] = ()) -> FoundCases:
         _look_into(here, [here / name for name in files if not name.startswith(".")], found)
     if not found.sources:
         raise BatchError("the folder holds no cine; name the folder that the cines are in, or a manifest")
+    return FoundCases(tuple(_cases(found)), _notes(found.left_out))
+
+
+def _cases(found: _Findings) -> list[BatchCase]:
+    """Give sources their seeds, and count the seeds and stills that are left over."""
     by_source = _by_reference(found)
-    cases = [
-        BatchCase(source, tuple(_beside(source, found) + by_source.get(source, [])))
-        for source in sorted(found.sources, key=lambda path: (natural_key(str(path)), str(path)))
+    candidates = sorted([*found.sources, *found.stills], key=lambda path: (natural_key(str(path)), str(path)))
+    beside = {source: _beside(source, found) for source in candidates}
+    stills = {one for one in found.stills if not beside[one] and one not in by_source}
+    found.left_out[_LeftOut.STILL] += len(stills)
+    used = {seed.path for seeds in beside.values() for seed in seeds}
+    found.left_out[_LeftOut.SEED] += sum(one.path not in used for seeds in found.seeds.values() for one in seeds)
+    return [
+        BatchCase(source, tuple(beside[source] + by_source.get(source, [])))
+        for source in candidates
+        if source not in stills
     ]
-    return FoundCases(tuple(cases), tuple(f"{count} {what}" for what, count in sorted(found.left_out.items())))
+
+
+def _notes(left_out: Counter[_LeftOut]) -> tuple[str, ...]:
+    return tuple(f"{left_out[kind]} {kind.value[left_out[kind] > 1]}" for kind in _LeftOut if left_out[kind])
 
 
 def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
@@ -111,34 +147,61 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
         try:
             kinds[path] = sniff(path)
         except SourceError:
-            found.left_out["files could not be opened"] += 1
-    found.left_out["files are no cines"] += sum(kind is Format.UNKNOWN for kind in kinds.values())
+            found.left_out[_LeftOut.UNOPENED] += 1
+    found.left_out[_LeftOut.UNKNOWN] += sum(kind is Format.UNKNOWN for kind in kinds.values())
     sources = [path for path, kind in kinds.items() if kind is Format.VIDEO or kind in _VOLUMES]
-    sources += _dicom_sources(folder, [path for path, kind in kinds.items() if kind is Format.DICOM], found)
+    objects = [path for path, kind in kinds.items() if kind is Format.DICOM]
+    sources += _dicom_sources(folder, objects, found, has_cines=bool(sources))
     pictures = [path for path, kind in kinds.items() if kind is Format.IMAGE]
-    if pictures and (sources or _are_masks(pictures[0])):
-        found.left_out["pictures are masks, or lie beside cines"] += len(pictures)
+    if pictures and _has_pages(pictures[0]):  # TIFF stacks, GIF: a cine each
+        stacks = [path for path in pictures if _has_pages(path)]
+        sources += stacks
+        pictures = [path for path in pictures if path not in stacks]
+    if pictures and _are_masks(pictures):
+        found.left_out[_LeftOut.MASK] += len(pictures)
+    elif pictures and sources:
+        found.left_out[_LeftOut.PICTURE] += len(pictures)
     elif pictures:
         sources.append(folder)
     found.sources += sources
-    found.left_out += Counter()  # drops zeros
 
 
-def _dicom_sources(folder: Path, files: list[Path], found: _Findings) -> list[Path]:
-    """Single-frame objects of a folder are one cine, its folder; multi-frame objects are one each."""
+def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines: bool) -> list[Path]:
+    """Single-frame objects of a folder are one cine, its folder; multi-frame objects are one each.
+
+    Beside cines, single-frame objects are stills.
+    """
     headers = {path: read_dicom_header(path) for path in files}
     found.segmentations += [(path, header) for path, header in headers.items() if header.role is DicomRole.SEGMENTATION]
-    found.left_out["DICOM objects are no images"] += sum(one.role is DicomRole.OTHER for one in headers.values())
+    found.left_out[_LeftOut.NO_IMAGE] += sum(one.role is DicomRole.OTHER for one in headers.values())
     images = {path: header for path, header in headers.items() if header.role is DicomRole.IMAGE}
-    is_series = len(images) > 1 and not any(header.is_multi_frame for header in images.values())
+    has_cines = has_cines or any(header.is_multi_frame for header in images.values())
+    is_series = len(images) > 1 and not has_cines
     for path, header in images.items():
         if header.uid:
             found.instances[header.uid] = folder if is_series else path
-    return [folder] if is_series else list(images)
+    if is_series:
+        return [folder]
+    # what cannot be read stays a case, whose reader says what is wrong
+    stills = [path for path, one in images.items() if has_cines and one.is_readable and not one.is_multi_frame]
+    found.stills += stills
+    return [path for path in images if path not in stills]
 
 
-def _are_masks(picture: Path) -> bool:
-    """Whether a picture is a mask: of two levels, or with a palette, as data sets keep them beside their frames."""
+def _has_pages(picture: Path) -> bool:
+    try:
+        with PageFile(picture) as file:
+            return len(file) > 1
+    except SourceError:
+        return False
+
+
+def _are_masks(pictures: list[Path]) -> bool:
+    """Whether pictures are masks: of two levels, or with a palette, as data sets keep them beside their frames."""
+    return all(_is_mask(one) for one in pictures[:: max(1, len(pictures) // _LOOKED_AT)][:_LOOKED_AT])
+
+
+def _is_mask(picture: Path) -> bool:
     from PIL import Image
 
     try:
@@ -164,5 +227,5 @@ def _by_reference(found: _Findings) -> dict[Path, list[SeedFileRequest]]:
         for source in sources:
             by_source.setdefault(source, []).append(SeedFileRequest(path))
         if not sources:
-            found.left_out["DICOM SEG objects refer to no cine here"] += 1
+            found.left_out[_LeftOut.SEGMENTATION] += 1
     return by_source

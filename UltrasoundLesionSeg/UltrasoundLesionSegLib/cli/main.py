@@ -164,6 +164,8 @@ def batch(
     except KeyboardInterrupt:
         typer.echo("stopped; what is finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
+    for kind in result.left_out:
+        typer.echo(f"note: left out: {kind}")
     for name, reason in result.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
     typer.echo(
