@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["UltrasoundLesionSegLib", "pydicom"]):
     from UltrasoundLesionSegLib.dicom.patient import read_patient
     from UltrasoundLesionSegLib.engine import bundles
     from UltrasoundLesionSegLib.errors import LesionSegError
-    from UltrasoundLesionSegLib.readers import codestream, dicom_series
+    from UltrasoundLesionSegLib.readers import codestream, dicom_dates
     from UltrasoundLesionSegLib.readers.open import read_cine
     from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 
@@ -65,7 +65,7 @@ def fuzz_segmentation(data: bytes) -> None:
 
 def fuzz_codestream(data: bytes) -> None:
     codestream.stated_form(data)
-    dicom_series.seconds_of(data.decode("utf-8", "replace"))
+    dicom_dates.seconds_of(data.decode("utf-8", "replace"))
 
 
 def fuzz_bundle(data: bytes) -> None:

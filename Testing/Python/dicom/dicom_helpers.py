@@ -45,7 +45,7 @@ def ultrasound_header(frames: np.ndarray, sop_class, **attributes) -> Dataset:
     header.LossyImageCompression = "00"
     for keyword, value in attributes.items():
         if value is None:
-            delattr(header, keyword)
+            header.pop(keyword, None)
         else:
             setattr(header, keyword, value)
     header.PixelData = frames.tobytes() + b"\0" * (frames.size % 2)

@@ -26,7 +26,7 @@ from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
 from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
 from UltrasoundLesionSegLib.dicom.source import DicomSource
 from UltrasoundLesionSegLib.errors import FrameError, OutputError, SeedError, SourceError
-from UltrasoundLesionSegLib.readers.dicom_series import seconds_of
+from UltrasoundLesionSegLib.readers.dicom_dates import seconds_of
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 from UltrasoundLesionSegLib.workflow.seeding import seeds_from_file

@@ -228,15 +228,6 @@ def test_a_header_without_pixels_is_refused(save_dicom, keyword, encoded):
         read_cine(save_dicom(dicom_object(FRAMES, encoded, **{keyword: None})))
 
 
-def test_a_missing_transfer_syntax_is_refused(save_dicom):
-    path = save_dicom(dicom_object(FRAMES))
-    content = path.read_bytes()
-    element = b"\x02\x00\x10\x00UI"
-    path.write_bytes(content.replace(element, b"\x02\x00\x11\x00UI"))
-    with pytest.raises(SourceError, match="does not say its transfer syntax"):
-        read_cine(path)
-
-
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.55", "1.2.840.10008.1.2.4.95", "1.2.3.4.5.6.7.8.9.1.22"])
 def test_a_compression_without_decoder_is_refused(save_dicom, syntax):
     path = save_dicom(dicom_object(FRAMES, STREAMS))

@@ -6,7 +6,7 @@ from source_makers import dicom_object, moving_frames, region
 
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
-from UltrasoundLesionSegLib.readers.dicom_series import seconds_of
+from UltrasoundLesionSegLib.readers.dicom_dates import seconds_of
 from UltrasoundLesionSegLib.readers.open import read_cine
 
 COUNT = 12
@@ -166,3 +166,71 @@ def test_the_real_breast_series(shared_data):
     # two joined parts: one cut, between frames 62 and 63, and smooth motion everywhere else
     assert int(np.argmax(changes)) == 62
     assert sorted(changes)[-2] < 6 < 15 < max(changes)
+
+
+# --- midnight, and clocks that are not those of the acquisition -------------------------------------------------------
+
+
+def across_midnight(frame):
+    return f"235959.{440000 + 80000 * frame:06d}" if frame < 7 else f"000000.{80000 * (frame - 7):06d}"
+
+
+@pytest.mark.parametrize("keyword", ["Acquisition", "Content"])
+@pytest.mark.parametrize("has_date", [True, False])
+def test_a_series_across_midnight(save_series, keyword, has_date):
+    elements = {f"{keyword}Time": across_midnight}
+    if has_date:
+        elements[f"{keyword}Date"] = lambda frame: "20000101" if frame < 7 else "20000102"
+    cine = read_cine(save_series(SHUFFLED, **elements))
+    assert_in_order(cine)
+    assert cine.timing.source == f"{keyword}Time"
+    np.testing.assert_allclose(cine.timing.seconds, 0.08 * np.arange(COUNT), atol=1e-6)
+
+
+@pytest.mark.parametrize("exported", [SHUFFLED, list(range(COUNT))[::-1]], ids=["shuffled", "reversed"])
+@pytest.mark.parametrize("keyword", ["ContentTime", "AcquisitionTime", "AcquisitionDateTime"])
+def test_two_orders_that_agree_beat_the_time_of_export(save_series, exported, keyword):
+    date = "20240131" if keyword == "AcquisitionDateTime" else ""
+    cine = read_cine(
+        save_series(InstanceNumber=lambda frame: frame + 1, **{keyword: lambda frame: date + TIMES[exported[frame]]})
+    )
+    assert_in_order(cine)
+    assert "InstanceNumber and file names, which agree" in cine.notes[0]
+    assert cine.timing is None
+
+
+def test_a_clock_that_the_picture_confirms_stays(save_series):
+    """Files named and numbered by an export in any order, and the right time in the headers."""
+    numbers = {frame: number for number, frame in enumerate(SHUFFLED)}
+    cine = read_cine(save_series(SHUFFLED, AcquisitionTime=lambda frame: TIMES[frame], InstanceNumber=numbers.get))
+    assert_in_order(cine)
+    assert "more alike" in cine.notes[0]
+
+
+def test_two_clocks_that_agree_are_kept_against_numbers_and_names(save_series):
+    reversed_names = list(range(COUNT))[::-1]
+    clocks = {key: lambda frame: TIMES[frame] for key in ("AcquisitionTime", "ContentTime")}
+    cine = read_cine(save_series(reversed_names, InstanceNumber=lambda frame: COUNT - frame, **clocks))
+    assert_in_order(cine)
+
+
+def test_series_times_no_scanner_takes_are_unknown_and_noted(save_series):
+    cine = read_cine(save_series(AcquisitionTime=lambda frame: f"120000.{frame:06d}"))
+    assert_in_order(cine)
+    assert cine.timing is None
+    assert "which no scanner does" in cine.notes[0]
+
+
+def test_one_uid_in_every_file_makes_no_copies(save_series):
+    cine = read_cine(save_series(SOPInstanceUID=lambda frame: "1.2.3", InstanceNumber=lambda frame: frame))
+    assert_in_order(cine)
+    assert cine.identity.sop_instance_uids == ()
+    assert_in_order(read_cine(save_series(folder="bare", SOPInstanceUID=lambda frame: "1.2.3")))
+
+
+def test_copies_of_an_object_are_left_out(save_series):
+    folder = save_series(InstanceNumber=lambda frame: frame)
+    (folder / "copy.dcm").write_bytes((folder / "3.dcm").read_bytes())
+    cine = read_cine(folder)
+    assert_in_order(cine)
+    assert cine.notes == ("1 other DICOM objects of the folder are left out.",)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 from source_makers import dicom_object, moving_frames
 
 from UltrasoundLesionSegLib.readers.open import read_cine
@@ -59,3 +60,98 @@ def test_real_frame_time(shared_data):
     cine = read_cine(shared_data / "cine" / "dicom_us" / "echo_sonosite_120f_ybr422_jpegbaseline.dcm")
     assert cine.timing.source == "FrameTime"
     assert cine.timing.frames_per_second == pytest.approx(30, abs=0.01)
+
+
+# --- the Frame Increment Pointer, and times that no scanner takes -----------------------------------------------------
+
+VECTOR, TIME = 0x00181065, 0x00181063
+
+
+def read(save_dicom, **elements):
+    return read_cine(save_dicom(dicom_object(FRAMES, **elements)))
+
+
+@pytest.mark.parametrize(
+    ("pointer", "source"), [(VECTOR, "FrameTimeVector"), (TIME, "FrameTime"), ([TIME], "FrameTime")]
+)
+def test_the_pointer_decides_where_both_are_there(save_dicom, pointer, source):
+    cine = read(save_dicom, FrameTimeVector=ALL["FrameTimeVector"], FrameTime="50", FrameIncrementPointer=pointer)
+    assert (cine.timing.source, cine.timing.approximate) == (source, False)
+    assert cine.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("pointer", "elements"), [(VECTOR, {"FrameTime": "40"}), (TIME, {"FrameTimeVector": ["0", "40", "40", "40"]})]
+)
+def test_a_pointer_to_what_is_missing_makes_the_other_approximate_and_noted(save_dicom, pointer, elements):
+    cine = read(save_dicom, FrameIncrementPointer=pointer, **elements)
+    assert cine.timing.frames_per_second == pytest.approx(25)
+    assert cine.timing.approximate
+    assert "which it lacks" in cine.notes[0]
+
+
+@pytest.mark.parametrize("step", ["0.1", "0.033", "1.9", "33333"])
+@pytest.mark.parametrize("pointer", [TIME, VECTOR, None])
+def test_frame_times_no_scanner_takes_are_unknown_and_noted(save_dicom, step, pointer):
+    elements = {"FrameIncrementPointer": pointer} if pointer else {}
+    cine = read(save_dicom, FrameTime=step, **elements)
+    assert cine.timing is None
+    assert cine.notes == (
+        f"FrameTime says {float(step):.4g} ms between frames, which no scanner does: it is not used.",
+    )
+
+
+def test_an_implausible_vector_is_unknown_and_the_display_rate_stays_approximate(save_dicom):
+    cine = read(save_dicom, FrameTimeVector=["0", "0.04", "0.04", "0.04"], FrameIncrementPointer=VECTOR)
+    assert cine.timing is None
+    assert "FrameTimeVector says 0.04 ms" in cine.notes[0]
+    cine = read(save_dicom, FrameTime="0.04", CineRate=25)
+    assert (cine.timing.source, cine.timing.approximate) == ("CineRate", True)
+
+
+@pytest.mark.parametrize("reason", [{"CineRate": 1000}, {"EffectiveDuration": "0.004"}])
+def test_fast_imaging_counts_where_the_header_says_it_twice(save_dicom, reason):
+    cine = read(save_dicom, FrameTime="1", **reason)
+    assert (cine.timing.source, cine.timing.frames_per_second) == ("FrameTime", pytest.approx(1000))
+
+
+@pytest.mark.parametrize("step", ["2", "10000"])
+def test_the_bounds_of_what_a_scanner_takes(save_dicom, step):
+    assert read(save_dicom, FrameTime=step).timing.source == "FrameTime"
+
+
+def test_display_rates_no_scanner_has_are_left_aside(save_dicom):
+    assert read(save_dicom, CineRate=30000).timing is None
+
+
+def groups(keyword, values):
+    items = []
+    for value in values:
+        content, group = Dataset(), Dataset()
+        setattr(content, keyword, value)
+        place = "TemporalPositionSequence" if keyword == "TemporalPositionTimeOffset" else "FrameContentSequence"
+        setattr(group, place, [content])
+        items.append(group)
+    return items
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("FrameAcquisitionDateTime", ["20240131235959.96", "20240201000000", "20240201000000.04", "20240201000000.08"]),
+        ("FrameReferenceDateTime", [f"20240131120000.{40000 * index:06d}" for index in range(4)]),
+        ("TemporalPositionTimeOffset", [0.04 * index for index in range(4)]),
+    ],
+)
+def test_times_of_functional_groups(save_dicom, keyword, values):
+    timing = read(save_dicom, PerFrameFunctionalGroupsSequence=groups(keyword, values)).timing
+    assert timing.source == keyword
+    np.testing.assert_allclose(timing.seconds, [0, 0.04, 0.08, 0.12], atol=1e-6)
+
+
+@pytest.mark.parametrize("values", [["20240131120000"] * 4, [f"2024013112000{4 - one}" for one in range(4)]])
+def test_times_of_functional_groups_that_do_not_increase_are_noted(save_dicom, values):
+    cine = read(save_dicom, PerFrameFunctionalGroupsSequence=groups("FrameAcquisitionDateTime", values))
+    assert cine.timing is None
+    assert "does not increase from frame to frame" in cine.notes[0]
+    np.testing.assert_array_equal(np.stack(list(cine)), FRAMES)

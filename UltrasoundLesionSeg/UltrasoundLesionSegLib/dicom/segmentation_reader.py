@@ -194,8 +194,8 @@ def _cine_frame(group: Dataset, shared: Dataset, instances: Mapping[str, int], l
             references += 1
             uid = reference.ReferencedSOPInstanceUID
             if uid in instances:
-                is_series = len(instances) > 1 or length == 1
-                frames |= {instances[uid]} if is_series else _referenced_frames(reference, length)
+                # of a single object the number counts, even where one frame is left of it
+                frames |= {instances[uid]} if len(instances) > 1 else _referenced_frames(reference, length)
     if not references or len(frames) > 1:
         raise SeedError(
             "the segmentation does not say which single frame of its images each mask belongs to, so it cannot be "

@@ -49,7 +49,7 @@ _READ_AGAIN = "load the cine from its DICOM files again"
 class Instance:
     """One SOP instance of the source (PS3.3 Table 10-11).
 
-    ``frame_count`` is Number of Frames as the header says, 1 for a single-frame image.
+    ``frame_count`` is how many frames it really has, or how many its header claims if that is more.
     """
 
     sop_class_uid: str
@@ -117,7 +117,7 @@ class DicomSource:
     def _from_headers(cls, cine: Cine, headers: list[Dataset]) -> DicomSource:
         _check_headers(cine, headers)
         with quiet_dicom():
-            instances = tuple(_instance(header) for header in headers)
+            instances = tuple(_instance(header, len(cine) if len(headers) == 1 else 1) for header in headers)
         first = headers[0]
         return cls(
             cine.identity,
@@ -164,7 +164,7 @@ def _read_header(path: Path) -> Dataset:
     """Read the attributes of ``_HEADER`` from one file."""
     try:
         with quiet_dicom(), path.open("rb") as stream:
-            return dcmread(plain_stream(stream), stop_before_pixels=True, specific_tags=list(_HEADER))
+            return dcmread(plain_stream(stream), stop_before_pixels=True, force=True, specific_tags=list(_HEADER))
     # whatever a damaged file makes pydicom raise, its text may quote the file: it is not passed on
     except Exception:
         raise OutputError(f"a DICOM file of the cine can no longer be read; {_READ_AGAIN}") from None
@@ -191,12 +191,17 @@ def _check_headers(cine: Cine, headers: list[Dataset]) -> None:
         )
 
 
-def _instance(header: Dataset) -> Instance:
-    """Return what references to one file need."""
+def _instance(header: Dataset, found: int) -> Instance:
+    """Return what references to one file need.
+
+    The cine's own count decides: headers say 1 or nothing of objects with many frames. Only an object that was cut down
+    to one frame keeps its header's, because a reference without a number would mean all the frames it once had.
+    """
     try:
-        frames = int(header.get("NumberOfFrames") or 1)
+        told = int(header.get("NumberOfFrames") or 1)
     except (TypeError, ValueError):
-        frames = 1
+        told = 1
+    frames = max(found, told)
     return Instance(
         normalize.text(header, "SOPClassUID"),
         normalize.text(header, "SOPInstanceUID"),

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
@@ -107,21 +107,26 @@ def items(header: Dataset, keyword: str) -> list[Dataset]:
         return []
 
 
+def says_syntax(header: Dataset) -> bool:
+    """Whether the file has a transfer syntax; one without the header group before the data set has none."""
+    return bool(text(getattr(header, "file_meta", Dataset()), "TransferSyntaxUID"))
+
+
 def transfer_syntax(header: Dataset) -> UID:
-    """Return the transfer syntax.
+    """Return the transfer syntax; of a file that does not say it, that in which its elements could be read.
 
     Raises
     ------
     SourceError
-        When the file does not say it, or it is none of the standard's.
+        When it is none of the standard's.
     """
-    written = text(getattr(header, "file_meta", Dataset()), "TransferSyntaxUID")
-    if not written:
-        raise SourceError(
-            "the DICOM file does not say its transfer syntax; export it again with a complete file header"
-        )
+    if not says_syntax(header):
+        is_implicit, is_little_endian = header.original_encoding
+        if is_little_endian is False:
+            return ExplicitVRBigEndian
+        return ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
     with quiet():
-        syntax = UID(written)
+        syntax = UID(text(header.file_meta, "TransferSyntaxUID"))
         is_known = not syntax.is_private and syntax.is_transfer_syntax
     if not is_known:
         raise SourceError(

@@ -11,13 +11,20 @@ from UltrasoundLesionSegLib.readers import dicom_header
 from UltrasoundLesionSegLib.readers.digest import file_digest
 
 
-def identity_of(path: Path, header: Dataset) -> SourceIdentity:
+def identity_of(path: Path, header: Dataset, count: int) -> SourceIdentity:
     """Return the identity of the object in a file; the digest is over the file's bytes.
 
-    The kind is ``DICOM_MULTIFRAME`` where the header has a NumberOfFrames, so that its frames are referenced by
-    number, and ``DICOM_SERIES`` with one instance where it has none.
+    The kind is ``DICOM_MULTIFRAME`` where the header has a NumberOfFrames or the object holds several, so that its
+    frames are referenced by number, and ``DICOM_SERIES`` with one instance otherwise.
+
+    Parameters
+    ----------
+    path : Path
+    header : Dataset
+    count : int
+        The frames that are there, whatever the header says.
     """
-    is_multiframe = dicom_header.told_frames(header) is not None
+    is_multiframe = count > 1 or dicom_header.told_frames(header) is not None
     kind = SourceKind.DICOM_MULTIFRAME if is_multiframe else SourceKind.DICOM_SERIES
     uid = dicom_header.text(header, "SOPInstanceUID")
     return SourceIdentity(kind, file_digest(path), (uid,) if uid else (), (path,))

@@ -53,8 +53,7 @@ def encoded_frame(stored: StoredFrames, index: int) -> bytes:
 def read_dicom_file(path: Path) -> Cine:
     """Read a multi-frame or single-frame DICOM object.
 
-    The cine's kind is ``DICOM_MULTIFRAME`` where the header has a NumberOfFrames, so that its frames are referenced by
-    number, and ``DICOM_SERIES`` with one instance where it has none.
+    What kind of source it is, see `identity_of`.
 
     Raises
     ------
@@ -67,17 +66,17 @@ def read_dicom_file(path: Path) -> Cine:
     height, width = dicom_header.frame_size(header)
     decoder = FrameDecoder(header, stored.vr)
     is_color, notes = look_at_object(header, stored, decoder)
-    calibration = read_calibration(header)
+    calibration, timing = read_calibration(header), read_timing(header, len(stored))
     return Cine(
         DicomFrames(stored, decoder, height, width, is_color),
         height,
         width,
         is_color,
-        identity_of(path, header),
+        identity_of(path, header, len(stored)),
         calibration.whole,
         calibration.regions,
-        read_timing(header, len(stored)),
-        (*stored.notes, *notes, *calibration.notes),
+        timing.timing,
+        (*stored.notes, *notes, *calibration.notes, *timing.notes),
         calibration.pixel_aspect,
         calibration.other_regions,
     )

@@ -29,9 +29,13 @@ Span = tuple[int, int]
 _PIXEL_DATA = 0x7FE00010
 _ITEM = b"\xfe\xff\x00\xe0"
 _UNDEFINED = 0xFFFFFFFF
+_PADDING = 128
+"""Bytes that programs pad pixel data with beyond the one that makes the length even."""
+
 _VIDEO_SYNTAXES = tuple(
     f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)
 )  # MPEG-2 to HEVC, fragmentable too
+_RLE_HEADER = 64
 # the first bytes of a frame in JPEG and JPEG-LS, JPEG 2000 codestreams, JPEG 2000 files
 _FRAME_STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0c")
 
@@ -91,10 +95,7 @@ def check_header(header: Dataset) -> None:
     if dicom_header.is_segmentation(header):
         raise SourceError("the DICOM object is a segmentation; choose the cine it belongs to")
     dicom_header.frame_size(header)
-    if not dicom_header.transfer_syntax(header):
-        raise SourceError(
-            "the DICOM file does not say its transfer syntax; export it again with a complete file header"
-        )
+    dicom_header.transfer_syntax(header)
 
 
 def _read_at(stream: BinaryIO, offset: int, length: int) -> bytes:
@@ -116,20 +117,30 @@ def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
     vr, length = _pixel_data_element(stream, syntax)
     start = stream.tell()
     available = _size_of(stream) - start
-    is_encapsulated = syntax.is_encapsulated
-    if (length == _UNDEFINED) != is_encapsulated:
+    is_encapsulated = length == _UNDEFINED
+    if is_encapsulated and not dicom_header.says_syntax(header):
+        raise SourceError(
+            "the DICOM file does not say how its pixels are compressed; export it again with a complete file header"
+        )
+    if is_encapsulated != syntax.is_encapsulated:
         raise SourceError("the DICOM pixel data contradict the transfer syntax; export the cine again from its origin")
     if not is_encapsulated:
-        frames, notes = _native_frames(header, start, length, available)
+        frames, notes = _native_frames(header, stream, length, available)
         if vr == "OW" and not syntax.is_little_endian and frames[0][0][1] % 2:
             raise SourceError("the DICOM pixel data are big-endian words of odd frames; export the cine little-endian")
         inflated = stream.getvalue() if isinstance(stream, io.BytesIO) else b""
-        return StoredFrames(path, frames, notes, vr, inflated)
+        return StoredFrames(path, frames, (*_syntax_note(header), *notes), vr, inflated)
     if is_video(header):
         _, fragments, _ = _walk_items(stream)
         return StoredFrames(path, (tuple(fragments),))
     frames, notes = _encapsulated_frames(header, stream)
     return StoredFrames(path, frames, notes)
+
+
+def _syntax_note(header: Dataset) -> tuple[str, ...]:
+    if dicom_header.says_syntax(header):
+        return ()
+    return ("The file does not say its transfer syntax: it is read in the one that its elements are written in.",)
 
 
 def is_video(header: Dataset) -> bool:
@@ -138,12 +149,16 @@ def is_video(header: Dataset) -> bool:
 
 
 def _pixel_data_element(stream: BinaryIO, syntax: UID) -> tuple[str, int]:
-    """Read the value representation and the length of the pixel data element (PS3.5 7.1)."""
+    """Read the value representation and the length of the pixel data element (PS3.5 7.1).
+
+    Whether it is explicit is seen from the element itself: some headers name the other of the two syntaxes. An explicit
+    one cannot be taken for an implicit one, because the letters of a value representation would be an odd length.
+    """
     head = stream.read(8)
-    vr = "OB" if head[4:6] == b"OB" else "OW"
     order = "<" if syntax.is_little_endian else ">"
-    is_implicit = syntax.is_implicit_VR
-    if len(head) == 8 and not is_implicit:
+    is_explicit = head[4:8] in (b"OB\0\0", b"OW\0\0", b"UN\0\0")
+    vr = "OB" if is_explicit and head[4:6] == b"OB" else "OW"
+    if len(head) == 8 and is_explicit:
         head = head[:4] + stream.read(4)
     if len(head) < 8:
         raise SourceError("the DICOM object has no pixel data; choose an ultrasound image or cine")
@@ -152,34 +167,60 @@ def _pixel_data_element(stream: BinaryIO, syntax: UID) -> tuple[str, int]:
         raise SourceError(
             "the DICOM object holds measured values instead of pixels; choose an ultrasound image or cine"
         )
-    return ("OW" if is_implicit else vr), int(length)
+    return vr, int(length)
 
 
 def _native_frames(
-    header: Dataset, start: int, length: int, available: int
+    header: Dataset, stream: BinaryIO, length: int, available: int
 ) -> tuple[tuple[tuple[Span, ...], ...], tuple[str, ...]]:
-    """Divide uncompressed pixel data into frames.
+    """Divide uncompressed pixel data, at which ``stream`` stands, into frames.
 
-    A declared length that is no whole number of frames means that Rows, Columns or the bits are wrong; a file that
-    ends before it was cut off.
+    A file that ends before the declared length was cut off. A declared length that is no whole number of frames means
+    padding (PS3.5 8.1.1) or wrong rows, columns or bits; see `_is_padding`.
     """
+    start = stream.tell()
     told = dicom_header.told_frames(header)
     frame_bytes = native_frame_bytes(header)
-    stored = length // frame_bytes
     # 422 data that were expanded to three bytes a pixel while the header still says 422
     expanded = math.ceil(frame_bytes * 3 / 2)
     is_422 = dicom_header.text(header, "PhotometricInterpretation") == "YBR_FULL_422"
-    if is_422 and length in (expanded * (told or 1), expanded * (told or 1) + 1):
-        frame_bytes, stored = expanded, told or 1
-    if stored < 1 or length - stored * frame_bytes > 1:
-        raise SourceError(
-            "the DICOM pixel data do not fit the rows, columns and bits its header states; "
-            "export the cine again from its origin"
-        )
+    if is_422 and 0 <= length - expanded * (told or 1) <= _PADDING:
+        frame_bytes = expanded
+    stored = length // frame_bytes
+    surplus = length - stored * frame_bytes
+    notes: tuple[str, ...] = ()
+    if stored < 1:
+        raise _unfitting()
+    if surplus > 1:
+        is_small = surplus <= _PADDING
+        tail = _read_at(stream, start + length - surplus, surplus) if is_small else b""
+        if not _is_padding(header, stored, surplus, tail) or not (is_small or stored == told):
+            raise _unfitting()
+        notes = (f"{surplus} bytes follow the last frame: they are left out.",)
     whole = min(stored, available // frame_bytes)
-    count, notes = _agreed_count(told, whole, is_cut=available < length - 1)
+    count, count_notes = _agreed_count(told, whole, is_cut=available < length - max(1, surplus))
     check_frame_count(count)
-    return tuple(((start + index * frame_bytes, frame_bytes),) for index in range(count)), notes
+    spans = tuple(((start + index * frame_bytes, frame_bytes),) for index in range(count))
+    return spans, (*count_notes, *notes)
+
+
+def _is_padding(header: Dataset, count: int, surplus: int, tail: bytes) -> bool:
+    """Whether bytes after ``count`` frames are padding, and no sign of wrong rows or columns.
+
+    A surplus of a whole number of rows or columns in each frame would mean that every frame but the first is read
+    shifted. So small a one as programs pad with still is padding when its bytes are all equal.
+    """
+    rows, columns = dicom_header.frame_size(header)
+    sample = native_frame_bytes(header) // (rows * columns)
+    is_wrong_size = surplus % (count * columns * sample) == 0 or surplus % (count * rows * sample) == 0
+    return not is_wrong_size or len(set(tail)) == 1
+
+
+def _unfitting() -> SourceError:
+    return SourceError(
+        "the DICOM pixel data do not fit the rows, columns and bits its header states; "
+        "export the cine again from its origin"
+    )
 
 
 def native_frame_bytes(header: Dataset) -> int:
@@ -278,12 +319,27 @@ def _by_content(stream: BinaryIO, fragments: list[Span], told: int | None) -> li
     """Group fragments without an offset table: one a frame, unless there are more and not all begin a picture."""
     if told is not None and len(fragments) <= told:
         return [(fragment,) for fragment in fragments]
-    begins = [_read_at(stream, offset, 4).startswith(_FRAME_STARTS) for offset, _ in fragments]
-    if not any(begins):  # RLE has exactly one fragment a frame (PS3.5 G.3)
-        return [(fragment,) for fragment in fragments]
+    begins = [_begins_frame(_read_at(stream, offset, min(length, _RLE_HEADER))) for offset, length in fragments]
+    if not any(begins):
+        # damaged beyond recognition, or of one frame: then all of them are it
+        return [tuple(fragments)] if told == 1 else [(fragment,) for fragment in fragments]
     groups: list[list[Span]] = []
     for fragment, is_first in zip(fragments, begins, strict=True):
         if is_first or not groups:
             groups.append([])
         groups[-1].append(fragment)
     return [tuple(group) for group in groups]
+
+
+def _begins_frame(head: bytes) -> bool:
+    """Whether a fragment begins a picture: JPEG, JPEG-LS, JPEG 2000, or RLE by its header (PS3.5 G.5).
+
+    The standard has one RLE fragment a frame (PS3.5 A.4.2), but some programs cut long ones.
+    """
+    if head.startswith(_FRAME_STARTS):
+        return True
+    if len(head) < _RLE_HEADER:
+        return False
+    count, *offsets = struct.unpack("<16L", head)
+    used, unused = offsets[:count], offsets[count:]
+    return 0 < count <= 15 and used[0] == _RLE_HEADER and used == sorted(set(used)) and not any(unused)

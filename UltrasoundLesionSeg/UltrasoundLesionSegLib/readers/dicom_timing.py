@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from UltrasoundLesionSegLib.cine import Timing
 from UltrasoundLesionSegLib.readers import dicom_header
+from UltrasoundLesionSegLib.readers.dicom_dates import seconds_of
+from UltrasoundLesionSegLib.readers.dicom_groups import items_of_frames
 
 _RATES = ("CineRate", "RecommendedDisplayFrameRate")
+_DURATIONS = ("EffectiveDuration", "AcquisitionDuration")
+_SHORTEST, _LONGEST = 0.002, 10.0
+"""Seconds between frames beyond which a header is not believed: no scanner shows 500 frames/s as a picture."""
+
+_AGREES = 0.1
 
 
-def read_timing(header: Dataset, count: int) -> Timing | None:
-    """Return the times of ``count`` frames, None when the header does not tell.
+@dataclass(frozen=True)
+class KnownTiming:
+    """What a header says of the frame times: the times, None where it does not tell, and what a person should know."""
 
-    In this order: FrameTimeVector, FrameTime, CineRate, RecommendedDisplayFrameRate, EffectiveDuration divided by the
-    frames (PS3.3 C.7.6.5 and C.8.5.4). The last three are approximate: they say how fast the cine is to be shown.
+    timing: Timing | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_timing(header: Dataset, count: int) -> KnownTiming:
+    """Return the times of ``count`` frames.
+
+    FrameTimeVector or FrameTime, whichever the Frame Increment Pointer names (PS3.3 C.7.6.5); without a pointer the
+    vector first. Then the times of the functional groups, then CineRate, RecommendedDisplayFrameRate and
+    EffectiveDuration divided by the frames (PS3.3 C.8.5.4), which are approximate: they say how fast the cine is to be
+    shown. Times that no scanner can have taken are unknown, and noted.
 
     Parameters
     ----------
@@ -23,17 +45,111 @@ def read_timing(header: Dataset, count: int) -> Timing | None:
     count : int
         The frames that are there, at most as many as the header states.
     """
+    notes: list[str] = []
+    pointed = _pointed(header)
+    found = {"FrameTimeVector": _vector(header, count), "FrameTime": _constant(header, count)}
+    for keyword in sorted(found, key=lambda one: one != pointed):
+        seconds = found[keyword]
+        if seconds is None:
+            continue
+        if not is_plausible(seconds, header):
+            notes.append(implausible_note(keyword, seconds))
+            if keyword == pointed:
+                break
+            continue
+        is_other = pointed in found and keyword != pointed
+        if is_other:
+            notes.append(f"The header names {pointed} for its frame times, which it lacks: {keyword} is used.")
+        return KnownTiming(Timing(seconds, keyword, approximate=is_other), tuple(notes))
+    groups = _from_groups(header, count)
+    if groups.timing is not None:
+        return KnownTiming(groups.timing, (*notes, *groups.notes))
+    return KnownTiming(_from_display_rates(header, count), (*notes, *groups.notes))
+
+
+def is_plausible(seconds: NDArray[np.float64], header: Dataset | None = None) -> bool:
+    """Whether frame times are those of a scanner: 0.1 to 500 frames/s on average.
+
+    Faster or slower ones count where the header says the same in another way: by its rate or its duration.
+    """
+    if len(seconds) < 2:
+        return True
+    step = float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
+    if _SHORTEST <= step <= _LONGEST:
+        return True
+    if header is None or step <= 0:
+        return False
+    rates = [dicom_header.number(header, keyword) or 0.0 for keyword in _RATES]
+    durations = [dicom_header.number(header, keyword) or 0.0 for keyword in _DURATIONS]
+    steps = [1 / rate for rate in rates if rate > 0] + [one / len(seconds) for one in durations if one > 0]
+    return any(abs(one - step) <= _AGREES * step for one in steps)
+
+
+def implausible_note(keyword: str, seconds: NDArray[np.float64]) -> str:
+    """Return the sentence on frame times that are not believed."""
+    step = 1000 * float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
+    return f"{keyword} says {step:.4g} ms between frames, which no scanner does: it is not used."
+
+
+def _pointed(header: Dataset) -> str:
+    """Return which of FrameTime and FrameTimeVector the Frame Increment Pointer names, '' when neither."""
+    value = dicom_header.value_or(header, "FrameIncrementPointer", None)
+    tags = value if isinstance(value, (list, tuple)) or hasattr(value, "__iter__") else [value]
+    for keyword in ("FrameTimeVector", "FrameTime"):
+        if any(one == Tag(keyword) for one in tags):
+            return keyword
+    return ""
+
+
+def _vector(header: Dataset, count: int) -> NDArray[np.float64] | None:
+    """Return the times of FrameTimeVector, None when it is absent or does not fit the frames.
+
+    It holds the time from the frame before; the first value is 0 or meaningless.
+    """
     told = dicom_header.told_frames(header) or count
     milliseconds = dicom_header.numbers(header, "FrameTimeVector")
-    # the vector holds the time from the frame before, the first value being 0 or meaningless
-    if len(milliseconds) == told >= count and min(milliseconds) >= 0 and sum(milliseconds[1:]) > 0:
-        steps = np.array([0.0, *milliseconds[1:count]])
-        return Timing(np.cumsum(steps) / 1000, "FrameTimeVector")
-    if (step := dicom_header.number(header, "FrameTime") or 0.0) > 0:
-        return Timing(np.arange(count) * step / 1000, "FrameTime")
+    fits = len(milliseconds) in (told, count) and len(milliseconds) >= count
+    if not fits or min(milliseconds) < 0 or sum(milliseconds[1:]) <= 0:
+        return None
+    return np.cumsum([0.0, *milliseconds[1:count]]) / 1000
+
+
+def _constant(header: Dataset, count: int) -> NDArray[np.float64] | None:
+    step = dicom_header.number(header, "FrameTime") or 0.0
+    return np.arange(count) * step / 1000 if step > 0 else None
+
+
+def _from_groups(header: Dataset, count: int) -> KnownTiming:
+    """Return the times of the functional groups (PS3.3 C.7.6.16.2.2): of each frame's acquisition, or its offset."""
+    contents = items_of_frames(header, "FrameContentSequence")
+    positions = items_of_frames(header, "TemporalPositionSequence")
+    told: list[tuple[str, Sequence[float | None]]] = [
+        (keyword, [seconds_of(dicom_header.text(one, keyword)) for one in contents])
+        for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime")
+    ]
+    offsets = [dicom_header.number(one, "TemporalPositionTimeOffset") for one in positions]
+    for keyword, values in (*told, ("TemporalPositionTimeOffset", offsets)):
+        known = [value for value in values[:count] if value is not None]
+        if len(known) != count or count < 2:
+            continue
+        seconds = np.array(known) - known[0]
+        if (np.diff(seconds) <= 0).any():
+            note = f"{keyword} does not increase from frame to frame, so the frame times are unknown."
+            return KnownTiming(None, (note,))
+        if not is_plausible(seconds, header):
+            return KnownTiming(None, (implausible_note(keyword, seconds),))
+        return KnownTiming(Timing(seconds, keyword))
+    return KnownTiming()
+
+
+def _from_display_rates(header: Dataset, count: int) -> Timing | None:
+    told = dicom_header.told_frames(header) or count
     for keyword in _RATES:
-        if (rate := dicom_header.number(header, keyword) or 0.0) > 0:
+        rate = dicom_header.number(header, keyword) or 0.0
+        if rate > 0 and is_plausible(np.arange(max(count, 2)) / rate):
             return Timing(np.arange(count) / rate, keyword, approximate=True)
-    if count > 1 and (seconds := dicom_header.number(header, "EffectiveDuration") or 0.0) > 0:
-        return Timing(np.arange(count) * seconds / told, "EffectiveDuration", approximate=True)
+    duration = dicom_header.number(header, "EffectiveDuration") or 0.0
+    seconds = np.arange(count) * duration / max(told, count)
+    if count > 1 and duration > 0 and is_plausible(seconds):
+        return Timing(seconds, "EffectiveDuration", approximate=True)
     return None

@@ -43,7 +43,9 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
     notes = []
     if told is not None and told != count:
         notes.append(f"The header says {told} frames but {count} could be decoded: these are used.")
-    timing = read_timing(header, count)
+    known = read_timing(header, count)
+    timing = known.timing
+    notes += known.notes
     if timing is None:
         timing, timing_notes = video.video_timing(index)
         notes += timing_notes
@@ -58,7 +60,7 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
         height,
         width,
         index.is_color,
-        identity_of(path, header),
+        identity_of(path, header, count),
         calibration.whole,
         calibration.regions,
         timing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 import zlib
 from enum import Enum
 from pathlib import Path
@@ -19,6 +20,9 @@ _VIDEO_MAGIC = (
     b"0&\xb2u\x8ef\xcf\x11",  # ASF (WMV)
 )
 _QUICKTIME_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_BARE_ELEMENTS = 3
+# value representations that begin a data set, with lengths of 16 bits (PS3.5 7.1.2)
+_SHORT_VRS = (b"AE", b"CS", b"DA", b"DT", b"LO", b"PN", b"SH", b"ST", b"TM", b"UI", b"UL", b"US")
 _NIFTI_MAGIC = (b"n+1\x00", b"ni1\x00", b"n+2\x00")
 
 
@@ -71,7 +75,7 @@ def check_is_file(path: Path) -> None:
 def sniff_head(head: bytes) -> Format:
     """Return what a file is that begins with ``head`` (at least 1,024 bytes of it where it has them)."""
     # a DICOM file may carry another format in its preamble (dual TIFF files do): DICOM goes first
-    if head[128:132] == b"DICM" or head[:4] in (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00"):
+    if head[128:132] == b"DICM" or head[:4] in (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00") or _is_bare_dicom(head):
         return Format.DICOM
     if head.startswith(b"NRRD000"):
         return Format.NRRD
@@ -85,6 +89,28 @@ def sniff_head(head: bytes) -> Format:
     if _is_video(head):
         return Format.VIDEO
     return Format.IMAGE if head.startswith(_IMAGE_MAGIC) else Format.UNKNOWN
+
+
+def _is_bare_dicom(head: bytes) -> bool:
+    """Whether the head is that of a DICOM data set without preamble and file header: elements of group 8 in order."""
+    order, at, before = ("<" if head[:2] == b"\x08\x00" else ">"), 0, -1
+    for _ in range(_BARE_ELEMENTS):
+        if len(head) < at + 12:
+            return False
+        group, element = struct.unpack_from(f"{order}HH", head, at)
+        if group != 8 or element <= before:
+            return False
+        vr = head[at + 4 : at + 6]
+        if vr in _SHORT_VRS:
+            length, start = struct.unpack_from(f"{order}H", head, at + 6)[0], at + 8
+        elif vr == b"SQ":
+            return before >= 0
+        else:
+            length, start = struct.unpack_from(f"{order}L", head, at + 4)[0], at + 8
+        if length % 2 or length > _HEAD_BYTES:
+            return False
+        before, at = element, start + length
+    return True
 
 
 def _inflated(head: bytes) -> bytes:

@@ -1,0 +1,198 @@
+"""Headers that contradict themselves or the pixel data: read as others read them, or refused, never scrambled."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from pydicom import dcmread, dcmwrite
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from source_makers import PLANTED, dicom_object, jpeg, moving_frames
+
+from UltrasoundLesionSegLib.cine import SourceKind
+from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.readers.open import read_cine
+
+FRAMES = moving_frames(6)
+ODD = moving_frames(5, 41, 55)
+STREAMS = [jpeg(frame) for frame in FRAMES]
+
+
+def assert_frames(cine, frames=FRAMES, tolerance=0):
+    assert len(cine) == len(frames)
+    assert np.abs(np.stack(list(cine)).astype(int) - frames).mean() <= tolerance
+
+
+def padded(frames, surplus, filler=b"\0", **elements):
+    return dicom_object(frames, PixelData=np.ascontiguousarray(frames).tobytes() + surplus * filler, **elements)
+
+
+# --- more bytes than the frames need ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("filler", [b"\0", b"\x20", b"\xff"])
+@pytest.mark.parametrize(("frames", "surplus"), [(FRAMES, 2), (FRAMES, 128), (ODD, 3), (ODD, 127), (ODD[:1], 129)])
+def test_padding_is_left_out_and_noted(save_dicom, frames, surplus, filler):
+    cine = read_cine(save_dicom(padded(frames, surplus, filler)))
+    assert_frames(cine, frames)
+    assert cine.notes == (f"{surplus} bytes follow the last frame: they are left out.",)
+
+
+def test_padding_as_long_as_a_row_of_a_single_frame(save_dicom):
+    frame = moving_frames(1, 40, 128)
+    assert_frames(read_cine(save_dicom(padded(frame, 128))), frame)
+    with pytest.raises(SourceError, match="do not fit"):  # a row more than the header says
+        read_cine(save_dicom(dicom_object(frame, Rows=39)))
+
+
+def test_padding_without_a_number_of_frames(save_dicom):
+    cine = read_cine(save_dicom(padded(FRAMES, 4, NumberOfFrames=None)))
+    assert_frames(cine)
+    assert cine.identity.kind is SourceKind.DICOM_MULTIFRAME
+
+
+def test_a_file_cut_off_in_its_padding_is_whole(save_dicom):
+    path = save_dicom(padded(FRAMES, 128))
+    path.write_bytes(path.read_bytes()[:-100])
+    cine = read_cine(path)
+    assert_frames(cine)
+    assert "cut off" not in " ".join(cine.notes)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(39, 56), (40, 55), (38, 56), (20, 55)])
+def test_wrong_rows_and_columns_are_no_padding(save_dicom, rows, columns):
+    with pytest.raises(SourceError, match="do not fit"):
+        read_cine(save_dicom(dicom_object(FRAMES, Rows=rows, Columns=columns)))
+
+
+def test_compressed_frames_with_padding_behind_them(save_dicom):
+    data = dicom_object(FRAMES, [one + bytes(128) for one in STREAMS])
+    assert_frames(read_cine(save_dicom(data)), tolerance=2)
+    data = dicom_object(FRAMES)
+    data.compress(RLELossless, generate_instance_uid=False)
+    streams = [one + bytes(128) for one in generate_frames(data.PixelData, number_of_frames=6)]
+    data.PixelData = encapsulate(streams, has_bot=False)
+    assert_frames(read_cine(save_dicom(data)))
+
+
+# --- the other value representation than the header names ---------------------------------------------------------
+
+
+def rewritten(data, is_implicit, is_little_endian=True):
+    """The file with the data set in another syntax than its file header names."""
+    target = io.BytesIO()
+    dcmwrite(target, data, enforce_file_format=True)
+    head = target.getvalue()
+    start = 132 + 12 + int.from_bytes(head[140:144], "little")
+    body = io.BytesIO()
+    meta, data.file_meta = data.file_meta, None
+    del data.file_meta
+    dcmwrite(body, data, implicit_vr=is_implicit, little_endian=is_little_endian, enforce_file_format=False)
+    data.file_meta = meta
+    return head[:start], body.getvalue()
+
+
+@pytest.mark.parametrize("width", [56, 55])
+@pytest.mark.parametrize(
+    ("told", "is_implicit"),
+    [(ExplicitVRLittleEndian, True), (ImplicitVRLittleEndian, False)],
+    ids=["explicit", "implicit"],
+)
+def test_elements_in_the_other_syntax_than_the_header_names(save_dicom, tmp_path, told, is_implicit, width):
+    frames = moving_frames(5, 41, width)
+    data = dicom_object(frames, FrameTime="50")
+    data.file_meta.TransferSyntaxUID = told
+    (tmp_path / "other").write_bytes(b"".join(rewritten(data, is_implicit)))
+    cine = read_cine(tmp_path / "other")
+    assert_frames(cine, frames)
+    assert cine.timing.frames_per_second == pytest.approx(20)
+
+
+def test_compressed_pixels_among_implicit_elements(tmp_path):
+    (tmp_path / "other").write_bytes(b"".join(rewritten(dicom_object(FRAMES, STREAMS), True)))
+    assert_frames(read_cine(tmp_path / "other"), tolerance=2)
+
+
+# --- no header before the data set --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_implicit", [False, True])
+@pytest.mark.parametrize("preamble", [b"", bytes(128) + b"DICM"])
+def test_a_bare_data_set_is_read_and_noted(tmp_path, is_implicit, preamble):
+    _, body = rewritten(dicom_object(FRAMES), is_implicit)
+    (tmp_path / "bare").write_bytes(preamble + body)
+    cine = read_cine(tmp_path / "bare")
+    assert_frames(cine)
+    assert "does not say its transfer syntax" in cine.notes[0]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bare").rename(tmp_path / "folder" / "1")
+    assert_frames(read_cine(tmp_path / "folder"))
+
+
+def test_a_bare_data_set_in_big_endian(tmp_path):
+    data = dicom_object(FRAMES)
+    data.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    data["PixelData"].VR = "OB"
+    target = io.BytesIO()
+    dcmwrite(target, data, enforce_file_format=True)
+    content = target.getvalue()
+    (tmp_path / "bare").write_bytes(content[content.index(b"\x00\x08\x00\x16UI") :])
+    assert_frames(read_cine(tmp_path / "bare"))
+
+
+def test_bare_compressed_pixels_are_refused_with_the_reason(tmp_path):
+    (tmp_path / "bare").write_bytes(rewritten(dicom_object(FRAMES, STREAMS), False)[1])
+    with pytest.raises(SourceError, match="does not say how its pixels are compressed"):
+        read_cine(tmp_path / "bare")
+
+
+def test_a_file_header_without_a_transfer_syntax(save_dicom):
+    path = save_dicom(dicom_object(FRAMES))
+    element = b"\x02\x00\x10\x00UI"
+    path.write_bytes(path.read_bytes().replace(element, b"\x02\x00\x11\x00UI"))
+    assert_frames(read_cine(path))
+
+
+@pytest.mark.parametrize("head", [b"\x08\x00", b"\x08\x00\x05\x00" * 90, struct.pack("<HHL", 8, 5, 10) + bytes(200)])
+def test_what_only_begins_like_a_data_set_is_none(tmp_path, head):
+    (tmp_path / "no.bin").write_bytes(head)
+    with pytest.raises(SourceError, match="no cine this program knows"):
+        read_cine(tmp_path / "no.bin")
+
+
+# --- frames in pieces ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("told", [None, 1])
+@pytest.mark.parametrize("pieces", [2, 5])
+def test_one_rle_frame_in_fragments(save_dicom, told, pieces):
+    frame = moving_frames(1)
+    data = dicom_object(frame, NumberOfFrames=told)
+    data.compress(RLELossless, generate_instance_uid=False)
+    stream = next(generate_frames(data.PixelData, number_of_frames=1))
+    data.PixelData = encapsulate([stream], fragments_per_frame=pieces, has_bot=False)
+    cine = read_cine(save_dicom(data))
+    assert_frames(cine, frame)
+    assert cine.notes == ()
+
+
+@pytest.mark.parametrize("has_table", [False, True])
+@pytest.mark.parametrize("color", [False, True])
+def test_several_rle_frames_in_fragments(save_dicom, has_table, color):
+    frames = moving_frames(4, color=color)
+    data = dicom_object(frames)
+    data.compress(RLELossless, generate_instance_uid=False)
+    streams = list(generate_frames(data.PixelData, number_of_frames=4))
+    data.PixelData = encapsulate(streams, fragments_per_frame=3, has_bot=has_table)
+    cine = read_cine(save_dicom(data))
+    assert_frames(cine, frames)
+    assert cine.notes == ()
+
+
+def test_messages_of_contradictions_hold_nothing_of_the_header(save_dicom):
+    path = save_dicom(dicom_object(FRAMES, Rows=39))
+    with pytest.raises(SourceError) as caught:
+        read_cine(path)
+    assert PLANTED not in str(caught.value)
+    assert dcmread(path).PatientName == PLANTED
