@@ -127,6 +127,15 @@ def sequence_nrrd(encoding: str = "raw") -> bytes:
     return header.encode() + (gzip.compress(data) if encoding == "gzip" else data)
 
 
+def tracked_bytes() -> bytes:
+    """A tracked sequence as PLUS writes it."""
+    lines = ["ObjectType = Image", "NDims = 3", "DimSize = 32 24 4", "ElementType = MET_UCHAR"]
+    for frame in range(4):
+        lines.append(f"Seq_Frame{frame:04d}_Timestamp = {12.5 + frame / 25}")
+        lines.append(f"Seq_Frame{frame:04d}_ImageStatus = OK")
+    return "\n".join([*lines, "ElementDataFile = LOCAL", ""]).encode() + GREY.tobytes()
+
+
 def segmentation_nrrd() -> bytes:
     header = (
         "NRRD0004\ntype: unsigned char\ndimension: 4\nsizes: 2 32 24 1\nkinds: list domain domain domain\n"
@@ -218,6 +227,7 @@ def cine_seeds() -> Iterator[Seed]:
     ):
         name = f"volume {'compressed ' if compress else ''}{suffix}"
         yield Seed(name, "cine", {"a": volume_bytes(suffix, frames, compress)}, "a", 4)
+    yield Seed("tracked MHA", "cine", {"a.mha": tracked_bytes()}, "a.mha", 4)
     yield Seed("Slicer .seq.nrrd", "cine", {"a.seq.nrrd": sequence_nrrd()}, "a.seq.nrrd", 4)
     yield Seed("Slicer .seq.nrrd gzip", "cine", {"a.seq.nrrd": sequence_nrrd("gzip")}, "a.seq.nrrd", 4)
     detached = b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 32 24 4\nencoding: raw\ndata file: a.raw\n\n"
@@ -245,7 +255,42 @@ def real_seeds(folder: Path) -> Iterator[Seed]:
             yield Seed(f"real video {path.suffix}", "cine", {path.name: path.read_bytes()}, path.name, None, 0.03)
 
 
+def soft_masks() -> dict[str, bytes]:
+    """Masks as programs keep them that soften, invert, colour, index, stack or place them."""
+    level = cv2.GaussianBlur(255 * MASKS[0].astype(np.uint8), (0, 0), 1)
+    color = np.dstack([level, level * 0, (255 - level) // 2])
+    stack = [Image.fromarray(255 * mask.astype(np.uint8)) for mask in MASKS]
+    further = {"save_all": True, "append_images": stack[1:]}
+    quantized = io.BytesIO()
+    Image.fromarray(level).quantize(16).save(quantized, "PNG", transparency=0)
+    return {
+        "soft": picture_bytes(level),
+        "inverted 16 bits": written(".png", lambda path: cv2.imwrite(str(path), (255 - level).astype(np.uint16) * 257)),
+        "two colours": picture_bytes(color),
+        "colour JPEG": picture_bytes(color, "JPEG"),
+        "RGBA": picture_bytes(np.dstack([color, level])),
+        "adaptive palette": quantized.getvalue(),
+        "TIFF stack": written(".tif", lambda path: stack[0].save(path, **further)),
+        "GIF stack": written(".gif", lambda path: stack[0].save(path, **further)),
+        "WebP": picture_bytes(level, "WEBP"),
+        "probabilities": volume_bytes(".nrrd", (level / np.float32(255)).astype(np.float32)[np.newaxis]),
+        "video": video_bytes(".avi", "MJPG", 2),
+    }
+
+
+def flipped_bytes(suffix: str) -> bytes:
+    """Write a label volume whose axes run against those of a picture."""
+    image = SimpleITK.GetImageFromArray(MASKS.astype(np.uint8))
+    image.SetSpacing((0.2, 0.3, 1.0))
+    flipped = SimpleITK.Flip(image, (True, False, True))
+    return written(suffix, lambda path: SimpleITK.WriteImage(flipped, str(path)))
+
+
 def mask_seeds() -> Iterator[Seed]:
+    for name, content in soft_masks().items():
+        yield Seed(f"mask {name}", "seed", {"a": content}, "a")
+    for suffix in (".nrrd", ".mha", ".nii"):
+        yield Seed(f"mask flipped {suffix}", "seed", {"a": flipped_bytes(suffix)}, "a")
     labels = MASKS[0].astype(np.uint8)
     for name, content in {
         "PNG": picture_bytes(255 * labels),
@@ -320,6 +365,8 @@ def bundle_seeds() -> Iterator[Seed]:
 def patient_seeds() -> Iterator[Seed]:
     known = {"patient_name": "Zzyzx^Quilla", "patient_id": "4711", "birth_date": "19600229", "sex": "F"}
     yield Seed("patient JSON", "patient", {"a.json": json.dumps(known).encode()}, "a.json")
+    odd = {"patient_name": None, "patient_id": 4711, "study_time": "101500", "description": "x" * 60}
+    yield Seed("patient JSON with null", "patient", {"a.json": json.dumps(odd).encode()}, "a.json")
 
 
 def manifest_seeds() -> Iterator[Seed]:

@@ -69,8 +69,10 @@ def read_source(path: Path, frames: int | None) -> str:
 
 def read_mask(path: Path, frames: int | None) -> str:
     from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
+    from UltrasoundLesionSegLib.readers.volume_space import Space
 
-    found = read_seed_file(path, (24, 32))
+    place = Space(np.diag([0.2, 0.3, 1.0]), np.array([0.5, 0.0, 0.0]), (32, 24, 4), True)
+    found = read_seed_file(path, (24, 32), place)
     if not found.masks or not all(mask.ndim == 2 and mask.any() for mask in found.masks.values()):
         raise Finding("a seed without a mask")
     return "result"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,40 @@ def test_irregular_times_become_a_vector(tmp_path: Path) -> None:
     assert back.calibration is not None
     assert back.calibration.spacing == pytest.approx((0.2, 0.1))
     _assert_valid(tmp_path / "cine.dcm")
+
+
+@pytest.mark.parametrize(
+    ("aspect", "written"),
+    [(4 / 3, ["4", "3"]), (11 / 12, ["11", "12"]), (0.5, ["1", "2"]), (1.0, None), (1.000001, None), (None, None)],
+)
+def test_the_shape_of_a_pixel_is_written_where_it_is_known_and_not_square(
+    tmp_path: Path, aspect: float | None, written: list[str] | None
+) -> None:
+    plain = Cine.from_array(np.zeros((3, 32, 32), np.uint8), timing=Timing(np.arange(3) / 10, "test"))
+    target = tmp_path / "cine.dcm"
+    write_ultrasound_image(replace(plain, pixel_aspect=aspect), target, SIMULATED_PATIENT, False, "BREAST", "L")
+    header = pydicom.dcmread(target)
+    assert "PixelSpacing" not in header
+    found = header.get("PixelAspectRatio")
+    assert (None if found is None else [str(one) for one in found]) == written
+    _assert_valid(target)
+    back = read_cine(target)
+    assert back.calibration is None
+    assert (back.pixel_aspect or 1.0) == pytest.approx(aspect or 1.0, rel=1e-4)
+
+
+def test_the_shape_of_a_calibrated_pixel_is_written_too(tmp_path: Path) -> None:
+    timing = Timing(np.arange(3) / 10, "test")
+    cine = Cine.from_array(np.zeros((3, 32, 32), np.uint8), Calibration(0.3, 0.2, "test"), timing)
+    write_ultrasound_image(cine, tmp_path / "cine.dcm", SIMULATED_PATIENT, False, "BREAST", "L")
+    assert [int(one) for one in pydicom.dcmread(tmp_path / "cine.dcm").PixelAspectRatio] == [3, 2]
+    _assert_valid(tmp_path / "cine.dcm")
+
+
+def test_the_image_from_the_field_keeps_its_pixels_shape(tmp_path: Path, shared_data: Path) -> None:
+    cine = read_cine(shared_data / "field" / "22_pixel_shape_known_but_not_used" / "par43.dcm")
+    write_ultrasound_image(with_frame_rate(cine, 20), tmp_path / "cine.dcm", SIMULATED_PATIENT)
+    assert [int(one) for one in pydicom.dcmread(tmp_path / "cine.dcm").PixelAspectRatio] == [4, 3]
 
 
 def test_several_regions_keep_their_calibrations(tmp_path: Path) -> None:

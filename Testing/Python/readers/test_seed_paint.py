@@ -273,3 +273,21 @@ def test_a_soft_page_does_not_grow_where_the_lesion_fades(tmp_path):
     images = [Image.fromarray(one) for one in (SOFT, faint)]
     images[0].save(tmp_path / "a.tif", save_all=True, append_images=images[1:])
     assert sorted(read_seed_file(tmp_path / "a.tif").masks) == [0]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("avi", "FFV1"), ("avi", "MJPG"), ("mp4", "mp4v")])
+def test_a_video_of_masks(tmp_path, suffix, codec):
+    pages = [LEVEL, LEVEL * 0, np.roll(LEVEL, 20, axis=1)]
+    writer = cv2.VideoWriter(str(tmp_path / f"a.{suffix}"), cv2.VideoWriter.fourcc(*codec), 10, (200, 160))
+    for page in pages:
+        writer.write(cv2.cvtColor(page, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    found = read_seed_file(tmp_path / f"a.{suffix}")
+    assert sorted(found.masks) == [0, 2]
+    for frame in (0, 2):
+        assert np.count_nonzero((found.masks[frame] > 0) != (pages[frame] > 0)) < 0.02 * AREA
+
+
+def test_the_cine_itself_is_no_seed(shared_data):
+    with pytest.raises(SeedError, match=r"picture of tissue|cannot be told|no even area"):
+        read_seed_file(shared_data / "field" / "26_jpeg_masks" / "clip.mp4")

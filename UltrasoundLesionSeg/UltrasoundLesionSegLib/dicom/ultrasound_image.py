@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +30,8 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 JPEG_QUALITY = 92
 # PS3.3 C.8.5.5.1.1 to .5: two-dimensional, tissue, centimetres
 _SPATIAL_2D, _TISSUE, _CENTIMETRES = 1, 1, 3
+_SAME_ASPECT = 1e-4  # a frame of 8,192 pixels would be off by less than one
+_LARGEST_ASPECT_TERM = 100_000
 _FASTEST = 500.0  # whole frames a second; no scanner makes more
 _MOST_IRREGULAR = 8000  # frame times in one DS attribute, whose length is 16 bits
 _PIXEL_DATA = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff"
@@ -72,7 +75,8 @@ def write_ultrasound_image(
     Parameters
     ----------
     cine : Cine
-        Its regions, or else its calibration, become the Sequence of Ultrasound Regions.
+        Its regions, or else its calibration, become the Sequence of Ultrasound Regions; the shape of a pixel, where it
+        is known and not square, the Pixel Aspect Ratio.
     target : Path
     patient : PatientModule
     lossless : bool
@@ -111,6 +115,7 @@ def write_ultrasound_image(
         regions = (CalibratedRegion((0, 0, cine.height - 1, cine.width - 1), cine.calibration),)
     if regions:
         dataset.SequenceOfUltrasoundRegions = [_region(one) for one in regions]
+    _add_pixel_aspect(dataset, cine)
     syntax = RLELossless if lossless else JPEGBaseline8Bit
     dataset.file_meta = file_meta(dataset, syntax)
     with atomic_path(target) as temporary:
@@ -179,6 +184,20 @@ def _add_timing(dataset: Dataset, cine: Cine) -> None:
         )
     dataset.FrameTimeVector = ["0", *(f"{one:.6g}" for one in steps)]
     dataset.FrameIncrementPointer = 0x00181065
+
+
+def _add_pixel_aspect(dataset: Dataset, cine: Cine) -> None:
+    """Add the Pixel Aspect Ratio where pixels are not square: type 1C, because no Pixel Spacing is written.
+
+    PS3.3 C.7.6.3.1.7: a pair of whole numbers, height before width of a pixel.
+    """
+    known = [one.calibration for one in cine.regions] or ([cine.calibration] if cine.calibration else [])
+    ratios = [one.row_mm / one.column_mm for one in known] or ([cine.pixel_aspect] if cine.pixel_aspect else [])
+    if not ratios or max(ratios) - min(ratios) > _SAME_ASPECT * max(ratios):
+        return
+    ratio = Fraction(ratios[0]).limit_denominator(_LARGEST_ASPECT_TERM)
+    if ratio > 0 and abs(ratios[0] - 1) > _SAME_ASPECT:
+        dataset.PixelAspectRatio = [str(ratio.numerator), str(ratio.denominator)]
 
 
 def _region(region: CalibratedRegion) -> Dataset:

@@ -8,7 +8,7 @@ from pathlib import Path
 from UltrasoundLesionSegLib.errors import SeedError, SourceError
 from UltrasoundLesionSegLib.readers.seed_levels import LabelMap
 from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
-from UltrasoundLesionSegLib.readers.seed_pictures import read_picture
+from UltrasoundLesionSegLib.readers.seed_pictures import read_mask_video, read_picture
 from UltrasoundLesionSegLib.readers.seed_segments import is_segmentation, read_segments
 from UltrasoundLesionSegLib.readers.seed_volumes import RESAMPLED, read_volume_seed
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
@@ -53,7 +53,7 @@ def read_seed_file(path: Path | str, shape: tuple[int, int] | None = None, space
 
     * Pictures: labels of 1 to 64 (grey values, or the numbers of a palette whose colours tell them apart); else the
       even colours or levels are lesions, each to where it is half way to the background, which is what touches the
-      frame's border. Several pages or animated pictures are several frames.
+      frame's border. Several pages, animated pictures and videos are several frames.
     * NRRD, MHA, NIfTI label volumes ``(H, W)``, ``(1, H, W)``, or ``(T, H, W)`` with a label map a frame, by the same
       rules; one in another grid than the cine is put where its place in space says.
     * .seg.nrrd of 3D Slicer: segment n is lesion n + 1 under its own name. A cropped label map is put where it belongs
@@ -101,9 +101,9 @@ def _read(path: Path, shape: tuple[int, int] | None, space: Space | None) -> See
     if kind is Format.DICOM:
         raise SeedError("the seed is no mask file; give a PNG, NRRD, MHA or .seg.nrrd mask")
     try:
-        painted = read_picture(path)
+        painted = read_mask_video(path) if kind is Format.VIDEO else read_picture(path)
     except SourceError as error:
-        if kind is Format.IMAGE:
+        if kind in (Format.IMAGE, Format.VIDEO):
             raise SeedError(f"the seed's picture is damaged: {error}") from None
         raise SeedError("the seed is no mask file; give a PNG, NRRD, MHA or .seg.nrrd mask") from None
     pages = {None: painted.labels[0]} if len(painted.labels) == 1 else dict(enumerate(painted.labels))

@@ -1,4 +1,4 @@
-"""Seeds painted in picture files -> label maps: whatever Pillow reads, with palette or transparency, page by page."""
+"""Seeds painted in picture files and videos -> label maps: with palette or transparency, page by page."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers.frames import GREY_SAMPLES, sampled_indices
 from UltrasoundLesionSegLib.readers.pages import PageFile
 from UltrasoundLesionSegLib.readers.seed_levels import LabelMap, Painted
 from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
 from UltrasoundLesionSegLib.readers.seed_values import Page, read_pages
+from UltrasoundLesionSegLib.readers.video import read_video
 
 _LOSSY = ("JPEG", "MPO")
 _PERHAPS_LOSSY = ("WEBP", "JPEG2000")
 _MOST_IF_LOSSLESS = 16
 """Distinct values from which on a picture of a format that can be either is taken to be lossy."""
+
+_MOST_PIXELS = 2**30
+"""Of a video of masks, all of whose frames are looked at together."""
 
 _NUMBERS = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B")
 
@@ -43,6 +48,29 @@ def read_picture(path: Path) -> Painted:
     if all(one.mode in ("P", "PA") for one in images):
         return _read_indexed(images)
     return read_pages([_page(one) for one in images], is_lossy)
+
+
+def read_mask_video(path: Path) -> Painted:
+    """Read the lesions painted in a video, one label map a frame.
+
+    Raises
+    ------
+    SeedError
+        When it cannot be told what is lesion, as in the cine itself, or a frame is damaged.
+    SourceError
+        When it is no video, or cannot be read.
+    """
+    video = read_video(path)
+    if len(video) * video.height * video.width > _MOST_PIXELS:
+        raise SeedError("the seed is a video too long for masks; cut it to the frames that were painted")
+    first = [Page(video.frames[at]) for at in sampled_indices(len(video), GREY_SAMPLES)]
+    read_pages(first, _is_lossy(first))  # a cine is refused before all of it is decoded
+    pages = [Page(frame) for frame in video]
+    return read_pages(pages, _is_lossy(pages))
+
+
+def _is_lossy(pages: list[Page]) -> bool:
+    return max(len(np.unique(one.values)) for one in pages) > _MOST_IF_LOSSLESS
 
 
 def _page(image: Image.Image) -> Page:
