@@ -58,3 +58,21 @@ def bright_model(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
     monkeypatch.setattr(Bundle, "load_network", lambda self, device: network)
     return network
+
+
+@pytest.fixture
+def pointed_model(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let clicks be answered by the network that follows them, and other roles by the one that sees bright pixels."""
+    from stand_in_networks import BrightNetwork, PointedNetwork
+
+    from UltrasoundLesionSegLib.engine.bundles import Bundle
+
+    networks = {"click": PointedNetwork(), "propagate": BrightNetwork()}
+
+    def described(role: str) -> Bundle:
+        settings: dict[str, Any] = {"input_size": 64} if role == "propagate" else {}
+        return Bundle(role, role, "stand-in", role, 64, "1", role[0] * 64, Path(), {}, settings)
+
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", described)
+    monkeypatch.setattr(Bundle, "load_network", lambda self, device: networks[self.role])
+    return networks["click"]

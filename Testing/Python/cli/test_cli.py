@@ -14,7 +14,7 @@ import slicer
 from engine_helpers import clip_of_moving_discs, dice
 from numpy.typing import NDArray
 from PIL import Image
-from stand_in_networks import BrightNetwork
+from stand_in_networks import BrightNetwork, PointedNetwork
 
 from UltrasoundLesionSegLib.cli import main as cli
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
@@ -93,6 +93,43 @@ def test_several_seeds_directions_and_ranges(
     assert record["anchors"] == {"lesion-1": [0, 4]}
     assert record["frames_computed"] == 3
     assert not np.asarray(Image.open(out / "masks" / "00005.png")).any()
+
+
+def test_a_lesion_is_clicked_column_first(
+    run: Run, pointed_model: PointedNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, truth = frames_folder
+    rows, columns = np.nonzero(truth[2][0])
+    out = folder / "out"
+    point = f"{columns.mean():.1f},{rows.mean():.1f}@2"
+    code, said, _ = run("segment", folder / "frames", "--click", point, "--output", out)
+    assert code == 0
+    assert "results are in" in said
+    assert all(dice(np.asarray(Image.open(out / "masks" / f"{i:05d}.png")) > 0, truth[i][0]) > 0.9 for i in range(6))
+    record = json.loads((out / "run.json").read_text())
+    assert record["clicks"] == [{"row": round(rows.mean(), 1), "column": round(columns.mean(), 1), "frame": 2}]
+    assert list(record["anchors"].values()) == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("point", "said"),
+    [
+        ("12", "the click '12' is not a pixel; write it as X,Y"),
+        ("12,3@x", "the click '12,3@x' is not a pixel"),
+        ("1,2,3", "the click '1,2,3' is not a pixel"),
+        ("9000,2", "point 1 is not on the frame"),
+        ("3,3@77", "frame 77 is not in the cine"),
+    ],
+)
+def test_a_click_that_is_none_is_refused_in_one_sentence(
+    run: Run, pointed_model: PointedNetwork, frames_folder: tuple[Path, NDArray[np.bool_]], point: str, said: str
+) -> None:
+    folder, _ = frames_folder
+    code, _, err = run("segment", folder / "frames", "--click", point, "--output", folder / "out")
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert not (folder / "out").exists()
 
 
 def test_an_unreadable_frame_is_named_the_others_are_done_and_the_exit_code_is_2(

@@ -40,6 +40,7 @@ SHIPPED = {
     "bas_l": (bundles.SUGGEST, 1_001_427),
     "bas_l_propagate": (bundles.PROPAGATE, 1_004_497),
     "bas_s": (bundles.SUGGEST, 1_189_971),
+    "bas_s_click": (bundles.CLICK, 1_193_041),
     "bas_s_propagate": (bundles.PROPAGATE, 1_193_041),
     "stpfnet_light": (bundles.PROPAGATE, 3_890_386),
 }

@@ -9,30 +9,16 @@ import numpy as np
 import pytest
 from engine_helpers import dice
 from numpy.typing import NDArray
-from stand_in_networks import BrightNetwork, PointedNetwork
+from stand_in_networks import PointedNetwork
 
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
-from UltrasoundLesionSegLib.engine.bundles import Bundle, read_bundle
+from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.errors import ModelError, SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
 Discs = tuple[Any, NDArray[np.bool_]]
-
-
-@pytest.fixture
-def pointed(monkeypatch: pytest.MonkeyPatch) -> PointedNetwork:
-    """The model that answers clicks; every other role has the network that calls bright pixels lesion."""
-    networks = {"click": PointedNetwork(), "propagate": BrightNetwork()}
-
-    def described(role: str) -> Bundle:
-        settings: dict[str, Any] = {"input_size": 64} if role == "propagate" else {}
-        return Bundle(role, role, "stand-in", role, 64, "1", role[0] * 64, None, {}, settings)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", described)
-    monkeypatch.setattr(Bundle, "load_network", lambda self, device: networks[self.role])
-    return networks["click"]  # type: ignore[return-value]
 
 
 def middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
@@ -47,7 +33,7 @@ def sequence_of(browser: Any) -> SegmentationSequence:
 
 
 def test_one_click_makes_a_seed_that_is_propagated(
-    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
 ) -> None:
     browser, truth = discs
     mask = logic.click(browser, [middle(truth[5][0])], frame=5)
@@ -63,7 +49,7 @@ def test_one_click_makes_a_seed_that_is_propagated(
 
 
 def test_clicks_are_taken_back_by_leaving_them_out(
-    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
 ) -> None:
     browser, truth = discs
     (segment,) = logic.setSeed(browser, truth[2][0], frame=2)
@@ -76,9 +62,9 @@ def test_clicks_are_taken_back_by_leaving_them_out(
     one, two = logic.click(browser, points[:1], frame=6), logic.click(browser, points, frame=6)
     assert one[int(row), int(column) + 4]
     assert not two[int(row), int(column) + 4]
-    looks = len(pointed.seen)
+    looks = len(pointed_model.seen)
     assert np.array_equal(logic.click(browser, points[:1], frame=6), one)
-    assert len(pointed.seen) == looks
+    assert len(pointed_model.seen) == looks
     assert logic.anchors(browser)[segment] == [2, 6]
     # without any click everything is as it was, and a model may compute the frame again
     assert np.array_equal(logic.click(browser, [], frame=6), before)
@@ -89,7 +75,7 @@ def test_clicks_are_taken_back_by_leaving_them_out(
 
 
 def test_a_drawing_is_mended_and_comes_back(
-    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
 ) -> None:
     browser, truth = discs
     drawn = truth[3][0].copy()
@@ -97,13 +83,13 @@ def test_a_drawing_is_mended_and_comes_back(
     (segment,) = logic.setSeed(browser, drawn, frame=3)
     mended = logic.click(browser, [middle(truth[3][0])], frame=3, segment=segment)
     assert dice(mended, truth[3][0]) > 0.9
-    assert (pointed.seen[0][0, 6] > 0.5).any()  # the drawing was part of the prompt
+    assert (pointed_model.seen[0][0, 6] > 0.5).any()  # the drawing was part of the prompt
     assert np.array_equal(logic.click(browser, [], frame=3, segment=segment), drawn)
     assert sequence_of(browser).origin(3, segment) is Origin.MANUAL
 
 
 def test_what_somebody_else_did_since_is_mended_not_forgotten(
-    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
 ) -> None:
     browser, truth = discs
     logic.click(browser, [middle(truth[3][0])], frame=3)
@@ -116,7 +102,7 @@ def test_what_somebody_else_did_since_is_mended_not_forgotten(
 
 
 def test_other_lesions_and_masked_pixels_are_kept(
-    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
 ) -> None:
     browser, truth = discs
     row, column = middle(truth[4][0])
@@ -136,7 +122,7 @@ def test_other_lesions_and_masked_pixels_are_kept(
 
 
 def test_a_box_alone_is_a_prompt_and_nothing_found_writes_nothing(
-    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
 ) -> None:
     browser, truth = discs
     rows, columns = np.nonzero(truth[1][0])
@@ -157,7 +143,7 @@ def test_a_box_alone_is_a_prompt_and_nothing_found_writes_nothing(
     ],
 )
 def test_what_is_not_on_the_frame_is_refused_in_one_sentence(
-    logic: UltrasoundLesionWorkflow, discs: Discs, pointed: PointedNetwork, points: Any, box: Any, said: str
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork, points: Any, box: Any, said: str
 ) -> None:
     with pytest.raises(SeedError, match=said):
         logic.click(discs[0], points, frame=0, box=box)

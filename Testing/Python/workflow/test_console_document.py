@@ -22,7 +22,7 @@ def test_every_block_runs_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     assert list_bundles(), "no model is installed"
     blocks = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     write_simulation(simulate_cine(SimulationSettings(seed=4, frames=12)), tmp_path / "cine", "dicom")
     monkeypatch.chdir(tmp_path)
     # where another test has started slicer-core, slicer.app is there but no module is
@@ -35,6 +35,9 @@ def test_every_block_runs_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     masks, table = names["masks"], names["table"]
     assert masks.shape[0] == len(table) == 12  # type: ignore[attr-defined, arg-type]
     np.testing.assert_allclose(table["area_mm2"], masks.sum(axis=(1, 2)) * 0.01)  # type: ignore[index, attr-defined]
+    one, back = names["one"], names["back"]
+    assert one.any()  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(one, back)  # type: ignore[arg-type]
     assert len(list((tmp_path / "results" / "masks").glob("*.png"))) == 12
     assert (tmp_path / "results" / "segmentation.dcm").stat().st_size > 0
     summary = names["measured"].lesion_rows()[0].summary  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from UltrasoundLesionSegLib.errors import LesionSegError, OutputError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
 
 if TYPE_CHECKING:
-    from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
+    from UltrasoundLesionSegLib.workflow.case import ClickRequest, SeedFileRequest
 
 app = typer.Typer(
     help="Segment lesions through ultrasound cines from one seed. Not for diagnosis.",
@@ -79,6 +79,10 @@ def segment(
         list[str] | None,
         typer.Option(help="MASK[@FRAME]: PNG, NRRD, .seg.nrrd or DICOM SEG; frame 0 when left out. Repeatable."),
     ] = None,
+    click: Annotated[
+        list[str] | None,
+        typer.Option(help="X,Y[@FRAME]: pixel inside the lesion, column then row; a model draws it. Repeatable."),
+    ] = None,
     suggest: Annotated[
         int | None, typer.Option(help="Instead of a seed: let a model propose one on this frame.")
     ] = None,
@@ -98,6 +102,7 @@ def segment(
         source=source,
         output=output,
         seeds=tuple(_parse_seed(text) for text in seed or []),
+        clicks=tuple(_parse_click(text) for text in click or []),
         suggest_frame=suggest,
         model=model,
         direction=direction.value,
@@ -305,6 +310,20 @@ def _parse_seed(text: str) -> SeedFileRequest:
     if at and frame.lstrip("-").isdigit():
         return SeedFileRequest(Path(path), int(frame))
     return SeedFileRequest(Path(text))
+
+
+def _parse_click(text: str) -> ClickRequest:
+    """Read ``X,Y[@FRAME]``."""
+    from UltrasoundLesionSegLib.workflow.case import ClickRequest
+
+    point, at, frame = text.partition("@")
+    try:
+        column, row = (float(number) for number in point.split(","))
+        return ClickRequest(row, column, int(frame) if at else 0)
+    except ValueError:
+        raise SeedError(
+            f"the click '{text}' is not a pixel; write it as X,Y or X,Y@FRAME, for example 120,85@30"
+        ) from None
 
 
 def _parse_frames(text: str | None) -> tuple[int, int] | None:

@@ -54,6 +54,15 @@ class SeedFileRequest:
 
 
 @dataclass(frozen=True)
+class ClickRequest:
+    """A point inside the lesion, in pixels of its frame; the centre of the first pixel is (0, 0)."""
+
+    row: float
+    column: float
+    frame: int = 0
+
+
+@dataclass(frozen=True)
 class CaseRequest:
     """What to do with one source.
 
@@ -61,6 +70,8 @@ class CaseRequest:
     ----------
     source, output : Path
     seeds : tuple of SeedFileRequest
+    clicks : tuple of ClickRequest
+        A model draws the lesion from those of a frame; beside seeds or instead of them.
     suggest_frame : int or 'middle' or None
         Instead of seeds: accept what a model proposes on this frame, or on the one in the middle.
     model, direction, frames, device
@@ -78,6 +89,7 @@ class CaseRequest:
     source: Path
     output: Path
     seeds: tuple[SeedFileRequest, ...] = ()
+    clicks: tuple[ClickRequest, ...] = ()
     suggest_frame: int | Literal["middle"] | None = None
     model: str | None = None
     direction: str = "both"
@@ -115,8 +127,11 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
         One sentence on what is wrong with source, seed, model or output.
     """
     check_writable(request.output)
-    if not request.seeds and request.suggest_frame is None:
-        raise SeedError("no seed was given; name a mask with --seed MASK@FRAME, or a frame with --suggest")
+    if not request.seeds and not request.clicks and request.suggest_frame is None:
+        raise SeedError(
+            "no seed was given; name a mask with --seed MASK@FRAME, a point inside the lesion with --click X,Y@FRAME, "
+            "or a frame with --suggest"
+        )
     seconds: dict[str, float] = {}
     logic = UltrasoundLesionWorkflow()
     with collected(request.log_level) as lines:
@@ -207,6 +222,10 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
             readings.append(logic.lastSeedReading(browser))
         except SeedError as error:
             raise SeedError(f"seed {number} cannot be used: {error}") from error
+    for frame in sorted({click.frame for click in request.clicks}):
+        points = [(click.row, click.column) for click in request.clicks if click.frame == frame]
+        if not logic.click(browser, points, frame, device=request.device).any():
+            raise SeedError(f"no lesion was found at the points on frame {frame}; give other points or a seed mask")
     if request.suggest_frame is not None:
         frame = len(logic.cine(browser)) // 2 if request.suggest_frame == "middle" else request.suggest_frame
         mask = logic.suggest(browser, frame, device=request.device)
@@ -262,6 +281,7 @@ def _record(
             "timing": cine.timing.source if cine.timing else None,
             "notes": list(cine.notes),
         },
+        "clicks": [asdict(click) for click in request.clicks],
         "suggested_on_frame": request.suggest_frame,
         "anchors": {name: frames for name, frames in logic.anchors(browser).items()},
         "model": {"name": summary.model, "version": summary.version, "sha256": summary.sha256},
