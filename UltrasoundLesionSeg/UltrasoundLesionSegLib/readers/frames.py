@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from abc import ABC, abstractmethod
@@ -196,6 +197,47 @@ def look_at_samples(
         reason = next(iter(failed.values()))
         raise SourceError(f"no frame of the source can be read ({reason}); export the cine again")
     return is_color, failed
+
+
+def look_at_values(
+    read: Callable[[int], NDArray[Any]], indices: Sequence[int], tolerance: int = 0
+) -> tuple[tuple[float, float], bool, int]:
+    """Look at some pictures in their own values.
+
+    Parameters
+    ----------
+    read : callable
+        Frame index -> values, raising ``FrameError`` for a bad frame.
+    indices : sequence of int
+        The frames to look at.
+    tolerance : int
+        See `is_color_picture`.
+
+    Returns
+    -------
+    levels : tuple of float
+        The values to show as 0 and 255.
+    is_color : bool
+    failed : int
+        How many of them cannot be read.
+
+    Raises
+    ------
+    SourceError
+        When none of them can be read.
+    """
+    sampled: dict[int, NDArray[Any]] = {}
+    for index in indices:
+        with contextlib.suppress(FrameError):
+            sampled[index] = read(index)
+    is_bytes = all(one.dtype == np.uint8 for one in sampled.values())
+    levels = AS_STORED if is_bytes else choose_levels(list(sampled.values()))
+
+    def decode(index: int) -> Frame:
+        return to_uint8(sampled[index] if index in sampled else read(index), levels)
+
+    is_color, failed = look_at_samples(decode, indices, tolerance)
+    return levels, is_color, len(failed)
 
 
 def gap_note(numbers: Sequence[int], what: str) -> tuple[str, ...]:

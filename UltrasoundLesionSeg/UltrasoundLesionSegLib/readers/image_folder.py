@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import re
@@ -80,15 +79,20 @@ def _decoded(data: bytes) -> NDArray[Any]:
     with quiet(), Image.open(io.BytesIO(data)) as image:
         check_frame_size(image.height, image.width)
         image.load()  # raises for a picture that is cut off, which OpenCV fills with grey without a word
-        if image.mode in _GREY_MODES:
-            return np.asarray(image.convert("L"))
         if image.mode == "RGB" and image.format == "PNG" and data[24] == 16:
             # Pillow drops the lower 8 bits of RGB with 16; the upper ones alone are wrong where few are used
             deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
             if deep is None:
                 raise ValueError
             return np.asarray(cv2.cvtColor(deep, cv2.COLOR_BGR2RGB))
-        return np.asarray(image if image.mode in _PLAIN_MODES else image.convert("RGB"))
+        return image_values(image)
+
+
+def image_values(image: Image.Image) -> NDArray[Any]:
+    """Return a picture that Pillow has decoded as ``(H, W)`` or ``(H, W, 3)`` RGB; transparency is dropped."""
+    if image.mode in _GREY_MODES:
+        return np.asarray(image.convert("L"))
+    return np.asarray(image if image.mode in _PLAIN_MODES else image.convert("RGB"))
 
 
 def read_image_folder(paths: Sequence[Path]) -> Cine:
@@ -124,7 +128,9 @@ def read_image_folder(paths: Sequence[Path]) -> Cine:
     unreadable_frames = len(paths) - same
     readable = [position for position, size in enumerate(sizes) if size == (height, width)]
     indices = [readable[one] for one in frames.sampled_indices(len(readable), frames.COLOR_SAMPLES)]
-    levels, is_color = _look(paths, indices)
+    levels, is_color, _ = frames.look_at_values(
+        lambda index: decode_image(paths[index], index), indices, frames.LOSSY_GREY_TOLERANCE
+    )
     note = f"{unreadable_frames} of the {len(paths)} pictures are damaged or of another size; the others are used."
     digest = digests[0] if len(digests) == 1 else digest_of_digests(digests)
     return Cine(
@@ -145,20 +151,6 @@ def _numbers(paths: Sequence[Path]) -> list[int]:
     """Return the last number in each file's name, [] when one has none."""
     found = [re.findall(r"[0-9]+", path.stem) for path in paths]
     return [int(numbers[-1]) for numbers in found] if all(found) else []
-
-
-def _look(paths: Sequence[Path], indices: Sequence[int]) -> tuple[tuple[float, float], bool]:
-    """Return the values shown as 0 and 255, and whether the frames are in colour."""
-    sampled: dict[int, NDArray[Any]] = {}
-    for index in indices:
-        with contextlib.suppress(FrameError):
-            sampled[index] = decode_image(paths[index], index)
-    is_bytes = all(one.dtype == np.uint8 for one in sampled.values())
-    levels = frames.AS_STORED if is_bytes else frames.choose_levels(list(sampled.values()))
-    is_color, _ = frames.look_at_samples(
-        lambda index: frames.to_uint8(decode_image(paths[index], index), levels), indices, frames.LOSSY_GREY_TOLERANCE
-    )
-    return levels, is_color
 
 
 def _size(data: bytes) -> tuple[int, int] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from UltrasoundLesionSegLib.cine import Cine
@@ -11,7 +13,11 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.dicom_multiframe import read_dicom_file
 from UltrasoundLesionSegLib.readers.dicom_series import read_dicom_folder
 from UltrasoundLesionSegLib.readers.digest import unreadable
+from UltrasoundLesionSegLib.readers.frames import GREY_SAMPLES, sampled_indices
 from UltrasoundLesionSegLib.readers.image_folder import natural_key, read_image_folder
+from UltrasoundLesionSegLib.readers.paged_picture import read_paged_picture
+from UltrasoundLesionSegLib.readers.pages import PageFile, count_pages
+from UltrasoundLesionSegLib.readers.picture_choice import choose_frames, left_out_note
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.readers.video import read_video
 from UltrasoundLesionSegLib.readers.volume import read_volume
@@ -19,16 +25,19 @@ from UltrasoundLesionSegLib.readers.volume import read_volume
 _ASK = "choose a DICOM file or folder, a video, a folder of frames, or an NRRD, MHA or NIfTI volume"
 
 
-def read_cine(path: Path | str) -> Cine:
+def read_cine(path: Path | str, leave_out: Collection[Path] = ()) -> Cine:
     """Open a source of ultrasound frames, recognised by its content and not by its name.
 
     Accepted: a multi-frame or single-frame DICOM object; a folder of single-frame DICOM objects (a series); AVI, MP4,
-    MOV, MPEG and what else FFmpeg decodes; a folder of PNG, JPEG, BMP or TIFF frames, or one such picture; NRRD, MHA or
-    NIfTI volumes whose slices are frames, Slicer's .seq.nrrd among them. Frames are decoded when asked for.
+    MOV, MPEG and what else FFmpeg decodes; a folder of PNG, JPEG, BMP or TIFF frames, or one such picture; a TIFF
+    stack, animated GIF, PNG or WebP; NRRD, MHA or NIfTI volumes whose slices are frames, Slicer's .seq.nrrd among
+    them. Frames are decoded when asked for.
 
     Parameters
     ----------
     path : Path or str
+    leave_out : collection of Path
+        Files in a folder that are no frames, for example seeds.
 
     Returns
     -------
@@ -46,7 +55,7 @@ def read_cine(path: Path | str) -> Cine:
     """
     source = Path(path)
     # not Path.is_dir, which raises for a name that is too long
-    return _read_folder(source) if os.path.isdir(source) else _read_file(source)
+    return _read_folder(source, leave_out) if os.path.isdir(source) else _read_file(source)
 
 
 def _read_file(path: Path) -> Cine:
@@ -56,17 +65,28 @@ def _read_file(path: Path) -> Cine:
     if kind is Format.VIDEO:
         return read_video(path)
     if kind is Format.IMAGE:
-        return read_image_folder([path])
+        return _read_picture(path)
     if kind in (Format.NRRD, Format.META_IMAGE, Format.NIFTI):
         return read_volume(path, kind)
     raise SourceError(f"the file is no cine this program knows; {_ASK}")
 
 
-def _read_folder(folder: Path) -> Cine:
+def _read_picture(path: Path) -> Cine:
+    pages = PageFile(path)
+    if len(pages) > 1:
+        return read_paged_picture(path, pages)
+    pages.close()
+    return read_image_folder([path])
+
+
+def _read_folder(folder: Path, leave_out: Collection[Path]) -> Cine:
     """Read the files of a folder as frames: DICOM objects where there are any, else pictures."""
     try:
         entries = sorted((one for one in folder.iterdir() if not one.name.startswith(".")), key=_by_name)
+        named = {one.resolve() for one in leave_out}
         files = [one for one in entries if one.is_file()]
+        seeds = [one for one in files if one.resolve() in named]
+        files = [one for one in files if one not in seeds]
     except OSError as error:
         raise unreadable(error) from None
     kinds = {one: sniff(one) for one in files}
@@ -76,13 +96,26 @@ def _read_folder(folder: Path) -> Cine:
     if videos and len(files) > 1:
         raise SourceError(f"the folder holds {videos} video files beside others; choose one file")
     if pictures := _of_kind(files, kinds, Format.IMAGE):
-        return read_image_folder(pictures)
+        return _read_pictures(pictures, len(_of_kind(seeds, {one: sniff(one) for one in seeds}, Format.IMAGE)))
     if len(files) == 1 and kinds[files[0]] is not Format.UNKNOWN:
         return _read_file(files[0])
     folders = sum(one.is_dir() for one in entries)
     if folders:
         raise SourceError(f"the folder holds {folders} folders but no frames of its own; choose the folder of one cine")
     raise SourceError(f"the folder holds no frames; {_ASK}")
+
+
+def _read_pictures(pictures: list[Path], seeds: int) -> Cine:
+    """Read the pictures of a folder: a frame each, or the one that holds them all; ``seeds`` more are no frames."""
+    chosen, left_out = choose_frames(pictures)
+    left_out += Counter(masks=seeds)
+    if len(chosen) == 1:
+        cine = _read_picture(chosen[0])
+    else:
+        if all(count_pages(chosen[at]) > 1 for at in sampled_indices(len(chosen), GREY_SAMPLES)):
+            raise SourceError(f"the folder holds {len(chosen)} pictures of several frames each; choose one file")
+        cine = read_image_folder(chosen)
+    return dataclasses.replace(cine, notes=(*cine.notes, *left_out_note(left_out)))
 
 
 def _of_kind(files: list[Path], kinds: Mapping[Path, Format], kind: Format) -> list[Path]:

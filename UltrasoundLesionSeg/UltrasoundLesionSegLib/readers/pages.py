@@ -1,4 +1,4 @@
-"""Picture files and the pictures in them: TIFF pages, animated GIF, PNG and WebP; of any other file the one it has."""
+"""Picture files and the pictures in them: TIFF pages, animated GIF and WebP; of any other file the one it has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame
 from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.tiff_pages import TiffStack, find_stack
 
-_ANIMATED = ("GIF", "PNG", "WEBP")
+_ANIMATED = ("GIF", "WEBP")  # animated PNG goes through FFmpeg, because Pillow restores cleared parts wrongly
 _DAMAGED = "no picture of the source can be read; choose a folder of PNG, JPEG, BMP or TIFF frames"
 
 
@@ -49,9 +49,9 @@ class PageFile:
         self._path = path
         self.stack: TiffStack | None = None
         self.notes: tuple[str, ...] = ()
-        self._first = 0
         self._state: tuple[int, int] | None = None
         self._at = 0
+        self._is_broken = False
         self._image = self._open()
         try:
             with quiet():
@@ -100,7 +100,7 @@ class PageFile:
         except SourceError:
             raise FrameError(index, "the source has changed, or cannot be opened any more") from None
         except Exception as error:  # Pillow raises whatever the damage leads to
-            self._at = self._count  # whatever is asked for next, the file is opened anew
+            self._is_broken = True
             raise FrameError(index, f"its picture is damaged ({type(error).__name__})") from None
 
     def deep_colors(self, index: int) -> np.ndarray | None:
@@ -142,21 +142,16 @@ class PageFile:
             return len(self.stack.frames)
         if self.format not in _ANIMATED:
             return 1  # further pictures of a camera's JPEG are previews
-        count = int(getattr(self._image, "n_frames", 1))
-        # the picture that programs show which know no animated PNG, and that is no frame of it
-        self._first = int(count > 1 and bool(getattr(self._image, "default_image", False)))
-        return count - self._first
+        return int(getattr(self._image, "n_frames", 1))
 
     def _picture(self, index: int) -> Image.Image:
+        is_back = self.stack is None and index < self._at
+        if is_back or self._is_broken:  # after a failure Pillow hands out the picture before as if it were this one
+            self.close()
+            self._image, self._is_broken = self._open(), False
+        self._at = index
         if self.stack is None:
-            if index < self._at:  # Pillow's way back to the first picture fails for animated PNG
-                self.close()
-                self._image = self._open()
-            self._at = index
-            if self._count > 1:
-                self._image.seek(index + self._first)
-            self._image.load()  # raises for a picture that is cut off
-            return self._image.copy()
+            return self._loaded(index)
         numbers = self.stack.frames[index]
         if min(numbers) < 0:
             raise FrameError(index, "its page is not in the file")
@@ -164,13 +159,14 @@ class PageFile:
             with self._path.open("rb") as stream:
                 parts = [Image.fromarray(_native(self.stack.read_plane(stream, at))) for at in numbers]
         else:
-            parts = [self._tiff_page(at) for at in numbers]
+            parts = [self._loaded(at) for at in numbers]
         return parts[0] if len(parts) == 1 else Image.merge("RGB", parts)
 
-    def _tiff_page(self, number: int) -> Image.Image:
-        self._image.seek(number)
+    def _loaded(self, number: int) -> Image.Image:
+        if self._count > 1:
+            self._image.seek(number)
         check_frame_size(self._image.height, self._image.width)
-        self._image.load()
+        self._image.load()  # raises for a picture that is cut off
         return self._image.copy()
 
 
@@ -178,3 +174,16 @@ def _native(values: np.ndarray) -> np.ndarray:
     """Return values in the byte order of this machine, colours of 16 bits in 8, as Pillow has them."""
     native = values.astype(values.dtype.newbyteorder("="))
     return (native >> 8).astype(np.uint8) if native.ndim == 3 and native.dtype == np.uint16 else native
+
+
+def count_pages(path: Path) -> int:
+    """Return how many pictures a file holds, 1 for one that cannot be read or is of a kind that never holds more."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(32)
+        if not head.startswith((b"II", b"MM", b"GIF8", b"RIFF")):
+            return 1
+        with PageFile(path) as pages:
+            return len(pages)
+    except (SourceError, OSError):
+        return 1

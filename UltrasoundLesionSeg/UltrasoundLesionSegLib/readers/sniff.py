@@ -12,14 +12,36 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.digest import unreadable
 
 _HEAD_BYTES = 1024
-_IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_IMAGE_MAGIC = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"BM",
+    b"II*\x00",  # TIFF, and BigTIFF below
+    b"MM\x00*",
+    b"II+\x00",
+    b"MM\x00+",
+    b"GIF87a",
+    b"GIF89a",
+)
 _VIDEO_MAGIC = (
     b"\x00\x00\x01\xba",  # MPEG program stream
     b"\x00\x00\x01\xb3",  # MPEG video elementary stream
+    b"\x00\x00\x01\xb0",  # MPEG-4 visual elementary stream
+    b"\x00\x00\x00\x01",  # H.264, HEVC byte streams
+    b"\x00\x00\x01\x67",
+    b"\x00\x00\x01\x09",
+    b"\x00\x00\x01\x40",
+    b"\x12\x00\x0a",  # AV1 units
+    b"DKIF",  # IVF
+    b"FLV\x01",
+    b"\x1f\x07\x00",  # DV
+    b"OggS",
+    b"YUV4MPEG2 ",
+    b"\x06\x0e\x2b\x34\x02\x05\x01\x01",  # MXF
     b"\x1aE\xdf\xa3",  # Matroska, WebM
     b"0&\xb2u\x8ef\xcf\x11",  # ASF (WMV)
 )
-_QUICKTIME_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_QUICKTIME_ATOMS = (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _BARE_ELEMENTS = 3
 # value representations that begin a data set, with lengths of 16 bits (PS3.5 7.1.2)
 _SHORT_VRS = (b"AE", b"CS", b"DA", b"DT", b"LO", b"PN", b"SH", b"ST", b"TM", b"UI", b"UL", b"US")
@@ -88,7 +110,7 @@ def sniff_head(head: bytes) -> Format:
         return Format.META_IMAGE
     if _is_video(head):
         return Format.VIDEO
-    return Format.IMAGE if head.startswith(_IMAGE_MAGIC) else Format.UNKNOWN
+    return Format.IMAGE if head.startswith(_IMAGE_MAGIC) or _is_webp(head) else Format.UNKNOWN
 
 
 def _is_bare_dicom(head: bytes) -> bool:
@@ -132,15 +154,21 @@ def _is_meta_image(head: bytes) -> bool:
     )
 
 
-def counts_frames(head: bytes) -> bool:
-    """Whether a video that begins with ``head`` (12 bytes) has a header that states its number of frames."""
-    return _is_avi(head) or head[4:8] in _QUICKTIME_ATOMS
-
-
-def _is_avi(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:12] == b"AVI "
-
-
 def _is_video(head: bytes) -> bool:
-    is_transport_stream = len(head) > 376 and head[0] == head[188] == head[376] == 0x47
-    return counts_frames(head) or head.startswith(_VIDEO_MAGIC) or is_transport_stream
+    is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    # packets of 188 bytes, or of 192 with a time before each
+    is_transport_stream = any(
+        len(head) > 2 * size + begin and all(head[begin + size * number] == 0x47 for number in range(3))
+        for begin, size in ((0, 188), (4, 192))
+    )
+    is_video = is_avi or head[4:8] in _QUICKTIME_ATOMS or head.startswith(_VIDEO_MAGIC)
+    return is_video or is_transport_stream or is_animated_png(head)
+
+
+def is_animated_png(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is an animated PNG: its control chunk is before the pixels."""
+    return head.startswith(_IMAGE_MAGIC[0]) and b"acTL" in head.partition(b"IDAT")[0]
+
+
+def _is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"

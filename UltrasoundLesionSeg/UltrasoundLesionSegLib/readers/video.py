@@ -8,6 +8,7 @@ is handed out.
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
+from UltrasoundLesionSegLib.readers.sniff import is_animated_png
 from UltrasoundLesionSegLib.readers.video_stream import (
     Opener,
     Picture,
@@ -32,6 +34,8 @@ from UltrasoundLesionSegLib.readers.video_stream import (
 
 _BLOCK_FRAMES = 64
 _KEYS_BACK = (0, 1, 4)
+_HEAD_BYTES = 1024
+_PNG_MAGIC_BYTES = 8
 _MAX_FAILED_SEEKS = 3
 """After so many the container counts as one that cannot be entered in the middle."""
 
@@ -354,8 +358,12 @@ def read_video(path: Path) -> Cine:
     """
     digest = file_digest(path)
     opener = functools.partial(open, path, "rb")
+    told, is_timed = _animated_png(path)
     index = index_video(opener)
+    index = dataclasses.replace(index, told=told or index.told)
     timing, timing_notes = video_timing(index)
+    if not is_timed:
+        timing, timing_notes = None, ("The animation does not say how long each frame is shown: times are unknown.",)
     return Cine(
         VideoFrames(opener, index),
         index.height,
@@ -366,3 +374,28 @@ def read_video(path: Path) -> Cine:
         pixel_aspect=index.pixel_aspect,
         notes=(*count_notes(index, timing), *damage_notes(index), *timing_notes, *aspect_notes(index)),
     )
+
+
+def _animated_png(path: Path) -> tuple[int, bool]:
+    """Return what FFmpeg does not say of an animated PNG.
+
+    Returns
+    -------
+    told : int
+        The number of its frames by the header, 0 for any other file.
+    is_timed : bool
+        False when a frame is shown for 0 s, for which FFmpeg puts a time of its own.
+    """
+    told, is_timed = 0, True
+    with path.open("rb") as stream:
+        if not is_animated_png(stream.read(_HEAD_BYTES)):
+            return told, is_timed
+        stream.seek(_PNG_MAGIC_BYTES)
+        while len(head := stream.read(8)) == 8:
+            begin, length = stream.tell(), int.from_bytes(head[:4], "big")
+            if head[4:] == b"acTL":
+                told = int.from_bytes(stream.read(4), "big")
+            elif head[4:] == b"fcTL":
+                is_timed = is_timed and any(stream.read(22)[20:])  # the numerator of its delay
+            stream.seek(begin + length + 4)
+    return told, is_timed

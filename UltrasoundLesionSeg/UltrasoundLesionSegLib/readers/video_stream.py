@@ -27,11 +27,11 @@ Opener = Callable[[], io.IOBase]
 
 _CONTAINERS = (
     "avi,mov,mp4,3gp,mpeg,mpegvideo,mpegts,matroska,webm,asf,h264,hevc,m4v,mjpeg,flv,dv,ivf,av1,obu,ogg,mxf,"
-    "yuv4mpegpipe"
+    "yuv4mpegpipe,apng"
 )
 # nothing but the file that is open: a playlist inside it would open others, or the network
 _CONTAINER_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
-_CODEC_OPTIONS = {"err_detect": "explode", "max_pixels": str(MAX_FRAME_PIXELS)}
+_CODEC_OPTIONS = {"err_detect": "crccheck+bitstream+buffer+explode", "max_pixels": str(MAX_FRAME_PIXELS)}
 _IO_BYTES = 2**18
 _CHECKED_ROWS = 64
 _CANNOT = "the video file cannot be decoded; convert it to MP4 (H.264) or AVI and try again"

@@ -38,6 +38,7 @@ RECORDED_PACKAGES = (
     "numpy",
     "SimpleITK",
     "opencv-python-headless",
+    "av",
     "pydicom",
     "highdicom",
     "slicer-core",
@@ -126,6 +127,8 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     LesionSegError
         One sentence on what is wrong with source, seed, model or output.
     """
+    from UltrasoundLesionSegLib.readers.open import read_cine
+
     check_writable(request.output)
     if not request.seeds and not request.clicks and request.suggest_frame is None:
         raise SeedError(
@@ -136,7 +139,7 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     logic = UltrasoundLesionWorkflow()
     with collected(request.log_level) as lines:
         with _stage(seconds, "read"):
-            browser = logic.loadCine(request.source)
+            browser = logic.addCine(read_cine(request.source, leave_out=[seed.path for seed in request.seeds]))
         try:
             return _run_loaded(logic, browser, request, seconds, progress, lines)
         finally:

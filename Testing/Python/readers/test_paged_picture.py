@@ -1,0 +1,189 @@
+"""One file of many pictures is a cine: TIFF stacks, animated GIF, PNG and WebP."""
+
+import shutil
+
+import av
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from source_makers import PLANTED, moving_frames
+
+from UltrasoundLesionSegLib.cine import SourceKind
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.readers.paged_picture import PagedFrames
+from UltrasoundLesionSegLib.readers.pages import PageFile
+
+FRAMES = moving_frames(8)
+COLOR = moving_frames(8, color=True)
+
+
+def stacked(cine):
+    return np.stack(list(cine))
+
+
+def save_animation(path, frames, kind="PNG", duration=50, **options):
+    pictures = [Image.fromarray(frame) for frame in frames]
+    if kind == "WEBP":
+        options = {"lossless": True, "exact": True} | options
+    pictures[0].save(path, kind, save_all=True, append_images=pictures[1:], duration=duration, **options)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+@pytest.mark.parametrize("frames", [FRAMES, COLOR], ids=["grey", "colour"])
+def test_an_animation_is_a_cine_with_its_times(kind, frames, tmp_path):
+    cine = read_cine(save_animation(tmp_path / PLANTED, frames, kind))
+    assert (len(cine), cine.shape, cine.is_color) == (8, (40, 56), frames.ndim == 4)
+    assert np.abs(stacked(cine).astype(int) - frames).max() <= (12 if kind == "GIF" and frames.ndim == 4 else 0)
+    np.testing.assert_allclose(cine.timing.seconds, 0.05 * np.arange(8), atol=1e-4)
+    assert cine.timing.approximate
+    kind_of_source = SourceKind.VIDEO if kind == "PNG" else SourceKind.IMAGES
+    assert (cine.identity.kind, cine.notes) == (kind_of_source, ())
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+def test_frames_shown_for_different_times(kind, tmp_path):
+    cine = read_cine(save_animation(tmp_path / "a", FRAMES, kind, duration=[40, 80, 20, 200, 30, 30, 60, 70]))
+    np.testing.assert_allclose(cine.timing.seconds, np.cumsum([0, 40, 80, 20, 200, 30, 30, 60]) / 1000, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_delay_of_zero_is_no_time(kind, tmp_path):
+    cine = read_cine(save_animation(tmp_path / "a", FRAMES, kind, duration=0))
+    assert (len(cine), cine.timing) == (8, None)
+    assert cine.notes == ("The animation does not say how long each frame is shown: times are unknown.",)
+
+
+@pytest.mark.parametrize("disposal", [0, 1, 2, 3])
+@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+def test_partial_frames_are_built_up_as_players_do(kind, disposal, tmp_path):
+    """Small pictures on a transparent ground, left, restored or cleared; FFmpeg's own decoder is the reference."""
+    layers = []
+    for index in range(6):
+        picture = np.zeros((40, 56, 4), np.uint8)
+        picture[5 + 4 * index : 15 + 4 * index, 3 + 7 * index : 18 + 7 * index] = (40 * index + 30, 200, 90, 255)
+        layers.append(Image.fromarray(picture))
+    if kind == "PNG":
+        if disposal == 3:
+            pytest.skip("animated PNG has three kinds")
+        options = {"disposal": disposal, "blend": 1}
+    else:
+        options = {"disposal": disposal}
+    path = tmp_path / f"a.{kind.lower()}"
+    layers[0].save(path, kind, save_all=True, append_images=layers[1:], duration=50, **options)
+    with av.open(str(path)) as container:
+        shown = [frame.to_ndarray(format="rgba") for frame in container.decode(video=0)]
+    expected = [np.where(one[..., 3:] > 0, one[..., :3], 0) for one in shown]
+    cine = read_cine(path)
+    assert len(cine) == len(expected)
+    np.testing.assert_array_equal(stacked(cine), expected)
+
+
+def test_the_picture_beside_an_animated_png_is_no_frame_of_it(tmp_path):
+    pictures = [Image.fromarray(frame) for frame in FRAMES]
+    other = Image.fromarray(255 - FRAMES[0])
+    other.save(tmp_path / "a", "PNG", save_all=True, append_images=pictures, default_image=True, duration=50)
+    np.testing.assert_array_equal(stacked(read_cine(tmp_path / "a")), FRAMES)
+
+
+def test_going_back_through_an_animation(tmp_path):
+    frames = moving_frames(60)
+    path = save_animation(tmp_path / "a", frames, "WEBP")
+    with PageFile(path) as pages:
+        reader = PagedFrames(pages, False, (0, 255), 60, cache_bytes=10 * 40 * 56)
+        for at in (59, 30, 29, 28, 5, 40, 0, 59):
+            np.testing.assert_array_equal(reader[at], frames[at])
+        assert len(reader._cached) <= 10
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_frames_of_a_damaged_animation_are_right_or_named(kind, tmp_path):
+    path = save_animation(tmp_path / "a", FRAMES, kind)
+    right = stacked(read_cine(path))
+    content = bytearray(path.read_bytes())
+    if kind == "GIF":
+        with Image.open(path) as image:
+            image.seek(5)
+            at = image.tile[0][2] + 40
+    else:
+        at = len(content) // 2
+    content[at : at + 60] = b"\xff" * 60
+    path.write_bytes(content)
+    cine = read_cine(path)
+    assert cine.notes
+    unreadable = []
+    for index in [*range(len(cine)), 1, len(cine) - 1]:
+        try:
+            np.testing.assert_array_equal(cine.frames[index], right[index])
+        except FrameError:
+            unreadable.append(index)
+    assert len(cine) - len(set(unreadable)) in (2, 3, 4, 5)
+
+
+def test_a_stack_is_a_cine(tmp_path):
+    path = tmp_path / PLANTED
+    tifffile.imwrite(path, FRAMES, imagej=True, metadata={"axes": "TYX", "finterval": 0.04})
+    cine = read_cine(path)
+    np.testing.assert_array_equal(stacked(cine), FRAMES)
+    np.testing.assert_allclose(cine.timing.seconds, 0.04 * np.arange(8))
+    assert cine.notes == ()
+
+
+def test_deep_stacks_share_one_scale(tmp_path):
+    for name, deep, options in (
+        ("grey", FRAMES.astype(np.uint16) * 16, {}),
+        ("colour", COLOR.astype(np.uint16) * 16, {"photometric": "rgb"}),
+        ("one directory", COLOR.astype(np.uint16) * 16, {"photometric": "rgb", "truncate": True}),
+        ("float", FRAMES.astype(np.float32) / 7, {}),
+    ):
+        tifffile.imwrite(tmp_path / name, deep, **options)
+        cine = read_cine(tmp_path / name)
+        low, high = float(deep.min()), float(deep.max())
+        expected = ((deep.astype(float) - low) * 255 / (high - low)).round()
+        assert np.abs(stacked(cine).astype(int) - expected).max() <= 1, name
+        assert cine.notes == (f"The values {low:g} to {high:g} of the source are shown as 0 to 255.",)
+
+
+def test_a_damaged_page_is_named(tmp_path):
+    path = tmp_path / "a.tif"
+    pictures = [Image.fromarray(frame) for frame in FRAMES]
+    pictures[0].save(path, "TIFF", save_all=True, append_images=pictures[1:], compression="tiff_lzw")
+    with tifffile.TiffFile(path) as file:
+        offset, size = file.pages[7].dataoffsets[0], file.pages[7].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + size] = b"\xff" * size
+    path.write_bytes(content)
+    cine = read_cine(path)
+    assert "1 of the 8 frames looked at on opening cannot be read" in cine.notes[0]
+    np.testing.assert_array_equal(cine.frames[3], FRAMES[3])
+    with pytest.raises(FrameError, match="frame 7"):
+        cine.frames[7]
+
+
+def test_a_folder_with_one_such_file_is_that_cine(tmp_path):
+    save_animation(tmp_path / "a.gif", FRAMES, "GIF")
+    assert len(read_cine(tmp_path)) == 8
+    shutil.copy(tmp_path / "a.gif", tmp_path / "b.gif")
+    with pytest.raises(SourceError, match="2 pictures of several frames each"):
+        read_cine(tmp_path)
+
+
+def test_an_animation_that_changes_is_a_frame_error(tmp_path):
+    path = save_animation(tmp_path / "a", FRAMES, "GIF")
+    cine = read_cine(path)
+    save_animation(path, FRAMES[::-1], "GIF", duration=60)
+    cine.frames._cached.clear()
+    with pytest.raises(FrameError, match="has changed"):
+        cine.frames[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"), [("03_tiff_stack_as_cine/ij_stack.tif", 20.0), ("31_gif/a.gif", 20.0)], ids=["TIFF", "GIF"]
+)
+def test_the_inputs_from_the_field(shared_data, name, rate):
+    cine = read_cine(shared_data / "field" / name)
+    base = read_cine(shared_data / "field" / "00_base" / "base.dcm")
+    np.testing.assert_array_equal(stacked(cine), stacked(base))
+    assert cine.timing.frames_per_second == pytest.approx(rate)

@@ -1,0 +1,165 @@
+"""Masks, overlays and previews among the frames of a folder are no frames."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from source_makers import PLANTED, moving_frames
+
+from UltrasoundLesionSegLib.errors import FrameError
+from UltrasoundLesionSegLib.readers.open import read_cine
+
+FRAMES = moving_frames(6)
+MASKS = (FRAMES > 110).astype(np.uint8) * 255
+
+
+def save(folder, name, picture, **options):
+    folder.mkdir(exist_ok=True)
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(folder / name, **options)
+
+
+def folder_of(tmp_path, frame_names):
+    folder = tmp_path / PLANTED
+    for frame, name in zip(FRAMES, frame_names, strict=True):
+        save(folder, name, frame)
+    return folder
+
+
+def check(folder, *notes, count=6):
+    cine = read_cine(folder)
+    np.testing.assert_array_equal(np.stack(list(cine)), FRAMES[:count])
+    assert cine.notes == notes
+
+
+MASKS_NOTE = "{} masks among the pictures of the folder left out: no frames of the cine."
+ONE_MASK = "1 mask among the pictures of the folder left out: no frames of the cine."
+
+
+@pytest.mark.parametrize(
+    ("frame", "mask"),
+    [
+        ("frame_{}.png", "frame_{}_mask.png"),
+        ("malignant ({}).png", "malignant ({})_mask.png"),
+        ("{:03}.png", "{:03}_seg.png"),
+        ("{:03}.jpg.png", "{:03}.jpg_Segmentation.png"),
+        ("img{}.png", "mask_img{}.png"),
+        ("img_{}.png", "label_{}.png"),
+        ("image-{}.png", "image-{}-gt.png"),
+        ("{}.png", "{}.mask.png"),
+        ("a{}.png", "a{}_lesion_mask.bmp"),
+    ],
+)
+def test_masks_beside_their_frames(tmp_path, frame, mask):
+    folder = folder_of(tmp_path, [frame.format(index) for index in range(6)])
+    for index in range(6):
+        save(folder, mask.format(index), MASKS[index])
+    check(folder, MASKS_NOTE.format(6))
+
+
+def test_empty_masks_and_several_a_frame(tmp_path):
+    folder = folder_of(tmp_path, [f"benign ({index}).png" for index in range(6)])
+    for index in range(6):
+        save(folder, f"benign ({index})_mask.png", np.zeros_like(MASKS[index]))
+    save(folder, "benign (3)_mask_1.png", MASKS[3])
+    save(folder, "benign (3)_mask_2.png", MASKS[3])
+    check(folder, MASKS_NOTE.format(8))
+
+
+def test_one_picture_and_its_mask_is_one_frame(tmp_path):
+    save(tmp_path, "malignant (1).png", FRAMES[0])
+    save(tmp_path, "malignant (1)_mask.png", MASKS[0])
+    check(tmp_path, ONE_MASK, count=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [
+        ("seed.png", MASKS[2]),
+        ("lesion.bmp", MASKS[2] > 0),
+        ("Untitled.png", (MASKS[2] > 0).astype(np.uint8)),
+        ("painted.png", np.dstack([np.full_like(MASKS[2], 255)] * 3 + [MASKS[2]])),
+        ("mask of frame 2.jpg", MASKS[2]),
+    ],
+)
+def test_a_seed_saved_among_the_frames_is_recognised(tmp_path, name, mask):
+    folder = folder_of(tmp_path, [f"{index:05}.png" for index in range(6)])
+    save(folder, name, mask)
+    check(folder, ONE_MASK)
+
+
+def test_a_seed_with_a_palette_among_numbered_frames(tmp_path):
+    folder = folder_of(tmp_path, [f"{index}.png" for index in range(6)])
+    image = Image.fromarray((MASKS[2] > 0).astype(np.uint8)).convert("P")
+    image.putpalette([0, 0, 0, 128, 0, 0])
+    save(folder, "6.png", image)
+    check(folder, ONE_MASK)
+
+
+def test_a_seed_that_is_named_is_no_frame_whatever_it_looks_like(tmp_path):
+    folder = folder_of(tmp_path, [f"{index}.png" for index in range(6)])
+    save(folder, "6.png", FRAMES[0])
+    assert len(read_cine(folder)) == 7
+    cine = read_cine(folder, leave_out=[folder / ".." / folder.name / "6.png"])
+    assert (len(cine), cine.notes) == (6, (ONE_MASK,))
+
+
+def test_overlays_and_previews_are_counted_by_kind(tmp_path):
+    folder = folder_of(tmp_path, [f"frame_{index}.png" for index in range(6)])
+    for index in range(6):
+        save(folder, f"frame_{index}_overlay.png", FRAMES[index])
+        save(folder, f"thumb_frame_{index}.png", FRAMES[index, ::4, ::4])
+    save(folder, "frame_0_mask.png", MASKS[0])
+    note = "1 mask and 6 overlays and 6 previews among the pictures of the folder left out: no frames of the cine."
+    check(folder, note)
+
+
+def test_a_picture_of_another_name_and_size_is_left_out(tmp_path):
+    folder = folder_of(tmp_path, [f"frame_{index}.png" for index in range(6)])
+    save(folder, "cover.png", moving_frames(1, 80, 90)[0])
+    assert len(read_cine(folder)) == 6
+    assert "left out" in read_cine(folder).notes[0]
+
+
+def test_a_frame_of_another_size_keeps_its_place(tmp_path):
+    folder = tmp_path / "frames"
+    for index, frame in enumerate(moving_frames(12)):
+        save(folder, f"{index}.png", frame if index != 4 else frame[:20])
+    cine = read_cine(folder)
+    assert len(cine) == 12
+    with pytest.raises(FrameError, match="frame 4"):
+        cine.frames[4]
+
+
+def test_frames_that_only_look_odd_are_frames(tmp_path):
+    """Black frames, another suffix or name, words of masks in every name, two levels in every picture."""
+    folder = folder_of(tmp_path, [f"{index}.png" for index in range(5)] + ["last one.bmp"])
+    check(folder)
+    black = tmp_path / "black"
+    for index in range(6):
+        save(black, f"{index}.png", FRAMES[index] * (index != 3))
+    assert len(read_cine(black)) == 6
+    words = tmp_path / "words"
+    for index in range(6):
+        save(words, f"mask_{index}.png", FRAMES[index])
+    assert len(read_cine(words)) == 6
+    annotations = tmp_path / "annotations"
+    for index in range(6):
+        save(annotations, f"{index}.png", MASKS[index])
+    assert len(read_cine(annotations)) == 6
+
+
+def test_what_file_managers_leave_is_no_frame(tmp_path):
+    folder = folder_of(tmp_path, [f"{index}.png" for index in range(6)])
+    (folder / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0" + bytes(600))
+    (folder / "._0.png").write_bytes(b"\0\5\x16\7" + bytes(100))
+    (folder / ".DS_Store").write_bytes(bytes(100))
+    (folder / "desktop.ini").write_text("[.ShellClassInfo]\n")
+    save(folder, ".hidden.png", FRAMES[0])
+    check(folder)
+
+
+def test_the_input_from_the_field(shared_data):
+    cine = read_cine(shared_data / "field" / "34_masks_between_the_frames" / "frames")
+    base = read_cine(shared_data / "field" / "00_base" / "base.dcm")
+    np.testing.assert_array_equal(np.stack(list(cine)), np.stack(list(base)))
+    assert cine.notes == (MASKS_NOTE.format(6),)
