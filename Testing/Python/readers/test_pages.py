@@ -163,7 +163,7 @@ def test_a_directory_that_leads_back_to_itself_ends(tmp_path):
         assert len(pages) == 5
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
 def test_animations_are_read_in_any_order(kind, tmp_path):
     pictures = [Image.fromarray(frame).convert("RGB") for frame in GREY]
     options = {"lossless": True} if kind == "WEBP" else {}

@@ -1,4 +1,7 @@
-"""Picture files and the pictures in them: TIFF pages, animated GIF and WebP; of any other file the one it has."""
+"""Picture files and the pictures in them: TIFF pages, animated GIF, WebP and PNG; of any other file the one it has.
+
+Animated PNG is here for masks: cines of it go through FFmpeg, because Pillow restores cleared parts wrongly.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame
 from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.tiff_pages import TiffStack, find_stack
 
-_ANIMATED = ("GIF", "WEBP")  # animated PNG goes through FFmpeg, because Pillow restores cleared parts wrongly
+_ANIMATED = ("GIF", "PNG", "WEBP")
 _DAMAGED = "no picture of the source can be read; choose a folder of PNG, JPEG, BMP or TIFF frames"
 
 
@@ -50,6 +53,7 @@ class PageFile:
         self.stack: TiffStack | None = None
         self.notes: tuple[str, ...] = ()
         self._state: tuple[int, int] | None = None
+        self._first = 0
         self._at = 0
         self._is_broken = False
         self._image = self._open()
@@ -142,7 +146,10 @@ class PageFile:
             return len(self.stack.frames)
         if self.format not in _ANIMATED:
             return 1  # further pictures of a camera's JPEG are previews
-        return int(getattr(self._image, "n_frames", 1))
+        count = int(getattr(self._image, "n_frames", 1))
+        # the picture that programs show which know no animated PNG, and that is no frame of it
+        self._first = int(count > 1 and bool(getattr(self._image, "default_image", False)))
+        return count - self._first
 
     def _picture(self, index: int) -> Image.Image:
         is_back = self.stack is None and index < self._at
@@ -151,7 +158,7 @@ class PageFile:
             self._image, self._is_broken = self._open(), False
         self._at = index
         if self.stack is None:
-            return self._loaded(index)
+            return self._loaded(index + self._first)
         numbers = self.stack.frames[index]
         if min(numbers) < 0:
             raise FrameError(index, "its page is not in the file")
