@@ -97,7 +97,7 @@ def main() -> None:
             record["seconds"],
             "frames computed:",
             record["frames_computed"],
-            "worst:",
+            "to look at:",
             worst,
         )
 

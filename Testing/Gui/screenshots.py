@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -92,7 +94,7 @@ def visit(user: User, camera: Photographer, model: str | None) -> None:
         user.choose("modelComboBox", titles[0])
     user.click("propagateButton")
     panel = user.module.widget.panel
-    user.wait_until(lambda: len(panel.logic.reviewOrder(panel.browser)) >= 20, 600)
+    user.wait_until(lambda: np.isfinite([*panel.logic.confidences(panel.browser).values()]).sum() >= 20, 600)
     camera.take("panel_3_propagate", "propagate")
     user.wait_until(lambda: user.read("propagateButton") == "Propagate", 600)
     panel.browser.SetSelectedItemNumber(30)

@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.engine.bundles import Bundle
 from UltrasoundLesionSegLib.errors import DeviceError, ModelError, SceneError, SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.mrml.segments import SegmentState
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
 Discs = tuple[Any, NDArray[np.bool_]]
@@ -150,16 +151,40 @@ def test_frames_and_direction_are_kept_to(
     assert [i for i, mask in enumerate(stored(browser, segment)) if mask.any()] == [5, 6, 7]
 
 
-def test_review_lists_the_least_certain_frame_first(
+def expect(logic: UltrasoundLesionWorkflow, browser: Any, expected: list[float]) -> None:
+    """Let every frame without an anchor have this expected overlap."""
+    sequence = SegmentationSequence.find(browser)
+    segment = sequence.segments()[0].id
+    for frame, value in enumerate(expected):
+        state = sequence.state(frame, segment)
+        if not state.origin.is_anchor:
+            sequence.set_state(frame, segment, SegmentState(state.origin, value, state.provenance))
+
+
+def test_the_next_frame_is_the_one_whose_correction_wins_most(
     logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
 ) -> None:
-    cine, truth = clip_of_moving_discs(frames=10, cut=6)
+    cine, truth = clip_of_moving_discs(frames=20)
     browser = logic.addCine(cine)
+    assert logic.nextToReview(browser) is None
     logic.setSeed(browser, truth[0][0], frame=0)
     logic.propagate(browser)
+    poor_run = [0.96] * 20
+    poor_run[1] = 0.2  # the seed's neighbour: never
+    poor_run[4] = 0.5  # the worst, alone
+    poor_run[11:17] = [0.7] * 6
+    expect(logic, browser, poor_run)
+    first = logic.nextToReview(browser)
+    assert first in (12, 13, 14)
     order = logic.reviewOrder(browser)
-    assert order[0] == 6
-    assert sorted(order) == list(range(1, 10))
+    assert order[0] == first
+    assert {3, 4} & set(order)
+    assert 1 not in order
+    logic.confirmFrame(browser, first)
+    assert logic.nextToReview(browser) not in (None, first, first - 1, first + 1)
+    expect(logic, browser, [0.96] * 20)
+    assert logic.nextToReview(browser) is None
+    assert logic.reviewOrder(browser) == []
 
 
 def test_several_lesions_with_seeds_on_different_frames(

@@ -60,9 +60,12 @@ def run_demo(output: Path, model: str | None, device: str) -> None:
     slicer.mrmlScene.Clear(0)
     load_scene(output / "result" / "scene.mrb")
     browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
-    look_first = UltrasoundLesionWorkflow().reviewOrder(browser)[0]
+    logic = UltrasoundLesionWorkflow()
+    confidences = np.stack(list(logic.confidences(browser).values())).min(axis=0)
+    look_first = logic.nextToReview(browser)
+    shown = int(np.nanargmin(confidences)) if look_first is None else look_first
     try:
-        picture = save_slice_views(browser, _frames_to_show(simulated, look_first), output / "pictures")
+        picture = save_slice_views(browser, _frames_to_show(simulated, shown), output / "pictures")
     except OutputError as error:  # no OpenGL on this machine: everything but the slice views can still be shown
         typer.echo(f"no slice views: {error}")
         picture = output / "result" / "contact_sheet.png"
@@ -70,7 +73,7 @@ def run_demo(output: Path, model: str | None, device: str) -> None:
     seconds = sum(record["seconds"].values())
     typer.echo(
         f"{record['model']['name']} on {record['device']}: {record['frames_computed']} frames in {seconds:.1f} s; "
-        f"frame to look at first: {look_first}"
+        + ("no frame needs a look" if look_first is None else f"frame to look at first: {look_first}")
     )
     poor = int(np.sum(np.less(scores, POOR)))
     typer.echo(f"against the simulation's truth: mean Dice {np.mean(scores):.3f}, below {POOR} on {poor} frames")

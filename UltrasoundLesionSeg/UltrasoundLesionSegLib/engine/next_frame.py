@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 # How much of a frame's error a correction d frames away takes away: SHARE * exp(-d / (REACH * n + NEAR)), n the length
-# of the cine. Measured by `evaluate --interactive` (Docs/results/interactive.md).
-SHARE = 0.6
+# of the cine; of what exceeds FLOOR alone, since two people do not agree closer than that.
+# Docs/results/interactive.md has what was expected beside what was won.
+SHARE, FLOOR = 0.6, 0.03
 REACH, NEAR = 0.15, 3.0
 NEIGHBOURS = 2  # frames on both sides of an anchor that are never offered: they are the anchor's, as good as drawn
 # Dice that a correction must be expected to win, summed over frames, and as a mean over the frames with a mask: below
@@ -96,7 +97,8 @@ class _Errors:
     def of(cls, lesions: Sequence[Outlook]) -> _Errors:
         known = [~np.isnan(one.expected) for one in lesions]
         errors = [
-            np.where(seen, 1 - np.nan_to_num(one.expected), 0.0) for one, seen in zip(lesions, known, strict=True)
+            np.where(seen, np.maximum(1 - FLOOR - np.nan_to_num(one.expected), 0.0), 0.0)
+            for one, seen in zip(lesions, known, strict=True)
         ]
         for one, error in zip(lesions, errors, strict=True):
             error[list(one.anchors)] = 0

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle
+from UltrasoundLesionSegLib.engine.next_frame import expected_gains
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import Model
@@ -74,6 +75,8 @@ class Step:
         Whether it was drawn.
     done : bool
         Whether the product now says that nothing further is expected.
+    gain : float
+        Dice, summed over the frames, that it expects of a correction of the frame it offers now.
     dice : list of float
         Dice of each frame with truth, mean over the lesions; 1 on frames drawn.
     expected : list of float
@@ -83,6 +86,7 @@ class Step:
     frame: int
     drawn: bool
     done: bool
+    gain: float
     dice: list[float]
     expected: list[float]
 
@@ -193,7 +197,8 @@ def _course(work: _Work, follower: Follower, plan: Plan, seed: int, way: tuple[s
         everywhere[frames] = scores
         situation = Situation(session.outlook(results), labelled, everywhere, rng)
         rounded = [np.round(one, 5).tolist() for one in (scores, expected)]
-        steps.append(Step(at, drawn, says_done(situation), *rounded))
+        gain = float(expected_gains(situation.outlook).max(initial=0.0))
+        steps.append(Step(at, drawn, says_done(situation), round(gain, 4), *rounded))
         wanted = CHOOSERS[chooser](situation) if len(steps) <= plan.corrections else None
         if wanted is None:
             return Course(work.case.name, work.case.patient, chooser, person, run, frames, steps)
@@ -275,9 +280,7 @@ def _key(plan: Plan, bundle: Bundle) -> str:
     """Return what a kept case depends on besides its files."""
     from UltrasoundLesionSegLib.engine import next_frame
 
-    rule = {
-        name: getattr(next_frame, name) for name in ("SHARE", "REACH", "NEAR", "NEIGHBOURS", "LEAST_SUM", "LEAST_MEAN")
-    }
+    rule = {name: value for name, value in vars(next_frame).items() if name.isupper()}
     parts = f"{VERSION} {plan} {rule} {bundle.sha256} {bundle.tracker_settings()} {bundle.overlap_estimate()}"
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 

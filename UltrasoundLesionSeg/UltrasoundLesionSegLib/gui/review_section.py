@@ -18,7 +18,7 @@ DELETE_AGAIN_WITHIN_MS = 5000
 
 
 class ReviewSection(Section):
-    """The timeline, the way to the least certain frame, and the lesions' names."""
+    """The timeline, the way to the next frame to look at, and the lesions' names."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
@@ -28,6 +28,8 @@ class ReviewSection(Section):
         self._seconds: Any = None  # of every frame, None where they are unknown
         self._confidences: dict[str, Any] = {}
         self._visited: set[int] = set()  # frames already gone to in this round
+        self._order: list[int] = []  # frames to look at
+        self._is_new = False  # results that nothing was said of
         self._delete_asked = ""
         self._delete_timer = qt.QTimer(host.root)
         self._delete_timer.setSingleShot(True)
@@ -70,6 +72,7 @@ class ReviewSection(Section):
     def propagation_ended(self) -> None:
         """Begin another round of review: there are new results."""
         self._visited.clear()
+        self._is_new = True
 
     def progress_made(self) -> None:
         """Show the confidences that are there by now."""
@@ -80,8 +83,10 @@ class ReviewSection(Section):
         browser = self.host.browser
         segmentation = self.host.segmentation()
         rows = []
-        self._confidences = {}
+        self._confidences, self._order = {}, []
         if browser is not None and segmentation is not None:
+            if not self.host.busy:  # while results are being made nothing is settled
+                self._order = self.logic.reviewOrder(browser)
             self._confidences = self.logic.confidences(browser)
             anchors = self.logic.anchors(browser)
             for segment, values in self._confidences.items():
@@ -89,7 +94,10 @@ class ReviewSection(Section):
                 name = found.GetName() if found is not None else segment
                 rows.append(TimelineRow(name, values, anchors.get(segment, [])))
         frames = browser.GetNumberOfItems() if browser is not None else 0
-        self._timeline.show(rows, frames, self._current())
+        self._timeline.show(rows, frames, self._current(), self._order)
+        if self._is_new and self._confidences and not self.host.busy:
+            self._is_new = False
+            tell(self.ui.reviewMessageLabel, self._outlook(len(self._order)))
         self._show_frame_info()
         self._show_name()
 
@@ -136,20 +144,24 @@ class ReviewSection(Section):
     # ---- reviewing
 
     def review_next(self) -> None:
-        """Go to the least certain frame that was not gone to in this round."""
+        """Go to the frame whose correction is expected to win most, of those not gone to in this round."""
         with telling(self.ui.reviewMessageLabel):
             self.host.store_edit()
-            order = self.logic.reviewOrder(self.host.browser)
-            if not order:
-                tell(self.ui.reviewMessageLabel, "Every frame is drawn or declared right.", Tone.GOOD)
-                return
-            left = [frame for frame in order if frame not in self._visited]
+            left = [frame for frame in self.logic.reviewOrder(self.host.browser) if frame not in self._visited]
             if not left:
-                self._visited.clear()
-                left = order
+                tell(self.ui.reviewMessageLabel, self._outlook(0), Tone.GOOD)
+                return
             self._visited.add(left[0])
             self.host.show_frame(left[0])
-            tell(self.ui.reviewMessageLabel, f"{len(left) - 1} further frames to review, the least certain first.")
+            tell(self.ui.reviewMessageLabel, self._outlook(len(left) - 1))
+
+    def _outlook(self, left: int) -> str:
+        """Say in words how many more frames are worth a look."""
+        if left:
+            return f"{left} more {'frame' if left == 1 else 'frames'} to look at."
+        if not any(np.isfinite(values).any() for values in self.logic.confidences(self.host.browser).values()):
+            return "Every frame is drawn or declared right."
+        return "Nothing further expected: no other correction should win much."
 
     def undo(self) -> None:
         """Take the last propagation back."""

@@ -55,13 +55,14 @@ class Timeline:
         self._rows: list[TimelineRow] = []
         self._frames = 0
         self._current = -1
+        self._to_look_at: list[int] = []
         self._filter = _LabelEvents(label)
         self._filter.listener = self
         label.installEventFilter(self._filter)
 
-    def show(self, rows: list[TimelineRow], frames: int, current: int) -> None:
-        """Show other results."""
-        self._rows, self._frames, self._current = rows, frames, current
+    def show(self, rows: list[TimelineRow], frames: int, current: int, to_look_at: list[int]) -> None:
+        """Show other results, and the frames that are worth a look."""
+        self._rows, self._frames, self._current, self._to_look_at = rows, frames, current, to_look_at
         self._label.setFixedHeight(MARKS + max(1, len(rows)) * (ROW + GAP))
         self.paint()
 
@@ -96,6 +97,9 @@ class Timeline:
         try:
             for number, row in enumerate(self._rows or [TimelineRow("", np.empty(0, np.float32), [])]):
                 self._paint_row(painter, row, MARKS + number * (ROW + GAP), width)
+            for frame in self._to_look_at:
+                x = round((frame + 0.5) * width / max(1, self._frames))
+                painter.fillRect(x - 3, height - GAP, 7, GAP, qt.QColor(*SCALE[0]))
             self._paint_current(painter, width, height)
         finally:
             painter.end()
@@ -187,7 +191,11 @@ def legend() -> str:
     """Return the meaning of the colours as rich text."""
     swatch = '<span style="background-color:{0};color:{0};">&nbsp;&nbsp;&nbsp;&nbsp;</span>'
     unsure, sure = (swatch.format("#{:02x}{:02x}{:02x}".format(*SCALE[index])) for index in (0, -1))
-    return f"{unsure} unsure&nbsp;&nbsp;&nbsp;{sure} sure&nbsp;&nbsp;&nbsp;<b>I</b> anchor: drawn or declared right"
+    mark = '<span style="color:#{:02x}{:02x}{:02x};">&#9646;</span>'.format(*SCALE[0])
+    return (
+        f"{unsure} unsure&nbsp;&nbsp;&nbsp;{sure} sure&nbsp;&nbsp;&nbsp;<b>I</b> anchor: drawn or declared right"
+        f"&nbsp;&nbsp;&nbsp;{mark} below: worth a look"
+    )
 
 
 def _empty_color(label: Any) -> Any:

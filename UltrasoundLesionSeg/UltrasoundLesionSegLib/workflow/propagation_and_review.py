@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.workflow.clicked_seeds import ClickedSeeds
 
 if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.engine.next_frame import Outlook
     from UltrasoundLesionSegLib.workflow.propagation_job import (
         EditableArea,
         PropagationJob,
@@ -145,15 +145,28 @@ class PropagationAndReview(ClickedSeeds):
             return {}
         return {segment.id: sequence.confidences(segment.id) for segment in sequence.segments()}
 
+    def nextToReview(self, browser: Any) -> int | None:
+        """Return the frame to look at next; None when no correction is expected to win anything.
+
+        That is the frame whose correction is expected to win most over the whole cine after propagating again, not the
+        one with the lowest confidence. Neighbours of an anchor are never next.
+        """
+        from UltrasoundLesionSegLib.engine.next_frame import next_frame
+
+        offer = next_frame(self._outlook(browser))
+        return offer.frame if offer is not None else None
+
     def reviewOrder(self, browser: Any) -> list[int]:
-        """Return the frames with a model's result, the ones that most need a look first."""
-        sequence = self._find_sequence(browser)
-        confidences = self.confidences(browser)
-        if sequence is None or not confidences:
-            return []
-        worst: dict[int, float] = {}
-        for segment, values in confidences.items():
-            for frame in np.flatnonzero(np.isfinite(values)).tolist():
-                if sequence.origin(frame, segment) is Origin.MODEL:
-                    worst[frame] = min(worst.get(frame, 1.0), float(values[frame]))
-        return sorted(worst, key=lambda frame: (worst[frame], frame))
+        """Return the frames to look at, each as ``nextToReview`` would give it once those before it are corrected."""
+        from UltrasoundLesionSegLib.engine.next_frame import review_order
+
+        return [offer.frame for offer in review_order(self._outlook(browser))]
+
+    def _outlook(self, browser: Any) -> list[Outlook]:
+        """Return what is expected of each lesion's masks."""
+        from UltrasoundLesionSegLib.engine.next_frame import Outlook
+
+        anchors = self.anchors(browser)
+        return [
+            Outlook(values, tuple(anchors.get(segment, ()))) for segment, values in self.confidences(browser).items()
+        ]
