@@ -125,6 +125,16 @@ def test_stills_beside_a_video_are_left_out_and_a_folder_of_them_alone_is_one_ca
     assert scanned.notes == ("3 still images beside cines (DICOM, one frame)",)
 
 
+def test_a_still_in_a_folder_of_its_own_is_left_out_beside_cines_alone(tmp_path: Path) -> None:
+    write_series(tmp_path / "study" / "1", speckle(1, 48, 64))
+    write_series(tmp_path / "study" / "2", speckle(1, 48, 64))
+    assert len(scan_folder(tmp_path).cases) == 2
+    write_multiframe(tmp_path / "study" / "IM1", speckle(3, 48, 64))
+    scanned = scan_folder(tmp_path)
+    assert [case.source.name for case in scanned.cases] == ["IM1"]
+    assert scanned.notes == ("2 still images beside cines (DICOM, one frame)",)
+
+
 def test_a_video_in_dicom_is_a_cine_whatever_its_header_counts(shared_data: Path) -> None:
     folder = shared_data / "field" / "09_number_of_frames_and_seg"
     names = {path.name for path in folder.glob("*.dcm")}

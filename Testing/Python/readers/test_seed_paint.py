@@ -161,6 +161,9 @@ def test_a_lesion_cut_by_the_border_is_no_background(tmp_path, gap):
     side = cv2.circle(np.zeros_like(LEVEL), (0, 80), 70, 255, -1)
     assert areas(read(tmp_path, side)) == [int((side > 0).sum())]
     assert areas(read(tmp_path, 255 - side)) == [int((side > 0).sum())]
+    wide = cv2.ellipse(np.zeros_like(LEVEL), (100, 90), (110, 75), 0, 0, 360, 255, -1)  # leaves the corners alone
+    for picture in (wide, 255 - wide, cv2.GaussianBlur(wide, (0, 0), 1)):
+        assert areas(read(tmp_path, picture)) == [pytest.approx(int((wide > 0).sum()), rel=0.01)]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +173,8 @@ def test_a_lesion_cut_by_the_border_is_no_background(tmp_path, gap):
         (np.where(np.arange(160)[:, np.newaxis] < 40, 0, LEVEL * 0 + 255).astype(np.uint8), "of the frame's border"),
         (np.pad(np.full((154, 194), 255, np.uint8), 3), "covers 93% of the frame"),
         (np.tile(np.arange(200, dtype=np.uint8), (160, 1)), "grey levels|cannot be told"),
+        (np.pad(LEVEL[1:-1, 1:-1], 1, constant_values=255), "cannot be told"),  # a line around the picture
+        (np.where(np.random.default_rng(0).random((160, 200)) < 0.05, 255, 0).astype(np.uint8), "pieces"),
     ],
 )
 def test_what_cannot_be_told_is_refused(tmp_path, picture, said):
@@ -246,6 +251,9 @@ def test_a_closed_outline_is_filled(tmp_path, color):
     found = read(tmp_path, picture)
     assert areas(found) == [pytest.approx(AREA, rel=0.08)]
     assert "a closed outline was filled" in found.remarks
+    thin = paint()
+    cv2.drawContours(thin, contours, -1, color, 1)
+    assert areas(read(tmp_path, thin)) == [pytest.approx(AREA, rel=0.01)]
     ring = LESION & (cv2.erode(LEVEL, np.ones((17, 17))) == 0)  # a thick rim is a lesion with a hole
     assert areas(read(tmp_path, ring)) == [int(ring.sum())]
 

@@ -104,6 +104,14 @@ def test_the_same_grid_and_volumes_without_a_place_are_taken_pixel_by_pixel(tmp_
     assert sorted(masks(flat)) == [4]
 
 
+def test_a_nifti_with_the_unit_matrix_has_no_place(tmp_path, cine):
+    """As NiBabel users write arrays: np.eye(4) is meant for 'nothing', not for turning the picture by 180 degrees."""
+    image = image_of(LABELS, spacing=(1, 1, 1), origin=(0, 0, 0))
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))  # the unit matrix in RAS
+    check(seeds(tmp_path, image, cine, "nii"))
+    check(seeds(tmp_path, image, Cine.from_array(moving_frames(6, 40, 56)), "nii"))
+
+
 def test_a_seed_beside_the_cine_is_refused(tmp_path, cine):
     with pytest.raises(SeedError, match="beside the cine in space"):
         seeds(tmp_path, image_of(LABELS, origin=(500, 0, 3)), cine)

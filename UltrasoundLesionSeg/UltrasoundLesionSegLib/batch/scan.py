@@ -5,7 +5,7 @@ suffix of ``seed_masks.SUFFIXES``), ``NAME.seg.nrrd`` and ``NAME.30.seg.nrrd`` a
 the cine's file name with or without its suffix, or the name of its folder of frames. DICOM SEG objects belong to the
 cines whose instances they refer to, wherever they lie and whatever they are called.
 
-A study's folder holds stills beside cines: single images are cases only where they have a seed.
+A study holds stills beside cines: single images are cases only where they have a seed, or where there is nothing else.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class FoundCases:
 @dataclass
 class _Findings:
     sources: list[Path] = field(default_factory=list)
-    stills: list[Path] = field(default_factory=list)  # single images beside cines
+    stills: list[Path] = field(default_factory=list)  # single images: beside cines, or alone in a folder
     seeds: dict[tuple[Path, str], list[SeedFileRequest]] = field(default_factory=dict)  # by folder and NAME
     instances: dict[str, Path] = field(default_factory=dict)  # SOP instance UID -> source
     segmentations: list[tuple[Path, DicomHeader]] = field(default_factory=list)
@@ -110,6 +110,8 @@ def scan_folder(folder: Path, leave_out: Iterable[Path] = ()) -> FoundCases:
             if not name.startswith(".") and here / name not in closed and not (here / name / RECORD).is_file()
         ]
         _look_into(here, [here / name for name in files if not name.startswith(".")], found)
+    if not found.sources:
+        found.sources, found.stills = found.stills, []
     if not found.sources:
         raise BatchError("the folder holds no cine; name the folder that the cines are in, or a manifest")
     return FoundCases(tuple(_cases(found)), _notes(found.left_out))
@@ -183,7 +185,7 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
     if is_series:
         return [folder]
     # what cannot be read stays a case, whose reader says what is wrong
-    stills = [path for path, one in images.items() if has_cines and one.is_readable and not one.is_multi_frame]
+    stills = [path for path, one in images.items() if one.is_readable and not one.is_multi_frame]
     found.stills += stills
     return [path for path in images if path not in stills]
 

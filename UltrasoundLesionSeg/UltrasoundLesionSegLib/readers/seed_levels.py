@@ -120,7 +120,7 @@ def read_labels(pages: Sequence[NDArray[Any]]) -> Painted | None:
     if len(values) > MOST_EXACT and not are_all_even(levels, paints.colors):
         return None
     measure_border(levels, paints)
-    background = find_background(paints, 0)
+    background = find_background(levels, paints, 0)
     numbers = [at for at in range(len(values)) if at != background]
     is_usual = values[background] == 0
     numbering = {at: values[at] if is_usual else place for place, at in enumerate(numbers, start=1)}
@@ -128,7 +128,6 @@ def read_labels(pages: Sequence[NDArray[Any]]) -> Painted | None:
     for at, label in numbering.items():
         table[values[at]] = label
     labels = [table[page.astype(np.intp)] for page in pages]
-    _check_cover(labels)
     return Painted(labels, () if is_usual else (f"the background was {values[background]}, not 0",))
 
 
@@ -149,7 +148,7 @@ def read_paint(pages: Sequence[Levels], is_lossy: bool = False) -> Painted:
     """
     paints = find_paints(pages, is_lossy)
     measure_border(pages, paints)
-    background = find_background(paints, ALIKE)
+    background = find_background(pages, paints, ALIKE)
     ground, lesions = paints.colors[background], _lesion_paints(pages, paints, background)
     is_soft = not paints.is_exact or len(lesions) + 1 < len(paints.colors)
     if not len(lesions):
@@ -165,7 +164,6 @@ def read_paint(pages: Sequence[Levels], is_lossy: bool = False) -> Painted:
     if is_soft or len(lesions) > MOST_EXACT:
         _check_is_painting(pages, ground, lesions)
     labels = [_nearest(page, ground, lesions, is_soft) for page in pages]
-    _check_cover(labels)
     return Painted(labels, _remarks(pages, ground, lesions, is_soft))
 
 
@@ -333,8 +331,13 @@ def _parts(mask: NDArray[np.bool_]) -> int:
     return int(cv2.connectedComponents(mask.astype(np.uint8))[0]) - 1
 
 
-def _check_cover(labels: Sequence[LabelMap]) -> None:
-    """Raise ``SeedError`` for lesions that cover nearly all of a frame."""
+def check_labels(labels: Sequence[LabelMap]) -> None:
+    """Raise ``SeedError`` for lesions that cover nearly all of a frame, or that are scattered over it."""
     share = max(float(np.count_nonzero(one)) / one.size for one in labels)
     if share > _LARGEST_SHARE:
         raise SeedError(f"the seed covers {share:.0%} of the frame; {ASK}")
+    for page in labels:
+        count, _, statistics, _ = cv2.connectedComponentsWithStats((page > 0).astype(np.uint8))
+        areas = statistics[1:, cv2.CC_STAT_AREA]
+        if count - 1 > _MOST_PARTS and areas.max() < areas.sum() / 2:
+            raise SeedError(f"the seed falls into {count - 1} pieces, so it is no mask of lesions; {ASK}")

@@ -25,6 +25,15 @@ MOST_EXACT = 8
 _BORDER_OF_BACKGROUND = 0.4
 """Share of the frame's border from which on black is the background."""
 
+_CORNERS = 0.5
+"""Share of the frame's corners that black must hold, too."""
+
+_OUTER_SHARE = 0.8
+"""Share of an unusual background that is connected with the frame's border; else it is a line around the picture."""
+
+_LEAST_GROUND = 0.05
+"""Share of the frame that an unusual background covers at least."""
+
 _BORDER_OF_UNUSUAL_BACKGROUND = 0.8
 """Share of the frame's border from which on another paint is."""
 
@@ -47,11 +56,14 @@ class Paints:
         Whether every pixel has one of these colours.
     border : ndarray, shape (K,)
         Share of the pixels on the frames' borders that are nearest to each.
+    corners : ndarray, shape (K,)
+        The same of the frames' corners.
     """
 
     colors: NDArray[np.float32]
     is_exact: bool
     border: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    corners: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def find_paints(pages: Sequence[Levels], is_lossy: bool) -> Paints:
@@ -108,12 +120,14 @@ def are_all_even(pages: Sequence[Levels], colors: NDArray[np.float32]) -> bool:
 
 
 def measure_border(pages: Sequence[Levels], paints: Paints) -> None:
-    """Find out how much of the frames' borders each paint makes up."""
-    counts = np.zeros(len(paints.colors))
+    """Find out how much of the frames' borders, and how many of their corners, each paint makes up."""
+    counts, corners = np.zeros(len(paints.colors)), np.zeros(len(paints.colors))
     for page in pages:
         border = np.concatenate([page[0], page[-1], page[1:-1, 0], page[1:-1, -1]])
         counts += np.bincount(closest_color(border, paints.colors), minlength=len(counts))
-    paints.border = counts / counts.sum()
+        at_corners = page[[0, 0, -1, -1], [0, -1, 0, -1]]
+        corners += np.bincount(closest_color(at_corners, paints.colors), minlength=len(counts))
+    paints.border, paints.corners = counts / counts.sum(), corners / corners.sum()
 
 
 def closest_color(pixels: NDArray[np.float32], colors: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -142,26 +156,42 @@ def is_white(color: NDArray[np.float32]) -> bool:
     return bool(color.min() >= 255 - ALIKE)
 
 
-def find_background(paints: Paints, darkest_level: float) -> int:
+def find_background(pages: Sequence[Levels], paints: Paints, darkest_level: float) -> int:
     """Return which paint is the background: black where it touches enough of the border, else what touches most of it.
 
-    Black is up to ``darkest_level``.
-    A lesion may be cut by the border, a large one even along most of it. Black is believed from half of the border on;
-    against it, another paint needs nearly all. Between the two nobody can tell.
+    A lesion may be cut by the border, a large one even along most of it, but it leaves the corners. Black, up to
+    ``darkest_level``, is believed from 40% of the border and half of the corners on; another paint needs nearly all of
+    the border or all corners, and to be one area. Between the two nobody can tell.
     """
     darkest = int(paints.colors.sum(axis=1).argmin())
     most = int(paints.border.argmax())
     has_black = bool(paints.colors[darkest].max() <= darkest_level)
-    if has_black and paints.border[darkest] >= _BORDER_OF_BACKGROUND:
+    if has_black and paints.border[darkest] >= _BORDER_OF_BACKGROUND and paints.corners[darkest] >= _CORNERS:
         return darkest
     if len(paints.colors) == 1:
         raise SeedError(f"the seed covers 100% of the frame; {ASK}")
-    if paints.border[most] >= _BORDER_OF_UNUSUAL_BACKGROUND:
-        return most
+    cornered = int(paints.corners.argmax())
+    found = most if paints.border[most] >= _BORDER_OF_UNUSUAL_BACKGROUND else cornered
+    is_at_border = found == most and paints.border[most] >= _BORDER_OF_UNUSUAL_BACKGROUND
+    if (is_at_border or paints.corners[cornered] == 1) and _is_ground(pages, paints, found):
+        return found
     raise SeedError(
         f"it cannot be told what is background in the seed: its most frequent value covers "
         f"{paints.border[most]:.0%} of the frame's border; {ASK}"
     )
+
+
+def _is_ground(pages: Sequence[Levels], paints: Paints, place: int) -> bool:
+    """Whether a paint is an area around the others, and not a line around the picture."""
+    total = outer = size = 0
+    for page in pages:
+        is_paint = closest_color(page.reshape(-1, page.shape[2]), paints.colors).reshape(page.shape[:2]) == place
+        _, parts = cv2.connectedComponents(is_paint.astype(np.uint8))
+        at_border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+        total += int(is_paint.sum())
+        outer += int(np.isin(parts, at_border[at_border > 0]).sum())
+        size += is_paint.size
+    return outer >= _OUTER_SHARE * total and outer >= _LEAST_GROUND * size
 
 
 def kind_of_values(pages: Sequence[Levels]) -> str:

@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.readers.seed_levels import (
     LabelMap,
     Painted,
+    check_labels,
     is_even_inside,
     read_labels,
     read_paint,
@@ -69,6 +70,7 @@ def read_pages(pages: Sequence[Page], is_lossy: bool = False) -> Painted:
             return Painted([np.zeros(page.values.shape[:2], np.uint8) for page in pages])
         painted = _read_opaque([page.values for page in pages], is_lossy)
     labels, is_outline = _filled(painted.labels)
+    check_labels(labels)
     remarks += (*painted.remarks, *(("a closed outline was filled",) if is_outline else ()))
     return Painted(labels, remarks)
 
@@ -179,5 +181,5 @@ def _filled_outline(drawn: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     whole = (outside != 2).astype(np.uint8)
     if np.count_nonzero(whole) < (1 + _LEAST_FILLING) * np.count_nonzero(drawn):
         return None
-    within = cv2.distanceTransform(whole, cv2.DIST_L2, 5) > thickness - 1
+    within = cv2.distanceTransform(whole, cv2.DIST_L2, 5) > max(0.0, thickness - 1)
     return np.asarray(within[1:-1, 1:-1])

@@ -84,7 +84,7 @@ def target_space(cine: Space | None, seed: Space | None) -> tuple[Space, Space] 
     if seed is None:
         return None
     if cine is None or (cine.is_unplaced and np.allclose(np.diag(cine.steps)[:2], 1)):
-        if seed.is_upright:
+        if seed.is_upright or seed.is_default_of_nifti:
             return None
         lengths = np.linalg.norm(seed.steps, axis=0)
         cine = replace(seed, steps=np.diag(lengths), origin=np.zeros(3))
@@ -97,7 +97,7 @@ def target_space(cine: Space | None, seed: Space | None) -> tuple[Space, Space] 
                 "the orientation of the cine's frames"
             )
         return cine, seed
-    is_by_number = seed.is_unplaced and seed.size[:2] == cine.size[:2]
+    is_by_number = (seed.is_unplaced or seed.is_default_of_nifti) and seed.size[:2] == cine.size[:2]
     return None if is_by_number or seed.is_grid_of(replace(cine, size=seed.size)) else (cine, seed)
 
 

@@ -49,6 +49,11 @@ class Space:
         """Whether it says nothing but, at most, the size of a pixel: upright, with its origin at 0."""
         return self.is_upright and bool(np.allclose(self.origin, 0, atol=1e-6))
 
+    @property
+    def is_default_of_nifti(self) -> bool:
+        """Whether it is what programs write into NIfTI that know of no place: the unit matrix, in RAS."""
+        return bool(np.array_equal(self.steps, np.diag([-1.0, -1.0, 1.0])) and not self.origin.any())
+
     def grid_in(self, other: Space) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the matrix and the shift that take (column, row, frame) of this grid to those of another."""
         into = np.linalg.inv(other.steps)
