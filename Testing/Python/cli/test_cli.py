@@ -24,31 +24,6 @@ from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the console script in this process; gives exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ultrasound-lesion-seg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return call
-
-
-@pytest.fixture
-def frames_folder(tmp_path: Path) -> tuple[Path, NDArray[np.bool_]]:
-    """A folder of PNG frames of a moving disc, a seed for frame 0 beside it, and the truth."""
-    cine, truth = clip_of_moving_discs(frames=6)
-    (tmp_path / "frames").mkdir()
-    for index in range(6):
-        Image.fromarray(cine.frames[index]).save(tmp_path / "frames" / f"{index}.png")
-    Image.fromarray(truth[0][0]).save(tmp_path / "seed.png")
-    return tmp_path, truth
-
-
 def test_segment_writes_everything_and_the_scene_reopens(
     run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
 ) -> None:
@@ -90,9 +65,12 @@ def test_several_seeds_directions_and_ranges(
     code, _, _ = run(*arguments, "--seed", f"{folder / 'seed.png'}@0", "--seed", f"{folder / 'later.png'}@4")
     assert code == 0
     record = json.loads((out / "run.json").read_text())
-    assert record["anchors"] == {"lesion-1": [0, 4]}
+    assert record["anchors"] == {"Lesion": [0, 4]}
     assert record["frames_computed"] == 3
-    assert not np.asarray(Image.open(out / "masks" / "00005.png")).any()
+    # nothing was computed on frame 5: that is not the same as an empty mask
+    assert record["frames_without_result"] == {"Lesion": [5]}
+    assert sorted(path.name for path in (out / "masks").iterdir()) == [f"{frame:05d}.png" for frame in range(5)]
+    assert [int(row["frame"]) for row in csv.DictReader((out / "measurements.csv").open())] == [0, 1, 2, 3, 4]
 
 
 def test_a_lesion_is_clicked_column_first(

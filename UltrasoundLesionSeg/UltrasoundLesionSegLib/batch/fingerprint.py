@@ -100,6 +100,8 @@ def _settings(request: CaseRequest) -> dict[str, Any]:
         "outputs": sorted(request.further_kinds),
         "pictures": request.pixels_allowed,
     }
+    if request.allow_overlap:
+        settings["overlap"] = True
     if not request.seeds:
         settings |= {"suggest": request.suggest_frame, "suggesting weights": default_bundle(SUGGEST).sha256}
     return settings

@@ -33,9 +33,11 @@ class BatchSettings:
     suggest : int or 'middle' or None
         For cases without a seed: the frame on which a model proposes one.
     further_kinds : tuple of str
-        What to write beside masks, tables, scene, SEG and report (``exports.KINDS``).
+        What to write beside masks, tables, SEG and report (``kinds.KINDS``).
     pixels_allowed : bool
         Whether pictures of the frames may be written.
+    allow_overlap : bool
+        Whether lesions may share pixels.
     device : str
         ``auto``: every GPU has one worker; without a GPU, as many work as cores and memory allow.
     processes : int or None
@@ -53,6 +55,7 @@ class BatchSettings:
     suggest: SuggestFrame | None = None
     further_kinds: tuple[str, ...] = ()
     pixels_allowed: bool = False
+    allow_overlap: bool = False
     device: str = "auto"
     processes: int | None = None
     time_limit: float = 3600.0
@@ -188,5 +191,7 @@ def _request(case: BatchCase, settings: BatchSettings, work: Path) -> CaseReques
         device=settings.device,
         further_kinds=tuple(dict.fromkeys(("report", *settings.further_kinds))),
         pixels_allowed=settings.pixels_allowed,
+        with_scene=False,  # hundreds of scenes that hold all images are asked for by name, or not written
+        allow_overlap=settings.allow_overlap,
         log_level=settings.log_level,
     )

@@ -31,6 +31,7 @@ from UltrasoundLesionSegLib.batch.summary import write_summary
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.logs import log_event, log_to_file
+from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 
 logger = logging.getLogger(__name__)
 
@@ -119,12 +120,7 @@ def run_batch(
 def _check(settings: BatchSettings) -> None:
     """Raise for what would make every case fail."""
     find_bundle(settings.model) if settings.model else default_bundle(PROPAGATE)
-    if settings.further_kinds:
-        from UltrasoundLesionSegLib.workflow.exports import KINDS  # brings torch, which a batch leaves to its workers
-
-        unknown = [kind for kind in settings.further_kinds if kind not in KINDS]
-        if unknown:
-            raise OutputError(f"the kind of export '{unknown[0]}' is unknown; choose among {', '.join(KINDS)}")
+    check_kinds(settings.further_kinds, settings.pixels_allowed)
 
 
 class _Run:

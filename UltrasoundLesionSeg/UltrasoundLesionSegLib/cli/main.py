@@ -9,7 +9,7 @@ import os
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ import typer
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from UltrasoundLesionSegLib import __version__
+from UltrasoundLesionSegLib.cli import interrupts
 from UltrasoundLesionSegLib.errors import LesionSegError, OutputError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Segment lesions through ultrasound cines from one seed. Not for diagnosis.",
-    add_completion=False,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -63,10 +64,15 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CP
 Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")]
 Also = Annotated[
     list[str] | None,
-    typer.Option(help="Write this too: sr, coco, nifti, sequence, frames, report, sheet, video. Repeatable."),
+    typer.Option(help="Write this too: sr, coco, nifti, sequence, frames, scene, sheet, video. Repeatable."),
 ]
 PixelsAllowed = Annotated[
     bool, typer.Option(help="Pictures may be written: you have looked, no name is burned into the frames.")
+]
+Direction = Annotated[DirectionChoice, typer.Option(help="Where to go from the seeds.")]
+Overlap = Annotated[bool, typer.Option("--overlap", help="Lesions may share pixels.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files in an output folder that holds something else.")
 ]
 Level = Annotated[LogLevel, typer.Option(help="What the log file holds.")]
 
@@ -77,24 +83,38 @@ def segment(
     output: Output,
     seed: Annotated[
         list[str] | None,
-        typer.Option(help="MASK[@FRAME]: PNG, NRRD, .seg.nrrd or DICOM SEG; frame 0 when left out. Repeatable."),
+        typer.Option(
+            metavar="MASK[@FRAME]",
+            # the backslash keeps the bracket from being read as markup
+            help=r"MASK\[@FRAME]: PNG, NRRD, .seg.nrrd or DICOM SEG; frame 0 when left out. Repeatable.",
+        ),
     ] = None,
     click: Annotated[
         list[str] | None,
         typer.Option(help="X,Y[@FRAME]: pixel inside the lesion, column then row; a model draws it. Repeatable."),
     ] = None,
     suggest: Annotated[
-        int | None, typer.Option(help="Instead of a seed: let a model propose one on this frame.")
+        str | None,
+        typer.Option(help="Instead of a seed: let a model propose one on this frame (a number, or `middle`)."),
     ] = None,
     model: Model = None,
-    direction: Annotated[DirectionChoice, typer.Option()] = DirectionChoice.BOTH,
+    direction: Direction = DirectionChoice.BOTH,
     frames: Frames = None,
     device: Device = "auto",
+    overlap: Overlap = False,
     also: Also = None,
     pixels_allowed: PixelsAllowed = False,
+    overwrite: Overwrite = False,
     log_level: Level = LogLevel.INFO,
 ) -> None:
-    """Segment a cine from seeds, measure it, and write masks, tables, a Slicer scene and, for DICOM, a SEG."""
+    """Segment a cine from seeds, measure it, and write masks, tables, a report, a Slicer scene and, for DICOM, a SEG.
+
+    The scene holds the cine's images.
+    """
+    from UltrasoundLesionSegLib.workflow.kinds import check_kinds
+
+    check_kinds(also or (), pixels_allowed)  # at once, before anything large is loaded
+    from UltrasoundLesionSegLib.cli.closing import closing_lines
     from UltrasoundLesionSegLib.cli.progress_bar import propagation_bar
     from UltrasoundLesionSegLib.workflow.case import CaseRequest, run_case
 
@@ -103,20 +123,23 @@ def segment(
         output=output,
         seeds=tuple(_parse_seed(text) for text in seed or []),
         clicks=tuple(_parse_click(text) for text in click or []),
-        suggest_frame=suggest,
+        suggest_frame=_parse_suggest(suggest),
         model=model,
         direction=direction.value,
         frames=_parse_frames(frames),
         device=device,
         further_kinds=tuple(also or ()),
         pixels_allowed=pixels_allowed,
+        allow_overlap=overlap,
+        overwrite=overwrite,
         log_level=log_level,
     )
     with propagation_bar() as advance:
         result = run_case(request, advance)
     for sentence in result.unreadable:
         typer.echo(f"error: {sentence}", err=True)
-    typer.echo(f"results are in {output}")
+    for line in closing_lines(result, output):
+        typer.echo(line)
     if result.unreadable:
         raise typer.Exit(2)
 
@@ -130,9 +153,10 @@ def batch(
         typer.Option(help="For cases without a seed: let a model propose one on this frame (a number, or `middle`)."),
     ] = None,
     model: Model = None,
-    direction: Annotated[DirectionChoice, typer.Option()] = DirectionChoice.BOTH,
+    direction: Direction = DirectionChoice.BOTH,
     frames: Frames = None,
     device: Device = "auto",
+    overlap: Overlap = False,
     also: Also = None,
     pixels_allowed: PixelsAllowed = False,
     processes: Annotated[
@@ -144,19 +168,23 @@ def batch(
     ] = None,
     log_level: Level = LogLevel.INFO,
 ) -> None:
-    """Segment many cines, as `segment` does one; started again, finish what is left. Exits with 1 if a case failed."""
-    from UltrasoundLesionSegLib.batch.manifest import parse_suggest
+    """Segment many cines, as `segment` does one; started again, finish what is left. Exits with 1 if a case failed.
+
+    Scenes, which hold all images, are written with `--also scene` alone.
+    """
     from UltrasoundLesionSegLib.batch.plan import BatchSettings
     from UltrasoundLesionSegLib.batch.run import run_batch
+    from UltrasoundLesionSegLib.cli.closing import counted
     from UltrasoundLesionSegLib.cli.progress_bar import batch_bars
 
     settings = BatchSettings(
         model=model,
         direction=direction.value,
         frames=_parse_frames(frames),
-        suggest=None if suggest is None else parse_suggest(suggest),
+        suggest=_parse_suggest(suggest),
         further_kinds=tuple(also or ()),
         pixels_allowed=pixels_allowed,
+        allow_overlap=overlap,
         device=device,
         processes=processes,
         time_limit=time_limit,
@@ -164,17 +192,17 @@ def batch(
         log_level=log_level,
     )
     try:
-        with batch_bars() as advance:
+        with interrupts.raising(), batch_bars() as advance:
             result = run_batch(source, output, settings, advance)
     except KeyboardInterrupt:
         typer.echo("stopped; what is finished is kept, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(interrupts.EXIT_CODE) from None
     for kind in result.left_out:
         typer.echo(f"note: left out: {kind}")
     for name, reason in result.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
     typer.echo(
-        f"{len(result.computed)} cases computed, {len(result.finished)} were finished before, "
+        f"{counted(len(result.computed), 'case')} computed, {len(result.finished)} finished before, "
         f"{len(result.failed)} failed; results are in {output}, see index.html there"
     )
     if result.failed:
@@ -280,7 +308,9 @@ def send(
     else:
         assert host is not None
         sent = send_by_store(files, StoreNode(host, port, title, calling_title, trust if tls else None))
-    typer.echo(f"{sent.stored} files stored, {sent.warned} of them with a warning")
+    from UltrasoundLesionSegLib.cli.closing import counted
+
+    typer.echo(f"{counted(sent.stored, 'file')} stored, {sent.warned} of them with a warning")
 
 
 @app.command()
@@ -324,6 +354,16 @@ def _parse_click(text: str) -> ClickRequest:
         raise SeedError(
             f"the click '{text}' is not a pixel; write it as X,Y or X,Y@FRAME, for example 120,85@30"
         ) from None
+
+
+def _parse_suggest(text: str | None) -> int | Literal["middle"] | None:
+    if text is None:
+        return None
+    if text == "middle":
+        return "middle"
+    if not text.isdigit():
+        raise SeedError(f"'{text}' is no frame for --suggest; give a number, counted from 0, or middle")
+    return int(text)
 
 
 def _parse_frames(text: str | None) -> tuple[int, int] | None:

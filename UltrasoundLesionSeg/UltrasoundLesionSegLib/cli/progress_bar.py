@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
-    """Show a bar on standard error; yields the callable that advances it."""
+    """Show a bar on standard error from the first frame on; yields the callable that advances it.
+
+    An error takes the bar away, so that none stands unfinished above the sentence.
+    """
     columns = (
         TextColumn("frames"),
         BarColumn(),
@@ -26,13 +29,26 @@ def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
         TextColumn("{task.fields[rate]:.1f} frames/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("frames", total=None, rate=0.0)
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("frames", total=None, rate=0.0)
 
-        def advance(step: PropagationProgress) -> None:
-            bar.update(task, total=step.total, completed=step.done, rate=step.frames_per_second)
+    def advance(step: PropagationProgress) -> None:
+        bar.start()
+        bar.update(task, total=step.frames, completed=step.frames_done, rate=step.frames_per_second)
 
+    with _taken_away_by_errors(bar):
         yield advance
+
+
+@contextmanager
+def _taken_away_by_errors(bar: Progress) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        bar.live.transient = True
+        raise
+    finally:
+        bar.stop()
 
 
 @contextmanager
@@ -45,11 +61,13 @@ def batch_bars() -> Iterator[Callable[[BatchProgress], None]]:
         TextColumn("{task.fields[remark]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    bars = Progress(*columns, console=Console(stderr=True))
+    with _taken_away_by_errors(bars):
         cases = bars.add_task("cases", total=None, remark="")
         at_work: dict[str, TaskID] = {}
 
         def advance(step: BatchProgress) -> None:
+            bars.start()
             event = step.event
             remark = f"{step.failed} failed" if step.failed else ""
             bars.update(cases, total=step.total, completed=step.ended, remark=remark)

@@ -74,12 +74,15 @@ class FrameRow:
     segment : str
         The lesion's name.
     measurement : FrameMeasurement
+    suggested_by : str or None
+        Name and version of the model that suggested this mask as a seed; None where none did.
     """
 
     frame: int
     seconds: float
     segment: str
     measurement: FrameMeasurement
+    suggested_by: str | None = None
 
     @property
     def is_visible(self) -> bool:
@@ -94,10 +97,11 @@ class FrameRow:
 
 @dataclass(frozen=True)
 class LesionRow:
-    """One lesion over the clip, as a row of the table of lesions."""
+    """One lesion over the clip, as a row of the table of lesions; ``suggested_by`` as for ``FrameRow``, of any seed."""
 
     segment: str
     summary: LesionSummary
+    suggested_by: str | None = None
 
     @property
     def is_visible(self) -> bool:
@@ -327,6 +331,7 @@ FRAME_COLUMNS: tuple[Column[FrameRow], ...] = (
     _measured("confidence", "Confidence", RATIO),
     Column("anchor", "Drawn or confirmed", FLAG, attrgetter("measurement.is_anchor")),
     Column("origin", "Made by", TEXT, lambda row: row.measurement.origin.value if row.measurement.origin else None),
+    Column("suggested_by", "Suggested by", TEXT, attrgetter("suggested_by")),
     *_ends("long_axis", "Long axis"),
     *_ends("perpendicular_axis", "Perpendicular axis"),
     Column(
@@ -391,5 +396,6 @@ LESION_COLUMNS: tuple[Column[LesionRow], ...] = (
     _summarized("long_axis_there", "Long axis there", LENGTH),
     _summarized("perpendicular_axis_there", "Perpendicular axis there", LENGTH),
     *(column for spread in SPREADS for column in spread_columns(*spread)),
+    Column("seed_suggested_by", "Seed suggested by", TEXT, attrgetter("suggested_by")),
     _summarized("note", "Note", TEXT),
 )

@@ -104,6 +104,8 @@ class CaseReport:
     lesions : tuple of LesionReport
     model : ModelRecord or None
         None where a person drew everything, or the masks came from elsewhere.
+    suggesters : tuple of ModelRecord
+        The models that suggested seeds.
     software : mapping of str to str
         Programs and libraries with their versions, this one first.
     settings : mapping of str to str
@@ -122,6 +124,7 @@ class CaseReport:
     settings: Mapping[str, str] = field(default_factory=dict)
     unreadable: Mapping[int, str] = field(default_factory=dict)
     created: datetime | None = None
+    suggesters: tuple[ModelRecord, ...] = ()
 
     @property
     def name(self) -> str:

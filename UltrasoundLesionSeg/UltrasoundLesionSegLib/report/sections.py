@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.measurement.columns import (
     spread_columns,
 )
 from UltrasoundLesionSegLib.measurement.lesion import THIRD_DIMENSION, shape_sentence
-from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport, runs
+from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport, ModelRecord, runs
 from UltrasoundLesionSegLib.report.charts import Series, confidence_strip, legible, line_chart
 from UltrasoundLesionSegLib.report.key_frames import close_view, key_frames
 from UltrasoundLesionSegLib.report.overlay import RgbImage, describe, draw_case_frame
@@ -245,12 +245,17 @@ def makers(case: CaseReport) -> str:
         )
         anchors = ", ".join(f"{first}" if first == last else f"{first}–{last}" for first, last in runs(lesion.anchors))
         rows.append((lesion.name, (counts or "unknown") + (f"<br>by a person: frames {anchors}" if anchors else "")))
+    rows += [("Seed suggested by", _model(one)) for one in case.suggesters]
     if case.model:
-        model = f"{escape(case.model.name)}, version {escape(case.model.version)}"
-        if case.model.sha256:
-            model += f'<br><span class="soft">weights SHA-256 <code>{escape(case.model.sha256)}</code></span>'
-        rows.append(("Model", model))
+        rows.append(("Model", _model(case.model)))
     return facts(rows)
+
+
+def _model(model: ModelRecord) -> str:
+    text = f"{escape(model.name)}, version {escape(model.version)}"
+    if model.sha256:
+        text += f'<br><span class="soft">weights SHA-256 <code>{escape(model.sha256)}</code></span>'
+    return text
 
 
 def source_facts(case: CaseReport) -> str:

@@ -4,45 +4,36 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from UltrasoundLesionSegLib import __version__
+import numpy as np
+
 from UltrasoundLesionSegLib.cine import Cine, Origin, SourceKind
-from UltrasoundLesionSegLib.errors import OutputError, SeedError
+from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.logs import LogLevel, collected, log_event
+from UltrasoundLesionSegLib.measurement.columns import LesionRow
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.kinds import check_kinds, check_source
+from UltrasoundLesionSegLib.workflow.output_folder import RECORD as RECORD
+from UltrasoundLesionSegLib.workflow.output_folder import OutputFolder
+from UltrasoundLesionSegLib.workflow.output_folder import check_writable as check_writable
+from UltrasoundLesionSegLib.workflow.run_record import file_record, run_record
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress, PropagationSummary
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress
 
 logger = logging.getLogger(__name__)
 
 LOG = "run.log"
 PLAIN = "a plain mask, label image or segmentation"
-RECORD = "run.json"  # written last: a folder with this file is a finished case
-KINDS = ("masks", "csv", "scene")
+KINDS = ("masks", "csv", "report")
 DICOM_KINDS = ("seg",)
-RECORDED_PACKAGES = (
-    "torch",
-    "monai",
-    "numpy",
-    "SimpleITK",
-    "opencv-python-headless",
-    "av",
-    "pydicom",
-    "highdicom",
-    "slicer-core",
-)
 
 
 @dataclass(frozen=True)
@@ -78,9 +69,16 @@ class CaseRequest:
     model, direction, frames, device
         As for ``UltrasoundLesionWorkflow.propagate``.
     further_kinds : tuple of str
-        What to write beside masks, tables, scene and SEG (``exports.KINDS``).
+        What to write beside masks, tables, report, scene and SEG (``kinds.KINDS``).
     pixels_allowed : bool
         Whether pictures of the frames may be written.
+    with_scene : bool
+        Whether to write scene.mrb, the working document for 3D Slicer, which holds the cine's images. It is also
+        written where ``further_kinds`` names it.
+    allow_overlap : bool
+        Whether lesions may share pixels.
+    overwrite : bool
+        Whether an output folder that holds something else may be written to (``OutputFolder``).
     log_level : LogLevel
         What ``run.log`` holds.
     stamp : mapping
@@ -98,23 +96,41 @@ class CaseRequest:
     device: str = "auto"
     further_kinds: tuple[str, ...] = ()
     pixels_allowed: bool = False
+    with_scene: bool = True
+    allow_overlap: bool = False
+    overwrite: bool = False
     log_level: LogLevel = LogLevel.INFO
     stamp: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class CaseResult:
-    """What came of a case: the record also written as ``run.json``, and the frames without a result."""
+    """What came of a case.
+
+    Parameters
+    ----------
+    record : dict
+        As written to ``run.json``.
+    unreadable : list of str
+        A sentence for each frame that could not be read.
+    lesions : list of LesionRow
+        What was measured.
+    look_first : list of (int, float)
+        Frames that most need a look, with their lowest confidence; the first one most.
+    """
 
     record: dict[str, Any] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
+    lesions: list[LesionRow] = field(default_factory=list)
+    look_first: list[tuple[int, float]] = field(default_factory=list)
 
 
 def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], None] | None = None) -> CaseResult:
     """Read, seed, propagate, measure and write one case.
 
-    Nothing is written before the propagation is through, so that bad input leaves no half-written folder. The scene is
-    left without the case's nodes, so that many cases in one process neither pile up nor get into each other's scenes.
+    What can be told from the request is refused before anything is read, what the source tells before anything is
+    computed. The output folder appears whole at the end (``OutputFolder``). The scene is left without the case's nodes,
+    so that many cases in one process neither pile up nor get into each other's scenes.
 
     Parameters
     ----------
@@ -129,19 +145,25 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     """
     from UltrasoundLesionSegLib.readers.open import read_cine
 
-    check_writable(request.output)
-    if not request.seeds and not request.clicks and request.suggest_frame is None:
+    check_kinds(request.further_kinds, request.pixels_allowed)
+    is_drawn = bool(request.seeds or request.clicks)
+    if not is_drawn and request.suggest_frame is None:
         raise SeedError(
             "no seed was given; name a mask with --seed MASK@FRAME, a point inside the lesion with --click X,Y@FRAME, "
             "or a frame with --suggest"
         )
+    if is_drawn and request.suggest_frame is not None:
+        raise SeedError(
+            "a seed and a frame for a suggestion were both given; give either --seed or --click, or --suggest"
+        )
+    output = OutputFolder(request.output, request.overwrite)
     seconds: dict[str, float] = {}
     logic = UltrasoundLesionWorkflow()
     with collected(request.log_level) as lines:
         with _stage(seconds, "read"):
             browser = logic.addCine(read_cine(request.source, leave_out=[seed.path for seed in request.seeds]))
         try:
-            return _run_loaded(logic, browser, request, seconds, progress, lines)
+            return _run_loaded(logic, browser, request, output, seconds, progress, lines)
         finally:
             logic.removeCine(browser)
             logic.release()
@@ -151,11 +173,17 @@ def _run_loaded(
     logic: UltrasoundLesionWorkflow,
     browser: Any,
     request: CaseRequest,
+    output: OutputFolder,
     seconds: dict[str, float],
     progress: Callable[[PropagationProgress], None] | None,
     lines: list[str],
 ) -> CaseResult:
     case = _log_source(logic.cine(browser))
+    identity = logic.sourceIdentity(browser)
+    is_dicom = identity.kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
+    check_source(request.further_kinds, is_dicom)
+    output.check_source(identity.digest)
+    logic.checkPropagation(browser, request.model, request.direction, request.frames, request.device)
     readings = _place_seeds(logic, browser, request)
     for frame in sorted({frame for frames in logic.anchors(browser).values() for frame in frames}):
         log_event(logger, logging.INFO, "seeded", case=case, frame=frame)
@@ -167,53 +195,61 @@ def _run_loaded(
             progress(step)
 
     summary = logic.propagate(
-        browser, request.model, request.direction, request.frames, request.device, progress=advance
+        browser,
+        request.model,
+        request.direction,
+        request.frames,
+        request.device,
+        allowOverlap=request.allow_overlap,
+        progress=advance,
     )
     for notice in summary.notices:
         log_event(logger, logging.WARNING, notice, case=case)
     seconds.update(summary.seconds)
     with _stage(seconds, "measure"):
         measured = logic.measure(browser)
-    kind = logic.sourceIdentity(browser).kind
-    is_dicom = kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
-    with _stage(seconds, "write"):
-        kinds = dict.fromkeys(KINDS + (DICOM_KINDS if is_dicom else ()) + request.further_kinds)
-        written = logic.export(browser, request.output, [*kinds], measured, pixels_allowed=request.pixels_allowed)
-    log_event(
-        logger,
-        logging.INFO,
-        f"{len(summary.frames_computed)} frames computed by {summary.model} on {summary.device}, "
-        f"{len(summary.unreadable)} unreadable, in {sum(seconds.values()):.1f} s",
-        case=case,
+    kinds = dict.fromkeys(KINDS + ("scene",) * request.with_scene + DICOM_KINDS * is_dicom + request.further_kinds)
+    with output.written() as folder:
+        with _stage(seconds, "write"):
+            written = logic.export(browser, folder, [*kinds], measured, pixels_allowed=request.pixels_allowed)
+        log_event(
+            logger,
+            logging.INFO,
+            f"{len(summary.frames_computed)} frames computed by {summary.model} on {summary.device}, "
+            f"{len(summary.unreadable)} unreadable, in {sum(seconds.values()):.1f} s",
+            case=case,
+        )
+        with atomic_path(folder / LOG) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        record = {
+            **run_record(logic, browser, summary, measured),
+            "clicks": [asdict(click) for click in request.clicks],
+            "suggested_on_frame": request.suggest_frame,
+            "seeds": [
+                {"frame": seed.frame, "read_as": read or PLAIN}
+                for seed, read in zip(request.seeds, readings, strict=True)
+            ],
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "outputs": file_record(folder, [*written, folder / LOG], request.pixels_allowed),
+            **request.stamp,
+        }
+        record["notices"] = [
+            *(f"seed {number} was read in this way: {read}" for number, read in enumerate(readings, start=1) if read),
+            *record["notices"],
+        ]
+        with atomic_path(folder / RECORD) as temporary:
+            temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return CaseResult(
+        record,
+        [f"frame {frame}: {why}" for frame, why in sorted(summary.unreadable.items())],
+        measured.lesion_rows(),
+        _look_first(logic, browser),
     )
-    with atomic_path(request.output / LOG) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    record = _record(logic, browser, request, summary, seconds, [*written, request.output / LOG])
-    record["seeds"] = [
-        {"frame": seed.frame, "read_as": read or PLAIN} for seed, read in zip(request.seeds, readings, strict=True)
-    ]
-    record["notices"] = [
-        *(f"seed {number} was read in this way: {read}" for number, read in enumerate(readings, start=1) if read),
-        *record["notices"],
-    ]
-    with atomic_path(request.output / RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return CaseResult(record, [f"frame {frame}: {why}" for frame, why in sorted(summary.unreadable.items())])
 
 
-def check_writable(folder: Path) -> None:
-    """Raise ``OutputError`` now rather than after minutes of computing when a folder cannot be written.
-
-    Parameters
-    ----------
-    folder : Path
-        Need not exist.
-    """
-    existing = folder.absolute()
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError("the output folder cannot be written; choose a folder, not a file, with permission to write")
+def _look_first(logic: UltrasoundLesionWorkflow, browser: Any) -> list[tuple[int, float]]:
+    confidences = [*logic.confidences(browser).values()]
+    return [(frame, float(np.nanmin([one[frame] for one in confidences]))) for frame in logic.reviewOrder(browser)]
 
 
 def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseRequest) -> list[str]:
@@ -257,50 +293,3 @@ def _stage(seconds: dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - started
-
-
-def _record(
-    logic: UltrasoundLesionWorkflow,
-    browser: Any,
-    request: CaseRequest,
-    summary: PropagationSummary,
-    seconds: dict[str, float],
-    written: list[Path],
-) -> dict[str, Any]:
-    cine = logic.cine(browser)
-    outputs = sorted({path.relative_to(request.output).as_posix() for path in written})
-    return {
-        "software": {"name": "ultrasound-lesion-seg", "version": __version__, "python": platform.python_version()},
-        "packages": {name: _version_of(name) for name in RECORDED_PACKAGES},
-        "platform": sys.platform,
-        "source": {
-            "kind": cine.identity.kind.value,
-            "sha256": cine.identity.digest,
-            "frames": len(cine),
-            "height": cine.height,
-            "width": cine.width,
-            "calibration": asdict(cine.calibration) if cine.calibration else None,
-            "pixel_aspect": cine.pixel_aspect,
-            "timing": cine.timing.source if cine.timing else None,
-            "notes": list(cine.notes),
-        },
-        "clicks": [asdict(click) for click in request.clicks],
-        "suggested_on_frame": request.suggest_frame,
-        "anchors": {name: frames for name, frames in logic.anchors(browser).items()},
-        "model": {"name": summary.model, "version": summary.version, "sha256": summary.sha256},
-        "device": summary.device,
-        "direction": summary.direction,
-        "frames_computed": len(summary.frames_computed),
-        "unreadable_frames": {str(frame): why for frame, why in sorted(summary.unreadable.items())},
-        "notices": summary.notices,
-        "seconds": {name: round(value, 4) for name, value in seconds.items()},
-        "outputs": outputs,
-        **request.stamp,
-    }
-
-
-def _version_of(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cine import Cine
-from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
+from UltrasoundLesionSegLib.workflow.kinds import KINDS as KINDS
+from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
 from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
 
@@ -82,17 +83,15 @@ class ExportJob:
         self.options = options
 
     def write(self, kinds: Sequence[str]) -> list[Path]:
-        """Write the kinds named (``KINDS``); returns the files.
+        """Write the kinds named (``kinds.KINDS``); returns the files.
 
         Raises
         ------
         OutputError
-            When a kind is unknown, or one cannot be written.
+            When a kind is unknown or not allowed, or one cannot be written.
         """
-        unknown = [kind for kind in kinds if kind not in KINDS]
-        if unknown:
-            raise OutputError(f"the kind of export '{unknown[0]}' is unknown; choose among {', '.join(KINDS)}")
-        return [path for kind in kinds for path in KINDS[kind](self)]
+        check_kinds(kinds, self.options.pixels_allowed)
+        return [path for kind in kinds for path in WRITERS[kind](self)]
 
     @cached_property
     def segments(self) -> list[SegmentInfo]:
@@ -104,6 +103,17 @@ class ExportJob:
         if not self.segments:
             return np.zeros((0, *self.cine.shape), np.bool_)
         return np.stack([self.source.sequence.read(frame, segment.id) for segment in self.segments])
+
+    @cached_property
+    def frames_without_result(self) -> frozenset[int]:
+        """Frames on which nobody drew and nothing was computed, for any lesion: they are no empty masks."""
+        known = {
+            frame
+            for segment in self.segments
+            for frame, state in enumerate(self.source.sequence.states(segment.id))
+            if state.origin is not None
+        }
+        return frozenset(range(len(self.cine))) - known
 
     @cached_property
     def dicom_source(self) -> DicomSource:
@@ -167,6 +177,9 @@ class ExportJob:
             settings={"Direction": summary.direction, "Device": summary.device} if summary else {},
             unreadable=summary.unreadable if summary else {},
             created=datetime.now(),
+            suggesters=tuple(
+                ModelRecord(one.name, one.version, one.sha256) for one in self.source.measured.suggesters()
+            ),
         )
 
 
@@ -178,9 +191,9 @@ def _rgb(segment: SegmentInfo) -> tuple[int, int, int]:
 def _masks(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.masks import write_davis
 
-    written = write_davis(job.folder / "masks", job.masks, len(job.cine))
-    for left_over in set((job.folder / "masks").glob("[0-9]*.png")) - set(written):
-        left_over.unlink()  # of a longer clip that was written here before
+    written = write_davis(job.folder / "masks", job.masks, len(job.cine), job.frames_without_result)
+    for left_over in set((job.folder / "masks").glob(f"{'[0-9]' * 5}.png")) - set(written):
+        left_over.unlink()  # of a longer clip that was written here before, or of a frame that has no result now
     return written
 
 
@@ -239,6 +252,7 @@ def _coco(job: ExportJob) -> list[Path]:
         job.cine.identity.short_name,
         np.array([[state.confidence for state in one] for one in states]) if states else None,
         [[state.origin for state in one] for one in states],
+        job.frames_without_result,
     )
     return [written]
 
@@ -268,17 +282,17 @@ def _video(job: ExportJob) -> list[Path]:
     return [write_overlay_video(job.folder / "overlay.mp4", job.case, pixels_allowed=job.options.pixels_allowed)]
 
 
-KINDS: dict[str, Callable[[ExportJob], list[Path]]] = {
-    "masks": _masks,  # masks/00000.png ..., DAVIS palette
-    "csv": _csv,  # measurements.csv, lesions.csv
-    "scene": _scene,  # scene.mrb
-    "sequence": _sequence,  # segmentation.seq.mrb
-    "frames": _frames,  # segmentation/00000.seg.nrrd ...
-    "seg": _seg,  # segmentation.dcm
-    "sr": _sr,  # measurements.dcm, and the segmentation.dcm it refers to
-    "coco": _coco,  # masks.json
-    "nifti": _nifti,  # masks.nii.gz
-    "report": _report,  # report.html; without pictures unless pixels are allowed
-    "sheet": _sheet,  # contact_sheet.png; pixels must be allowed
-    "video": _video,  # overlay.mp4; pixels must be allowed
+WRITERS: dict[str, Callable[[ExportJob], list[Path]]] = {
+    "masks": _masks,
+    "csv": _csv,
+    "scene": _scene,
+    "sequence": _sequence,
+    "frames": _frames,
+    "seg": _seg,
+    "sr": _sr,
+    "coco": _coco,
+    "nifti": _nifti,
+    "report": _report,
+    "sheet": _sheet,
+    "video": _video,
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from UltrasoundLesionSegLib.cine import Cine, Timing
@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.measurement.lesion import LesionSummary, summarize_l
 from UltrasoundLesionSegLib.mrml.layout import CHART_FRAME, FRAME_TABLE, LESION_TABLE, chart_names
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.tables import remove_tables_and_charts, write_chart, write_table
+from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class SegmentMeasurements:
     measurements : tuple of FrameMeasurement
         One for each of ``frames``.
     summary : LesionSummary
+    suggesters : mapping of int to Suggester
+        By frame: the model that suggested the mask as a seed.
     """
 
     segment_id: str
@@ -35,6 +38,16 @@ class SegmentMeasurements:
     frames: tuple[int, ...]
     measurements: tuple[FrameMeasurement, ...]
     summary: LesionSummary
+    suggesters: Mapping[int, Suggester] = field(default_factory=dict)
+
+    @property
+    def suggested_by(self) -> str | None:
+        """Name and version of the models that suggested seeds of this lesion, None where a person drew them."""
+        return ", ".join(dict.fromkeys(map(str, self.suggesters.values()))) or None
+
+    def suggester_at(self, frame: int) -> str | None:
+        """Name and version of the model that suggested the mask of a frame as a seed."""
+        return str(self.suggesters[frame]) if frame in self.suggesters else None
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class CineMeasurements:
     def frame_rows(self) -> list[FrameRow]:
         """Return a row for every frame and lesion, by frame, then by segment."""
         rows = [
-            FrameRow(frame, self._second(frame), segment.name, measurement)
+            FrameRow(frame, self._second(frame), segment.name, measurement, segment.suggester_at(frame))
             for segment in self.segments
             for frame, measurement in zip(segment.frames, segment.measurements, strict=True)
         ]
@@ -58,7 +71,11 @@ class CineMeasurements:
 
     def lesion_rows(self) -> list[LesionRow]:
         """Return a row for every lesion."""
-        return [LesionRow(segment.name, segment.summary) for segment in self.segments]
+        return [LesionRow(segment.name, segment.summary, segment.suggested_by) for segment in self.segments]
+
+    def suggesters(self) -> list[Suggester]:
+        """Return the models that suggested seeds, each once."""
+        return list(dict.fromkeys(one for segment in self.segments for one in segment.suggesters.values()))
 
     def as_table(self, of: str = "frames") -> Any:
         """Return the numbers as one table, unrounded, with units in the columns' names.
@@ -107,6 +124,7 @@ def measure_cine(cine: Cine, sequence: SegmentationSequence) -> CineMeasurements
     CineMeasurements
     """
     found: dict[str, dict[int, FrameMeasurement]] = {info.id: {} for info in sequence.segments()}
+    suggesters: dict[str, dict[int, Suggester]] = {one: {} for one in found}
     for frame in range(len(cine)):
         states = {one: sequence.state(frame, one) for one in found}
         speaking = [one for one, state in states.items() if state.origin is not None]
@@ -119,6 +137,8 @@ def measure_cine(cine: Cine, sequence: SegmentationSequence) -> CineMeasurements
         for one in speaking:
             mask = sequence.read(frame, one)
             state = states[one]
+            if suggester := Suggester.from_provenance(state.provenance):
+                suggesters[one][frame] = suggester
             found[one][frame] = measure_frame(
                 mask, image, cine.calibration_at(mask), state.confidence, state.origin, cine.pixel_aspect
             )
@@ -126,7 +146,7 @@ def measure_cine(cine: Cine, sequence: SegmentationSequence) -> CineMeasurements
     for info in sequence.segments():
         frames, measurements = tuple(found[info.id]), tuple(found[info.id].values())
         summary = summarize_lesion(measurements, frames, cine.timing, _region_notes(cine, measurements))
-        segments.append(SegmentMeasurements(info.id, info.name, frames, measurements, summary))
+        segments.append(SegmentMeasurements(info.id, info.name, frames, measurements, summary, suggesters[info.id]))
     return CineMeasurements(tuple(segments), cine.timing)
 
 

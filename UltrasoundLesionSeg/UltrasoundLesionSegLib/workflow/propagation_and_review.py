@@ -109,16 +109,31 @@ class PropagationAndReview(ClickedSeeds):
         from UltrasoundLesionSegLib.workflow.propagation_job import PropagationJob, PropagationPlan
 
         self.commitEdit(browser)
+        self.checkPropagation(browser, model, direction, frames, device)
         cine, sequence = self.cine(browser), self._sequence(browser)
-        wanted = self._checked_range(frames, len(cine))
-        if direction not in {one.value for one in Direction}:
-            raise SceneError(f"the direction '{direction}' is unknown; choose forward, backward or both")
         bundle, on = self._bundle(model, "propagate"), self._resolve_device(device)
         network = self._network(bundle, device)
-        plan = PropagationPlan(Direction(direction), wanted, allowOverlap, editable)
+        plan = PropagationPlan(Direction(direction), self._checked_range(frames, len(cine)), allowOverlap, editable)
         job = PropagationJob(cine, sequence, bundle, network, on, plan)
         self._jobs[browser.GetID()] = job
         yield from job.steps()
+
+    def checkPropagation(
+        self,
+        browser: Any,
+        model: str | None = None,
+        direction: str = "both",
+        frames: tuple[int, int] | None = None,
+        device: str = "auto",
+    ) -> None:
+        """Raise what ``propagate`` would raise for these choices, before anything is drawn or computed."""
+        from UltrasoundLesionSegLib.engine.stretches import Direction
+
+        self._checked_range(frames, len(self.cine(browser)))
+        if direction not in {one.value for one in Direction}:
+            raise SceneError(f"the direction '{direction}' is unknown; choose forward, backward or both")
+        self._bundle(model, "propagate")
+        self._resolve_device(device)
 
     def lastPropagation(self, browser: Any) -> PropagationSummary:
         """Return what the last propagation of a cine did in this process."""

@@ -70,6 +70,8 @@ class PropagationProgress:
         Since the start.
     error : str
         Why this frame has no result, or ''.
+    frames_done, frames : int
+        Frames with a final result or anchor, of those that were asked for.
     """
 
     frame: int
@@ -77,6 +79,8 @@ class PropagationProgress:
     total: int
     seconds: float
     error: str = ""
+    frames_done: int = 0
+    frames: int = 0
 
     @property
     def frames_per_second(self) -> float:
@@ -190,7 +194,8 @@ class PropagationJob:
         inferer = PropagationInferer(self._settings, self._device, self.summary.notices.append, self._overlap)
         started = stage_started = time.perf_counter()
         results = inferer(inputs, self._network)
-        done = 0
+        done, wanted = 0, self._plan.frames
+        open_frames = {frame for _, frame in self._stretch_at} & set(wanted)
         try:
             for result in results:
                 computed = time.perf_counter()
@@ -201,7 +206,12 @@ class PropagationJob:
                 done += 1
                 if done % FRAMES_BETWEEN_TRIMS == 0:
                     return_free_memory()
-                yield PropagationProgress(result.frame, done, total, stage_started - started, result.error)
+                if result.error or result.final[result.computed].all():
+                    open_frames.discard(result.frame)
+                frames_done = len(wanted) - len(open_frames)
+                yield PropagationProgress(
+                    result.frame, done, total, stage_started - started, result.error, frames_done, len(wanted)
+                )
                 stage_started = time.perf_counter()  # the time the caller took is not ours
         finally:
             results.close()

@@ -18,6 +18,7 @@ from UltrasoundLesionSegLib.cine import Anchor, Cine, Mask, Origin
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.logs import log_event
 from UltrasoundLesionSegLib.workflow.model_access import ModelAccess
+from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
@@ -33,12 +34,13 @@ class SeedsAndAnchors(ModelAccess):
     def __init__(self) -> None:
         super().__init__()
         self._readings: dict[str, str] = {}  # by browser ID: how the last seed file was read
-        self._suggestions: dict[tuple[str, int], Mask] = {}  # by browser ID and frame: to tell drawing from accepting
+        # by browser ID and frame: to tell drawing from accepting, and to know which model proposed it
+        self._suggestions: dict[tuple[str, int], tuple[Mask, Suggester]] = {}
 
     def _release_cine(self, browser: Any) -> None:
         super()._release_cine(browser)
         self._readings.pop(browser.GetID(), None)
-        self._suggestions = {key: mask for key, mask in self._suggestions.items() if key[0] != browser.GetID()}
+        self._suggestions = {key: one for key, one in self._suggestions.items() if key[0] != browser.GetID()}
 
     def _release_all(self) -> None:
         super()._release_all()
@@ -132,7 +134,8 @@ class SeedsAndAnchors(ModelAccess):
             identifier = self._find_segment(sequence, name) or self._add_segment(sequence, name)
             made_by = origin or self._hand(browser, frame, mask)
             self._log_replaced(sequence, cine, frame, identifier, mask)
-            sequence.write(frame, {identifier: mask}, {identifier: made_by})
+            provenance = self._provenance(browser, frame, made_by)
+            sequence.write(frame, {identifier: mask}, {identifier: made_by}, provenance={identifier: provenance})
             identifiers.append(identifier)
         return list(dict.fromkeys(identifiers))
 
@@ -195,15 +198,20 @@ class SeedsAndAnchors(ModelAccess):
         on = self._resolve_device(device)
         at = self._frame(browser, frame)
         mask = suggest_mask(self.cine(browser).frames[at], self._network(bundle, device), bundle.input_size, on)
-        self._suggestions[browser.GetID(), at] = mask
+        self._suggestions[browser.GetID(), at] = mask, Suggester(bundle.name, bundle.version, bundle.sha256)
         return mask
 
     def _hand(self, browser: Any, frame: int, mask: Mask) -> Origin:
         """Return what a person did to make this mask: drew it, or confirmed or edited what was suggested there."""
-        suggested = self._suggestions.get((browser.GetID(), frame))
+        suggested, _ = self._suggestions.get((browser.GetID(), frame), (None, None))
         if suggested is None or not suggested.any():
             return Origin.MANUAL
         return Origin.CONFIRMED if np.array_equal(mask, suggested) else Origin.EDITED
+
+    def _provenance(self, browser: Any, frame: int, made_by: Origin) -> str:
+        """Return what is kept of where a seed comes from: the model that suggested it, or nothing for a drawing."""
+        _, suggester = self._suggestions.get((browser.GetID(), frame), (None, None))
+        return suggester.as_provenance() if suggester is not None and made_by is not Origin.MANUAL else ""
 
     def markNotVisible(self, browser: Any, frame: int | None = None, segment: str | None = None) -> None:
         """Declare that a lesion (all lesions by default) is not visible on a frame: an anchor with an empty mask."""
@@ -290,7 +298,8 @@ class SeedsAndAnchors(ModelAccess):
         for segment in segments:
             hand = self._hand(browser, frame, sequence.read(frame, segment))
             if hand is not Origin.MANUAL:
-                sequence.set_state(frame, segment, SegmentState(hand))
+                provenance = self._provenance(browser, frame, hand)
+                sequence.set_state(frame, segment, SegmentState(hand, provenance=provenance))
 
     def addSegment(self, browser: Any, name: str | None = None) -> str:
         """Add a lesion to draw, empty on all frames; returns its segment ID."""

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from UltrasoundLesionSegLib.errors import OutputError
 
+UNFINISHED: set[Path] = set()
+"""Temporary files and folders being written now: what a program that ends at once has to remove."""
+
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -34,6 +37,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     suffix = "".join(target.suffixes)
     temporary = target.with_name(f".{secrets.token_hex(6)}.part{suffix}")
+    UNFINISHED.add(temporary)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -50,3 +54,4 @@ def atomic_path(target: Path) -> Iterator[Path]:
         # where a parent of the target is a file, there is nothing to remove and unlink says so
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        UNFINISHED.discard(temporary)

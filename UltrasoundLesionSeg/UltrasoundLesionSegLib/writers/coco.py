@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ def write_coco(
     cine_name: str,
     confidence: NDArray[np.floating] | None = None,
     origins: Sequence[Sequence[Origin | None]] | None = None,
+    skipped: Collection[int] = (),
 ) -> Path:
     """Write all masks of a clip as one COCO file; lesions may overlap.
 
@@ -91,6 +92,8 @@ def write_coco(
     confidence : ndarray of float, shape (K, T), or None
         nan where unknown.
     origins : sequence of K sequences of T Origin, or None
+    skipped : collection of int
+        Frames without a result, which are left out: an image without annotations is one without a visible lesion.
 
     Returns
     -------
@@ -105,6 +108,8 @@ def write_coco(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for frame in range(frames):
+        if frame in skipped:
+            continue
         stack = masks(frame)
         height, width = stack.shape[1:]
         images.append(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,7 +72,7 @@ def davis_palette() -> bytes:
     return bytes(palette)
 
 
-def write_davis(folder: Path, masks: MaskReader, frames: int) -> list[Path]:
+def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collection[int] = ()) -> list[Path]:
     """Write one palette PNG a frame, named 00000.png and on, as in DAVIS' Annotations.
 
     Parameters
@@ -81,7 +81,9 @@ def write_davis(folder: Path, masks: MaskReader, frames: int) -> list[Path]:
         Made if absent. Files of the same names are replaced.
     masks : MaskReader
     frames : int
-        Number of frames of the cine; a frame without a lesion gets an all-black PNG.
+        Number of frames of the cine; a frame on which no lesion is visible gets an all-black PNG.
+    skipped : collection of int
+        Frames without a result, which get no PNG.
 
     Returns
     -------
@@ -96,6 +98,8 @@ def write_davis(folder: Path, masks: MaskReader, frames: int) -> list[Path]:
     palette = davis_palette()
     written = []
     for frame in range(frames):
+        if frame in skipped:
+            continue
         image = Image.fromarray(label_map(masks(frame)))
         image.putpalette(palette)
         target = folder / f"{frame:05d}.png"

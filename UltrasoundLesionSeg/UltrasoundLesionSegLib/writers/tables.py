@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.measurement.columns import (
 )
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
+_NOISE = 2e-15  # relative: nine times the distance between neighbouring doubles
 # a lesion's name can come from a file of others; spreadsheets compute what begins so
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -75,11 +76,14 @@ def _write(target: Path, table: dict[str, list[Cell]]) -> Path:
 
 
 def _text(cell: Cell) -> str:
-    """A value as it reads back: the shortest text that gives the same number; empty for None and nan."""
+    """A value as it reads back, without the last bits' noise (2.4, not 2.4000000000000004); empty for None and nan."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
         return f"'{cell}"
-    return repr(float(cell)) if isinstance(cell, float) else str(cell)
+    if not isinstance(cell, float):
+        return str(cell)
+    short = f"{cell:.13g}"
+    return short if math.isclose(float(short), cell, rel_tol=_NOISE, abs_tol=0.0) else repr(float(cell))

@@ -1,0 +1,72 @@
+"""What ``segment`` says when it is done: what a person wants to know before opening anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from UltrasoundLesionSegLib.measurement.columns import LENGTH, LesionRow, print_cell
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.workflow.case import CaseResult
+
+FRAMES_TO_LOOK_AT = 3
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number with its noun: ``1 case``, ``2 cases``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def closing_lines(result: CaseResult, output: Path) -> list[str]:
+    """Return frames, model and time; each lesion's size; what to look at first; notices; where everything is.
+
+    Parameters
+    ----------
+    result : CaseResult
+    output : Path
+        As the person named it.
+    """
+    record = result.record
+    frames = record["source"]["frames"]
+    without = [set(one) for one in record["frames_without_result"].values()]
+    known = frames - len(set.intersection(*without)) if without else 0
+    model, seconds = record["model"], sum(record["seconds"].values())
+    lines = [
+        f"{known}/{frames} frames have a result, {record['frames_computed']} of them computed by {model['name']} "
+        f"{model['version']} on {record['device']}, in {seconds:.1f} s"
+    ]
+    lines += [_size(row) for row in result.lesions]
+    if result.look_first:
+        chosen = result.look_first[:FRAMES_TO_LOOK_AT]
+        listed = ", ".join(f"{frame} (confidence {confidence:.2f})" for frame, confidence in chosen)
+        lines.append(f"look first at frame{'s' if len(chosen) > 1 else ''} {listed}")
+    suggested = [f"{one['name']} {one['version']}" for one in record["suggested_by"]]
+    if suggested:
+        lines.append(f"note: the seed was suggested by {', '.join(suggested)}; nobody has looked at it")
+    lines += [f"note: {note}" for note in _once([*record["source"]["notes"], *record["notices"]])]
+    if any(row.is_visible and not row.is_calibrated for row in result.lesions):
+        lines.append("note: lengths are in pixels, because the size of a pixel is not known")
+    shown = [name for name, one in record["outputs"].items() if one["holds_images"]]
+    if shown:
+        verb = "holds" if len(shown) == 1 else "hold"
+        lines.append(f"note: {', '.join(shown)} {verb} the cine's images; look for burnt-in names before you share it")
+    lines.append(f"results are in {output}; the report: {output / 'report.html'}")
+    return lines
+
+
+def _once(sentences: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(sentences))
+
+
+def _size(row: LesionRow) -> str:
+    summary = row.summary
+    if not summary.frames_visible:
+        return f"{row.segment}: not visible on any frame"
+    unit = LENGTH.unit(summary.is_calibrated)
+    long, short = (print_cell(one, LENGTH) for one in (summary.long_axis_there, summary.perpendicular_axis_there))
+    return (
+        f"{row.segment}: {long} x {short} {unit} on frame {summary.largest_long_axis_frame}, where its long axis is "
+        f"longest; visible on {counted(summary.frames_visible, 'frame')}"
+    )
