@@ -39,7 +39,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedP
 def test_it_exits_with_1_and_names_what_failed(ran: tuple[subprocess.CompletedProcess[str], Path, np.ndarray]) -> None:
     done, out, _ = ran
     assert done.returncode == 1, done.stderr
-    assert "1 cases computed, 0 were finished before, 2 failed" in done.stdout
+    assert "1 case computed, 0 were finished before, 2 failed" in done.stdout
     assert "error: case-0002: no seed was found" in done.stderr
     assert "error: case-0003: the DICOM object is cut off" in done.stderr
     failed = list(csv.DictReader((out / "key" / "failed.csv").open()))
@@ -55,7 +55,9 @@ def test_a_case_is_what_segment_writes(ran: tuple[subprocess.CompletedProcess[st
     record = json.loads((case / "run.json").read_text())
     files = {path.relative_to(case).as_posix() for path in case.rglob("*") if path.is_file()}
     assert files == {*record["outputs"], "run.json"}
-    assert {"scene.mrb", "lesions.csv", "measurements.csv", "report.html", "run.log"} <= files
+    assert {"lesions.csv", "measurements.csv", "report.html", "run.log"} <= files
+    assert "scene.mrb" not in files  # it holds all images: written with --also scene alone
+    assert not any(one["holds_images"] for one in record["outputs"].values())
 
 
 def test_no_identifier_stands_anywhere_but_in_the_key_and_the_seg(

@@ -42,6 +42,8 @@ def closing_lines(result: CaseResult, output: Path) -> list[str]:
         chosen = result.look_first[:FRAMES_TO_LOOK_AT]
         listed = ", ".join(f"{frame} (confidence {confidence:.2f})" for frame, confidence in chosen)
         lines.append(f"look first at frame{'s' if len(chosen) > 1 else ''} {listed}")
+    elif record["frames_computed"]:
+        lines.append("no frame needs a look first: no correction is expected to change the result much")
     suggested = [f"{one['name']} {one['version']}" for one in record["suggested_by"]]
     if suggested:
         lines.append(f"note: the seed was suggested by {', '.join(suggested)}; nobody has looked at it")

@@ -202,7 +202,8 @@ def batch(
     for name, reason in result.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
     typer.echo(
-        f"{counted(len(result.computed), 'case')} computed, {len(result.finished)} finished before, "
+        f"{counted(len(result.computed), 'case')} computed, {len(result.finished)} "
+        f"{'was' if len(result.finished) == 1 else 'were'} finished before, "
         f"{len(result.failed)} failed; results are in {output}, see index.html there"
     )
     if result.failed:
