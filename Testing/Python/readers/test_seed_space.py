@@ -151,3 +151,56 @@ def test_probabilities_and_levels_in_volumes(tmp_path, suffix):
     assert sorted(np.unique(found(two).masks[2])) == [0, 1, 2]
     with pytest.raises(SeedError, match="100% of the frame"):
         found(np.full((2, 40, 56), 1, np.uint8))
+
+
+def segmentation(path, layers, directions, origin, reference):
+    """A .seg.nrrd with one layer a segment; arrays are (Z, Y, X), the reference image's size is (X, Y, Z)."""
+    depth, rows, columns = layers[0].shape
+    vectors = " ".join(f"({','.join(map(str, one))})" for one in directions)
+    lines = [
+        "NRRD0004",
+        "type: unsigned char",
+        "dimension: 4",
+        "space: left-posterior-superior",
+        f"sizes: {len(layers)} {columns} {rows} {depth}",
+        f"space directions: none {vectors}",
+        "kinds: list domain domain domain",
+        "encoding: raw",
+        f"space origin: ({','.join(map(str, origin))})",
+    ]
+    for number in range(len(layers)):
+        lines += [
+            f"Segment{number}_ID:=S{number}",
+            f"Segment{number}_Layer:={number}",
+            f"Segment{number}_Name:=S{number}",
+        ]
+    extent = ";".join(f"0;{size - 1}" for size in reference)
+    lines += [
+        f"Segmentation_ConversionParameters:=Reference image geometry|1;0;0;0;0;1;0;0;0;0;1;0;0;0;0;1;{extent};|x",
+        "Segmentation_MasterRepresentation:=Binary labelmap",
+        "Segmentation_ReferenceImageExtentOffset:=0 0 0",
+    ]
+    path.write_bytes(("\n".join(lines) + "\n\n").encode() + np.stack(layers, axis=-1).tobytes())
+    return path
+
+
+def test_segments_in_layers_of_several_slices_land_in_the_cine(tmp_path, cine):
+    second = np.roll(LABELS, 12, axis=1)
+    spacing = ((0.2, 0, 0), (0, 0.3, 0), (0, 0, 1))
+    same = segmentation(tmp_path / "a.seg.nrrd", [LABELS, second], spacing, (5, -7, 3), (56, 40, 6))
+    own = segmentation(tmp_path / "b.seg.nrrd", [LABELS, second], spacing, (0, 0, 0), (56, 40, 6))
+    flipped = segmentation(
+        tmp_path / "c.seg.nrrd",
+        [np.ascontiguousarray(one[:, :, ::-1]) for one in (LABELS, second)],
+        ((-0.2, 0, 0), *spacing[1:]),
+        (5 + 55 * 0.2, -7, 3),
+        (56, 40, 6),
+    )
+    for path in (same, own, flipped):
+        read = seeds_from_file(path, cine, 0, "Lesion")
+        assert read.read_as == ("" if path is not flipped else "put on the cine's pixels by its place in space")
+        found = {(name, frame): mask for name, frame, mask in read.found}
+        assert sorted(found) == [("S0", 2), ("S0", 3), ("S1", 2), ("S1", 3)]
+        np.testing.assert_array_equal(found["S0", 2], LABELS[2] > 0)
+        np.testing.assert_array_equal(found["S1", 3], (second[3] > 0) & (LABELS[3] == 0))
+    assert sorted(read_seed_file(flipped).masks) == [2, 3]  # without a cine: as stored

@@ -115,7 +115,7 @@ def read_labels(pages: Sequence[NDArray[Any]]) -> Painted | None:
         When it cannot be told which number is the background, or one lesion covers nearly all.
     """
     values = sorted({int(one) for page in pages for one in np.unique(page)})
-    levels = [page.astype(np.float32)[..., np.newaxis] for page in pages]
+    levels = [page[..., np.newaxis] for page in pages]
     paints = Paints(np.array(values, np.float32)[:, np.newaxis], True)
     if len(values) > MOST_EXACT and not are_all_even(levels, paints.colors):
         return None

@@ -176,8 +176,8 @@ def find_background(pages: Sequence[Levels], paints: Paints, darkest_level: floa
     if (is_at_border or paints.corners[cornered] == 1) and _is_ground(pages, paints, found):
         return found
     raise SeedError(
-        f"it cannot be told what is background in the seed: its most frequent value covers "
-        f"{paints.border[most]:.0%} of the frame's border; {ASK}"
+        f"it cannot be told what is background in the seed: it has {how_many(pages)}, of which the most frequent makes "
+        f"up {paints.border[most]:.0%} of the frame's border; {ASK}"
     )
 
 

@@ -16,7 +16,7 @@ from UltrasoundLesionSegLib.readers.seed_levels import LabelMap
 from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
 from UltrasoundLesionSegLib.readers.seed_volumes import Masks, resampled, target_space
 from UltrasoundLesionSegLib.readers.volume import VolumePixels, data_path_of
-from UltrasoundLesionSegLib.readers.volume_headers import VolumeHeader
+from UltrasoundLesionSegLib.readers.volume_headers import FrameAxes, VolumeHeader
 from UltrasoundLesionSegLib.readers.volume_space import Space, space_of
 
 _Segment = tuple[str, int, int]  # name, layer, label value
@@ -89,8 +89,11 @@ def _other_grid(
     header: VolumeHeader, cine: Space | None, size: tuple[int, int, int], offset: Sequence[int]
 ) -> tuple[Space, Space] | None:
     """Return the grids of the cine and of the stored array where the reference image is not the cine's grid."""
-    stored = space_of(header)
-    if stored is None or cine is None:
+    if cine is None:
+        return None
+    first = int(header.axes[0].kind == "list")  # the layers
+    stored = space_of(header, FrameAxes(first, first + 1, first + 2, None))
+    if stored is None:
         return None
     origin = stored.origin - stored.steps @ np.array([offset[2], offset[1], offset[0]], float)
     reference = Space(stored.steps, origin, size, stored.has_frame_step)

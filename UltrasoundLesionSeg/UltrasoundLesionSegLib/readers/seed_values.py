@@ -27,6 +27,10 @@ _GREY_TOLERANCE = 4
 _LEAST_PROBABILITY = 0.75
 _LEAST_LOSSY_CONTRAST = 32
 _DARK = 40
+_WHITE = 255
+_MOST_BYTES = 2**32
+"""Of levels that are looked at together; plain masks and label images need none."""
+
 _THICKEST_OUTLINE = 3.0
 _LEAST_FILLING = 2.0
 """What an outline encloses, as a multiple of its own pixels, from which on it is no ring-shaped lesion."""
@@ -116,6 +120,11 @@ def _read_opaque(values: Sequence[NDArray[Any]], is_lossy: bool) -> Painted:
                 f"the seed's levels, {lowest:g} to {highest:g}, are too close for a JPEG file, which changes them; "
                 "save it as PNG"
             )
+    elif is_whole and lowest == 0 and _has_two_values(values, highest):
+        found = read_labels([(one != 0).astype(np.uint8) for one in values])
+        assert found is not None
+        how = "white" if values[0].dtype == np.uint8 and highest == _WHITE else f"{highest:g}, not 0"
+        return _numbered(found, highest, f"inverted: the background was {how}")
     elif is_whole and highest <= MAX_LESIONS:
         found = read_labels(values)
         if found is not None:
@@ -123,6 +132,18 @@ def _read_opaque(values: Sequence[NDArray[Any]], is_lossy: bool) -> Painted:
     elif not is_whole and highest <= 1:
         return _read_probabilities(values, highest)
     return read_paint(_levels(values), is_lossy)
+
+
+def _has_two_values(values: Sequence[NDArray[Any]], highest: float) -> bool:
+    return all(((one == 0) | (one == highest)).all() for one in values)
+
+
+def _numbered(found: Painted, highest: float, remark: str) -> Painted:
+    """Give the one lesion of a mask its number, where the mask's value is one."""
+    if found.remarks:
+        return Painted(found.labels, (remark,))
+    number = int(highest) if highest <= MAX_LESIONS else 1
+    return Painted([one * np.uint8(number) for one in found.labels])
 
 
 def _read_probabilities(values: Sequence[NDArray[Any]], highest: float) -> Painted:
@@ -146,6 +167,8 @@ def _as_grey(values: NDArray[Any], is_lossy: bool) -> NDArray[Any]:
 
 def _levels(values: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
     """Return values as levels of 0 to 255, ``(H, W, C)``: bytes as they are, others by the highest of all."""
+    if sum(4 * one.size for one in values) > _MOST_BYTES:
+        raise SeedError("the seed has too many soft or coloured pictures to be read together; give fewer frames")
     highest = max(float(one.max()) for one in values)
     is_bytes = all(one.dtype == np.uint8 for one in values) and highest > MAX_LESIONS
     scale = 1.0 if is_bytes or highest <= 0 else 255.0 / highest

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.readers.volume_headers import VolumeHeader, find_frame_axes
+from UltrasoundLesionSegLib.readers.volume_headers import FrameAxes, VolumeHeader, find_frame_axes
 
 _SAME = 0.1
 """Pixels by which two grids may differ at the corners of a frame and still count as one."""
@@ -71,8 +71,15 @@ class Space:
         return bool(np.abs(corners @ matrix.T + shift - corners).max() <= _SAME)
 
 
-def space_of(header: VolumeHeader) -> Space | None:
-    """Return where a volume's frames lie; None where the header does not say, or says what cannot be."""
+def space_of(header: VolumeHeader, axes: FrameAxes | None = None) -> Space | None:
+    """Return where a volume's frames lie; None where the header does not say, or says what cannot be.
+
+    Parameters
+    ----------
+    header : VolumeHeader
+    axes : FrameAxes, optional
+        Which axes are columns, rows and frames; by default as in a stack of frames.
+    """
     try:
         found = _axes_of(header)
     except (ValueError, IndexError):
@@ -80,7 +87,7 @@ def space_of(header: VolumeHeader) -> Space | None:
     if found is None:
         return None
     vectors, origin = found
-    axes = find_frame_axes(header.axes)
+    axes = axes or find_frame_axes(header.axes)
     steps = np.zeros((3, 3))
     steps[:, 0], steps[:, 1] = vectors.get(axes.column, (math.nan,) * 3), vectors.get(axes.row, (math.nan,) * 3)
     frame = vectors.get(-1 if axes.frame is None else axes.frame)
