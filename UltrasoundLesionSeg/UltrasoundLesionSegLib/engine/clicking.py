@@ -1,8 +1,8 @@
 """A lesion drawn on one frame from a person's clicks or a box, and a mask mended by clicks.
 
-The lesion's scale is not known at the first click: the network looks through a window of half the frame around it, then
-through one around what it saw, until the window fits. Each further click is one look through the window around the mask
-so far, which is a part of the prompt.
+The lesion's scale is not known at the first click: the network looks through a window as large as the frame around it,
+then through one around what it saw, until the window fits. Each further click is one look, or two, through the window
+around the mask so far, which is a part of the prompt.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 MARGIN = 2.0  # a window's side over the longer side of what it is to show
 SMALLEST_SIDE = 48.0  # of a window, pixels of the frame
-FIRST_SHARE = 0.5  # of the frame's longer side that the first look sees
 MOST_LOOKS = 3  # for the first click or a box
 MOST_MENDING_LOOKS = 2
 FITTING = 1.4  # a window this many times too large or too small is good enough
@@ -138,7 +137,7 @@ class ClickDrawing:
         if not inside:
             return None
         whole = Window.whole(*self._frame.shape[:2])
-        return Window(inside[-1].row, inside[-1].column, max(FIRST_SHARE * whole.side, SMALLEST_SIDE))
+        return Window(inside[-1].row, inside[-1].column, max(whole.side, SMALLEST_SIDE))
 
     def _looked(
         self, clicks: Sequence[Click], box: Box | None, before: _Answer | None, window: Window, looks: int
