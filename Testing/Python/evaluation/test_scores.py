@@ -57,7 +57,7 @@ def test_differences_are_in_the_table_and_in_a_file(tmp_path: Path) -> None:
     rows = scored("held", {"v1": [0.5, 0.9], "v3": [0.4, 0.8]}) + scored("ours", {"v1": [0.6, 1.0], "v3": [0.5, 0.9]})
     summaries = [summarize(rows, "held"), summarize(rows, "ours", ["held"])]
     text = table_text(summaries)
-    assert "| ours | +0.100 (+0.100 to +0.100) |  |" in text
+    assert "| ours | +0.100 (+0.100 to +0.100) | 0 |" in text
     assert "Dice per video: method minus other method" in text
     write_differences(summaries, tmp_path / "differences.csv")
     with (tmp_path / "differences.csv").open(newline="") as file:
