@@ -58,7 +58,7 @@ def test_differences_are_in_the_table_and_in_a_file(tmp_path: Path) -> None:
     summaries = [summarize(rows, "held"), summarize(rows, "ours", ["held"])]
     text = table_text(summaries)
     assert "| ours | +0.100 (+0.100 to +0.100) | 0 |" in text
-    assert "Dice per video: method minus other method" in text
+    assert "Dice per video: mean difference, row minus column" in text
     write_differences(summaries, tmp_path / "differences.csv")
     with (tmp_path / "differences.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
