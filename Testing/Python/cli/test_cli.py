@@ -275,9 +275,9 @@ def test_how_a_seed_was_read_is_recorded(
     assert code == 0
     record = json.loads((folder / "out" / "run.json").read_text())
     assert record["seeds"] == [
-        {"frame": 0, "read_as": "the background was 1, not 0"},
+        {"frame": 0, "read_as": "inverted: the background was 1, not 0"},
         {"frame": 0, "read_as": "a plain mask, label image or segmentation"},
     ]
-    assert "seed 1 was read in this way: the background was 1, not 0" in record["notices"]
+    assert "seed 1 was read in this way: inverted: the background was 1, not 0" in record["notices"]
     rows = list(csv.DictReader((folder / "out" / "measurements.csv").open()))
     assert float(rows[0]["area_px2"]) == truth[0][0].sum()

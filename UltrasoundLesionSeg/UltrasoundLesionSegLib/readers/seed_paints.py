@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -71,20 +72,32 @@ def find_paints(pages: Sequence[Levels], is_lossy: bool) -> Paints:
     exact = _distinct(pages, MAX_LESIONS + 1)
     if exact is not None and (len(exact) <= MOST_EXACT or (not is_lossy and are_all_even(pages, exact))):
         return Paints(exact, True)
-    found: dict[bytes, int] = {}
+    counts: Counter[int] = Counter()
     for page in pages:
-        even = page[local_range(page) <= (_EVEN_IF_LOSSY if is_lossy else _EVEN)].round().astype(np.uint8)
-        colors, counts = np.unique(even, axis=0, return_counts=True)
-        for color, count in zip(colors, counts.tolist(), strict=True):
-            found[color.tobytes()] = found.get(color.tobytes(), 0) + count
-    if not found:
+        even = page[local_range(page) <= (_EVEN_IF_LOSSY if is_lossy else _EVEN)].round()
+        codes, numbers = np.unique(_packed(even), return_counts=True)
+        counts.update(dict(zip(codes.tolist(), numbers.tolist(), strict=True)))
+    if not counts:
         raise SeedError(f"the seed has {how_many(pages)} and no even area, so it is no mask; {ASK}")
+    colors = _unpacked(np.array([code for code, _ in counts.most_common()], np.uint32), pages[0].shape[2])
     chosen: list[NDArray[np.float32]] = []
-    for key in sorted(found, key=lambda one: -found[one]):
-        color = np.frombuffer(key, np.uint8).astype(np.float32)
-        if all(np.abs(color - other).max() > ALIKE for other in chosen):
-            chosen.append(color)
+    while len(colors):
+        chosen.append(colors[0])
+        colors = colors[np.abs(colors - colors[0]).max(axis=1) > ALIKE]
     return Paints(np.array(chosen), False)
+
+
+def _packed(colors: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Return colours ``(N, C)`` of whole levels as a number each."""
+    if colors.shape[1] == 1:
+        return colors[:, 0].astype(np.uint32)
+    return np.asarray(colors.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32), np.uint32)
+
+
+def _unpacked(codes: NDArray[np.uint32], channels: int) -> NDArray[np.float32]:
+    """Return the colours ``(N, C)`` that numbers stand for."""
+    parts = [codes] if channels == 1 else [codes >> 16, codes >> 8 & 255, codes & 255]
+    return np.stack(parts, axis=1).astype(np.float32)
 
 
 def _distinct(pages: Sequence[Levels], most: int) -> NDArray[np.float32] | None:
@@ -92,17 +105,12 @@ def _distinct(pages: Sequence[Levels], most: int) -> NDArray[np.float32] | None:
     found: NDArray[np.float32] | None = None
     for page in pages:
         flat = page.reshape(-1, page.shape[2])
-        colors = np.unique(flat[:, 0])[:, np.newaxis] if page.shape[2] == 1 else _distinct_colors(flat)
+        is_grey = page.shape[2] == 1  # grey levels need not be whole
+        colors = np.unique(flat)[:, np.newaxis] if is_grey else _unpacked(np.unique(_packed(flat)), 3)
         found = colors if found is None else np.unique(np.concatenate([found, colors]), axis=0)
         if len(found) > most:
             return None
     return found
-
-
-def _distinct_colors(flat: NDArray[np.float32]) -> NDArray[np.float32]:
-    packed = flat.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
-    codes = np.unique(packed)
-    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.float32)
 
 
 def local_range(page: Levels) -> NDArray[np.float32]:
@@ -201,5 +209,5 @@ def kind_of_values(pages: Sequence[Levels]) -> str:
 
 def how_many(pages: Sequence[Levels]) -> str:
     """Return how many different values there are, for a message."""
-    count = len(np.unique(np.concatenate([page.round().reshape(-1, page.shape[2]) for page in pages]), axis=0))
-    return f"{count} {kind_of_values(pages)}"
+    codes = {int(one) for page in pages for one in np.unique(_packed(page.round().reshape(-1, page.shape[2])))}
+    return f"{len(codes)} {kind_of_values(pages)}"
