@@ -29,7 +29,11 @@ def content(**changes: Any) -> dict[str, Any]:
     one = {"curves": {"flow_overlap": {"knots": [0, 1], "values": [0, 1], "missing": 0.25}}}
     blend = {"curves": {"weighted": {"knots": [-9, 9], "values": [-9, 9]}}}
     line = {"knots": [0, 1], "values": [0, 1]}
-    return {"one": one | {"overlap": line}, "blend": blend | {"overlap": line}} | changes
+    return {
+        "seen": one | {"overlap": line},
+        "unseen": {"curves": {}, "overlap": {"knots": [0], "values": [0.7]}},
+        "blend": blend | {"overlap": line},
+    } | changes
 
 
 def test_a_curve_is_linear_between_knots_and_constant_beyond() -> None:
@@ -41,6 +45,7 @@ def test_curves_are_summed_and_what_is_missing_has_its_own_value() -> None:
     estimate = OverlapEstimate.from_json(content())
     assert estimate.of_one(replace(GOOD, flow_overlap=0.6)) == pytest.approx(0.6)
     assert estimate.of_one(replace(GOOD, flow_overlap=math.nan)) == pytest.approx(0.25)
+    assert estimate.of_one(Signals(unseen=0.9, hidden=1.0)) == pytest.approx(0.7)  # an empty mask has its own
 
 
 def test_a_blend_means_the_same_played_backwards() -> None:
@@ -53,14 +58,14 @@ def test_a_blend_means_the_same_played_backwards() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"one": {"curves": {"colour": {"knots": [0], "values": [0]}}, "overlap": {"knots": [0], "values": [0]}}},
-        {"one": {"curves": {}, "overlap": {"knots": [0, 0], "values": [0, 1]}}},
-        {"one": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0, 1.5]}}},
-        {"one": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0]}}},
-        {"one": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0, float("nan")]}}},
-        {"one": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0, True]}}},
-        {"one": {"curves": [], "overlap": {"knots": [0], "values": [0]}}},
-        {"one": {"curves": {}}},
+        {"seen": {"curves": {"colour": {"knots": [0], "values": [0]}}, "overlap": {"knots": [0], "values": [0]}}},
+        {"seen": {"curves": {}, "overlap": {"knots": [0, 0], "values": [0, 1]}}},
+        {"seen": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0, 1.5]}}},
+        {"seen": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0]}}},
+        {"seen": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0, float("nan")]}}},
+        {"seen": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0, True]}}},
+        {"seen": {"curves": [], "overlap": {"knots": [0], "values": [0]}}},
+        {"seen": {"curves": {}}},
         {"blend": None},
     ],
 )
@@ -80,6 +85,8 @@ def test_every_shipped_model_that_propagates_has_an_estimate_that_falls_with_wha
             replace(GOOD, flow_overlap=0.8, likeness=0.1, distance=40.0),
         ):
             assert estimate.of_one(worse) < good - 0.01
+        clear, doubtful = (estimate.of_one(Signals(unseen=sure, hidden=3.0)) for sure in (0.99, 0.2))
+        assert doubtful < clear - 0.01
         agreed, differing = (estimate.of_blend((0.95, 0.95), (8, 8), one) for one in (0.98, 0.6))
         assert differing < agreed - 0.05
 

@@ -82,18 +82,21 @@ class OverlapEstimate:
 
     Parameters
     ----------
-    one : AdditiveModel
-        Of what one direction of propagation gave, from its ``Signals``.
+    seen, unseen : AdditiveModel
+        Of what one direction of propagation gave, from its ``Signals``: where it sees the lesion, and where its mask is
+        empty.
     blend : AdditiveModel
         Of the blend between two anchors, from the expected overlaps of both directions.
     """
 
-    one: AdditiveModel
+    seen: AdditiveModel
+    unseen: AdditiveModel
     blend: AdditiveModel
 
     def of_one(self, signals: Signals) -> float:
         """Return the expected overlap of what one direction of propagation gave."""
-        return self.one(asdict(signals))
+        model = self.seen if math.isnan(signals.unseen) else self.unseen
+        return model(asdict(signals))
 
     def of_blend(self, expected: tuple[float, float], distances: tuple[int, int], agreement: float) -> float:
         """Return the expected overlap of the blend between two anchors.
@@ -121,7 +124,8 @@ class OverlapEstimate:
         KeyError, TypeError, AttributeError, ValueError
             When it is none: a part is missing, a signal is unknown, or a number is no number.
         """
-        return cls(_model(content["one"], SIGNALS), _model(content["blend"], OF_BLEND))
+        seen, unseen = (_model(content[name], SIGNALS) for name in ("seen", "unseen"))
+        return cls(seen, unseen, _model(content["blend"], OF_BLEND))
 
 
 def blend_inputs(expected: tuple[float, float], distances: tuple[int, int], agreement: float) -> dict[str, float]:

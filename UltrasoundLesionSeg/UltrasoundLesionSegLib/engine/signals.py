@@ -27,6 +27,8 @@ class Signals:
         How far from undecided the network is about the lesion it sees (``confidence.certainty``), 0 to 1.
     unseen : float
         The same about there being none, where the mask is empty.
+    hidden : float
+        Frames since the lesion was last seen, this one included, where the mask is empty.
     soft_overlap : float
         Dice of the network's probabilities with themselves cut at 0.5: what it expects itself.
     flow_overlap : float
@@ -41,6 +43,7 @@ class Signals:
 
     certainty: float = NAN
     unseen: float = NAN
+    hidden: float = NAN
     soft_overlap: float = NAN
     flow_overlap: float = NAN
     likeness: float = NAN

@@ -196,7 +196,7 @@ class LesionTracker:
     def _signals(self, predicted: NDArray[np.float32], mask: Mask, certainty: float) -> Signals:
         """Return what tells how well a mask fits that the network predicted so; both seen through the window."""
         if not mask.any():
-            return Signals(unseen=certainty, anchor_overlap=self._anchor_overlap)
+            return Signals(unseen=certainty, hidden=float(self._lost + 1), anchor_overlap=self._anchor_overlap)
         expected = soft_overlap(predicted, (predicted > 0.5).astype(np.float32))
         found = Signals(certainty, soft_overlap=expected, anchor_overlap=self._anchor_overlap)
         if self._correction is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,20 @@ import torch
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.engine.bundles import OVERLAP, find_bundle
-from UltrasoundLesionSegLib.engine.expected_overlap import OF_BLEND, AdditiveModel, OverlapEstimate, blend_inputs
-from UltrasoundLesionSegLib.engine.signals import SIGNALS
+from UltrasoundLesionSegLib.engine.expected_overlap import OF_BLEND, OverlapEstimate, blend_inputs
+from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals
 from UltrasoundLesionSegLib.evaluation.calibration import Values, calibration_error, mean_rank_correlation
 from UltrasoundLesionSegLib.evaluation.overlap_records import Run, record, write_clips
-from UltrasoundLesionSegLib.evaluation.review import told_apart
+from UltrasoundLesionSegLib.evaluation.review import POOR, told_apart
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 OFFSET = 0.02  # added to the error before its logarithm: readers do not agree closer
 SMOOTH, SHRINK, SIGNED = 0.02, 0.003, 3.0  # weights of a curve's bends, values, and steps in the wrong direction
 LEVELS = 20  # groups of equally many masks that the last curve is made of
 FOLDS = 5
+SEEN = ("certainty", "soft_overlap", "flow_overlap", "likeness", "anchor_overlap", "distance")
+UNSEEN = ("unseen", "hidden")
+LINE = {"knots": [0.0, 1.0], "values": [0.0, 1.0]}
 KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rises, -1 falls
     "certainty": ((0.5, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97), 1),
     "soft_overlap": ((0.7, 0.8, 0.88, 0.92, 0.95, 0.97, 0.985), 1),
@@ -40,6 +44,7 @@ KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rise
     "likeness": ((0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8), 1),
     "anchor_overlap": ((0.8, 0.88, 0.92, 0.95, 0.97), 1),
     "distance": ((1.0, 3.0, 6.0, 10.0, 16.0, 25.0, 40.0, 80.0), -1),
+    "hidden": ((1.0, 2.0, 3.0, 6.0, 12.0), 1),
     "unseen": ((0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97), 1),
     "weighted": ((-1.0, 0.0, 1.0, 2.0, 2.5, 3.0, 3.5, 4.0), 1),
     "lower": ((-1.0, 0.0, 1.0, 2.0, 2.5, 3.0, 3.5, 4.0), 1),
@@ -48,16 +53,31 @@ KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rise
 }
 
 
-def fit_curves(inputs: Mapping[str, Values], found: Values) -> dict[str, Any]:
-    """Fit an additive model and return it as JSON.
+@dataclass(frozen=True)
+class Told:
+    """What is known of masks, and what they are.
 
     Parameters
     ----------
     inputs : mapping of str to ndarray of float, shape (N,)
-        By name, with knots in ``KNOTS``; nan where an input does not apply.
+        By name; nan where an input does not apply.
     found : ndarray of float, shape (N,)
         Dice of the masks.
+    clips : ndarray of str, shape (N,)
     """
+
+    inputs: Mapping[str, Values]
+    found: Values
+    clips: NDArray[np.str_]
+
+    def chosen(self, masks: NDArray[np.bool_], names: Sequence[str]) -> Told:
+        """Return some of the masks and of the inputs."""
+        return Told({name: self.inputs[name][masks] for name in names}, self.found[masks], self.clips[masks])
+
+
+def fit_curves(told: Told) -> dict[str, Any]:
+    """Fit an additive model and return it as JSON."""
+    inputs, found = told.inputs, told.found
     designs = {name: torch.from_numpy(_design(values, KNOTS[name][0])) for name, values in inputs.items()}
     target = torch.from_numpy(-np.log(1 - found + OFFSET))
     weights = {
@@ -121,72 +141,67 @@ def _levels(total: Values, found: Values) -> tuple[Values, Values]:
     return np.array([np.mean([places[one] for one in pool]) for pool in pools]), np.array([mean(p) for p in pools])
 
 
-def one_sided(runs: Sequence[Run]) -> tuple[dict[str, Values], Values, NDArray[np.str_]]:
+def one_sided(runs: Sequence[Run]) -> Told:
     """Return signals, Dice and clip of every result of one direction."""
     kept = [~(run.between & run.final) for run in runs]  # between anchors what is final is a blend
     signals = np.concatenate([run.signals[keep] for run, keep in zip(runs, kept, strict=True)])
     found = np.concatenate([run.dice[keep] for run, keep in zip(runs, kept, strict=True)])
     clips = np.concatenate([[run.clip] * int(keep.sum()) for run, keep in zip(runs, kept, strict=True)])
-    return {name: signals[:, place] for place, name in enumerate(SIGNALS)}, found, clips
+    return Told(dict(zip(SIGNALS, signals.T, strict=True)), found, clips)
 
 
-def blended(runs: Sequence[Run], one: AdditiveModel) -> tuple[dict[str, Values], Values, NDArray[np.str_]]:
+def blended(runs: Sequence[Run], estimate: OverlapEstimate) -> Told:
     """Return the inputs of the blend's model, Dice and clip of every blend."""
     rows, found, clips = [], [], []
     for run in runs:
-        expected = [one(dict(zip(SIGNALS, signals, strict=True))) for signals in run.signals]
-        forward = {
-            frame: value for frame, final, value in zip(run.frames, run.final, expected, strict=True) if not final
-        }
-        steps = [place for place in np.flatnonzero(run.between & run.final) if run.frames[place] in forward]
-        for place, (left, right, agreement) in zip(steps, run.blends, strict=True):
-            both = forward[run.frames[place]], expected[place]
-            inputs = blend_inputs(both, (int(left), int(right)), float(agreement))
+        expected = [estimate.of_one(Signals(*signals)) for signals in run.signals.tolist()]
+        steps = zip(run.frames, run.final, expected, strict=True)
+        forward = {frame: value for frame, final, value in steps if not final}
+        both = [place for place in np.flatnonzero(run.between & run.final) if run.frames[place] in forward]
+        for place, (left, right, agreement) in zip(both, run.blends, strict=True):
+            pair = forward[run.frames[place]], expected[place]
+            inputs = blend_inputs(pair, (int(left), int(right)), float(agreement))
             rows.append([inputs[name] for name in OF_BLEND])
             found.append(run.dice[place])
             clips.append(run.clip)
-    values = np.array(rows)
-    return {name: values[:, place] for place, name in enumerate(OF_BLEND)}, np.array(found), np.array(clips)
+    return Told(dict(zip(OF_BLEND, np.array(rows).T, strict=True)), np.array(found), np.array(clips))
 
 
 def fit(runs: Sequence[Run]) -> dict[str, Any]:
     """Fit an estimate on runs and return it as JSON."""
-    signals, found, _ = one_sided(runs)
-    one = fit_curves(signals, found)
-    inputs, found, _ = blended(runs, _model(one))
-    return {"one": one, "blend": fit_curves(inputs, found)}
-
-
-def _model(content: dict[str, Any]) -> AdditiveModel:
-    return OverlapEstimate.from_json({"one": content, "blend": {"curves": {}, "overlap": content["overlap"]}}).one
+    told = one_sided(runs)
+    empty = ~np.isnan(told.inputs["unseen"])
+    seen = fit_curves(told.chosen(~empty, SEEN))
+    unseen = fit_curves(told.chosen(empty, UNSEEN))
+    so_far = OverlapEstimate.from_json({"seen": seen, "unseen": unseen, "blend": {"curves": {}, "overlap": LINE}})
+    return {"seen": seen, "unseen": unseen, "blend": fit_curves(blended(runs, so_far))}
 
 
 def cross_validated(runs: Sequence[Run]) -> str:
     """Return, in words, how good the estimate is on clips it is not fitted on: a fifth of them at a time."""
     names = sorted({run.clip.partition("/")[2] for run in runs})  # the same clip of all models on one side
     sides = dict(zip(np.random.default_rng(0).permutation(names), np.arange(len(names)) % FOLDS, strict=True))
-    told = {"one direction": [], "blend": []}  # type: dict[str, list[tuple[Values, Values, NDArray[np.str_]]]]
+    parts: dict[str, list[tuple[Values, Values, NDArray[np.str_]]]] = {"one direction": [], "blend": []}
     for side in range(FOLDS):
         apart = [run for run in runs if sides[run.clip.partition("/")[2]] == side]
         estimate = OverlapEstimate.from_json(fit([run for run in runs if sides[run.clip.partition("/")[2]] != side]))
-        for part, model, (inputs, found, clips) in (
-            ("one direction", estimate.one, one_sided(apart)),
-            ("blend", estimate.blend, blended(apart, estimate.one)),
-        ):
-            rows = zip(*inputs.values(), strict=True)
-            expected = np.array([model(dict(zip(inputs, row, strict=True))) for row in rows])
-            if part == "blend":
-                expected = np.minimum(expected, (1 + inputs["agreement"]) / 2)
-            told[part].append((expected, found, clips))
+        one, both = one_sided(apart), blended(apart, estimate)
+        rows = zip(*one.inputs.values(), strict=True)
+        expected = np.array([estimate.of_one(Signals(*(float(value) for value in row))) for row in rows])
+        parts["one direction"].append((expected, one.found, one.clips))
+        rows = zip(*both.inputs.values(), strict=True)
+        expected = np.array([estimate.blend(dict(zip(OF_BLEND, row, strict=True))) for row in rows])
+        expected = np.minimum(expected, (1 + both.inputs["agreement"]) / 2)
+        parts["blend"].append((expected, both.found, both.clips))
     lines = []
-    for part, folds in told.items():
-        expected, found, clips = (np.concatenate(one) for one in zip(*folds, strict=True))
-        poor = found < 0.8
+    for part, folds in parts.items():
+        expected, found, clips = (np.concatenate(values) for values in zip(*folds, strict=True))
+        poor = found < POOR
         lines.append(
             f"{part}: {len(found)} masks, "
             f"rank correlation inside clips {mean_rank_correlation(expected, found, clips):.2f}, "
             f"calibration error {calibration_error(expected, found):.3f}, "
-            f"{int(poor.sum())} below 0.8, told apart {told_apart(expected[poor], expected[~poor]):.3f}"
+            f"{int(poor.sum())} below {POOR:g}, told apart {told_apart(expected[poor], expected[~poor]):.3f}"
         )
     return "\n".join(lines)
 

@@ -28,7 +28,6 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 SEED_FRAMES = ("first", "middle", "worst")
 CANDIDATES = 5  # frames that are tried to find the worst one to start on
-RANDOM_RUNS = 5
 VERSION = 1  # of what is kept a case; another one is computed again
 
 
@@ -45,12 +44,15 @@ class Plan:
         which the model does worst.
     choosers, people : tuple of str
         Names in ``CHOOSERS`` and ``PEOPLE``.
+    random_runs : int
+        How often frames are chosen at random.
     """
 
     corrections: int = 3
     seed_frame: str = "first"
     choosers: tuple[str, ...] = tuple(CHOOSERS)
     people: tuple[str, ...] = ("draws",)
+    random_runs: int = 5
 
     def __post_init__(self) -> None:
         for chosen, known, what in (
@@ -133,7 +135,7 @@ def run_case(case: Case, follower: Follower, plan: Plan) -> list[Course]:
     courses = []
     for person in plan.people:
         for chooser in plan.choosers:
-            for run in range(RANDOM_RUNS if chooser == "random" else 1):
+            for run in range(plan.random_runs if chooser == "random" else 1):
                 courses.append(_course(work, follower, plan, seed, (chooser, person, run)))
     return courses
 
@@ -237,7 +239,7 @@ def evaluate_interactive(
     device : str
         See ``resolve_device``.
     limit : int or None
-        Take that many cases, evenly from the set.
+        Take that many cases, drawn by the digests of their names.
     progress : callable or None
         Called with the number of cases done and a sentence.
 
@@ -259,7 +261,9 @@ def evaluate_interactive(
     courses: dict[str, list[Course]] = {bundle.name: [] for bundle in bundles}
     cases = list(read_cases(dataset, layout, split))
     if limit is not None and limit < len(cases):
-        cases = [cases[place] for place in np.linspace(0, len(cases) - 1, limit).astype(int)]
+        # those of a smaller limit are among those of a larger one
+        kept_names = sorted((hashlib.sha256(case.name.encode()).hexdigest(), case.name) for case in cases)[:limit]
+        cases = [case for case in cases if case.name in {name for _, name in kept_names}]
     for number, case in enumerate(cases):
         for bundle in bundles:
             kept = output / "courses" / bundle.name / f"{case.name}.json"

@@ -1,7 +1,8 @@
 """Test clips of a probe that never rests: ``python -m UltrasoundLesionSegLib.evaluation.moving_clips``.
 
 Two data sets in the layout ``davis``, ``moving_stills`` (validation stills, ``moving_stills.py``) and ``phantom``
-(``phantom_clips.py``). Nothing is chosen or fitted on them. They are hard where the other sets are easy: every frame
+(``phantom_clips.py``). Nothing is chosen or fitted on them; the expected overlap is fitted on moving stills of other
+patients too (``overlap_records.py``), on no phantom. They are hard where the other sets are easy: every frame
 looks different from the one before although nothing is wrong, and the lesion has what networks leave out, a bright
 rim, pointed lobes, a part in shadow.
 """
@@ -24,8 +25,8 @@ FRAMES = (40, 56)  # shortest and longest clip
 SEED = 170_000
 
 
-def write_moving_stills(data: Path, output: Path, clips: int) -> None:
-    """Write clips of validation stills, one a patient.
+def write_moving_stills(data: Path, output: Path, clips: int, split: str = "val", first_seed: int = SEED) -> None:
+    """Write clips of stills, one a patient.
 
     Parameters
     ----------
@@ -33,16 +34,19 @@ def write_moving_stills(data: Path, output: Path, clips: int) -> None:
         Folder of stills with index.csv.
     output : Path
     clips : int
+    split : str
+        Of the stills.
+    first_seed : int
     """
-    records = read_index(data, "val")
+    records = read_index(data, split)
     firsts = list({record.patient: record for record in reversed(records)}.values())
     chosen = [firsts[place] for place in np.linspace(0, len(firsts) - 1, min(clips, len(firsts))).astype(int)]
     patients = []
     for number, record in enumerate(chosen):
-        rng = np.random.default_rng(SEED + number)
+        rng = np.random.default_rng(first_seed + number)
         left, right = (read_still(firsts[place]) for place in rng.integers(0, len(firsts), 2))
         frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
-        images, masks = MovingStill(read_still(record), left, right, SEED + number, frames).clip()
+        images, masks = MovingStill(read_still(record), left, right, first_seed + number, frames).clip()
         write_davis_video(output, record.identifier, images, masks)
         patients.append((record.identifier, record.patient))
     write_patients(output, patients)

@@ -16,6 +16,7 @@ from UltrasoundLesionSegLib.engine.signals import Signals
 from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import Model
+from UltrasoundLesionSegLib.evaluation.moving_clips import write_moving_stills
 from UltrasoundLesionSegLib.evaluation.people import dice
 from UltrasoundLesionSegLib.evaluation.val_clips import (
     choose_records,
@@ -28,7 +29,8 @@ from UltrasoundLesionSegLib.training.stills import read_index
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FIRST_SEED = 150_000  # of the clips; no other set's seeds are near
-COUNTS = {"hard": 48, "simulated": 36, "hard_exits": 12, "easy": 12}
+MOVING_SEED = 180_000  # of the moving stills
+COUNTS = {"hard": 48, "simulated": 36, "hard_exits": 12, "easy": 12, "moving": 24}
 
 
 def write_clips(data: Path, output: Path, scale: float = 1.0) -> None:
@@ -42,10 +44,8 @@ def write_clips(data: Path, output: Path, scale: float = 1.0) -> None:
     scale : float
         Of the number of clips: 1 is those of ``COUNTS``.
     """
-    if output.is_dir():
-        return
     count = {name: max(round(number * scale), 2) for name, number in COUNTS.items()}
-    records = choose_records(read_index(data, "train"), sum(count.values()) - count["simulated"])
+    records = choose_records(read_index(data, "train"), count["hard"] + count["hard_exits"] + count["easy"])
     records = [records[place] for place in np.random.default_rng(0).permutation(len(records))]
     hard = plan_clips_apart("hard", count["hard"], FIRST_SEED)
     leaving = plan_clips_apart("hard", count["hard_exits"], FIRST_SEED + 1000)
@@ -56,8 +56,13 @@ def write_clips(data: Path, output: Path, scale: float = 1.0) -> None:
     }
     taken = 0
     for name, own in plans.items():
-        write_still_clips(records[taken : taken + len(own)], own, output / name)
+        if not (output / name).is_dir():
+            write_still_clips(records[taken : taken + len(own)], own, output / name)
         taken += len(own)
+    if not (output / "moving").is_dir():
+        write_moving_stills(data, output / "moving", count["moving"], "train", MOVING_SEED)
+    if (output / "simulated").is_dir():
+        return
     sweeps = [sweep_settings_apart(number, FIRST_SEED + 3000) for number in range(count["simulated"])]
     write_simulated_clips([replace(sweep, frames=44) for sweep in sweeps], output / "simulated")
 
