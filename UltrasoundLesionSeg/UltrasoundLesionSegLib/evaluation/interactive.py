@@ -289,11 +289,25 @@ def _key(plan: Plan, bundle: Bundle) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def _read(path: Path, key: str) -> list[Course] | None:
+def read_courses(output: Path) -> dict[str, list[Course]]:
+    """Return the courses that were kept of a data set, by model.
+
+    Parameters
+    ----------
+    output : Path
+        As ``evaluate_interactive`` wrote it.
+    """
+    folders = sorted(one for one in (output / "courses").iterdir() if one.is_dir())
+    kept = {folder.name: {path.name: path for path in sorted(folder.glob("*.json"))} for folder in folders}
+    return {model: [one for path in paths.values() for one in _read(path, None) or []] for model, paths in kept.items()}
+
+
+def _read(path: Path, key: str | None) -> list[Course] | None:
+    """Return a case's courses; None where there are none, or none of this key."""
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    if content["key"] != key:
+    if key is not None and content["key"] != key:
         return None
     return [Course(**{**one, "steps": [Step(**step) for step in one["steps"]]}) for one in content["courses"]]
 

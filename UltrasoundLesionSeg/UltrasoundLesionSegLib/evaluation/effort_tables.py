@@ -1,0 +1,189 @@
+"""Effort curves as tables, files and pictures, and the page of all sets.
+
+``python -m UltrasoundLesionSegLib.evaluation.effort_tables RESULTS --output Docs/results/interactive.md`` makes one
+page of the results of ``evaluate --interactive`` in ``RESULTS/SET``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+from UltrasoundLesionSegLib.evaluation.effort import OFFERED, Effort, Worth, efforts, worth
+from UltrasoundLesionSegLib.evaluation.interactive import Course, read_courses
+from UltrasoundLesionSegLib.evaluation.people import PEOPLE
+from UltrasoundLesionSegLib.evaluation.tables import markdown_table
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+matplotlib.use("Agg")  # no window, wherever this runs
+from matplotlib import pyplot
+
+STYLES = {OFFERED: "C3-o", "evenly spaced": "C0--s", "random": "C7:", "oracle": "C2-."}
+Results = Mapping[str, Sequence[Course]]  # by model
+
+
+def effort_text(results: Results) -> str:
+    """Return the tables of one data set as Markdown."""
+    lines = []
+    for model, courses in results.items():
+        found = efforts(courses)
+        if not found:
+            continue
+        offered = len(found[0].curve) - 1
+        heads = ["who chooses the frame", *(f"after {number}" for number in range(offered + 1)), "area", "finished"]
+        heads += ["until finished", "drawn"]
+        for person in dict.fromkeys(one.person for one in found):
+            rows = [_effort_row(one) for one in found if one.person == person]
+            lines += [f"**{model}**, {found[0].cases} clips; the person {PEOPLE[person].name}", ""]
+            lines += [*markdown_table(heads, rows), ""]
+        if (told := worth(courses)) is not None:
+            lines += [_worth_text(told), ""]
+    return "\n".join(lines)
+
+
+def _effort_row(effort: Effort) -> list[str]:
+    curve = [f"{value:.3f}" for value in effort.curve]
+    return [
+        effort.chooser,
+        *curve,
+        f"{effort.area:.4f}",
+        f"{effort.finished:.0%}",
+        f"{effort.until:.1f}",
+        f"{effort.drawn:.1f}",
+    ]
+
+
+def _worth_text(told: Worth) -> str:
+    return (
+        f"Expected overlap, {told.masks} masks: rank correlation inside a clip {told.inside:.2f}"
+        f" (where the lesion is seen {told.inside_seen:.2f}), over all {told.overall:.2f};"
+        f" calibration error {told.error:.3f}; of {told.poor} masks below 0.8, less sure than another in"
+        f" {told.told_apart:.0%} of pairs. First frame offered in the worst third: {told.first_in_worst_third:.0%}."
+        f" Called done: {told.done:.0%}, after {told.offered_until_done:.1f} frames, at Dice {told.dice_when_done:.3f}."
+        f" An offer was expected to win {told.gain_expected:.2f} (Dice summed over frames) and won {told.gain_won:.2f}."
+    )
+
+
+def write_effort(results: Results, output: Path) -> None:
+    """Write ``effort.md``, ``effort.csv`` and ``effort.png`` of one data set.
+
+    Parameters
+    ----------
+    results : mapping of str to sequence of Course
+    output : Path
+    """
+    with atomic_path(output / "effort.md") as path:
+        path.write_text(effort_text(results) + "\n", encoding="utf-8")
+    with atomic_path(output / "effort.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["model", "person", "chooser", "cases", "offered", "dice"])
+        for model, courses in results.items():
+            for one in efforts(courses):
+                for number, value in enumerate(one.curve):
+                    writer.writerow([model, one.person, one.chooser, one.cases, number, f"{value:.5f}"])
+    plot({output.name: results}, output / "effort.png")
+
+
+def plot(sets: Mapping[str, Results], target: Path) -> None:
+    """Plot effort curves, a row a model and a column a set, and in a last row how reliable the expected overlap is.
+
+    Parameters
+    ----------
+    sets : mapping of str to mapping of str to sequence of Course
+        By data set, by model.
+    target : Path
+        A PNG file.
+    """
+    models = list(dict.fromkeys(model for results in sets.values() for model in results))
+    size = 3.1 * len(sets) + 0.6, 2.5 * (len(models) + 1)
+    figure, axes = pyplot.subplots(len(models) + 1, len(sets), figsize=size, dpi=110, squeeze=False)
+    for column, (name, results) in enumerate(sets.items()):
+        for row, model in enumerate(models):
+            own = axes[row][column]
+            for one in efforts(results.get(model, [])):
+                if one.person == "draws":
+                    own.plot(range(len(one.curve)), one.curve, STYLES.get(one.chooser, ""), label=one.chooser, ms=4)
+            own.set_title(f"{name}\n{model}" if row == 0 else model, fontsize=8)
+            own.grid(alpha=0.3)
+            own.tick_params(labelsize=7)
+        last = axes[-1][column]
+        last.plot([0.4, 1], [0.4, 1], "k:", lw=0.8)
+        for model in models:
+            if (told := worth(results.get(model, []))) is not None:
+                pairs = [(one.expected, one.found) for one in told.bins]
+                last.plot(*zip(*pairs, strict=True), "-o", ms=3, label=model)
+        last.set_xlabel("expected overlap", fontsize=7)
+        last.grid(alpha=0.3)
+        last.tick_params(labelsize=7)
+    axes[0][0].set_ylabel("mean Dice", fontsize=7)
+    axes[-1][0].set_ylabel("Dice", fontsize=7)
+    axes[0][0].legend(fontsize=6)
+    axes[-1][0].legend(fontsize=6)
+    figure.tight_layout()
+    with atomic_path(target) as path:
+        figure.savefig(path)
+    pyplot.close(figure)
+
+
+def lead(found: Sequence[Effort]) -> tuple[float, float]:
+    """Return how far the product's curve lies above evenly spaced frames, and which share of the oracle's lead it has.
+
+    Both of the curves' areas; the lead is over frames at random.
+    """
+    area = {one.chooser: one.area for one in found if one.person == "draws"}
+    oracle, own = area["oracle"] - area["random"], area[OFFERED] - area["random"]
+    return area[OFFERED] - area["evenly spaced"], own / oracle if oracle > 0 else float("nan")
+
+
+def summary_text(sets: Mapping[str, Results]) -> str:
+    """Return one table over all sets and models."""
+    heads = ["set", "model", "clips", "area over evenly spaced", "share of the oracle's lead", "rank inside clips"]
+    heads += ["where seen", "calibration error", "below 0.8 told apart", "first in worst third"]
+    rows = []
+    for name, results in sets.items():
+        for model, courses in results.items():
+            found, told = efforts(courses), worth(courses)
+            if told is None:
+                continue
+            above, share = lead(found)
+            rows.append(
+                [
+                    name,
+                    model,
+                    str(found[0].cases),
+                    f"{above:+.4f}",
+                    f"{share:.0%}",
+                    f"{told.inside:.2f}",
+                    f"{told.inside_seen:.2f}",
+                    f"{told.error:.3f}",
+                    f"{told.told_apart:.0%}",
+                    f"{told.first_in_worst_third:.0%}",
+                ]
+            )
+    return "\n".join(markdown_table(heads, rows))
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="a folder for each data set, as evaluate --interactive wrote it")
+    parser.add_argument("--output", type=Path, required=True, help="the page; its plot gets the same name")
+    parser.add_argument("--head", type=Path, required=True, help="Markdown that the page begins with")
+    chosen = parser.parse_args()
+    folders = sorted(one for one in chosen.results.iterdir() if (one / "courses").is_dir())
+    sets = {folder.name: read_courses(folder) for folder in folders}
+    plot(sets, chosen.output.with_suffix(".png"))
+    parts = [chosen.head.read_text(encoding="utf-8"), "## In one table", "", summary_text(sets), ""]
+    parts += [f"![Effort curves and reliability]({chosen.output.with_suffix('.png').name})", ""]
+    for name, results in sets.items():
+        parts += [f"## {name}", "", effort_text(results)]
+    with atomic_path(chosen.output) as path:
+        path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
