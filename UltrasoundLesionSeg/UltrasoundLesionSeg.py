@@ -1,28 +1,23 @@
-"""Segments a lesion through an ultrasound cine from one drawing: module, parameters, panel, logic and self test.
+"""Segments a lesion through an ultrasound cine from one drawing: the module, its panel and its self test.
 
-What the module does is in UltrasoundLesionSegLib: the panel's sections in ``gui``, the work in ``workflow``.
+What the module does is in UltrasoundLesionSegLib: the panel's sections and the logic class in ``gui``, the work in
+``workflow``. Slicer imports this file when it starts, so it imports nothing but Slicer's own modules.
 """
 
-import enum
 import logging
 import unittest
 from pathlib import Path
 
 import slicer
 import vtk
-from slicer import vtkMRMLSequenceBrowserNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-
-from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
 HOMEPAGE = "https://github.com/UltrasoundLesionSeg/SlicerUltrasoundLesionSeg"
 
@@ -47,78 +42,27 @@ class UltrasoundLesionSeg(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", onStartupCompleted)
 
 
+def __getattr__(name):
+    """Give the logic class to ``from UltrasoundLesionSeg import UltrasoundLesionSegLogic``, made when asked for."""
+    if name == "UltrasoundLesionSegLogic":
+        return logicClass()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def logicClass():
+    """Return the logic class: it brings numpy, which Slicer does not need for its start."""
+    from UltrasoundLesionSegLib.gui.module_logic import UltrasoundLesionSegLogic
+
+    return UltrasoundLesionSegLogic
+
+
 def onStartupCompleted():
     """Add the simulated sample cine to the Sample Data module, and the arrangements of views to Slicer's."""
     from UltrasoundLesionSegLib.gui import sample_data, view_layout
 
     icons = Path(__file__).parent / "Resources" / "Icons"
-    sample_data.register(icons, lambda: UltrasoundLesionSegLogic().loadSample())
+    sample_data.register(icons, lambda: logicClass()().loadSample())
     view_layout.register()
-
-
-class Direction(enum.Enum):
-    """Where propagation goes from the anchors."""
-
-    BOTH = "both"
-    FORWARD = "forward"
-    BACKWARD = "backward"
-
-    def label(self):
-        """Return the entry in the list."""
-        return {"both": _("Both ways"), "forward": _("Forward"), "backward": _("Backward")}[self.value]
-
-
-class Device(enum.Enum):
-    """Where to compute."""
-
-    AUTO = "auto"
-    CUDA = "cuda"
-    MPS = "mps"
-    CPU = "cpu"
-
-    def label(self):
-        """Return the entry in the list."""
-        labels = {"auto": _("Automatic"), "cuda": _("NVIDIA GPU (CUDA)"), "mps": _("Apple GPU (MPS)")}
-        return labels.get(self.value, _("Processor (CPU)"))
-
-
-@parameterNodeWrapper
-class UltrasoundLesionSegParameterNode:
-    """What the user chose; saved with the scene.
-
-    Parameters
-    ----------
-    browser : the cine
-    model : name of the bundle; '' is the default one
-    direction, device : how to propagate and where
-    firstFrame, lastFrame : frames to compute, counted from 0; -1 is the last frame of the cine
-    followResults : whether the cine goes to each frame as it is done
-    allowOverlap : whether lesions may share pixels
-    export... : the kinds of files to write
-    labelmapSeg : whether the DICOM SEG is a label map
-    pixelsAllowed : whether images may be written
-    """
-
-    browser: vtkMRMLSequenceBrowserNode
-    model: str = ""
-    direction: Direction = Direction.BOTH
-    device: Device = Device.AUTO
-    firstFrame: int = 0
-    lastFrame: int = -1
-    followResults: bool = True
-    allowOverlap: bool = False
-    exportSeg: bool = True
-    exportSr: bool = True
-    exportCsv: bool = True
-    exportMasks: bool = False
-    exportCoco: bool = False
-    exportNifti: bool = False
-    exportScene: bool = False
-    exportVideo: bool = False
-    exportSheet: bool = False
-    exportReport: bool = False
-    labelmapSeg: bool = False
-    pixelsAllowed: bool = False
 
 
 class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -140,7 +84,7 @@ class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/UltrasoundLesionSeg.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
-        self.logic = UltrasoundLesionSegLogic()
+        self.logic = logicClass()()
         self.panel = Panel(uiWidget, self.ui, self.logic)
         self.panel.prepare()  # before the scene, so that the editor finds its settings there
         uiWidget.setMRMLScene(slicer.mrmlScene)
@@ -221,53 +165,6 @@ class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self.panel.follow_parameters()
 
 
-class UltrasoundLesionSegLogic(UltrasoundLesionWorkflow, ScriptedLoadableModuleLogic):
-    """The workflow, with what Slicer expects of a module's logic. Usable without the panel: see Docs/console.md."""
-
-    def __init__(self):
-        UltrasoundLesionWorkflow.__init__(self)
-        ScriptedLoadableModuleLogic.__init__(self)
-
-    def getParameterNode(self):
-        """Return the module's parameter node, made if the scene has none."""
-        return UltrasoundLesionSegParameterNode(ScriptedLoadableModuleLogic.getParameterNode(self))
-
-    def processBatch(self, source, output, progress=None, **settings):
-        """Segment all cases of a manifest or a folder in processes of their own; the scene is left alone.
-
-        Here and not in the workflow, which a batch is built on; a plain Python calls
-        ``UltrasoundLesionSegLib.batch.run.run_batch``, which this does.
-
-        Parameters
-        ----------
-        source, output : str or Path
-            Manifest or folder; folder for the results.
-        progress : callable, optional
-            Called after every frame and case with a ``BatchProgress``.
-        **settings
-            See ``UltrasoundLesionSegLib.batch.plan.BatchSettings``.
-
-        Returns
-        -------
-        UltrasoundLesionSegLib.batch.run.BatchResult
-        """
-        from UltrasoundLesionSegLib.batch.plan import BatchSettings
-        from UltrasoundLesionSegLib.batch.run import run_batch
-
-        def advance(step):
-            slicer.app.processEvents()
-            if progress:
-                progress(step)
-
-        return run_batch(source, output, BatchSettings(**settings), advance)
-
-    def loadSample(self):
-        """Simulate a cine with a drawn lesion in the scene; returns its browser node."""
-        from UltrasoundLesionSegLib.gui.sample_data import load_sample
-
-        return load_sample(self)
-
-
 class UltrasoundLesionSegTest(ScriptedLoadableModuleTest):
     """Tests the module inside Slicer; also run by ctest in a build of Slicer."""
 
@@ -288,7 +185,7 @@ class UltrasoundLesionSegTest(ScriptedLoadableModuleTest):
     def test_DrawAndMeasure(self):
         """A drawn lesion is an anchor, survives browsing and is measured in mm."""
         self.delayDisplay("Draw and measure")
-        logic = UltrasoundLesionSegLogic()
+        logic = logicClass()()
         browser = logic.loadSample()
         segment, frames = next(iter(logic.anchors(browser).items()))
         self.assertEqual(frames, [0])
@@ -306,7 +203,7 @@ class UltrasoundLesionSegTest(ScriptedLoadableModuleTest):
         """Propagation fills the other frames, leaves the anchor as it is, and can be taken back."""
         self.delayDisplay("Propagate")
         self.needModules("torch", "monai", "safetensors")
-        logic = UltrasoundLesionSegLogic()
+        logic = logicClass()()
         browser = logic.loadSample()
         segment = next(iter(logic.anchors(browser)))
         drawn = slicer.util.arrayFromSegmentBinaryLabelmap(logic.segmentationNode(browser), segment)
@@ -321,7 +218,7 @@ class UltrasoundLesionSegTest(ScriptedLoadableModuleTest):
     def test_SaveAndLoad(self):
         """A scene that is saved and loaded has its anchors again."""
         self.delayDisplay("Save and load")
-        logic = UltrasoundLesionSegLogic()
+        logic = logicClass()()
         anchors = logic.anchors(logic.loadSample())
         path = Path(slicer.app.temporaryPath) / "UltrasoundLesionSegTest.mrb"
         self.assertTrue(slicer.util.saveScene(str(path)))
@@ -330,7 +227,7 @@ class UltrasoundLesionSegTest(ScriptedLoadableModuleTest):
         path.unlink()
         browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
         self.assertIsNotNone(browser)
-        self.assertEqual(UltrasoundLesionSegLogic().anchors(browser), anchors)
+        self.assertEqual(logicClass()().anchors(browser), anchors)
 
     def needModules(self, *names):
         """Skip the test, and say so, when Python modules are not installed."""

@@ -50,6 +50,11 @@ class User:
         assert button.isEnabled(), f"{name} is disabled"
         button.click()
         self.module.session.process_events()
+        self.wait_until(lambda: not self.is_loading(), 120)
+
+    def is_loading(self) -> bool:
+        """Whether the panel says that a cine is being loaded."""
+        return self.sees("cineMessageLabel") and self.read("cineMessageLabel").startswith("Loading")
 
     def choose(self, name: str, text: str) -> None:
         """Choose an entry of a combo box by its text."""
@@ -83,6 +88,25 @@ class User:
         widget = self.see(name)
         place = QtCore.QPoint(int(share * (widget.width() - 1)), widget.height() // 2)
         QTest.mouseClick(widget, QtCore.Qt.MouseButton.LeftButton, QtCore.Qt.KeyboardModifier.NoModifier, place)
+        self.module.session.process_events()
+
+    def drag(self, name: str, shares: tuple[float, ...]) -> None:
+        """Press the mouse at the first of these shares of a widget's width, move through the others, and let go."""
+        widget = self.see(name)
+        places = [QtCore.QPoint(int(share * (widget.width() - 1)), widget.height() // 2) for share in shares]
+        left, none = QtCore.Qt.MouseButton.LeftButton, QtCore.Qt.KeyboardModifier.NoModifier
+        QTest.mousePress(widget, left, none, places[0])
+        for place in places[1:]:
+            event = QtGui.QMouseEvent(
+                QtCore.QEvent.Type.MouseMove,
+                place,
+                widget.mapToGlobal(place),
+                QtCore.Qt.MouseButton.NoButton,
+                left,
+                none,
+            )
+            QtWidgets.QApplication.sendEvent(widget, event)
+        QTest.mouseRelease(widget, left, none, places[-1])
         self.module.session.process_events()
 
     def paint(self, editor_name: str, mask: NDArray[np.bool_], erase: bool = False) -> None:

@@ -117,6 +117,13 @@ class SegmentEditor:
         self._active = name if not self.property("readOnly") else ""
         self._fill_effects()
 
+    def activeEffect(self) -> QtCore.QObject | None:
+        if not self._active:
+            return None
+        effect = QtCore.QObject(self)
+        effect.setObjectName(self._active)  # PythonQt's name of an object is its objectName
+        return effect
+
     def setActiveEffect(self, effect: object | None) -> None:
         self.setActiveEffectByName("")
 

@@ -102,8 +102,9 @@ def test_installing_asks_and_holds_numpy(
     user.module.widget.panel.dependencies.check()
     user.click("installButton")
     assert "- monai (2 MB)\n- highdicom (2 MB)" in asked[0]
-    assert pip.calls[0][:2] == ["monai>=1.4", "highdicom>=0.27"]
-    assert f"numpy=={importlib.metadata.version('numpy')}" in pip.constraints
+    assert pip.calls[0][:2] == ["monai>=1.5", "highdicom>=0.27"]
+    for package in ("numpy", "torch"):
+        assert f"{package}=={importlib.metadata.version(package)}" in pip.constraints
     assert not user.sees("dependencyFrame")
 
 
@@ -202,6 +203,55 @@ def test_the_computing_device_is_told_without_importing_torch(
     assert words in hardware.describe_hardware()[0]
 
 
+@pytest.mark.parametrize(
+    ("torch", "wanted"), [("2.7.1+cu126", "monai>=1.5,<1.6"), ("2.8.0+cu128", "monai>=1.5"), ("2.10.0", "monai>=1.5")]
+)
+def test_monai_is_one_that_goes_with_the_installed_torch(
+    dependencies: Any, monkeypatch: pytest.MonkeyPatch, torch: str, wanted: str
+) -> None:
+    monkeypatch.setattr(dependencies, "_installed_version", lambda name: torch if name == "torch" else None)
+    (monai,) = [need for need in dependencies.NEEDS if need.package == "monai"]
+    assert monai.requirement == wanted
+
+
+def test_without_torch_nothing_else_is_installed(
+    absent: set[str], dependencies: Any, user: Any, without_pip_ensure: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip = Pip(absent)
+    monkeypatch.setattr(slicer.util, "pip_install", pip)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)  # the extension is not there
+    dependencies._met.clear()
+    absent.update({"torch", "monai"})
+    user.module.widget.panel.dependencies.check()
+    user.click("installButton")
+    assert pip.calls == []
+
+
+def test_the_requirements_file_names_what_is_installed_by_pip(dependencies: Any) -> None:
+    lines = dependencies.REQUIREMENTS.read_text().splitlines()
+    named = [line.split(">=")[0] for line in lines if not line.startswith("#")]
+    assert named == [need.package for need in dependencies.NEEDS if need.package != "torch"]
+
+
+@pytest.mark.parametrize(
+    ("button", "lacking", "package", "message"),
+    [
+        ("loadSampleButton", "cv2", "opencv-python-headless", "cineMessageLabel"),
+        ("loadFileButton", "pydicom", "pydicom", "cineMessageLabel"),
+        ("propagateButton", "monai", "monai", "propagateMessageLabel"),
+    ],
+)
+def test_a_button_that_needs_them_says_so_beside_it(
+    discs: Any, absent: set[str], dependencies: Any, button: str, lacking: str, package: str, message: str
+) -> None:
+    dependencies._met.clear()
+    absent.add(lacking)
+    discs.user.module.session.file_dialogs.waiting.append("anything")
+    discs.user.click(button)
+    discs.user.module.session.file_dialogs.waiting.clear()
+    assert discs.user.read(message).startswith(f"Not installed yet: {package}. Press the button at the top")
+
+
 def test_nothing_heavy_is_imported_when_slicer_starts() -> None:
     """Slicer imports the module's file at start-up: in under 0.2 s of its own, without torch and its kin."""
     code = """
@@ -232,3 +282,25 @@ with Session(Facts(*VERSIONS)) as session:
     assert at_start == "[]"
     assert when_opened == "[]"
     assert float(seconds) < 0.2
+
+
+def test_slicers_start_brings_no_numpy() -> None:
+    """Neither the module's file nor what it does once Slicer has started; Slicer's own modules are named only."""
+    code = """
+import sys
+from unittest.mock import MagicMock
+class Base: pass
+for name in ("slicer", "slicer.i18n", "slicer.util", "slicer.ScriptedLoadableModule", "vtk", "SampleData", "qt"):
+    sys.modules[name] = MagicMock()
+for name in ("Module", "ModuleLogic", "ModuleTest", "ModuleWidget"):
+    setattr(sys.modules["slicer.ScriptedLoadableModule"], f"ScriptedLoadable{name}", Base)
+sys.modules["slicer.util"].VTKObservationMixin = type("Mixin", (), {})
+sys.path.insert(0, sys.argv[1])
+import UltrasoundLesionSeg
+UltrasoundLesionSeg.onStartupCompleted()
+assert sys.modules["SampleData"].SampleDataLogic.registerCustomSampleDataSource.called
+print(sorted({"numpy", "torch", "cv2"} & set(sys.modules)))
+"""
+    folder = str(Path(__file__).resolve().parents[3] / "UltrasoundLesionSeg")
+    ran = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines() == ["[]"], ran.stderr

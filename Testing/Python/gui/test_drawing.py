@@ -28,6 +28,21 @@ def drawing(discs: Any) -> np.ndarray:
     return mask
 
 
+def test_a_drawing_is_an_anchor_at_once(discs: Any, drawing: np.ndarray) -> None:
+    user = discs.user
+    assert user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
+    user.see("segmentEditor").undo()
+    user.module.session.process_events()
+    assert user.read("anchorsLabel").startswith("No anchors yet")
+
+
+def test_a_name_typed_in_the_segments_table_is_shown_everywhere(discs: Any, drawing: np.ndarray) -> None:
+    discs.logic.segmentationNode(discs.browser).GetSegmentation().GetSegment("lesion-1").SetName("Left mass")
+    discs.user.module.session.process_events()
+    assert discs.user.read("anchorsLabel") == "Anchors: Left mass on frame 3."
+    assert discs.user.see("segmentNameEdit").text() == "Left mass"
+
+
 def test_a_drawing_is_kept_when_another_frame_is_shown(discs: Any, drawing: np.ndarray) -> None:
     discs.user.press_keys("playWidget", "Shift+Right")
     assert discs.browser.GetSelectedItemNumber() == 4
@@ -132,6 +147,7 @@ class TestSuggestion:
     def test_it_is_drawn_and_can_be_undone(self, discs: Any, suggested: np.ndarray) -> None:
         discs.user.click("suggestButton")
         assert "suggestion" in discs.user.read("lesionMessageLabel")
+        assert discs.user.read("anchorsLabel") == "Anchors: Lesion on frame 0."
         discs.browser.SetSelectedItemNumber(1)
         np.testing.assert_array_equal(discs.mask(0), suggested)
         assert SegmentationSequence.find(discs.browser).origin(0, "lesion-1") is Origin.CONFIRMED
@@ -159,6 +175,41 @@ class TestSuggestion:
         first, second = discs.mask(0, 0), discs.mask(0, 1)
         assert first.sum() == 64
         np.testing.assert_array_equal(second, suggested & ~first)
+
+    @pytest.fixture
+    def first_drawn(self, discs: Any, suggested: np.ndarray) -> np.ndarray:
+        """Lesion 1 drawn on frame 0 where the suggestion will be, and stored; lesion 2 selected."""
+        first = np.pad(np.ones((8, 8), bool), ((22, 66), (12, 108)))
+        discs.draw(0, first)
+        discs.user.click("confirmButton")
+        discs.logic.releaseAnchor(discs.browser)
+        discs.user.click("newLesionButton")
+        return first
+
+    def test_it_takes_no_pixel_of_another_lesion(
+        self, discs: Any, suggested: np.ndarray, first_drawn: np.ndarray
+    ) -> None:
+        discs.user.click("suggestButton")
+        discs.browser.SetSelectedItemNumber(1)
+        np.testing.assert_array_equal(discs.mask(0, 0), first_drawn)
+        np.testing.assert_array_equal(discs.mask(0, 1), suggested & ~first_drawn)
+        assert discs.logic.anchors(discs.browser) == {"lesion-1": [], "lesion-2": [0]}
+
+    def test_it_shares_pixels_where_lesions_may_overlap(
+        self, discs: Any, suggested: np.ndarray, first_drawn: np.ndarray
+    ) -> None:
+        discs.user.click("overlapCheckBox")
+        discs.user.click("suggestButton")
+        discs.browser.SetSelectedItemNumber(1)
+        np.testing.assert_array_equal(discs.mask(0, 0), first_drawn)
+        np.testing.assert_array_equal(discs.mask(0, 1), suggested)
+
+    def test_masking_is_told(self, discs: Any, suggested: np.ndarray) -> None:
+        editor_node = discs.user.see("segmentEditor").mrmlSegmentEditorNode()
+        editor_node.SourceVolumeIntensityMaskOn()
+        editor_node.SetSourceVolumeIntensityMaskRange(5, 100)
+        discs.user.click("suggestButton")
+        assert "intensity range 5 to 100" in discs.user.read("lesionMessageLabel")
 
     def test_nothing_seen_is_said(self, discs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         nothing = np.zeros(discs.truth.shape[2:], bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib.util
 import sys
@@ -49,6 +50,51 @@ def test_a_scene_brings_the_whole_state_back(discs: Any, tmp_path: Any) -> None:
     user.click("propagateAgainButton")
     user.wait_until(lambda: user.read("propagateButton") == "Propagate")
     np.testing.assert_array_equal(after.mask(6), masks[6])
+
+
+@pytest.mark.parametrize("lost", ["all", "cine", "lesions"])
+def test_a_scene_whose_data_files_are_missing_is_told_in_one_sentence(discs: Any, tmp_path: Path, lost: str) -> None:
+    user = discs.user
+    discs.draw(0, discs.truth[0, 0])
+    discs.browser.SetSelectedItemNumber(1)
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    assert slicer.mrmlScene.SaveSceneToSlicerDataBundleDirectory(str(folder))
+    slicer.mrmlScene.Clear(0)
+    for file in folder.rglob("*"):
+        is_lesions = "lesions" in file.name
+        if file.is_file() and file.suffix != ".mrml" and (lost == "all" or is_lesions == (lost == "lesions")):
+            file.unlink()
+    (scene,) = folder.rglob("*.mrml")
+    slicer.mrmlScene.SetURL(str(scene))
+    slicer.mrmlScene.Import()
+    user.module.session.process_events()
+    if lost == "lesions":
+        assert "12 frames" in user.read("cineInfoLabel")
+    else:
+        assert user.read("cineInfoLabel").startswith("This cannot be used as a cine: the sequence holds no images;")
+        user.click("newLesionButton")
+        assert "holds no images" in user.read("lesionMessageLabel")
+    slicer.mrmlScene.Clear(0)
+    user.module.session.process_events()
+    assert user.read("cineInfoLabel") == "No cine is chosen."
+    user.click("loadSampleButton")
+    assert "60 frames" in user.read("cineInfoLabel")
+
+
+def test_a_new_scene_has_the_default_model(user: Any, models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from UltrasoundLesionSegLib.engine import bundles
+
+    bright = bundles.find_bundle("bright")
+    other = dataclasses.replace(bright, name="other", title="Other model")
+    monkeypatch.setattr(bundles, "list_bundles", lambda: [other, bright])
+    user.module.leave()
+    user.module.open()
+    user.choose("modelComboBox", other.title)
+    assert user.module.widget._parameterNode.model == other.name
+    slicer.mrmlScene.Clear(0)
+    user.module.session.process_events()
+    assert user.see("modelComboBox").currentText() == bright.title
 
 
 def test_closing_the_scene_gives_the_memory_back(user: Any) -> None:

@@ -20,7 +20,7 @@ def simulated():
 
 def load(user: Any, button: str, path: Path | str) -> None:
     user.module.session.file_dialogs.waiting.append(str(path))
-    user.click(button)
+    user.click(button)  # and wait until it is loaded
 
 
 def test_a_dicom_file_has_its_spacing_and_timing(user: Any, simulated: Any, tmp_path: Path) -> None:
@@ -69,6 +69,86 @@ def test_the_folder_is_remembered_on_this_computer_not_in_the_scene(user: Any, s
         if hasattr(slicer.mrmlScene, "GetSceneXMLString")
         else True
     )
+
+
+def test_a_volume_whose_slices_are_frames_becomes_a_cine(user: Any) -> None:
+    import numpy as np
+
+    stack = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Stack")
+    slicer.util.updateVolumeFromArray(stack, np.zeros((7, 30, 40), np.uint8))
+    single = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Single")
+    slicer.util.updateVolumeFromArray(single, np.zeros((1, 30, 40), np.uint8))
+    menu = user.see("useVolumeButton").menu()
+    menu.aboutToShow.emit()
+    assert [action.text() for action in menu.actions()] == ["Stack"]
+    menu.actions()[0].trigger()
+    user.module.session.process_events()
+    assert user.read("cineInfoLabel").startswith("7 frames, 40 \u00d7 30 pixels")
+    slicer.mrmlScene.RemoveNode(stack)
+    menu.aboutToShow.emit()
+    assert not menu.actions()[0].isEnabled()
+
+
+def test_the_window_lives_while_a_cine_is_loaded(user: Any) -> None:
+    """Another timer gets its turn between the frames; meanwhile nothing else can be started."""
+    import time
+
+    from PySide6 import QtCore
+
+    turns: list[float] = []
+    timer = QtCore.QTimer()
+    timer.setInterval(0)
+    timer.timeout.connect(lambda: turns.append(time.perf_counter()))
+    timer.start()
+    user.see("loadSampleButton").click()
+    assert user.is_loading()
+    assert not user.see("loadFileButton").isEnabled()
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 0
+    user.wait_until(lambda: not user.is_loading(), 120)
+    timer.stop()
+    assert len(turns) >= 10
+    assert "60 frames" in user.read("cineInfoLabel")
+    assert user.see("loadFileButton").isEnabled()
+
+
+def test_a_scene_closed_while_a_cine_is_loaded_stays_empty(user: Any) -> None:
+    user.see("loadSampleButton").click()
+    slicer.mrmlScene.Clear(0)
+    for _ in range(5):
+        user.module.session.process_events()
+    assert not user.is_loading()
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 0
+    user.click("loadSampleButton")
+    assert "60 frames" in user.read("cineInfoLabel")
+
+
+def test_the_slider_counts_frames_without_decimals(user: Any) -> None:
+    import numpy as np
+
+    browser = user.module.widget.logic.addCine(Cine.from_array(np.zeros((4, 30, 40), np.uint8)), "Plain")
+    user.choose("browserSelector", browser.GetName())
+    browser.SetSelectedItemNumber(2)
+    texts = [one.text() for one in user.see("seekWidget").findChildren(type(user.see("cineInfoLabel")))]
+    assert texts[0] == "frame"
+    assert texts[1].strip() == "2"
+
+
+def test_a_cine_that_slicer_loaded_plays_at_its_own_rate(user: Any) -> None:
+    """Slicer gives every sequence 10 frames a second and lets playback skip frames."""
+    import numpy as np
+
+    browser = user.module.widget.logic.addCine(
+        Cine.from_array(np.zeros((4, 30, 40), np.uint8), timing=Timing(np.arange(4) / 25.0, "test")), "Theirs"
+    )
+    fresh = slicer.vtkMRMLSequenceBrowserNode()
+    browser.SetPlaybackRateFps(fresh.GetPlaybackRateFps())
+    browser.SetPlaybackItemSkippingEnabled(fresh.GetPlaybackItemSkippingEnabled())
+    user.choose("browserSelector", browser.GetName())
+    assert browser.GetPlaybackRateFps() == pytest.approx(25)
+    browser.SetPlaybackRateFps(10)  # the user wants it slower
+    user.choose("browserSelector", "Choose or load a cine")
+    user.choose("browserSelector", browser.GetName())
+    assert browser.GetPlaybackRateFps() == 10
 
 
 def test_a_browser_that_holds_no_images_is_refused_in_one_sentence(user: Any) -> None:

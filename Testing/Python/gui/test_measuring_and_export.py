@@ -77,6 +77,7 @@ def test_a_click_on_the_chart_goes_to_the_frame(measured: Any) -> None:
 def test_copy_puts_the_table_on_the_clipboard(measured: Any) -> None:
     measured.user.click("copyTableButton")
     lines = QtGui.QGuiApplication.clipboard().text().splitlines()
+    assert measured.user.read("measureMessageLabel") == "1 row was copied."
     assert len(lines) == 2
     assert lines[1].split("\t")[0] == "Lesion"
 
@@ -110,6 +111,7 @@ class TestExport:
 
     def test_dicom_is_offered_for_dicom_only(self, ready: Any) -> None:
         assert not ready.user.see("exportSegCheckBox").isEnabled()
+        assert ready.user.read("exportHintLabel") == "DICOM SEG and SR need a cine that comes from DICOM."
         assert not ready.user.see("exportSrCheckBox").isEnabled()
         assert not ready.user.see("labelmapSegCheckBox").isEnabled()
 

@@ -81,11 +81,103 @@ def test_cancel_keeps_what_is_done(seeded: Any) -> None:
     assert seeded.user.read("propagateButton") == "Propagate"
     done = [frame for frame in range(1, 12) if seeded.mask(frame).any()]
     assert 3 <= len(done) < 11
-    assert f"Cancelled: {len(done)} frames are done and kept." in seeded.user.read("propagateMessageLabel")
+    assert seeded.user.read("propagateMessageLabel") == f"Cancelled: {len(done)} frames with a result, which is kept."
     seeded.user.module.session.process_events()
     assert [frame for frame in range(1, 12) if seeded.mask(frame).any()] == done
     seeded.propagate()
     assert all((seeded.mask(frame) & seeded.truth[frame, 0]).any() for frame in range(12))
+
+
+def test_cancel_counts_frames_that_saw_one_direction_only(seeded: Any) -> None:
+    seeded.draw(11, seeded.truth[11, 0])
+    seeded.browser.SetSelectedItemNumber(0)
+    seeded.user.click("propagateButton")
+    seeded.user.wait_until(lambda: sum(seeded.mask(frame).any() for frame in range(1, 11)) >= 2)
+    seeded.user.click("propagateButton")
+    done = sum(seeded.mask(frame).any() for frame in range(1, 11))
+    said = seeded.user.read("propagateMessageLabel")
+    assert said.startswith(f"Cancelled: {done} frames with a result, which is kept. Of these, ")
+    assert said.endswith("were computed in one direction only; propagate again to finish.")
+
+
+def test_cancel_before_the_first_frame_says_nothing_of_the_time_before(seeded: Any) -> None:
+    seeded.propagate()
+    seeded.browser.SetSelectedItemNumber(4)
+    seeded.user.click("confirmButton")
+    button = seeded.user.see("propagateButton")
+    button.click()
+    button.click()
+    assert seeded.user.read("propagateMessageLabel") == "Cancelled; nothing was changed."
+
+
+def test_the_tool_that_was_on_is_on_again_afterwards(seeded: Any) -> None:
+    editor = seeded.user.see("segmentEditor")
+    editor.setActiveEffectByName("Erase")
+    seeded.propagate()
+    assert editor.activeEffect().objectName() == "Erase"
+    editor.setActiveEffect(None)
+    seeded.propagate()
+    assert editor.activeEffect() is None
+
+
+def test_the_outcome_tells_the_time_that_a_person_waited(seeded: Any, session: Any) -> None:
+    """Also the time in which the views show the frames."""
+    seconds = 0.15
+
+    def draw_slowly(*_: Any) -> None:
+        time.sleep(seconds)
+
+    tag = seeded.browser.AddObserver("ModifiedEvent", draw_slowly)
+    started = time.perf_counter()
+    seeded.propagate()
+    waited = time.perf_counter() - started
+    seeded.browser.RemoveObserver(tag)
+    number = float(seeded.user.read("propagateMessageLabel").split(" in ")[1].split(" s ")[0])
+    assert seconds < number <= waited + 0.1
+
+
+class TestShowing:
+    """How often progress is shown."""
+
+    @pytest.fixture
+    def clock(self, session: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        from UltrasoundLesionSegLib.gui import showing_budget
+
+        now = [100.0]
+        monkeypatch.setattr(showing_budget.time, "perf_counter", lambda: now[0])
+        return now
+
+    @pytest.mark.parametrize(("computing", "showing"), [(0.03, 0.012), (0.03, 0.5), (0.002, 0.02), (1.0, 0.3)])
+    def test_it_takes_less_than_a_third_of_the_time_at_400_frames(
+        self, clock: list[float], computing: float, showing: float
+    ) -> None:
+        from UltrasoundLesionSegLib.gui.showing_budget import ShowingBudget
+
+        budget = ShowingBudget()
+        budget.start()
+        shown = 0
+        for _ in range(400):
+            budget.begin_step()
+            clock[0] += computing
+            if budget.allows_showing():
+                shown += 1
+                clock[0] += showing
+        budget.begin_step()
+        assert shown >= 5
+        assert shown * showing < budget.seconds / 3
+
+
+def test_the_editors_masking_is_told_with_the_outcome(seeded: Any) -> None:
+    seeded.propagate()
+    assert "masking" not in seeded.user.read("propagateMessageLabel")
+    editor_node = seeded.user.see("segmentEditor").mrmlSegmentEditorNode()
+    editor_node.SourceVolumeIntensityMaskOn()
+    editor_node.SetSourceVolumeIntensityMaskRange(0, 100)
+    seeded.propagate()
+    assert "masking (intensity range 0 to 100)" in seeded.user.read("propagateMessageLabel")
+    editor_node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedOutsideAllSegments)
+    seeded.propagate()
+    assert "(intensity range 0 to 100 and editable area)" in seeded.user.read("propagateMessageLabel")
 
 
 def test_the_editor_takes_no_drawing_while_the_model_writes(seeded: Any) -> None:

@@ -50,6 +50,54 @@ def test_a_click_on_the_timeline_goes_to_the_frame(results: Any) -> None:
         assert results.browser.GetSelectedItemNumber() == frame
 
 
+def test_dragging_on_the_timeline_goes_through_the_frames(results: Any) -> None:
+    shown = []
+    tag = results.browser.AddObserver("ModifiedEvent", lambda *_: shown.append(results.browser.GetSelectedItemNumber()))
+    results.user.drag("timelineLabel", (1.5 / 12, 3.5 / 12, 6.5 / 12, 2.5 / 12))
+    results.browser.RemoveObserver(tag)
+    assert [frame for frame in dict.fromkeys(shown)] == [1, 3, 6, 2]
+
+
+def test_the_timeline_paints_only_what_changed(results: Any) -> None:
+    """Painting in steps gives the same picture as painting everything, with fewer strokes."""
+    from UltrasoundLesionSegLib.gui.timeline import Timeline, TimelineRow
+
+    label = results.user.module.widget.ui.timelineLabel
+    rng = np.random.default_rng(0)
+    confidences = rng.uniform(0.3, 1, 12).astype(np.float32)
+    stepwise = Timeline(label, lambda _frame: None)
+    painted = []
+    paint = Timeline._paint_rows
+
+    def count(self: Any, painter: Any, rows: Any, columns: Any, spans: Any) -> None:
+        painted.append([stop - start for one in spans for start, stop in one])
+        paint(self, painter, rows, columns, spans)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Timeline, "_paint_rows", count)
+        for step in range(6):
+            confidences = confidences.copy()
+            confidences[step] = 0.5
+            rows = [TimelineRow("One", confidences, [0, 7]), TimelineRow("Two", confidences[::-1].copy(), [3])]
+            stepwise.show(rows, 12, step, [5])
+        before = len(painted)
+        stepwise.show_current(9)
+        assert len(painted) == before, "another frame shown changes no confidence"
+    seen = label.pixmap
+    assert sum(map(sum, painted[1:])) < sum(painted[0]) * 5 / 4
+    fresh = Timeline(label, lambda _frame: None)
+    fresh.show(rows, 12, 9, [5])
+    assert _picture(label.pixmap) == _picture(seen)
+    for one in (stepwise, fresh):
+        one.stop()
+
+
+def _picture(pixmap: Any) -> Any:
+    from slicer_harness.pythonqt import unwrap
+
+    return unwrap(pixmap).toImage()
+
+
 def test_the_timeline_shows_confidence_anchors_and_the_frame_shown(results: Any) -> None:
     label = results.user.see("timelineLabel")
     label.resize(480, label.height())

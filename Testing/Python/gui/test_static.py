@@ -146,7 +146,7 @@ def test_parameters_are_bound_to_widgets_that_slicer_binds() -> None:
         name = widget.findtext("property[@name='SlicerParameterName']/string")
         if name:
             bound[name] = classes[widget.get("name", "")]
-    tree = ast.parse((MODULE / "UltrasoundLesionSeg.py").read_text())
+    tree = ast.parse((MODULE / "UltrasoundLesionSegLib" / "gui" / "parameters.py").read_text())
     node = next(one for one in tree.body if isinstance(one, ast.ClassDef) and one.name.endswith("ParameterNode"))
     kinds = {one.target.id: ast.unparse(one.annotation) for one in node.body if isinstance(one, ast.AnnAssign)}
     accepted = {"bool": "QCheckBox", "Direction": "QComboBox", "Device": "QComboBox"}

@@ -59,10 +59,13 @@ class WorkerProcess:
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
 
     def _read(self, answers: IO[bytes]) -> None:
-        # a killed worker can leave half a line
-        with contextlib.suppress(ValueError, OSError):
+        with contextlib.suppress(OSError):
             for line in answers:
-                self._messages.put(json.loads(line))
+                # a Slicer without a window prints lines of its own; a killed worker can leave half a line
+                with contextlib.suppress(ValueError):
+                    message = json.loads(line)
+                    if isinstance(message, dict):
+                        self._messages.put(message)
         self._messages.put(None)
 
     def wait_until_ready(self) -> list[str]:

@@ -88,6 +88,7 @@ def main() -> None:
         answers.flush()
 
     try:
+        answers.write(b"\n")  # ends a line that the application began before this
         send({"ready": devices()})
         while True:
             compute(jobs.get(), send)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,17 @@ import slicer
 
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.cine_loading import CineLoading
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
+from UltrasoundLesionSegLib.gui.sample_data import load_sample_steps
 from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.mrml.cine_nodes import play_as_recorded
 
 FILE_FILTER = "Cines (*.dcm *.avi *.mp4 *.mov *.mpeg *.mpg *.mkv *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
 LAST_FOLDER = "UltrasoundLesionSeg/LastFolder"  # in the application's settings on this computer, never in a scene
 SLICER_TOOLBAR_KEYS = "Ctrl+Shift+"
+SLICERS_RATE = 10.0  # frames a second that Slicer plays any sequence at
 
 
 class CineSection(Section):
@@ -28,6 +34,10 @@ class CineSection(Section):
         self.ui.loadFileButton.connect("clicked(bool)", self.load_file)
         self.ui.loadFolderButton.connect("clicked(bool)", self.load_folder)
         self.ui.loadSampleButton.connect("clicked(bool)", self.load_sample)
+        self._menu = qt.QMenu(self.ui.useVolumeButton)
+        self._menu.connect("aboutToShow()", self._list_volumes)
+        self.ui.useVolumeButton.setMenu(self._menu)
+        self._loading = CineLoading(host.root, self._advance)
         self._leave_default_keys_to_the_toolbar()
 
     def _leave_default_keys_to_the_toolbar(self) -> None:
@@ -47,17 +57,76 @@ class CineSection(Section):
 
     def load_sample(self) -> None:
         """Simulate a cine with its seed."""
-        if self.host.offer("read"):
+        if self.host.offer("read", self.ui.cineMessageLabel):
             with telling(self.ui.cineMessageLabel, wait=True):
-                self.host.choose_cine(self.logic.loadSample())
+                self._start(load_sample_steps(self.logic))
 
     def _load(self, path: str) -> None:
         if not path:
             return
         slicer.app.userSettings().setValue(LAST_FOLDER, str(Path(path).parent))
-        if self.host.offer("read"):
+        if self.host.offer("read", self.ui.cineMessageLabel):
             with telling(self.ui.cineMessageLabel, wait=True):
-                self.host.choose_cine(self.logic.loadCine(path))
+                from UltrasoundLesionSegLib.readers.open import read_cine
+
+                self._start(self.logic.addCineSteps(read_cine(Path(path))))
+
+    # ---- frame by frame
+
+    @property
+    def running(self) -> bool:
+        """Whether a cine is being loaded."""
+        return self._loading.running
+
+    def cancel(self) -> None:
+        """Load no further."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Load no further: the scene is changing."""
+        if self.running:
+            self._loading.stop()
+            tell(self.ui.cineMessageLabel, "")
+            self.host.busy_changed()
+
+    def cleanup(self) -> None:
+        """Load no further: the panel is about to be destroyed."""
+        self._loading.stop()
+
+    def _start(self, steps: Generator[int, None, Any]) -> None:
+        self._loading.start(steps, self._loaded)
+        tell(self.ui.cineMessageLabel, "Loading...")
+        self.host.busy_changed()
+
+    def _advance(self, work: Callable[[], None]) -> None:
+        with telling(self.ui.cineMessageLabel):
+            work()
+            if self.running:
+                tell(self.ui.cineMessageLabel, f"Loading: {self._loading.frames_done} frames")
+        if not self.running:
+            self.host.busy_changed()
+
+    def _loaded(self, browser: Any) -> None:
+        self.host.choose_cine(browser)
+
+    # ---- a volume of the scene
+
+    def _list_volumes(self) -> None:
+        """Fill the menu with the volumes that have several slices."""
+        self._menu.clear()
+        for volume in slicer.util.getNodesByClass("vtkMRMLVolumeNode"):
+            image = volume.GetImageData()
+            if image is not None and image.GetDimensions()[2] > 1 and not volume.IsA("vtkMRMLLabelMapVolumeNode"):
+                action = self._menu.addAction(volume.GetName())
+                action.connect("triggered(bool)", partial(self._use_volume, volume.GetID()))
+        if not self._menu.actions():
+            self._menu.addAction("No volume in the scene has several slices").enabled = False
+
+    def _use_volume(self, identifier: str, _checked: bool = False) -> None:
+        volume = slicer.mrmlScene.GetNodeByID(identifier)
+        if volume is not None:
+            with telling(self.ui.cineMessageLabel, wait=True):
+                self.host.choose_cine(self.logic.useNode(volume))
 
     @staticmethod
     def _last_folder() -> str:
@@ -72,7 +141,10 @@ class CineSection(Section):
             self.ui.cineInfoLabel.text = "No cine is chosen."
             return
         try:
-            self.ui.cineInfoLabel.text = describe(self.logic.cine(browser), self.ui.cineInfoLabel)
+            cine = self.logic.cine(browser)
+            if browser.GetPlaybackItemSkippingEnabled() and browser.GetPlaybackRateFps() == SLICERS_RATE:
+                play_as_recorded(browser, cine.timing)  # as Slicer left it, which knows no frame times
+            self.ui.cineInfoLabel.text = describe(cine, self.ui.cineInfoLabel)
         except LesionSegError as error:
             tell(self.ui.cineInfoLabel, f"This cannot be used as a cine: {error}.", Tone.CAUTION)
 
@@ -83,6 +155,7 @@ class CineSection(Section):
         self.ui.loadFileButton.enabled = free
         self.ui.loadFolderButton.enabled = free
         self.ui.loadSampleButton.enabled = free
+        self.ui.useVolumeButton.enabled = free
 
 
 def describe(cine: Cine, label: Any) -> str:

@@ -3,11 +3,13 @@
 PyTorch comes through Slicer's PyTorch extension, which knows which build suits the computer; everything else through
 ``slicer.packaging.pip_ensure`` where Slicer has it (5.12) and through ``slicer.util.pip_install`` behind a question
 elsewhere. Nothing is installed without consent, at start-up, or from another thread than the main one. Slicer's own
-numpy, VTK and SimpleITK are held by a constraints file.
+numpy, VTK and SimpleITK, and the PyTorch that the extension installed, are held by a constraints file. The lowest
+versions are in ``Resources/requirements.txt``.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -23,8 +25,11 @@ import slicer
 logger = logging.getLogger(__name__)
 
 TITLE = "Ultrasound Lesion Segmentation"
-HELD = ("numpy", "vtk", "SimpleITK", "scipy", "requests")  # Slicer's own, never another version because of us
-TORCH_REQUIREMENT = ">=2.4"
+# Slicer's own and the PyTorch extension's: never another version because of us
+HELD = ("numpy", "vtk", "SimpleITK", "scipy", "requests", "torch", "torchvision")
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
+TORCH_MINIMUM = "2.4.1"  # what MONAI 1.5 needs; MONAI 1.4 does not go with Slicer's numpy 2
+MONAI_NEEDS_TORCH = (("1.6", "2.8"),)  # from this version of MONAI on: this version of PyTorch
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,6 @@ class Need:
         Name to import.
     package : str
         Name on PyPI.
-    minimum : str
-        Lowest version that does.
     megabytes : int
         About how much is downloaded with what it needs itself.
     purposes : tuple of str
@@ -47,14 +50,23 @@ class Need:
 
     module: str
     package: str
-    minimum: str
     megabytes: int
     purposes: tuple[str, ...]
 
     @property
+    def minimum(self) -> str:
+        """Lowest version that does."""
+        return TORCH_MINIMUM if self.package == "torch" else _minimums()[self.package]
+
+    @property
     def requirement(self) -> str:
-        """The requirement as pip understands it."""
-        return f"{self.package}>={self.minimum}"
+        """The requirement as pip understands it, within what the installed PyTorch allows."""
+        requirement = f"{self.package}>={self.minimum}"
+        if self.package != "monai":
+            return requirement
+        torch = _release(_installed_version("torch") or "0")
+        limits = [version for version, needed in MONAI_NEEDS_TORCH if torch < _release(needed)]
+        return f"{requirement},<{limits[0]}" if limits else requirement
 
     def is_met(self) -> bool:
         """Whether the package can be found in a version that does. A half-done installation is not found."""
@@ -74,17 +86,15 @@ class Need:
 
 
 NEEDS = (
-    Need("torch", "torch", "2.4", 200, ("compute", "export")),
-    Need("monai", "monai", "1.4", 2, ("compute", "export")),
-    Need("safetensors", "safetensors", "0.4", 1, ("compute",)),
-    Need("cv2", "opencv-python-headless", "4.8", 55, ("read", "compute", "export")),
-    Need("pydicom", "pydicom", "3.0", 3, ("read", "export")),
-    Need("highdicom", "highdicom", "0.27", 2, ("export",)),
-    Need("openjpeg", "pylibjpeg-openjpeg", "2.3", 3, ("read",)),
-    Need("rle", "pylibjpeg-rle", "2.0", 2, ("read",)),
-    Need("PIL", "pillow", "10.3", 7, ("read", "export")),
-    Need("av", "av", "17.1", 35, ("read",)),
-    Need("tifffile", "tifffile", "2023.2.3", 1, ("read",)),
+    Need("torch", "torch", 200, ("compute", "export")),
+    Need("monai", "monai", 2, ("compute", "export")),
+    Need("safetensors", "safetensors", 1, ("compute",)),
+    Need("cv2", "opencv-python-headless", 55, ("read", "compute", "export")),
+    Need("pydicom", "pydicom", 3, ("read", "export")),
+    Need("highdicom", "highdicom", 2, ("export",)),
+    Need("openjpeg", "pylibjpeg-openjpeg", 3, ("read",)),
+    Need("rle", "pylibjpeg-rle", 2, ("read",)),
+    Need("PIL", "pillow", 7, ("read", "export")),
 )
 
 
@@ -128,7 +138,7 @@ def _install_torch() -> str:
         )
     try:
         torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
-            askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
+            askConfirmation=True, torchVersionRequirement=f">={TORCH_MINIMUM}"
         )
     except Exception as error:
         logger.error("PyTorch was not installed: %s", type(error).__name__)
@@ -154,6 +164,13 @@ def _install_with_pip(needs: list[Need]) -> str:
         except RuntimeError:  # what pip_ensure raises when the user declines
             return "Nothing was installed."
     return ""
+
+
+@functools.cache
+def _minimums() -> dict[str, str]:
+    """Return the lowest version of each package in the requirements file."""
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    return dict(line.split(">=") for line in lines if ">=" in line)
 
 
 def _has_pip_ensure() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from UltrasoundLesionSegLib.gui.dependencies import Need, install, missing_needs
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
@@ -29,15 +31,20 @@ class DependencySection(Section):
             tell(self.ui.dependencyLabel, f"To be installed before first use: {listed}.", Tone.CAUTION)
         return missing
 
-    def offer(self, purpose: str) -> bool:
-        """Return whether everything for a purpose is there; otherwise point at the button.
+    def offer(self, purpose: str, label: Any) -> bool:
+        """Return whether everything for a purpose is there; otherwise say in a label what is missing and what to do.
 
         Parameters
         ----------
         purpose : str
             ``read``, ``compute`` or ``export``.
+        label : qt.QLabel
         """
-        return not [need for need in self.check() if purpose in need.purposes]
+        lacking = [need.package for need in self.check() if purpose in need.purposes]
+        if lacking:
+            listed = ", ".join(lacking)
+            tell(label, f"Not installed yet: {listed}. Press the button at the top of the panel first.", Tone.CAUTION)
+        return not lacking
 
     def install(self) -> None:
         """Install what is missing, after the user agreed."""

@@ -27,6 +27,8 @@ class EditKeeper:
         Called with frame and segment IDs after something drawn was stored because the browser was about to change.
     frame_changed : callable
         Called when Slicer shows another frame.
+    drawn : callable
+        Called when anything of the segmentation shown changed: its masks, names, colours.
     """
 
     def __init__(
@@ -34,12 +36,15 @@ class EditKeeper:
         store: Callable[[], None],
         stored: Callable[[int, list[str]], None],
         frame_changed: Callable[[], None],
+        drawn: Callable[[], None],
     ) -> None:
         self._store = store
         self._stored = stored
         self._frame_changed = frame_changed
+        self._drawn = drawn
         self._guard: EditGuard | None = None
         self._guarded: Any = None
+        self._shown: tuple[Any, int] | None = None  # segmentation node and observer
         self._observed: list[tuple[Any, int]] = []
         self._browser: Any = None
         self._frame = -1
@@ -60,6 +65,7 @@ class EditKeeper:
     def guard(self) -> None:
         """Guard the browser's segmentation, if it has one that is not guarded yet."""
         lesions = self._lesions()
+        self._observe_drawing(lesions.proxy if lesions is not None else None)
         if lesions is not None and lesions.sequence is self._guarded:
             return
         if self._guard is not None:
@@ -72,9 +78,24 @@ class EditKeeper:
         for observed, tag in self._observed:
             observed.RemoveObserver(tag)
         self._observed = []
+        self._observe_drawing(None)
         if self._guard is not None:
             self._guard.stop()
         self._guard = self._guarded = self._browser = None
+
+    def painted(self) -> tuple[int, list[str]]:
+        """Return the frame shown, and the segments that were drawn on it and are not stored yet."""
+        lesions = self._lesions()
+        return (lesions.shown_frame, lesions.painted()) if lesions is not None else (-1, [])
+
+    def _observe_drawing(self, proxy: Any | None) -> None:
+        if self._shown is not None:
+            if self._shown[0] is proxy:
+                return
+            self._shown[0].RemoveObserver(self._shown[1])
+        self._shown = None
+        if proxy is not None:
+            self._shown = proxy, proxy.AddObserver(vtk.vtkCommand.AnyEvent, lambda *_: self._drawn())
 
     def _observe(self, observed: Any, event: Any, callback: Callable[..., None], priority: float) -> None:
         self._observed.append((observed, observed.AddObserver(event, callback, priority)))

@@ -75,6 +75,9 @@ class ExportSection(Section):
         for kind, box in self._boxes().items():
             box.enabled = self._is_possible(kind)
         self.ui.labelmapSegCheckBox.enabled = self._is_possible("seg")
+        needs_dicom = self.host.browser is not None and not self._is_dicom
+        hint = "DICOM SEG and SR need a cine that comes from DICOM." if needs_dicom else ""
+        tell(self.ui.exportHintLabel, hint)
 
     def _is_possible(self, kind: str) -> bool:
         if kind in NEEDS_DICOM:
@@ -87,7 +90,7 @@ class ExportSection(Section):
         if not kinds:
             tell(self.ui.exportMessageLabel, "Nothing is ticked that can be written for this cine.", Tone.CAUTION)
             return
-        if not self.host.offer("export"):
+        if not self.host.offer("export", self.ui.exportMessageLabel):
             return
         folder = str(self.ui.exportFolderButton.directory)
         slicer.app.userSettings().setValue(EXPORT_FOLDER, folder)

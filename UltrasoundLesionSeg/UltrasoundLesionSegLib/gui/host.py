@@ -43,6 +43,9 @@ class Host(Protocol):
     def selected_name(self) -> str:
         """Return the name of the lesion selected in the editor, '' when there is none."""
 
+    def anchors(self) -> dict[str, list[int]]:
+        """Return the anchors by segment ID, with what is drawn on the frame shown and not stored yet."""
+
     def device_name(self) -> str:
         """Return the device chosen to compute on, as the workflow names it."""
 
@@ -58,13 +61,15 @@ class Host(Protocol):
     def show_frame(self, frame: int) -> None:
         """Go to a frame."""
 
-    def offer(self, purpose: str) -> bool:
-        """Return whether the packages for a purpose are there; otherwise point at the button that installs them.
+    def offer(self, purpose: str, label: Any) -> bool:
+        """Return whether the packages for a purpose are there; otherwise say in a label what to do.
 
         Parameters
         ----------
         purpose : str
             ``read``, ``compute`` or ``export``.
+        label : qt.QLabel
+            The message line beside the button that was pressed.
         """
 
     def propagate(self) -> None:

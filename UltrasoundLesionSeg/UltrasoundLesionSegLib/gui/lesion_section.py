@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import slicer
 
+from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.gui.host import Host
-from UltrasoundLesionSegLib.gui.masking import draw_mask
+from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 
@@ -19,6 +20,7 @@ class LesionSection(Section):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
+        self._tool_before = ""  # switched off by a propagation
         self.ui.segmentEditor.setEffectNameOrder(list(EFFECTS))
         self.ui.newLesionButton.connect("clicked(bool)", self.new_lesion)
         self.ui.suggestButton.connect("clicked(bool)", self.suggest)
@@ -46,6 +48,7 @@ class LesionSection(Section):
 
     def leave(self) -> None:
         """Another module is shown: the mouse no longer draws."""
+        self._tool_before = ""
         self.ui.segmentEditor.setActiveEffect(None)
         self.ui.segmentEditor.uninstallKeyboardShortcuts()
         self.ui.segmentEditor.removeViewObservations()
@@ -83,11 +86,21 @@ class LesionSection(Section):
             self._show_segmentation()
         self._show_anchors()
 
+    def drawing_changed(self) -> None:
+        """Show the anchor that is being drawn, and names typed in the editor."""
+        self._show_anchors()
+
     def busy_changed(self) -> None:
-        """Allow no drawing while the model writes."""
+        """Allow no drawing while the model writes; the tool that was on is on again afterwards."""
         free = self.host.browser is not None and not self.host.busy
         has_segments = free and self.host.segmentation() is not None
+        if self.host.busy and not self.ui.segmentEditor.readOnly:
+            effect = self.ui.segmentEditor.activeEffect()
+            self._tool_before = str(effect.name) if effect else ""
         self.ui.segmentEditor.readOnly = self.host.busy
+        if self._tool_before and not self.host.busy:
+            self.ui.segmentEditor.setActiveEffectByName(self._tool_before)
+            self._tool_before = ""
         self.ui.newLesionButton.enabled = free
         self.ui.suggestButton.enabled = free
         self.ui.confirmButton.enabled = has_segments
@@ -108,7 +121,7 @@ class LesionSection(Section):
 
     def suggest(self) -> None:
         """Draw what a model sees on this frame into the selected segment; undo takes it away."""
-        if not self.host.offer("compute"):
+        if not self.host.offer("compute", self.ui.lesionMessageLabel):
             return
         with telling(self.ui.lesionMessageLabel, wait=True):
             mask = self.logic.suggest(self.host.browser, device=self.host.device_name())
@@ -119,9 +132,22 @@ class LesionSection(Section):
             if not segment:
                 self.new_lesion()
                 segment = self.host.selected_segment()
-            self.ui.segmentEditor.saveStateForUndo()
-            draw_mask(mask, self.ui.segmentEditor.mrmlSegmentEditorNode(), segment)
-            tell(self.ui.lesionMessageLabel, "This is a suggestion: correct it, undo it, or go on if it is right.")
+            self._draw_suggestion(mask, segment)
+
+    def _draw_suggestion(self, mask: Mask, segment: str) -> None:
+        editor_node = self.ui.segmentEditor.mrmlSegmentEditorNode()
+        parameters = self.host.parameters
+        if parameters is None or not parameters.allowOverlap:
+            mask = mask & ~other_segments(editor_node, segment)
+        if not mask.any():
+            text = "What the model sees on this frame belongs to another lesion already."
+            tell(self.ui.lesionMessageLabel, text, Tone.CAUTION)
+            return
+        self.ui.segmentEditor.saveStateForUndo()
+        draw_mask(mask, editor_node, segment)
+        limits = describe_masking(editor_node)
+        text = "This is a suggestion: correct it, undo it, or go on if it is right."
+        tell(self.ui.lesionMessageLabel, f"{text} {limits}".strip(), Tone.CAUTION if limits else Tone.PLAIN)
 
     def confirm(self) -> None:
         """Make this frame an anchor."""
@@ -148,7 +174,7 @@ class LesionSection(Section):
             tell(self.ui.anchorsLabel, hint)
             return
         lines = []
-        for segment, frames in self.logic.anchors(self.host.browser).items():
+        for segment, frames in self.host.anchors().items():
             found = segmentation.GetSegmentation().GetSegment(segment)
             if found is not None and frames:
                 more = f" and {len(frames) - LISTED_ANCHORS} more" if len(frames) > LISTED_ANCHORS else ""

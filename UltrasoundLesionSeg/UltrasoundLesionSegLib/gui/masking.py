@@ -11,12 +11,13 @@ import vtk
 
 from UltrasoundLesionSegLib.cine import Cine, Frame, Mask
 from UltrasoundLesionSegLib.mrml.frames import image_from_array
+from UltrasoundLesionSegLib.mrml.labelmaps import FrameGeometry, read_mask
 
 
 def draw_mask(mask: Mask, editor_node: Any, segment_id: str) -> None:
     """Replace a segment on the frame shown by a mask, within the editable area and intensity range of the editor.
 
-    Other segments are changed only as the editor's overwrite mode says.
+    Other segments stay as they are, whatever the editor's overwrite mode says.
 
     Parameters
     ----------
@@ -25,6 +26,8 @@ def draw_mask(mask: Mask, editor_node: Any, segment_id: str) -> None:
         With segmentation and source volume set.
     segment_id : str
     """
+    overwrite = editor_node.GetOverwriteMode()
+    editor_node.SetOverwriteMode(editor_node.OverwriteNone)
     logic = slicer.vtkSlicerSegmentEditorLogic()
     logic.SetMRMLScene(slicer.mrmlScene)
     logic.SetSegmentEditorNode(editor_node)
@@ -38,6 +41,36 @@ def draw_mask(mask: Mask, editor_node: Any, segment_id: str) -> None:
         False,
     )
     logic.SetSegmentEditorNode(None)
+    editor_node.SetOverwriteMode(overwrite)
+
+
+def other_segments(editor_node: Any, segment_id: str) -> Mask:
+    """Return where segments other than this one are on the frame shown, bool (H, W)."""
+    geometry = FrameGeometry.of_volume(editor_node.GetSourceVolumeNode())
+    segmentation = editor_node.GetSegmentationNode().GetSegmentation()
+    masks = {one: read_mask(segmentation, one, geometry) for one in segmentation.GetSegmentIDs() if one != segment_id}
+    return _union(masks, geometry.shape)
+
+
+def restricts(editor_node: Any | None) -> bool:
+    """Whether the editor's masking lets only a part of the image be changed."""
+    everywhere = slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere
+    return editor_node is not None and bool(
+        editor_node.GetSourceVolumeIntensityMask() or editor_node.GetMaskMode() != everywhere
+    )
+
+
+def describe_masking(editor_node: Any | None) -> str:
+    """Return the sentence on what the editor's masking kept masks out of, '' where it restricts nothing."""
+    if editor_node is None or not restricts(editor_node):
+        return ""
+    limits = []
+    if editor_node.GetSourceVolumeIntensityMask():
+        lowest, highest = editor_node.GetSourceVolumeIntensityMaskRange()
+        limits.append(f"intensity range {lowest:g} to {highest:g}")
+    if editor_node.GetMaskMode() != slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere:
+        limits.append("editable area")
+    return f"Limited by the editor's masking ({' and '.join(limits)})."
 
 
 def editable_area(
@@ -90,10 +123,7 @@ def area_for_propagation(editor_node: Any, browser: Any, cine: Cine) -> Callable
     browser : vtkMRMLSequenceBrowserNode
     cine : Cine
     """
-    everywhere = slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere
-    if editor_node is None or not (
-        editor_node.GetSourceVolumeIntensityMask() or editor_node.GetMaskMode() != everywhere
-    ):
+    if not restricts(editor_node):
         return None
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 

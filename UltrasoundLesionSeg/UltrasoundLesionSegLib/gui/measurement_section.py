@@ -76,7 +76,7 @@ class MeasurementSection(Section):
 
     def measure(self) -> None:
         """Measure every lesion on every frame."""
-        if not self.host.offer("read"):
+        if not self.host.offer("read", self.ui.measureMessageLabel):
             return
         with telling(self.ui.measureMessageLabel, wait=True):
             self.host.store_edit()
@@ -96,8 +96,9 @@ class MeasurementSection(Section):
         table = view.mrmlTableNode()
         if table is None:
             return
+        rows = table.GetNumberOfRows()
         slicer.app.clipboard().setText(as_text(table.GetTable()))
-        tell(self.ui.measureMessageLabel, f"{table.GetNumberOfRows()} rows were copied.", Tone.GOOD)
+        tell(self.ui.measureMessageLabel, f"{rows} {'row was' if rows == 1 else 'rows were'} copied.", Tone.GOOD)
 
     def save(self) -> None:
         """Save both tables as CSV in a folder."""

@@ -45,10 +45,11 @@ class Panel:
         self.logic = logic
         self.parameters: Any = None
         self.browser: Any = None
-        self.edits = EditKeeper(self.store_edit, self._edit_stored, self._frame_changed)
+        self.edits = EditKeeper(self.store_edit, self._edit_stored, self._frame_changed, self._drawn)
         self._views = CineViews(self.later)
         self._nodes: list[Any] = []
         self._refresh_is_due = False
+        self._drawing_is_due = False
         self._alive = True
         self.dependencies = DependencySection(self)
         self.propagation = PropagationSection(self)
@@ -164,6 +165,19 @@ class Panel:
             return ""
         return str(segmentation.GetSegmentation().GetSegment(segment).GetName())
 
+    def anchors(self) -> dict[str, list[int]]:
+        """Return the anchors by segment ID, with what is drawn on the frame shown and not stored yet."""
+        if self.browser is None:
+            return {}
+        try:
+            anchors = dict(self.logic.anchors(self.browser))
+            frame, painted = self.edits.painted()
+        except LesionSegError:
+            return {}
+        for segment in painted:
+            anchors[segment] = sorted({*anchors.get(segment, []), frame})
+        return anchors
+
     def device_name(self) -> str:
         """Return the device chosen to compute on, as the workflow names it."""
         return str(self.parameters.device.value) if self.parameters is not None else "auto"
@@ -179,9 +193,9 @@ class Panel:
         """Show charts and table beside the cine, or the cine alone."""
         self._views.show_charts(shown)
 
-    def offer(self, purpose: str) -> bool:
-        """Return whether the packages for a purpose are there; otherwise point at the button that installs them."""
-        return self.dependencies.offer(purpose)
+    def offer(self, purpose: str, label: Any) -> bool:
+        """Return whether the packages for a purpose are there; otherwise say in a label what to do."""
+        return self.dependencies.offer(purpose, label)
 
     def propagate(self) -> None:
         """Start propagating with the choices made."""
@@ -292,6 +306,18 @@ class Panel:
     def _show_results_if_alive(self) -> None:
         if self.browser is not None and self.browser.GetScene() is not None:
             self.results_changed()
+
+    def _drawn(self) -> None:
+        """React to strokes and to names typed in the editor, once for all changes of the present event."""
+        if not self._drawing_is_due and not self.busy:
+            self._drawing_is_due = True
+            self.later(self._show_drawing)
+
+    def _show_drawing(self) -> None:
+        self._drawing_is_due = False
+        if self.browser is not None and self.browser.GetScene() is not None:
+            for section in self.sections:
+                section.drawing_changed()
 
     def _frame_changed(self) -> None:
         for section in self.sections:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
-import time
 from collections.abc import Generator
 from typing import Any
 
@@ -14,14 +12,13 @@ from UltrasoundLesionSegLib.engine.threads import let_waiting_threads_sleep
 from UltrasoundLesionSegLib.errors import LesionSegError, ModelError
 from UltrasoundLesionSegLib.gui.hardware import describe_hardware
 from UltrasoundLesionSegLib.gui.host import Host
-from UltrasoundLesionSegLib.gui.masking import area_for_propagation
+from UltrasoundLesionSegLib.gui.library_loading import WarmUp, load_libraries
+from UltrasoundLesionSegLib.gui.masking import area_for_propagation, describe_masking
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.gui.showing_budget import ShowingBudget
 
 logger = logging.getLogger(__name__)
-
-SHOW_EVERY_S = 0.1  # how often progress is shown: more would cost time that the model could have
-SHOWING_SHARE = 0.05  # and never more than this share of the time goes into the timeline
 
 
 class PropagationSection(Section):
@@ -34,8 +31,9 @@ class PropagationSection(Section):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._steps: Generator[Any, None, None] | None = None
-        self._shown_at = 0.0
-        self._showing_cost = 0.0
+        self._budget = ShowingBudget()
+        self._warm_up = WarmUp()
+        self._begun = False  # whether a frame has been computed
         self.bundles: list[Any] = []
         self._default_model = ""
         self._filling = False
@@ -56,8 +54,9 @@ class PropagationSection(Section):
         return self._steps is not None
 
     def enter(self) -> None:
-        """A model may have been dropped in while the module was not shown."""
+        """A model may have been dropped in while the module was not shown; and it is likely that one is used."""
         self.list_models()
+        self._warm_up.start()
 
     def packages_changed(self) -> None:
         """Say anew what there is to compute on."""
@@ -139,7 +138,7 @@ class PropagationSection(Section):
         """Turn the large button into Cancel and back."""
         busy = self.running
         self.ui.propagateButton.text = "Cancel" if busy else "Propagate"
-        self.ui.propagateButton.enabled = busy or self.host.browser is not None
+        self.ui.propagateButton.enabled = busy or (self.host.browser is not None and not self.host.busy)
         self.ui.progressBar.visible = busy
         if not busy:
             self.ui.progressLabel.visible = False
@@ -162,12 +161,13 @@ class PropagationSection(Section):
 
     def start(self) -> None:
         """Start propagating with the choices made."""
-        if self.running or self.host.browser is None or not self.host.offer("compute"):
+        if self.host.busy or self.host.browser is None or not self.host.offer("compute", self.ui.propagateMessageLabel):
             return
         tell(self.ui.propagateMessageLabel, "")
         self.host.store_edit()
         self._steps = self._all_steps()
-        self._shown_at = self._showing_cost = 0.0
+        self._begun = False
+        self._budget.start()
         self.ui.progressBar.setRange(0, 0)
         tell(self.ui.progressLabel, "Starting...")
         self.host.busy_changed()
@@ -179,12 +179,7 @@ class PropagationSection(Section):
         if bundle is None:
             raise ModelError("no model is installed; put a model bundle into the models folder")
         let_waiting_threads_sleep()
-        if "torch" not in sys.modules:
-            yield "Loading PyTorch, once after Slicer starts..."
-            import torch  # noqa: F401
-        if "monai" not in sys.modules:
-            yield "Loading MONAI, once after Slicer starts..."
-            import monai.inferers  # noqa: F401
+        yield from load_libraries()
         yield "Loading the model..."
         frames = (self.ui.firstFrameSpinBox.value, self.ui.lastFrameSpinBox.value + 1)
         browser = self.host.browser
@@ -209,6 +204,7 @@ class PropagationSection(Section):
             self._timer.stop()
             return
         over = True
+        self._budget.begin_step()
         with telling(self.ui.propagateMessageLabel):
             self.host.store_edit()
             progress = next(self._steps, None)
@@ -221,24 +217,27 @@ class PropagationSection(Section):
             self._finish(failed=bool(self.ui.propagateMessageLabel.text))
 
     def _show(self, progress: Any) -> None:
-        """Show progress and results, as often as is worth it."""
-        now = time.perf_counter()
-        waited = now - self._shown_at
-        if waited < SHOW_EVERY_S and progress.done < progress.total:
+        """Show progress and results, as often as there is time for."""
+        self._begun = True
+        last = progress.done == progress.total
+        if not self._budget.allows_showing() and not last:
             return
-        self.ui.progressBar.setRange(0, progress.total)
-        self.ui.progressBar.value = progress.done
+        self._show_progress(progress)
+        parameters = self.host.parameters
+        if parameters is not None and parameters.followResults:
+            self.host.show_frame(progress.frame)
+        self.host.progress_made()
+
+    def _show_progress(self, progress: Any) -> None:
+        percent = 100 * progress.done // max(1, progress.total)
+        if self.ui.progressBar.maximum != 100:
+            self.ui.progressBar.setRange(0, 100)
+        if self.ui.progressBar.value != percent:
+            self.ui.progressBar.value = percent
         text = f"{progress.done} of {progress.total} frames, {progress.frames_per_second:.1f} a second"
         if progress.done < progress.total:
             text += f", {duration(progress.seconds_left)} left"
         tell(self.ui.progressLabel, text)
-        parameters = self.host.parameters
-        if parameters is not None and parameters.followResults:
-            self.host.show_frame(progress.frame)
-        if waited >= self._showing_cost / SHOWING_SHARE:
-            self.host.progress_made()
-        self._shown_at = time.perf_counter()
-        self._showing_cost = self._shown_at - now
 
     def cancel(self) -> None:
         """Stop and say what is done; that stays."""
@@ -263,39 +262,50 @@ class PropagationSection(Section):
         browser = self.host.browser
         if browser is None or browser.GetScene() is None:
             return
-        try:
-            summary = self.logic.lastPropagation(browser)
-        except LesionSegError:  # cancelled before the first frame
+        if cancelled and not self._begun:
             tell(self.ui.propagateMessageLabel, "Cancelled; nothing was changed.")
             return
-        tell(self.ui.propagateMessageLabel, *outcome(summary, cancelled))
+        text, tone = outcome(self.logic.lastPropagation(browser), cancelled, self._budget.seconds)
+        limits = describe_masking(self.ui.segmentEditor.mrmlSegmentEditorNode())
+        if limits:
+            text, tone = f"{text} {limits}", Tone.CAUTION
+        tell(self.ui.propagateMessageLabel, text, tone)
 
     def cleanup(self) -> None:
         """Stop for good."""
         self.stop()
+        self._warm_up.stop()
 
 
-def outcome(summary: Any, cancelled: bool) -> tuple[str, Tone]:
+def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
     """Return the sentence on what a propagation did.
 
     Parameters
     ----------
     summary : PropagationSummary
     cancelled : bool
+    seconds : float
+        Time that it took, showing included.
     """
     count = len(summary.frames_computed)
-    seconds = sum(summary.seconds.values())
     if cancelled:
-        text = f"Cancelled: {count} frames are done and kept."
+        unfinished = len(summary.frames_unfinished)
+        text = f"Cancelled: {_frames(count + unfinished)} with a result, which is kept."
+        if unfinished:
+            text += f" Of these, {unfinished} were computed in one direction only; propagate again to finish."
     elif count == 0 and not summary.unreadable:
         text = "Nothing to do: every frame has its result already."
     else:
-        text = f"{count} frames in {duration(seconds)} on {summary.device}."
+        text = f"{_frames(count)} in {duration(seconds)} on {summary.device}."
     if summary.unreadable:
         listed = ", ".join(str(frame) for frame in sorted(summary.unreadable)[:8])
-        text += f" {len(summary.unreadable)} frames cannot be read and have no result: {listed}."
+        text += f" {_frames(len(summary.unreadable))} cannot be read and have no result: {listed}."
     text += "".join(f" {notice}" for notice in summary.notices)
     return text, Tone.CAUTION if summary.unreadable or summary.notices else Tone.GOOD
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def duration(seconds: float) -> str:

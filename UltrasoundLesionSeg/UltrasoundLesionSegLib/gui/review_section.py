@@ -74,6 +74,11 @@ class ReviewSection(Section):
         self._visited.clear()
         self._is_new = True
 
+    def drawing_changed(self) -> None:
+        """Show the anchor that is being drawn, and names typed in the editor."""
+        self._show_timeline()
+        self._show_name()
+
     def progress_made(self) -> None:
         """Show the confidences that are there by now."""
         self.results_changed()
@@ -81,25 +86,29 @@ class ReviewSection(Section):
     def results_changed(self) -> None:
         """Show confidences and anchors."""
         browser = self.host.browser
-        segmentation = self.host.segmentation()
-        rows = []
         self._confidences, self._order = {}, []
-        if browser is not None and segmentation is not None:
+        if browser is not None and self.host.segmentation() is not None:
             if not self.host.busy:  # while results are being made nothing is settled
                 self._order = self.logic.reviewOrder(browser)
             self._confidences = self.logic.confidences(browser)
-            anchors = self.logic.anchors(browser)
+        self._show_timeline()
+        if self._is_new and self._confidences and not self.host.busy:
+            self._is_new = False
+            tell(self.ui.reviewMessageLabel, self._outlook(len(self._order)))
+        self._show_frame_info()
+        self._show_name()
+
+    def _show_timeline(self) -> None:
+        browser, segmentation = self.host.browser, self.host.segmentation()
+        rows = []
+        if segmentation is not None:
+            anchors = self.host.anchors()
             for segment, values in self._confidences.items():
                 found = segmentation.GetSegmentation().GetSegment(segment)
                 name = found.GetName() if found is not None else segment
                 rows.append(TimelineRow(name, values, anchors.get(segment, [])))
         frames = browser.GetNumberOfItems() if browser is not None else 0
         self._timeline.show(rows, frames, self._current(), self._order)
-        if self._is_new and self._confidences and not self.host.busy:
-            self._is_new = False
-            tell(self.ui.reviewMessageLabel, self._outlook(len(self._order)))
-        self._show_frame_info()
-        self._show_name()
 
     def frame_changed(self) -> None:
         """Show where the cine stands."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,27 @@ def simulate_sample() -> Any:
     return simulate_cine(SimulationSettings(seed=SEED, frames=FRAMES, height=SIZE, width=SIZE))
 
 
-def load_sample(logic: Any) -> Any:
-    """Put the sample into the scene, its lesion drawn on the first frame.
+def load_sample_steps(logic: Any) -> Generator[int, None, Any]:
+    """Put the sample into the scene, its lesion drawn on the first frame, one frame a step.
 
     Parameters
     ----------
     logic : UltrasoundLesionWorkflow
 
+    Yields
+    ------
+    int
+        Frames done.
+
     Returns
     -------
     vtkMRMLSequenceBrowserNode
     """
+    from UltrasoundLesionSegLib.cine import Origin
+
     simulated = simulate_sample()
-    browser = logic.addCine(simulated.cine, "Simulated breast lesion")
-    logic.setSeed(browser, simulated.truth[0][0], frame=0)
+    browser = yield from logic.addCineSteps(simulated.cine, "Simulated breast lesion")
+    logic.setSeed(browser, simulated.truth[0][0], frame=0, origin=Origin.SIMULATED)
     return browser
 
 

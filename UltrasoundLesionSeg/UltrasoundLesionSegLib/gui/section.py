@@ -52,6 +52,9 @@ class Section:
     def results_changed(self) -> None:
         """Masks, anchors, confidences or segments changed."""
 
+    def drawing_changed(self) -> None:
+        """Something was drawn or renamed in the editor and is not stored yet."""
+
     def progress_made(self) -> None:
         """More frames have results while the rest is still being computed."""
 

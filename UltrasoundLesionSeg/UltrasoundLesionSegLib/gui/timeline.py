@@ -21,6 +21,8 @@ SCALE = ((178, 60, 20), (236, 160, 50), (150, 190, 205), (40, 110, 165))
 LOWEST, HIGHEST = 0.3, 1.0  # confidences below the lowest look like it
 ROW, GAP, MARKS = 14, 4, 12  # heights in px: a lesion's row, between rows, the marks of anchors above
 
+Columns = NDArray[np.float32]  # confidence of every pixel column of a row, nan where there is none
+
 
 @dataclass(frozen=True)
 class TimelineRow:
@@ -40,13 +42,13 @@ class TimelineRow:
 
 
 class Timeline:
-    """Paints the strip into a label.
+    """Paints the strip into a label. What did not change since the last painting is not painted again.
 
     Parameters
     ----------
     label : qt.QLabel
     go_to : callable
-        Called with the frame that was clicked.
+        Called with the frame that was clicked, and with each frame that the pressed mouse passes.
     """
 
     def __init__(self, label: Any, go_to: Callable[[int], None]) -> None:
@@ -56,6 +58,9 @@ class Timeline:
         self._frames = 0
         self._current = -1
         self._to_look_at: list[int] = []
+        self._strip: Any = None  # everything but the line of the frame shown
+        self._painted: list[Columns | None] = []  # what each row shows
+        self._look: tuple[Any, ...] = ()  # what a change of makes everything be painted anew
         self._filter = _LabelEvents(label)
         self._filter.listener = self
         label.installEventFilter(self._filter)
@@ -80,41 +85,51 @@ class Timeline:
         """Return the frame at a horizontal position in the label."""
         return int(np.clip(x * self._frames / max(1, self._label.width), 0, self._frames - 1))
 
-    def clicked(self, x: float) -> None:
-        """Go to the frame at a horizontal position."""
-        if self._frames:
+    def pressed(self, x: float) -> None:
+        """Go to the frame at a horizontal position, where the mouse was pressed or dragged to."""
+        if self._frames and self.frame_at(x) != self._current:
             self._go_to(self.frame_at(x))
 
     def paint(self) -> None:
-        """Paint the strip in the label's present size."""
+        """Paint what changed, in the label's present size."""
         width, height = self._label.width, self._label.height
         if width < 2 or height < 2:
             return
-        pixmap = qt.QPixmap(width, height)
-        pixmap.fill(qt.QColor(0, 0, 0, 0))
-        painter = qt.QPainter()
-        painter.begin(pixmap)
-        try:
-            for number, row in enumerate(self._rows or [TimelineRow("", np.empty(0, np.float32), [])]):
-                self._paint_row(painter, row, MARKS + number * (ROW + GAP), width)
-            for frame in self._to_look_at:
-                x = round((frame + 0.5) * width / max(1, self._frames))
-                painter.fillRect(x - 3, height - GAP, 7, GAP, qt.QColor(*SCALE[0]))
-            self._paint_current(painter, width, height)
-        finally:
-            painter.end()
+        rows = self._rows or [TimelineRow("", np.empty(0, np.float32), [])]
+        look = (width, height, self._frames, is_dark(self._label), [row.anchors for row in rows], self._to_look_at)
+        if look != self._look:
+            self._look = look
+            self._strip = qt.QPixmap(width, height)
+            self._strip.fill(qt.QColor(0, 0, 0, 0))
+            self._painted = [None] * len(rows)
+        wanted = [column_confidences(row.confidences, width) for row in rows]
+        spans = [changed_spans(before, after) for before, after in zip(self._painted, wanted, strict=True)]
+        if any(spans):
+            _with_painter(self._strip, lambda painter: self._paint_rows(painter, rows, wanted, spans))
+            self._painted = [*wanted]
+        pixmap = qt.QPixmap(self._strip)
+        _with_painter(pixmap, lambda painter: self._paint_current(painter, width, height))
         self._label.setPixmap(pixmap)
 
-    def _paint_row(self, painter: Any, row: TimelineRow, top: int, width: int) -> None:
-        painter.fillRect(0, top, width, ROW, _empty_color(self._label))
-        columns = column_confidences(row.confidences, width)
-        for start, stop, color in runs(columns):
-            painter.fillRect(start, top, stop - start, ROW, qt.QColor(*color))
-        mark = _ink(self._label)
-        for frame in row.anchors:
-            x = round((frame + 0.5) * width / max(1, self._frames))
-            painter.fillRect(x - 1, top - 3, 3, ROW + 6, mark)
-            painter.fillRect(x - 3, top - 5, 7, 3, mark)
+    def _paint_rows(
+        self, painter: Any, rows: list[TimelineRow], columns: list[Columns], spans: list[list[tuple[int, int]]]
+    ) -> None:
+        empty, mark = _empty_color(self._label), _ink(self._label)
+        for number, stretches in enumerate(spans):
+            top = MARKS + number * (ROW + GAP)
+            for start, stop in stretches:
+                painter.fillRect(start, top, stop - start, ROW, empty)
+                for first, last, color in runs(columns[number][start:stop]):
+                    painter.fillRect(start + first, top, last - first, ROW, qt.QColor(*color))
+        for number, row in enumerate(rows):  # all of them: a mark reaches into the row above
+            top = MARKS + number * (ROW + GAP)
+            for frame in row.anchors:
+                x = round((frame + 0.5) * len(columns[number]) / max(1, self._frames))
+                painter.fillRect(x - 1, top - 3, 3, ROW + 6, mark)
+                painter.fillRect(x - 3, top - 5, 7, 3, mark)
+        for frame in self._to_look_at:
+            x = round((frame + 0.5) * len(columns[0]) / max(1, self._frames))
+            painter.fillRect(x - 3, MARKS + len(rows) * (ROW + GAP) - GAP, 7, GAP, qt.QColor(*SCALE[0]))
 
     def _paint_current(self, painter: Any, width: int, height: int) -> None:
         if 0 <= self._current < self._frames:
@@ -123,8 +138,17 @@ class Timeline:
             painter.fillRect(x - 4, 0, 8, 4, qt.QColor(214, 40, 120))
 
 
+def _with_painter(pixmap: Any, paint: Callable[[Any], None]) -> None:
+    painter = qt.QPainter()
+    painter.begin(pixmap)
+    try:
+        paint(painter)
+    finally:
+        painter.end()
+
+
 class _LabelEvents(qt.QObject):
-    """Tells the timeline of clicks on its label and of changes of its size."""
+    """Tells the timeline of clicks and drags on its label and of changes of its size."""
 
     def __init__(self, parent: Any = None) -> None:
         qt.QObject.__init__(self, parent)
@@ -136,10 +160,25 @@ class _LabelEvents(qt.QObject):
             return False
         if kind == qt.QEvent.Resize:
             self.listener.paint()
-        elif kind == qt.QEvent.MouseButtonPress:
+        elif kind in (qt.QEvent.MouseButtonPress, qt.QEvent.MouseMove):  # without tracking, moves are drags
             place = event.position() if hasattr(event, "position") else event.pos()  # Qt 6, Qt 5
-            self.listener.clicked(place.x())
+            self.listener.pressed(place.x())
         return False
+
+
+def changed_spans(before: Columns | None, after: Columns) -> list[tuple[int, int]]:
+    """Return (start, stop) of the stretches of pixel columns whose confidence changed; all of them without a before.
+
+    Parameters
+    ----------
+    before : ndarray of float32, shape (width,), or None
+    after : ndarray of float32, shape (width,)
+    """
+    if before is None:
+        return [(0, len(after))]
+    differs = (before != after) & ~(np.isnan(before) & np.isnan(after))
+    edges = np.flatnonzero(np.diff(differs, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def column_confidences(confidences: NDArray[np.float32], width: int) -> NDArray[np.float32]:

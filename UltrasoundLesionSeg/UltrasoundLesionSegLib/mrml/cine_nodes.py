@@ -10,6 +10,7 @@ notes) lies in attributes of the sequence node: see ``layout.py``.
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, Fra
 from UltrasoundLesionSegLib.errors import FrameError, SceneError
 from UltrasoundLesionSegLib.mrml import headless, layout
 from UltrasoundLesionSegLib.mrml.frames import array_from_image, image_from_array, image_of
+from UltrasoundLesionSegLib.mrml.steps import run_to_end
 
 # Frame times closer than this cannot be told apart by Slicer's sequence index (its default tolerance is 0.001)
 _SMALLEST_TIME_STEP = 1e-5
@@ -48,6 +50,14 @@ def add_cine(cine: Cine, name: str | None = None) -> Any:
     SourceError
         When the source fails altogether; the scene is then as it was.
     """
+    return run_to_end(add_cine_steps(cine, name))
+
+
+def add_cine_steps(cine: Cine, name: str | None = None) -> Generator[int, None, Any]:
+    """Do what :func:`add_cine` does, one frame a step; yields the number of frames read and returns the browser node.
+
+    Nothing is in the scene before the last step.
+    """
     scene = headless.start()
     sequence = slicer.vtkMRMLSequenceNode()
     index = _index_values(cine.timing, len(cine))
@@ -57,7 +67,7 @@ def add_cine(cine: Cine, name: str | None = None) -> Any:
     if index is None:
         sequence.SetNumericIndexValueTolerance(_SMALLEST_TIME_STEP / 2)
     _describe(sequence, cine, times_in_index=index is None)
-    _fill(sequence, cine, values)
+    yield from _fill(sequence, cine, values)
     return _add_to_scene(scene, sequence, name or cine.identity.short_name, cine.timing)
 
 
@@ -109,7 +119,7 @@ def _index_values(timing: Timing | None, count: int) -> list[str] | None:
     return [str(frame) for frame in range(count)]
 
 
-def _fill(sequence: Any, cine: Cine, values: list[str]) -> None:
+def _fill(sequence: Any, cine: Cine, values: list[str]) -> Generator[int, None, None]:
     row_mm, column_mm = cine.calibration.spacing if cine.calibration is not None else (1.0, 1.0)
     volume = _volume_node(cine.is_color, row_mm, column_mm)
     uids = cine.identity.sop_instance_uids
@@ -120,6 +130,7 @@ def _fill(sequence: Any, cine: Cine, values: list[str]) -> None:
             volume.SetAttribute(layout.DICOM_INSTANCE_UIDS, uids[frame] if len(uids) == len(values) else uids[0])
         volume.SetAndObserveImageData(image_from_array(pixels))
         sequence.SetDataNodeAtValue(volume, value)
+        yield frame + 1
 
 
 def _read(cine: Cine, frame: int) -> tuple[Frame, str | None]:
@@ -188,13 +199,28 @@ def _add_to_scene(scene: Any, sequence: Any, name: str, timing: Timing | None) -
     sequence.SetAndObserveStorageNodeID(storage.GetID())
     browser = slicer.vtkMRMLSequenceBrowserNode()
     browser.SetName(scene.GenerateUniqueName(f"{sequence.GetName()} browser"))
-    browser.SetPlaybackRateFps((timing.frames_per_second if timing is not None else 0) or _DEFAULT_FRAMES_PER_SECOND)
-    browser.SetPlaybackItemSkippingEnabled(False)
     scene.AddNode(browser)
     browser.AddSynchronizedSequenceNode(sequence)
+    play_as_recorded(browser, timing)
     browser.SetSelectedItemNumber(0)
     _show_grey_values_as_they_are(browser.GetProxyNode(sequence))
     return browser
+
+
+def play_as_recorded(browser: Any, timing: Timing | None) -> None:
+    """Let a browser play at the cine's own rate, skip no frame, and show frame numbers without decimals.
+
+    Parameters
+    ----------
+    browser : vtkMRMLSequenceBrowserNode
+    timing : Timing or None
+        None where the frame times are unknown: the rate is then Slicer's default.
+    """
+    browser.SetPlaybackRateFps((timing.frames_per_second if timing is not None else 0) or _DEFAULT_FRAMES_PER_SECOND)
+    browser.SetPlaybackItemSkippingEnabled(False)
+    master = browser.GetMasterSequenceNode()
+    if master is not None and master.GetIndexName() == "frame":
+        browser.SetIndexDisplayFormat("%.0f")
 
 
 def _show_grey_values_as_they_are(proxy: Any) -> None:

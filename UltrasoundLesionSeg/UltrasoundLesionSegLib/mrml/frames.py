@@ -15,6 +15,11 @@ from UltrasoundLesionSegLib.errors import FrameError, SceneError
 from UltrasoundLesionSegLib.mrml import layout
 from UltrasoundLesionSegLib.mrml.plain_images import plain_classes, scalars_of, set_scalars
 
+NO_IMAGES = (
+    "the sequence holds no images; choose a sequence of ultrasound frames, or load the scene again with its data files "
+    "where they were"
+)
+
 
 def image_from_array(array: NDArray[Any]) -> Any:
     """Copy one frame into a VTK image.
@@ -136,7 +141,7 @@ def _common_form(images: list[Any]) -> _Form:
     """Return height, width and number of components, the same for all images."""
     forms = {(*image.GetDimensions(), image.GetNumberOfScalarComponents()) for image in images}
     if not forms:
-        raise SceneError("the sequence holds no images; choose a sequence of ultrasound frames")
+        raise SceneError(NO_IMAGES)
     if len(forms) > 1:
         raise SceneError("the sequence's images differ in size or in grey and colour; choose one cine's frames")
     width, height, slices, components = forms.pop()

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.mrml.frames import NO_IMAGES, image_of
 from UltrasoundLesionSegLib.mrml.plain_images import plain_classes, scalars_of, set_scalars
 from UltrasoundLesionSegLib.mrml.segments import segment_ids
 
@@ -38,11 +40,20 @@ class FrameGeometry:
 
     @classmethod
     def of_volume(cls, volume_node: Any) -> FrameGeometry:
-        """Take the geometry of a one-slice volume node."""
+        """Take the geometry of a one-slice volume node.
+
+        Raises
+        ------
+        SceneError
+            When the node has no voxels, as in a scene whose data files are missing.
+        """
+        with plain_classes:
+            image = image_of(volume_node)
+            if image is None:
+                raise SceneError(NO_IMAGES)
+            width, height, _ = image.GetDimensions()
         matrix = vtk.vtkMatrix4x4()
         volume_node.GetIJKToRASMatrix(matrix)
-        with plain_classes:
-            width, height, _ = volume_node.GetImageData().GetDimensions()
         return cls(height, width, matrix)
 
     @property

@@ -208,8 +208,10 @@ class SegmentationNodes:
     def _add_item(self, index_value: str) -> Any:
         """Add an item with the other items' segments for a frame whose item someone removed."""
         segments: list[SegmentInfo] = []
-        if self.sequence.GetNumberOfDataNodes():
-            other = self.sequence.GetNthDataNode(0).GetSegmentation()
+        items = map(self.sequence.GetNthDataNode, range(self.sequence.GetNumberOfDataNodes()))
+        known = next((item for item in items if item is not None), None)  # none when the data file is missing
+        if known is not None:
+            other = known.GetSegmentation()
             segments = [info_of(other, one) for one in segment_ids(other)]
         node = _empty_item(self.sequence.GetName(), segments, self.geometry)
         node.SetAttribute(layout.INDEX_VALUE, index_value)

@@ -292,17 +292,20 @@ class SegmentationSequence:
         if painted is stored:
             return []
         self._adopt_descriptions(painted)
-        masks: dict[str, Mask] = {}
-        states: dict[str, SegmentState] = {}
-        for one in segment_ids(painted):
-            mask, before = read_mask(painted, one, self.geometry), read_mask(stored, one, self.geometry)
-            if not np.array_equal(mask, before):
-                by_model = before.any() and read_origin(stored.GetSegment(one)) not in (None, Origin.MANUAL)
-                masks[one] = mask
-                states[one] = SegmentState(Origin.EDITED if by_model else Origin.MANUAL)
+        masks = self._painted_masks(stored, painted)
+        states = {}
+        for one in masks:
+            before = read_mask(stored, one, self.geometry)
+            by_model = before.any() and read_origin(stored.GetSegment(one)) not in (None, Origin.MANUAL)
+            states[one] = SegmentState(Origin.EDITED if by_model else Origin.MANUAL)
         if masks:
             self._store(frame, masks, states)
         return list(masks)
+
+    def painted(self) -> list[str]:
+        """Return the segments that were painted on the frame shown and are not stored yet."""
+        painted, stored = self._nodes.shown, self._nodes.stored(self.shown_frame)
+        return [] if painted is stored else list(self._painted_masks(stored, painted))
 
     def missing_on_proxy(self) -> list[str]:
         """Return the stored segments that someone deleted on the proxy."""
@@ -310,6 +313,13 @@ class SegmentationSequence:
         return [one.id for one in self.segments() if one.id not in shown]
 
     # --- inside
+
+    def _painted_masks(self, stored: Any, painted: Any) -> dict[str, Mask]:
+        """Return the masks of a painted vtkSegmentation that differ from the stored ones."""
+        masks = {one: read_mask(painted, one, self.geometry) for one in segment_ids(painted)}
+        return {
+            one: mask for one, mask in masks.items() if not np.array_equal(mask, read_mask(stored, one, self.geometry))
+        }
 
     def _known(self, segment_id: str) -> str:
         if self._nodes.stored(0).GetSegment(segment_id) is None:

@@ -105,6 +105,8 @@ class PropagationSummary:
     direction : str
     frames_computed : list of int
         Frames with a new final result, ascending.
+    frames_unfinished : list of int
+        Frames whose new result has seen one direction only when the propagation was cancelled, ascending.
     unreadable : dict of int to str
         Frames that could not be read, with the reason.
     notices : list of str
@@ -120,6 +122,7 @@ class PropagationSummary:
     device: str
     direction: str
     frames_computed: list[int] = field(default_factory=list)
+    frames_unfinished: list[int] = field(default_factory=list)
     unreadable: dict[int, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: {"network": 0.0, "mrml": 0.0})
@@ -170,6 +173,7 @@ class PropagationJob:
         self._network = network
         self._device = device
         self._plan = plan
+        self._unfinished: set[int] = set()
         self._before: dict[tuple[int, str], _Before] = {}
         self._segment_ids = [segment.id for segment in sequence.segments()]
         self._settings = bundle.tracker_settings()
@@ -218,6 +222,7 @@ class PropagationJob:
             return_free_memory()
             self.summary.cancelled = done < total
             self.summary.frames_computed.sort()
+            self.summary.frames_unfinished = sorted(self._unfinished)
 
     @property
     def can_undo(self) -> bool:
@@ -301,6 +306,9 @@ class PropagationJob:
         self._sequence.write(frame, masks, origins, confidences, provenances)
         if result.final.any():
             self.summary.frames_computed.append(frame)
+            self._unfinished.discard(frame)
+        else:
+            self._unfinished.add(frame)
 
     def _within_editable(self, frame: int, segment_id: str, mask: Mask) -> Mask:
         """Return the new mask where it may be changed, the old one elsewhere."""

@@ -5,7 +5,7 @@ The method names are camelCase because Slicer's logic class inherits them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Calibration, Cine, SourceIdentity, Timing
 from UltrasoundLesionSegLib.errors import SceneError, SeedError, SourceError
 from UltrasoundLesionSegLib.mrml import headless
+from UltrasoundLesionSegLib.mrml.steps import run_to_end
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
@@ -79,9 +80,16 @@ class SceneAccess:
 
     def addCine(self, cine: Cine, name: str | None = None) -> Any:
         """Put a cine made in Python into the scene; returns its browser node."""
-        from UltrasoundLesionSegLib.mrml.cine_nodes import add_cine
+        return run_to_end(self.addCineSteps(cine, name))
 
-        browser = add_cine(cine, name or cine.identity.short_name)
+    def addCineSteps(self, cine: Cine, name: str | None = None) -> Generator[int, None, Any]:
+        """Do what ``addCine`` does, one frame a step; yields the number of frames read and returns the browser node.
+
+        Nothing is in the scene before the last step.
+        """
+        from UltrasoundLesionSegLib.mrml.cine_nodes import add_cine_steps
+
+        browser = yield from add_cine_steps(cine, name or cine.identity.short_name)
         self._cines[browser.GetID()] = cine
         return browser
 

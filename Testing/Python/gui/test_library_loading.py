@@ -1,0 +1,85 @@
+"""Large libraries are imported beside the window, not instead of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def loading(session: Any) -> Any:
+    from UltrasoundLesionSegLib.gui import library_loading
+
+    return library_loading
+
+
+def make_module(folder: Path, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_a_slow_import_leaves_turns_to_the_window(
+    loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = (
+        "import time\nuntil = time.perf_counter() + 0.6\nwhile time.perf_counter() < until: sum(range(100))\nvalue = 7"
+    )
+    make_module(tmp_path, "slow_library", busy, monkeypatch)
+    monkeypatch.setattr(loading, "MODULES", (("slow_library", "A slow library"),))
+    turns, said = [time.perf_counter()], []
+    for text in loading.load_libraries():
+        said.append(text)
+        turns.append(time.perf_counter())
+    assert sys.modules["slow_library"].value == 7
+    assert said[0].startswith("Loading A slow library, once after Slicer starts: 0 s")
+    assert len(said) >= 3
+    assert max(later - one for one, later in pairwise(turns)) < 0.5
+
+
+def test_an_import_that_fails_is_told(loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_module(tmp_path, "broken_library", "raise ImportError('half installed')", monkeypatch)
+    monkeypatch.setattr(loading, "MODULES", (("broken_library", "A broken library"),))
+    with pytest.raises(ImportError, match="half installed"):
+        list(loading.load_libraries())
+
+
+def test_what_is_loaded_already_takes_no_turn(loading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "MODULES", (("json", "JSON"),))
+    assert list(loading.load_libraries()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for PythonSlicer is a shell script")
+def test_the_disk_is_warmed_by_one_process_that_ends_with_the_panel(
+    loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "PythonSlicer"
+    python.write_text(f'#!/bin/sh\necho "$2" >> {tmp_path}/asked\nexec sleep 60\n')
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    warm_up = loading.WarmUp()
+    warm_up.start()
+    warm_up.start()
+    process = warm_up._process
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "asked").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (tmp_path / "asked").read_text().count("import torch, monai.inferers") == 1
+    warm_up.stop()
+    assert process.poll() is not None
+
+
+def test_without_torch_nothing_is_started(loading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(loading.shutil, "which", lambda _name: sys.executable)
+    warm_up = loading.WarmUp()
+    warm_up.start()
+    assert warm_up._process is None
