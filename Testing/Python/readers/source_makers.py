@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -85,3 +88,35 @@ def region(box: tuple[int, int, int, int], delta: tuple[float, float], **element
     for keyword, value in elements.items():
         setattr(item, keyword, value)
     return item
+
+
+def encode_video(
+    path: Path,
+    frames: Frames,
+    codec: str,
+    form: str | None = None,
+    pixels: str = "yuv420p",
+    times: Sequence[int] | None = None,
+    prepare: Callable[[Any], None] | None = None,
+    **options: str,
+) -> Path:
+    """Write frames with one of FFmpeg's encoders.
+
+    ``form`` is the container by FFmpeg's name, by default that of the suffix; ``times`` are in ms, by default 40 ms
+    apart; ``prepare`` may set what else the stream says.
+    """
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixels
+        if prepare is not None:
+            prepare(stream)
+        stream.codec_context.time_base = Fraction(1, 25 if times is None else 1000)
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, "gray" if picture.ndim == 2 else "rgb24")
+            frame = frame.reformat(format=pixels)
+            frame.pts = number if times is None else times[number]
+            frame.time_base = stream.codec_context.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

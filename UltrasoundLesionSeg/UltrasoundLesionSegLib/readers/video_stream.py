@@ -6,7 +6,10 @@ it with what lay in memory before, or with parts of other pictures.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,8 +34,15 @@ _CONTAINERS = (
 )
 # nothing but the file that is open: a playlist inside it would open others, or the network
 _CONTAINER_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
-_CODEC_OPTIONS = {"err_detect": "crccheck+bitstream+buffer+explode", "max_pixels": str(MAX_FRAME_PIXELS)}
+_CODEC_OPTIONS = {"err_detect": "crccheck+explode", "max_pixels": str(MAX_FRAME_PIXELS)}
 _IO_BYTES = 2**18
+_REORDERED = 20
+"""More pictures than any decoder holds back."""
+
+_CONCEALED = "concealing "
+_LISTENING = threading.Lock()
+_LISTENERS: list[int | None] = []
+logging.getLogger("libav").setLevel(logging.CRITICAL + 1)  # what other threads' streams say while one listens
 _CHECKED_ROWS = 64
 _CANNOT = "the video file cannot be decoded; convert it to MP4 (H.264) or AVI and try again"
 
@@ -124,7 +134,7 @@ class VideoStream:
         self._stream = stream
         codec = stream.codec_context
         codec.options = dict(_CODEC_OPTIONS)
-        codec.thread_type = "SLICE"  # with a thread a frame, errors are told of some later picture
+        codec.thread_count = 1  # with more, errors are told of some later picture
         codec.copy_opaque = True
         self.told = stream.frames if 0 < stream.frames < 2**31 else 0
         self.tick = float(stream.time_base or 0)
@@ -164,6 +174,7 @@ class VideoStream:
         """
         trust = _Trust()
         shown: set[int] = set()
+        waiting: dict[int, int | None] = {}
         failed: dict[int, int | None] = {}
         for number, packet in enumerate(self._packets()):
             self.discarded += packet.is_discard
@@ -172,18 +183,18 @@ class VideoStream:
                 self.key_times.append(packet.pts)
             trust.add(number, packet.pts, is_key)
             packet.opaque = number
-            frames: list[Any] = []
-            try:
-                frames = packet.decode()
-            except (av.FFmpegError, ValueError):
-                if packet.size:
-                    trust.fail(number, packet.is_disposable)
-                    failed[number] = packet.pts
+            frames, is_sound = _decoded(packet)
+            if packet.size and not packet.is_discard:
+                waiting[number] = packet.pts
+                waiting.pop(number - _REORDERED, None)
+            if not is_sound and packet.size:
+                trust.fail(number, packet.is_disposable)
+                failed |= waiting  # the decoder may drop those too that it had not shown yet
             for frame in frames:
                 origin = frame.opaque if isinstance(frame.opaque, int) else number
                 shown.add(origin)
-                is_sound = trust.holds(origin) and not frame.is_corrupt
-                yield Picture(frame.pts, frame if is_sound else None)
+                waiting.pop(origin, None)
+                yield Picture(frame.pts, frame if trust.holds(origin) and not frame.is_corrupt else None)
         for one, time in failed.items():
             if one not in shown:
                 yield Picture(time, None)
@@ -213,6 +224,37 @@ class VideoStream:
         reformatter, form = (self._gray, "gray") if to_gray else (self._rgb, "rgb24")
         converted = reformatter.reformat(frame, format=form, threads=1)
         return oriented(np.asarray(converted.to_ndarray(), np.uint8), display_matrix(frame))
+
+
+def _decoded(packet: Any) -> tuple[list[Any], bool]:
+    """Return what comes out of a packet, and whether it was decoded without a fault.
+
+    Some decoders (MPEG-4 part 2, H.263, WMV) fill what they could not read with parts of other pictures and say so in
+    FFmpeg's log alone.
+    """
+    with _listening() as messages:
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, ValueError):
+            return [], False
+    return frames, not any(text.startswith(_CONCEALED) for _, _, text in messages)
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[Any]:
+    """Collect what FFmpeg says in this thread; it goes nowhere else, because it can quote the file."""
+    with _LISTENING:
+        _LISTENERS.append(av.logging.get_level())
+        av.logging.set_level(av.logging.INFO)
+        av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture(local=True) as messages:
+            yield messages
+    finally:
+        with _LISTENING:
+            before = _LISTENERS.pop()
+            if not _LISTENERS:
+                av.logging.set_level(before)
 
 
 class _Trust:
