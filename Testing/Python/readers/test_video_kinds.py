@@ -233,7 +233,8 @@ def test_damage_is_named_up_to_the_next_key_picture_and_never_filled(codec, tmp_
         if codec != "mjpeg":  # a valid code in place of another cannot be told in baseline JPEG
             np.testing.assert_array_equal(frame, right[index])
     if codec != "mjpeg":
-        assert named == (list(range(10, 12 if codec == "ffv1" else 16)))
+        first = 9 if codec == "mpeg2video" else 10  # its decoder drops the picture that it held back
+        assert named == list(range(first, 12 if codec == "ffv1" else 16))
         assert f"{len(named)} of the 24 frames of the video are damaged" in cine.notes[0]
 
 
