@@ -154,7 +154,7 @@ def test_every_kind_of_seed_is_found_beside_its_cine(tmp_path: Path, suffix: str
 def test_the_jpeg_seed_from_the_field_is_found_as_segment_finds_it(shared_data: Path) -> None:
     folder = shared_data / "field" / "26_jpeg_masks"
     assert found(folder) == {"clip.mp4": [("clip.seed.5.jpg", 5)]}
-    assert scan_folder(folder).notes == ("1 picture beside cines",)
+    assert scan_folder(folder).notes == ("1 picture that is a mask",)
 
 
 def test_what_is_left_out_is_counted_by_kind_and_never_by_name(tmp_path: Path) -> None:
@@ -169,10 +169,22 @@ def test_what_is_left_out_is_counted_by_kind_and_never_by_name(tmp_path: Path) -
 
 def test_picture_stacks_are_a_cine_each(tmp_path: Path) -> None:
     pages = [Image.fromarray(one) for one in speckle(3, 48, 64)]
-    for name in ("a.tif", "b.tif"):
+    for name in ("a.tif", "b.tif", "c.gif"):
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
     write_picture(tmp_path / "a.seed.png", is_mask=True)
-    assert found(tmp_path) == {"a.tif": [("a.seed.png", 0)], "b.tif": []}
+    write_picture(tmp_path / "Still.png")
+    assert found(tmp_path) == {"a.tif": [("a.seed.png", 0)], "b.tif": [], "c.gif": []}
+    assert scan_folder(tmp_path).notes == ("1 picture beside cines",)
+    masks = [Image.fromarray(255 * (one > 200).astype(np.uint8)) for one in speckle(3, 48, 64)]
+    masks[0].save(tmp_path / "masks.tif", save_all=True, append_images=masks[1:])
+    assert "masks.tif" not in found(tmp_path)
+
+
+def test_frames_and_masks_in_turns_are_a_cine(tmp_path: Path) -> None:
+    for index in range(12):
+        write_picture(tmp_path / "clip" / f"{index:02d}_a_mask.png", is_mask=True)
+        write_picture(tmp_path / "clip" / f"{index:02d}_b.png")
+    assert found(tmp_path) == {"clip": []}
 
 
 def test_cases_come_in_natural_order(tmp_path: Path) -> None:

@@ -18,14 +18,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-import numpy as np
-
 from UltrasoundLesionSegLib.batch.dicom_headers import DicomHeader, DicomRole, read_dicom_header
 from UltrasoundLesionSegLib.batch.manifest import BatchCase
 from UltrasoundLesionSegLib.errors import BatchError, SourceError
 from UltrasoundLesionSegLib.readers.image_folder import natural_key
-from UltrasoundLesionSegLib.readers.pages import PageFile
-from UltrasoundLesionSegLib.readers.quiet import quiet
+from UltrasoundLesionSegLib.readers.pages import count_pages
+from UltrasoundLesionSegLib.readers.picture_choice import looks_like_mask
 from UltrasoundLesionSegLib.readers.seed_masks import SUFFIXES
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.workflow.case import RECORD, SeedFileRequest
@@ -35,8 +33,11 @@ _SEED = re.compile(rf"(?P<name>.+?)\.seed(?:\.(?P<frame>[0-9]{{1,9}}))?{_MASK_SU
 _SEGMENTATION = re.compile(r"(?P<name>.+?)(?:\.(?P<frame>[0-9]{1,9}))?\.seg\.nrrd", re.IGNORECASE)
 _DOUBLE_SUFFIXES = (".seq.nrrd", ".nii.gz")
 _VOLUMES = (Format.NRRD, Format.META_IMAGE, Format.NIFTI)
-_LOOKED_AT = 3
-"""Pictures of a folder that are looked at to tell masks from frames."""
+_MOST_LOOKED_INTO = 200
+"""Pictures of a folder that are opened to count what is in each."""
+
+_LOOKED_AT = 4
+"""Pictures at either end of a folder that are looked at to tell masks from frames."""
 
 
 class _LeftOut(Enum):
@@ -155,10 +156,11 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
     objects = [path for path, kind in kinds.items() if kind is Format.DICOM]
     sources += _dicom_sources(folder, objects, found, has_cines=bool(sources))
     pictures = [path for path, kind in kinds.items() if kind is Format.IMAGE]
-    if pictures and _has_pages(pictures[0]):  # TIFF stacks, GIF: a cine each
-        stacks = [path for path in pictures if _has_pages(path)]
-        sources += stacks
-        pictures = [path for path in pictures if path not in stacks]
+    # TIFF stacks and animated GIF are a cine each; of many pictures the first tells
+    looked_at = pictures if len(pictures) <= _MOST_LOOKED_INTO else pictures[:1]
+    if stacks := [path for path in looked_at if count_pages(path) > 1 and not looks_like_mask(path)]:
+        sources += stacks if len(looked_at) == len(pictures) else pictures
+        pictures = [path for path in pictures if path not in sources]
     if pictures and _are_masks(pictures):
         found.left_out[_LeftOut.MASK] += len(pictures)
     elif pictures and sources:
@@ -190,27 +192,10 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
     return [path for path in images if path not in stills]
 
 
-def _has_pages(picture: Path) -> bool:
-    try:
-        with PageFile(picture) as file:
-            return len(file) > 1
-    except SourceError:
-        return False
-
-
 def _are_masks(pictures: list[Path]) -> bool:
-    """Whether pictures are masks: of two levels, or with a palette, as data sets keep them beside their frames."""
-    return all(_is_mask(one) for one in pictures[:: max(1, len(pictures) // _LOOKED_AT)][:_LOOKED_AT])
-
-
-def _is_mask(picture: Path) -> bool:
-    from PIL import Image
-
-    try:
-        with quiet(), Image.open(picture) as image:
-            return image.mode in ("1", "P") or len(np.unique(np.asarray(image))) <= 2
-    except Exception:  # damaged in whatever way: the reader says so when its case is run
-        return False
+    """Whether pictures are masks, as data sets keep them beside their frames."""
+    # neighbours, so that frames and masks in turns are seen as both
+    return all(looks_like_mask(one) for one in {*pictures[:_LOOKED_AT], *pictures[-_LOOKED_AT:]})
 
 
 def _beside(source: Path, found: _Findings) -> list[SeedFileRequest]:
