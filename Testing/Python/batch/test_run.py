@@ -34,14 +34,18 @@ def test_every_case_has_a_folder_and_all_have_one_table_one_plot_and_one_page(
     assert sorted(path.name for path in (out / "cases").iterdir()) == ["sure", "unsure"]
     rows = {row["case"]: row for row in table(out / "cases.csv")}
     assert (rows["unsure"]["lowest_confidence"], rows["unsure"]["lowest_confidence_frame"]) == ("0.2", "1")
+    assert (rows["unsure"]["frames_to_look_at"], rows["unsure"]["first_frame_to_look_at"]) == ("1", "1")
+    assert (rows["sure"]["frames_to_look_at"], rows["sure"]["first_frame_to_look_at"]) == ("0", "")
     assert rows["sure"]["long_axis_there_px"] == "31.5"
     assert (rows["broken"]["state"], rows["broken"]["reason"]) == ("failed", "the source is refused")
     assert (out / "summary.png").read_bytes().startswith(b"\x89PNG")
     page = (out / "index.html").read_text()
     links = re.findall(r'href="([^"]+)"', page)
-    assert links == ["cases/unsure/report.html", "cases/sure/report.html"], "worst confidence first"
+    assert links == ["cases/unsure/report.html", "cases/sure/report.html"], "most to win first"
     assert all((out / link).is_file() for link in links)
     assert "the source is refused" in page
+    assert "<td>1: 1</td>" in page
+    assert "<td>none</td>" in page
     assert "http" not in page.replace("http-equiv", "")
 
 

@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.report.html import CONTENT_POLICY
 from UltrasoundLesionSegLib.report.style import CSS
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
+MOST_SHOWN = 5  # frames to look at that a row names
 REPORT = "report.html"
 _CSS = """
 .bar { display: inline-block; width: 6rem; height: .7em; background: var(--rule); border-radius: 3px; }
@@ -51,7 +52,9 @@ def make_page(rows: Sequence[CaseRow], plot: bytes) -> str:
     if failed:
         parts.append(f"<section><h2>Without a result</h2>{_failed_table(failed)}</section>")
     if done:
-        parts.append(f"<section><h2>Cases, worst confidence first</h2>{_done_table(done)}</section>")
+        parts.append(
+            f"<section><h2>Cases, those with most to win from a correction first</h2>{_done_table(done)}</section>"
+        )
         parts.append(
             '<section><h2>Over all cases</h2><figure><img alt="Confidence of every case and size of the lesions" '
             f'src="data:image/png;base64,{picture}"></figure></section>'
@@ -71,7 +74,17 @@ def _failed_table(rows: Sequence[CaseRow]) -> str:
 
 
 def _done_table(rows: Sequence[CaseRow]) -> str:
-    heads = ("Case", "Lowest confidence", "on frame", "Mean", "Frames", "Lesions", "Longest long axis", "Remarks")
+    heads = (
+        "Case",
+        "Frames to look at",
+        "Lowest confidence",
+        "on frame",
+        "Mean",
+        "Frames",
+        "Lesions",
+        "Longest long axis",
+        "Remarks",
+    )
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(row))}</tr>" for row in rows)
     return _table(head, body)
@@ -91,12 +104,21 @@ def _cells(row: CaseRow) -> list[str]:
         confidence = [bar, str(frame), f"{row.mean_confidence:.2f}"]
     return [
         link,
+        _to_look_at(row),
         *confidence,
         str(row.record["source"]["frames"]),
         str(len(row.lesions)),
         _longest_axis(row),
         escape("; ".join(_remarks(row))),
     ]
+
+
+def _to_look_at(row: CaseRow) -> str:
+    """How many frames a person should look at, and the first ones in that order."""
+    if not row.offers:
+        return "none"
+    shown = ", ".join(str(offer.frame) for offer in row.offers[:MOST_SHOWN])
+    return f"{len(row.offers)}: {shown}" + (" …" if len(row.offers) > MOST_SHOWN else "")
 
 
 def _longest_axis(row: CaseRow) -> str:

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import ListedCase
 from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.engine.next_frame import Offer, Outlook, review_order
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
+ANCHORS = {origin.value for origin in Origin if origin.is_anchor}
 CASE_COLUMNS = (
     "case",
     "state",
@@ -28,6 +33,8 @@ CASE_COLUMNS = (
     "source_sha256",
     "lowest_confidence",
     "lowest_confidence_frame",
+    "frames_to_look_at",
+    "first_frame_to_look_at",
 )
 
 
@@ -44,6 +51,8 @@ class CaseRow:
         Rows of its ``lesions.csv``.
     confidences : tuple of (int, float)
         Frame and confidence of every mask that a model made, over all lesions.
+    offers : tuple of Offer
+        The frames to look at, in that order, with what their correction is expected to win.
     """
 
     name: str
@@ -52,6 +61,7 @@ class CaseRow:
     record: Mapping[str, Any] | None = None
     lesions: tuple[Mapping[str, str], ...] = ()
     confidences: tuple[tuple[int, float], ...] = ()
+    offers: tuple[Offer, ...] = ()
 
     @property
     def worst(self) -> tuple[int, float] | None:
@@ -66,8 +76,9 @@ class CaseRow:
 
     @property
     def urgency(self) -> tuple[float, float]:
-        """Sorts cases that most need a look to the front: by the lowest confidence, then by the mean."""
-        return (self.worst[1], self.mean_confidence) if self.worst else (math.inf, math.inf)
+        """Sorts cases that most need a look to the front: by what a correction is expected to win, then by the mean."""
+        won = sum(offer.gain for offer in self.offers)
+        return (-won, self.mean_confidence) if self.confidences else (math.inf, math.inf)
 
 
 def read_rows(folder: BatchFolder, listed: Sequence[ListedCase]) -> list[CaseRow]:
@@ -88,12 +99,30 @@ def _read_row(folder: BatchFolder, listed: ListedCase) -> CaseRow:
     if record is None:
         return CaseRow(name, listed.state, listed.reason)
     case = folder.cases / name
+    measured = _rows(case / "measurements.csv")
     made = [
         (int(row["frame"]), float(row["confidence"]))
-        for row in _rows(case / "measurements.csv")
+        for row in measured
         if row.get("origin") == Origin.MODEL.value and row.get("confidence")
     ]
-    return CaseRow(name, listed.state, listed.reason, record, tuple(_rows(case / "lesions.csv")), tuple(made))
+    offers = review_order(_outlook(measured, record["source"]["frames"]))
+    lesions = tuple(_rows(case / "lesions.csv"))
+    return CaseRow(name, listed.state, listed.reason, record, lesions, tuple(made), tuple(offers))
+
+
+def _outlook(measured: Sequence[Mapping[str, str]], frames: int) -> list[Outlook]:
+    """Return what is expected of each lesion's masks."""
+    lesions: dict[str, tuple[NDArray[np.float64], set[int]]] = {}
+    for row in measured:
+        expected, anchors = lesions.setdefault(row.get("segment", ""), (np.full(frames, np.nan), set()))
+        frame = int(row["frame"])
+        if not 0 <= frame < frames:
+            continue
+        if row.get("origin") in ANCHORS:
+            anchors.add(frame)
+        elif row.get("confidence"):
+            expected[frame] = float(row["confidence"])
+    return [Outlook(expected, tuple(sorted(anchors))) for expected, anchors in lesions.values()]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -144,6 +173,9 @@ def _case_cells(row: CaseRow) -> dict[str, Any]:
         "seconds": round(sum(record["seconds"].values()), 1),
         "source_sha256": record["source"]["sha256"],
     }
+    cells["frames_to_look_at"] = len(row.offers)
+    if row.offers:
+        cells["first_frame_to_look_at"] = row.offers[0].frame
     if row.worst:
         cells["lowest_confidence_frame"], cells["lowest_confidence"] = row.worst
     return cells
