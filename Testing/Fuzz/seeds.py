@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pydicom
 import SimpleITK
+import tifffile
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -37,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "Testing" / "Python" / room) for room in ("readers", "dicom")]
 
 from dicom_helpers import describe, write_multiframe  # noqa: E402
-from source_makers import dicom_object, jpeg, moving_frames, region  # noqa: E402
+from source_makers import dicom_object, encode_video, jpeg, moving_frames, region  # noqa: E402
 
 GREY = moving_frames(4, 24, 32)
 COLOR = moving_frames(4, 24, 32, color=True)
@@ -94,6 +96,25 @@ def video_bytes(suffix: str, codec: str, count: int = 8) -> bytes:
         writer.release()
 
     return written(suffix, write)
+
+
+def encoded_bytes(suffix: str, codec: str, options: dict[str, str]) -> bytes:
+    frames = moving_frames(8, 48, 64, color=True)
+    is_interlaced = "x264-params" in options
+
+    def prepare(stream: Any) -> None:
+        if is_interlaced:
+            stream.codec_context.flags |= int(av.codec.context.Flags.interlaced_dct)
+
+    return written(f".{suffix}", lambda path: encode_video(path, frames, codec, prepare=prepare, **options))
+
+
+def paged_bytes(kind: str) -> bytes:
+    pictures = [Image.fromarray(frame) for frame in GREY]
+    target = io.BytesIO()
+    options = {"compression": "tiff_lzw"} if kind == "TIFF" else {"duration": 40}
+    pictures[0].save(target, kind, save_all=True, append_images=pictures[1:], **options)
+    return target.getvalue()
 
 
 def volume_bytes(suffix: str, frames: np.ndarray, compress: bool = False) -> bytes:
@@ -209,12 +230,27 @@ def cine_seeds() -> Iterator[Seed]:
     yield Seed("DICOM series", "cine", series, "", 4)
     for suffix, codec in ((".avi", "MJPG"), (".mp4", "mp4v"), (".avi", "FFV1"), (".mpg", "PIM1")):
         yield Seed(f"video {codec}{suffix}", "cine", {f"a{suffix}": video_bytes(suffix, codec)}, f"a{suffix}", 8)
+    for suffix, codec, options in (
+        ("mp4", "libx264", {"x264-params": "tff=1"}),
+        ("h264", "libx264", {}),
+        ("mkv", "mpeg4", {}),
+        ("flv", "flv", {}),
+        ("ts", "mpeg2video", {}),
+    ):
+        content = encoded_bytes(suffix, codec, options)
+        yield Seed(f"video {codec}.{suffix}", "cine", {f"a.{suffix}": content}, f"a.{suffix}", 8)
+    for kind in ("GIF", "PNG", "WEBP", "TIFF"):
+        yield Seed(f"{kind} of several frames", "cine", {"a": paged_bytes(kind)}, "a", 4)
+    stack = written(".tif", lambda path: tifffile.imwrite(path, GREY, imagej=True, truncate=True))
+    yield Seed("TIFF stack of one directory", "cine", {"a.tif": stack}, "a.tif", 4)
     for kind in ("PNG", "JPEG", "BMP", "TIFF"):
         yield Seed(f"{kind} picture", "cine", {"a": picture_bytes(COLOR[0], kind)}, "a", 1, 0.5)
     tiff = picture_bytes(GREY[0], "TIFF", compression="tiff_lzw")
     yield Seed("TIFF LZW picture", "cine", {"a": tiff}, "a", 1, 0.5)
     pictures = {f"{index:05d}.png": picture_bytes(frame) for index, frame in enumerate(GREY)}
     yield Seed("PNG folder", "cine", pictures, "", 4)
+    masks = {f"{index:05d}_mask.png": picture_bytes(255 * mask.astype(np.uint8)) for index, mask in enumerate(MASKS)}
+    yield Seed("PNG folder with masks", "cine", pictures | masks, "", 4)
     deep = written(".png", lambda path: cv2.imwrite(str(path), COLOR[0].astype(np.uint16) * 257))
     yield Seed("PNG 16 bits", "cine", {"a.png": deep}, "a.png", 1, 0.5)
     for suffix, frames, compress in (
