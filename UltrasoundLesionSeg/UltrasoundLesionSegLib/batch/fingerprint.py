@@ -100,6 +100,8 @@ def _settings(request: CaseRequest) -> dict[str, Any]:
         "outputs": sorted(request.further_kinds),
         "pictures": request.pixels_allowed,
     }
+    if request.blanks_outside or request.pixels_allowed:
+        settings["black outside the image"] = request.blanks_outside
     if request.allow_overlap:
         settings["overlap"] = True
     if not request.seeds:

@@ -36,6 +36,8 @@ class BatchSettings:
         What to write beside masks, tables, SEG and report (``kinds.KINDS``).
     pixels_allowed : bool
         Whether pictures of the frames may be written.
+    blank_outside : bool or None
+        Whether everything outside the ultrasound image is black in pictures; None: when pictures are allowed.
     allow_overlap : bool
         Whether lesions may share pixels.
     device : str
@@ -55,6 +57,7 @@ class BatchSettings:
     suggest: SuggestFrame | None = None
     further_kinds: tuple[str, ...] = ()
     pixels_allowed: bool = False
+    blank_outside: bool | None = None
     allow_overlap: bool = False
     device: str = "auto"
     processes: int | None = None
@@ -191,6 +194,7 @@ def _request(case: BatchCase, settings: BatchSettings, work: Path) -> CaseReques
         device=settings.device,
         further_kinds=tuple(dict.fromkeys(("report", *settings.further_kinds))),
         pixels_allowed=settings.pixels_allowed,
+        blank_outside=settings.blank_outside,
         with_scene=False,  # hundreds of scenes that hold all images are asked for by name, or not written
         allow_overlap=settings.allow_overlap,
         log_level=settings.log_level,

@@ -50,6 +50,8 @@ def closing_lines(result: CaseResult, output: Path) -> list[str]:
     lines += [f"note: {note}" for note in _once([*record["source"]["notes"], *record["notices"]])]
     if any(row.is_visible and not row.is_calibrated for row in result.lesions):
         lines.append("note: lengths are in pixels, because the size of a pixel is not known")
+    if record.get("blank_outside"):
+        lines.append(f"note: {record['blank_outside']}")
     shown = [name for name, one in record["outputs"].items() if one["holds_images"]]
     if shown:
         verb = "holds" if len(shown) == 1 else "hold"

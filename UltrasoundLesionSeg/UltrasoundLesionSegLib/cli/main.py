@@ -71,6 +71,14 @@ PixelsAllowed = Annotated[
 ]
 Direction = Annotated[DirectionChoice, typer.Option(help="Where to go from the seeds.")]
 Overlap = Annotated[bool, typer.Option("--overlap", help="Lesions may share pixels.")]
+BlankOutside = Annotated[
+    bool | None,
+    typer.Option(
+        "--blank-outside/--no-blank-outside",
+        help="Black outside the ultrasound image, in pictures, report and scene; on when pictures are allowed.",
+        show_default=False,
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files in an output folder that holds something else.")
 ]
@@ -104,6 +112,7 @@ def segment(
     overlap: Overlap = False,
     also: Also = None,
     pixels_allowed: PixelsAllowed = False,
+    blank_outside: BlankOutside = None,
     overwrite: Overwrite = False,
     log_level: Level = LogLevel.INFO,
 ) -> None:
@@ -130,6 +139,7 @@ def segment(
         device=device,
         further_kinds=tuple(also or ()),
         pixels_allowed=pixels_allowed,
+        blank_outside=blank_outside,
         allow_overlap=overlap,
         overwrite=overwrite,
         log_level=log_level,
@@ -159,6 +169,7 @@ def batch(
     overlap: Overlap = False,
     also: Also = None,
     pixels_allowed: PixelsAllowed = False,
+    blank_outside: BlankOutside = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Cases at a time; by default what the machine holds, one a GPU.")
     ] = None,
@@ -184,6 +195,7 @@ def batch(
         suggest=_parse_suggest(suggest),
         further_kinds=tuple(also or ()),
         pixels_allowed=pixels_allowed,
+        blank_outside=blank_outside,
         allow_overlap=overlap,
         device=device,
         processes=processes,

@@ -72,6 +72,9 @@ class CaseRequest:
         What to write beside masks, tables, report, scene and SEG (``kinds.KINDS``).
     pixels_allowed : bool
         Whether pictures of the frames may be written.
+    blank_outside : bool or None
+        Whether everything outside the ultrasound image is black in pictures, report and scene; None: when pictures are
+        allowed.
     with_scene : bool
         Whether to write scene.mrb, the working document for 3D Slicer, which holds the cine's images. It is also
         written where ``further_kinds`` names it.
@@ -96,11 +99,17 @@ class CaseRequest:
     device: str = "auto"
     further_kinds: tuple[str, ...] = ()
     pixels_allowed: bool = False
+    blank_outside: bool | None = None
     with_scene: bool = True
     allow_overlap: bool = False
     overwrite: bool = False
     log_level: LogLevel = LogLevel.INFO
     stamp: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def blanks_outside(self) -> bool:
+        """Whether everything outside the ultrasound image is to be black."""
+        return self.pixels_allowed if self.blank_outside is None else self.blank_outside
 
 
 @dataclass
@@ -211,7 +220,9 @@ def _run_loaded(
     kinds = dict.fromkeys(KINDS + ("scene",) * request.with_scene + DICOM_KINDS * is_dicom + request.further_kinds)
     with output.written() as folder:
         with _stage(seconds, "write"):
-            written = logic.export(browser, folder, [*kinds], measured, pixels_allowed=request.pixels_allowed)
+            options = {"pixels_allowed": request.pixels_allowed, "blank_outside": request.blank_outside}
+            written = logic.export(browser, folder, [*kinds], measured, **options)
+            area = logic.imageArea(browser) if request.blanks_outside else None
         log_event(
             logger,
             logging.INFO,
@@ -224,6 +235,7 @@ def _run_loaded(
         record = {
             **run_record(logic, browser, summary, measured),
             "clicks": [asdict(click) for click in request.clicks],
+            "blank_outside": area.sentence if area else None,
             "suggested_on_frame": request.suggest_frame,
             "seeds": [
                 {"frame": seed.frame, "read_as": read or PLAIN}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from UltrasoundLesionSegLib.dicom.segmentation_writer import WrittenSegmentation
     from UltrasoundLesionSegLib.dicom.source import DicomSource
     from UltrasoundLesionSegLib.report.case import CaseReport
+    from UltrasoundLesionSegLib.report.image_area import ImageArea
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,19 @@ class ExportOptions:
         Whether pictures may be written: ultrasound images may show the patient's name.
     labelmap_seg : bool
         Write the DICOM SEG as LABELMAP instead of BINARY: smaller, but fewer programs read it.
+    blank_outside : bool or None
+        Whether everything outside the ultrasound image is black in pictures, videos, report and scene
+        (``report.image_area``). None: when pictures are allowed.
     """
 
     pixels_allowed: bool = False
     labelmap_seg: bool = False
+    blank_outside: bool | None = None
+
+    @property
+    def blanks_outside(self) -> bool:
+        """Whether everything outside the ultrasound image is to be black."""
+        return self.pixels_allowed if self.blank_outside is None else self.blank_outside
 
 
 @dataclass(frozen=True)
@@ -57,12 +68,15 @@ class ExportSource:
     measured : CineMeasurements
     propagation : PropagationSummary or None
         What made the masks, when it happened in this process.
+    area : ImageArea or None
+        Where the ultrasound image is, if everything outside of it is to be black.
     """
 
     cine: Cine
     sequence: SegmentationSequence
     measured: CineMeasurements
     propagation: PropagationSummary | None
+    area: ImageArea | None = None
 
 
 class ExportJob:
@@ -161,6 +175,7 @@ class ExportJob:
     def case(self) -> CaseReport:
         """The case as the report's writers take it."""
         from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport, ModelRecord
+        from UltrasoundLesionSegLib.report.image_area import blank_outside
 
         summary = self.source.propagation
         colours = {segment.id: _rgb(segment) for segment in self.segments}
@@ -169,7 +184,7 @@ class ExportJob:
             for one in self.source.measured.segments
         )
         return CaseReport(
-            cine=self.cine,
+            cine=blank_outside(self.cine, self.source.area) if self.source.area else self.cine,
             masks=self.masks,
             lesions=lesions,
             model=ModelRecord(summary.model, summary.version, summary.sha256) if summary else None,
@@ -207,9 +222,12 @@ def _csv(job: ExportJob) -> list[Path]:
 
 
 def _scene(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.mrml.blanking import blanked
     from UltrasoundLesionSegLib.mrml.scene_file import save_scene
 
-    save_scene(job.folder / "scene.mrb")
+    area = job.source.area
+    with blanked(job.source.sequence.browser, area.mask) if area and area.mask is not None else nullcontext():
+        save_scene(job.folder / "scene.mrb")
     return [job.folder / "scene.mrb"]
 
 

@@ -13,9 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from UltrasoundLesionSegLib.workflow.propagation_and_review import PropagationAndReview
 
 if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.report.image_area import ImageArea
     from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
 
 
@@ -25,6 +28,18 @@ class UltrasoundLesionWorkflow(PropagationAndReview):
     Cines are named by their sequence browser node (``useNode`` makes one for a volume whose slices are frames).
     A ``frame`` left out is the one the browser shows.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._areas: dict[tuple[str, str], ImageArea] = {}  # by browser ID and the cine's digest, without lesions
+
+    def _release_cine(self, browser: Any) -> None:
+        super()._release_cine(browser)
+        self._areas = {key: area for key, area in self._areas.items() if key[0] != browser.GetID()}
+
+    def _release_all(self) -> None:
+        super()._release_all()
+        self._areas.clear()
 
     def measure(self, browser: Any) -> CineMeasurements:
         """Measure every lesion on every frame and show tables and a chart with the cine.
@@ -61,6 +76,23 @@ class UltrasoundLesionWorkflow(PropagationAndReview):
         from UltrasoundLesionSegLib.mrml.tables import charts, tables
 
         return tables(self._alive(browser)), charts(browser)
+
+    def imageArea(self, browser: Any) -> ImageArea:
+        """Return where the ultrasound image is: the regions of the DICOM header, or what moves over the clip.
+
+        Lesions are part of it. Pictures are black outside of it (``ExportOptions.blank_outside``).
+        """
+        from UltrasoundLesionSegLib.report.image_area import find_image_area
+
+        cine = self.cine(browser)
+        key = browser.GetID(), cine.identity.digest
+        if key not in self._areas:
+            self._areas[key] = find_image_area(cine)
+        sequence, lesions = self._sequence(browser), np.zeros(cine.shape, np.bool_)
+        for segment in sequence.segments():
+            for frame in range(len(cine)):
+                lesions |= sequence.read(frame, segment.id)
+        return self._areas[key].including(lesions)
 
     def export(
         self,
@@ -99,8 +131,10 @@ class UltrasoundLesionWorkflow(PropagationAndReview):
         measured = measured or self.measure(browser)
         cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
         job = self._jobs.get(browser.GetID())
-        source = ExportSource(cine, self._sequence(browser), measured, job.summary if job else None)
-        return ExportJob(source, Path(directory), ExportOptions(**options)).write(tuple(kinds))
+        chosen = ExportOptions(**options)
+        area = self.imageArea(browser) if chosen.blanks_outside else None
+        source = ExportSource(cine, self._sequence(browser), measured, job.summary if job else None, area)
+        return ExportJob(source, Path(directory), chosen).write(tuple(kinds))
 
     def removeCine(self, browser: Any) -> None:
         """Take a cine out of the scene with its lesions, tables and charts; all other nodes stay."""
