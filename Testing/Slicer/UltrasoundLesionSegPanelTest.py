@@ -34,8 +34,12 @@ class UltrasoundLesionSegPanelTest(unittest.TestCase):
             assert time.monotonic() < deadline, "it takes too long"
             slicer.app.processEvents()
 
-    def test_the_sample_is_shown_with_its_anchor(self):
+    def load_sample(self):
         self.widget.ui.loadSampleButton.click()
+        self.wait_until(lambda: self.widget.ui.loadSampleButton.enabled)
+
+    def test_the_sample_is_shown_with_its_anchor(self):
+        self.load_sample()
         assert "60 frames" in self.widget.ui.cineInfoLabel.text
         assert "mm per pixel" in self.widget.ui.cineInfoLabel.text
         assert "on frame 0" in self.widget.ui.anchorsLabel.text
@@ -46,10 +50,38 @@ class UltrasoundLesionSegPanelTest(unittest.TestCase):
         background = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
         assert background == self.widget.logic.volumeNode(browser).GetID()
 
+    def test_a_second_cine_is_alone_in_one_large_view(self):
+        self.load_sample()
+        first = self.widget.ui.browserSelector.currentNode()
+        self.load_sample()
+        second = self.widget.ui.browserSelector.currentNode()
+        assert second is not first
+        for browser, other in ((first, second), (second, first)):
+            self.widget.ui.browserSelector.setCurrentNode(browser)
+            slicer.app.processEvents()
+            red = slicer.app.layoutManager().sliceWidget("Red")
+            assert red.mrmlSliceCompositeNode().GetBackgroundVolumeID() == self.widget.logic.volumeNode(browser).GetID()
+            assert self.widget.logic.segmentationNode(browser).GetDisplayNode().GetVisibility()
+            assert not self.widget.logic.segmentationNode(other).GetDisplayNode().GetVisibility()
+        ours = slicer.app.layoutManager().layout
+        slicer.util.selectModule("Data")
+        assert slicer.app.layoutManager().layout != ours
+
+    def test_tables_and_charts_are_large_enough_to_read(self):
+        self.load_sample()
+        self.widget.ui.measureButton.click()
+        self.widget.ui.chartButton.click()
+        slicer.app.processEvents()
+        manager = slicer.app.layoutManager()
+        assert manager.plotViewCount >= 2
+        for number in range(2):
+            assert manager.plotWidget(number).height > 120
+        self.widget.ui.chartButton.click()
+
     def test_a_drawing_survives_the_next_frame(self):
         import numpy as np
 
-        self.widget.ui.loadSampleButton.click()
+        self.load_sample()
         browser = self.widget.ui.browserSelector.currentNode()
         browser.SetSelectedItemNumber(5)
         segmentation = self.widget.logic.segmentationNode(browser)
@@ -71,7 +103,7 @@ class UltrasoundLesionSegPanelTest(unittest.TestCase):
     def test_propagate_cancel_and_go_on(self):
         if missing(*NEEDED_TO_PROPAGATE):
             self.skipTest(f"not installed: {', '.join(missing(*NEEDED_TO_PROPAGATE))}")
-        self.widget.ui.loadSampleButton.click()
+        self.load_sample()
         browser = self.widget.ui.browserSelector.currentNode()
         self.widget.ui.propagateButton.click()
         self.wait_until(lambda: self.computed(browser) >= 3)
@@ -83,7 +115,7 @@ class UltrasoundLesionSegPanelTest(unittest.TestCase):
         self.wait_until(lambda: self.computed(browser) == 59)
 
     def test_scenes_close_and_load_and_the_module_reloads(self):
-        self.widget.ui.loadSampleButton.click()
+        self.load_sample()
         path = Path(slicer.app.temporaryPath) / "UltrasoundLesionSegPanelTest.mrb"
         assert slicer.util.saveScene(str(path))
         slicer.mrmlScene.Clear()

@@ -28,9 +28,58 @@ def test_both_tables_are_shown(measured: Any) -> None:
     by_lesion = measured.user.see("lesionTableView").model()
     assert by_frame.rowCount() == 12
     assert by_lesion.rowCount() == 1
-    headers = [by_frame.horizontalHeaderItem(column).text() for column in range(by_frame.columnCount())]
-    assert "frame" in headers
-    assert any("px" in header for header in headers), "without calibration everything is in pixels"
+
+
+def headings(view: Any) -> list[str]:
+    model = view.model()
+    return [model.horizontalHeaderItem(column).text() for column in range(model.columnCount())]
+
+
+def cells(view: Any) -> list[str]:
+    model = view.model()
+    return [model.item(row, column).text() for row in range(model.rowCount()) for column in range(model.columnCount())]
+
+
+def test_headings_are_words_with_units_and_the_first_columns_those_read_first(measured: Any) -> None:
+    by_frame = measured.user.see("tablesTabWidget").findChild(object, "frameTableView")
+    by_lesion = measured.user.see("lesionTableView")
+    first = ["Frame", "Time (s)", "Lesion", "Long axis (px)", "Perpendicular axis (px)", "Area (px\u00b2)"]
+    assert headings(by_frame) == [*first, "Confidence", "Made by"]
+    assert headings(by_lesion)[:2] == ["Lesion", "Long axis, largest (px)"]
+    assert len(headings(by_lesion)) == 8
+    measured.user.click("allColumnsCheckBox")
+    assert len(headings(by_frame)) > 20
+    assert not any("_" in heading for heading in [*headings(by_frame), *headings(by_lesion)])
+    for view in (by_frame, by_lesion):
+        assert not {"nan", "None", ""} & set(cells(view))
+    measured.user.click("allColumnsCheckBox")
+    assert len(headings(by_frame)) == 8
+
+
+def test_cells_have_sensible_digits_and_the_scene_keeps_all(measured: Any) -> None:
+    by_frame = measured.user.see("tablesTabWidget").findChild(object, "frameTableView")
+    tables, _ = measured.logic.measurementNodes(measured.browser)
+    exact = next(table for table in tables if table.GetTable().GetColumnByName("long_axis_px") is not None)
+    shown = [by_frame.model().item(row, 3).text() for row in range(12)]
+    column = exact.GetTable().GetColumnByName("long_axis_px")
+    assert shown == [f"{column.GetValue(row):.1f}" for row in range(12)]
+    assert any(float(text) != column.GetValue(row) for row, text in enumerate(shown))
+    times = {by_frame.model().item(row, 1).text() for row in range(12)}
+    assert times == {"\u2013"}, "the cine has no times"
+
+
+def test_the_tables_shown_are_not_saved_with_the_scene_nor_listed(measured: Any, tmp_path: Path) -> None:
+    node = measured.user.see("lesionTableView").mrmlTableNode()
+    assert node.GetHideFromEditors()
+    assert not node.GetSaveWithScene()
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(path)
+    slicer.mrmlScene.Clear(0)
+    measured.user.module.session.process_events()
+    assert measured.user.see("lesionTableView").model().rowCount() == 0
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    measured.user.module.session.process_events()
+    assert headings(measured.user.see("lesionTableView"))[0] == "Lesion"
 
 
 def test_nothing_drawn_is_said(discs: Any) -> None:

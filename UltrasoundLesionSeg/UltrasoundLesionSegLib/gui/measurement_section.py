@@ -13,6 +13,7 @@ from UltrasoundLesionSegLib.gui.chart_views import show_table_and_charts
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.gui.table_display import SHORT_FRAMES, SHORT_LESIONS, DisplayedTable
 from UltrasoundLesionSegLib.mrml import layout
 
 
@@ -26,6 +27,9 @@ class MeasurementSection(Section):
         self.ui.copyTableButton.connect("clicked(bool)", self.copy)
         self.ui.saveTablesButton.connect("clicked(bool)", self.save)
         self.ui.chartButton.connect("clicked(bool)", self.show_chart)
+        self.ui.allColumnsCheckBox.connect("toggled(bool)", self.tables_changed)
+        self._frames_shown = DisplayedTable("UltrasoundLesionSegFramesShown", SHORT_FRAMES)
+        self._lesions_shown = DisplayedTable("UltrasoundLesionSegLesionsShown", SHORT_LESIONS)
 
     # ---- showing
 
@@ -42,12 +46,11 @@ class MeasurementSection(Section):
     def tables_changed(self) -> None:
         """Show the tables that were made."""
         by_frame, by_lesion = self._tables()
+        every = bool(self.ui.allColumnsCheckBox.checked)
+        self.ui.frameTableView.setMRMLTableNode(self._frames_shown.fill(by_frame, every))
+        self.ui.lesionTableView.setMRMLTableNode(self._lesions_shown.fill(by_lesion, every))
         if self.host.shows_charts:
             self._fill_views()
-        if self.ui.frameTableView.mrmlTableNode() is not by_frame:
-            self.ui.frameTableView.setMRMLTableNode(by_frame)
-        if self.ui.lesionTableView.mrmlTableNode() is not by_lesion:
-            self.ui.lesionTableView.setMRMLTableNode(by_lesion)
 
     def _nodes(self) -> tuple[list[Any], list[Any]]:
         """Return the tables and the charts of the chosen cine."""
@@ -91,7 +94,7 @@ class MeasurementSection(Section):
                 )
 
     def copy(self) -> None:
-        """Copy the table shown, with its column names, as tab-separated text."""
+        """Copy the table shown, with its headings, as tab-separated text."""
         view = self.ui.lesionTableView if self.ui.tablesTabWidget.currentIndex == 0 else self.ui.frameTableView
         table = view.mrmlTableNode()
         if table is None:
@@ -122,8 +125,7 @@ class MeasurementSection(Section):
                 self._fill_views()
 
     def _fill_views(self) -> None:
-        by_frame, _ = self._tables()
-        show_table_and_charts(by_frame, self._charts())
+        show_table_and_charts(self.ui.frameTableView.mrmlTableNode(), self._charts())
         self._listen_to_charts()
 
     def _charts(self) -> list[Any]:
