@@ -39,6 +39,9 @@ class UltrasoundLesionSeg(ScriptedLoadableModule):
             "STPFNet: spatial-temporal progressive fusion for breast lesion segmentation in ultrasound videos. "
             "BaS: fast segmentation of breast lesions in ultrasound videos. Built on MONAI and PyTorch."
         )
+        if not hasattr(slicer.modules, "dicomPlugins"):  # this module may be found before Slicer's DICOM module
+            slicer.modules.dicomPlugins = {}
+        slicer.modules.dicomPlugins["UltrasoundLesionSegDICOMPlugin"] = makeDICOMPlugin
         slicer.app.connect("startupCompleted()", onStartupCompleted)
 
 
@@ -54,6 +57,13 @@ def logicClass():
     from UltrasoundLesionSegLib.gui.module_logic import UltrasoundLesionSegLogic
 
     return UltrasoundLesionSegLogic
+
+
+def makeDICOMPlugin():
+    """Return the plugin for Slicer's DICOM browser, made when the browser is first used."""
+    from UltrasoundLesionSegLib.gui.dicom_plugin import UltrasoundLesionSegDICOMPlugin
+
+    return UltrasoundLesionSegDICOMPlugin()
 
 
 def onStartupCompleted():

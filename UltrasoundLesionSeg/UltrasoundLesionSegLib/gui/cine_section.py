@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.cine_loading import CineLoading
 from UltrasoundLesionSegLib.gui.host import Host
+from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
 from UltrasoundLesionSegLib.gui.sample_data import load_sample_steps
 from UltrasoundLesionSegLib.gui.section import Section
@@ -58,18 +59,14 @@ class CineSection(Section):
     def load_sample(self) -> None:
         """Simulate a cine with its seed."""
         if self.host.offer("read", self.ui.cineMessageLabel):
-            with telling(self.ui.cineMessageLabel, wait=True):
-                self._start(load_sample_steps(self.logic))
+            self._start(self._sample_steps())
 
     def _load(self, path: str) -> None:
         if not path:
             return
         slicer.app.userSettings().setValue(LAST_FOLDER, str(Path(path).parent))
         if self.host.offer("read", self.ui.cineMessageLabel):
-            with telling(self.ui.cineMessageLabel, wait=True):
-                from UltrasoundLesionSegLib.readers.open import read_cine
-
-                self._start(self.logic.addCineSteps(read_cine(Path(path))))
+            self._start(self._file_steps(path))
 
     # ---- frame by frame
 
@@ -93,6 +90,18 @@ class CineSection(Section):
         """Load no further: the panel is about to be destroyed."""
         self._loading.stop()
 
+    def _sample_steps(self) -> Generator[int, None, Any]:
+        for _ in import_steps("UltrasoundLesionSegLib.simulation.cine"):
+            yield 0
+        return (yield from load_sample_steps(self.logic))
+
+    def _file_steps(self, path: str) -> Generator[int, None, Any]:
+        for _ in import_steps("UltrasoundLesionSegLib.readers.open"):
+            yield 0
+        from UltrasoundLesionSegLib.readers.open import read_cine
+
+        return (yield from self.logic.addCineSteps(read_cine(Path(path))))
+
     def _start(self, steps: Generator[int, None, Any]) -> None:
         self._loading.start(steps, self._loaded)
         tell(self.ui.cineMessageLabel, "Loading...")
@@ -102,7 +111,8 @@ class CineSection(Section):
         with telling(self.ui.cineMessageLabel):
             work()
             if self.running:
-                tell(self.ui.cineMessageLabel, f"Loading: {self._loading.frames_done} frames")
+                done = self._loading.frames_done
+                tell(self.ui.cineMessageLabel, f"Loading: {done} frames" if done else "Loading...")
         if not self.running:
             self.host.busy_changed()
 

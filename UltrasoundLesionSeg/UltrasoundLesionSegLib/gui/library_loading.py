@@ -28,15 +28,26 @@ def load_libraries() -> Generator[str, None, None]:
         As the import itself raises it.
     """
     for module, title in MODULES:
-        if module.split(".")[0] in sys.modules:
-            importlib.import_module(module)
-            continue
-        started = time.perf_counter()
-        loading = _Import(module)
-        while not loading.wait(TURN_S):
-            yield f"Loading {title}, once after Slicer starts: {time.perf_counter() - started:.0f} s"
-        if loading.error is not None:
-            raise loading.error
+        for seconds in import_steps(module):
+            yield f"Loading {title}, once after Slicer starts: {seconds:.0f} s"
+
+
+def import_steps(module: str) -> Generator[float, None, None]:
+    """Import a module, a moment a step; yields the seconds since the start. No step where it is imported already.
+
+    Raises
+    ------
+    ImportError
+        As the import itself raises it.
+    """
+    if module in sys.modules:
+        return
+    started = time.perf_counter()
+    loading = _Import(module)
+    while not loading.wait(TURN_S):
+        yield time.perf_counter() - started
+    if loading.error is not None:
+        raise loading.error
 
 
 class _Import:

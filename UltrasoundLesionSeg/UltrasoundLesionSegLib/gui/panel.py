@@ -50,6 +50,7 @@ class Panel:
         self._nodes: list[Any] = []
         self._refresh_is_due = False
         self._drawing_is_due = False
+        self._drawing_shown: tuple[int, list[str], list[str]] | None = None
         self._alive = True
         self.dependencies = DependencySection(self)
         self.propagation = PropagationSection(self)
@@ -315,7 +316,15 @@ class Panel:
 
     def _show_drawing(self) -> None:
         self._drawing_is_due = False
-        if self.browser is not None and self.browser.GetScene() is not None:
+        if self.browser is None or self.browser.GetScene() is None:
+            return
+        frame, painted = self.edits.painted()
+        segmentation = self.segmentation()
+        segments = segmentation.GetSegmentation() if segmentation is not None else None
+        names = [segments.GetSegment(one).GetName() for one in segments.GetSegmentIDs()] if segments else []
+        drawing = (frame if painted else -1, painted, names)
+        if drawing != self._drawing_shown:  # another frame alone changes nothing here
+            self._drawing_shown = drawing
             for section in self.sections:
                 section.drawing_changed()
 

@@ -55,6 +55,26 @@ def write_table(name: str, columns: Mapping[str, Sequence[Any]], browser: Any) -
     return node
 
 
+def add_table(name: str, columns: Mapping[str, Sequence[Any]]) -> Any:
+    """Add a table that belongs to no cine.
+
+    Parameters
+    ----------
+    name : str
+    columns : mapping of str to sequence
+        As for :func:`write_table`.
+
+    Returns
+    -------
+    vtkMRMLTableNode
+    """
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(name))
+    node.SetUseColumnTitleAsColumnHeader(True)
+    for title, values in columns.items():
+        node.AddColumn(_column(title, values))
+    return node
+
+
 def write_chart(name: str, table: Any, x: str, ys: Sequence[str], browser: Any) -> Any:
     """Plot columns of a table as lines, in the browser's chart of this name where there is one.
 

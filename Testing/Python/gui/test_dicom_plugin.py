@@ -1,0 +1,194 @@
+"""The module's plugin for Slicer's DICOM browser: which objects it offers to load, how surely, and what it loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from dicom_helpers import speckle, ultrasound_header, write_multiframe, write_series
+from pydicom import dcmread
+from pydicom.uid import UltrasoundMultiFrameImageStorage
+
+from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+CT_IMAGE, ENHANCED_US_VOLUME = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.6.2"
+
+
+class Database:
+    """What the plugin asks of ctkDICOMDatabase."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, Any] = {}
+
+    def add(self, *paths: Path) -> None:
+        for path in paths:
+            self.headers[str(path)] = dcmread(path, stop_before_pixels=True)
+
+    def fileValue(self, file: str, tag: str) -> str:  # noqa: N802 - CTK's name
+        element = self.headers[file].get(tuple(int(part, 16) for part in tag.split(",")))
+        return "" if element is None else str(element.value)
+
+    def fileForInstance(self, uid: str) -> str:  # noqa: N802 - CTK's name
+        return next((file for file, header in self.headers.items() if header.SOPInstanceUID == uid), "")
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Database:
+    database = Database()
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    return database
+
+
+@pytest.fixture
+def plugin(module: Any, database: Database) -> Any:
+    """The plugin as Slicer's DICOM browser finds it."""
+    return slicer.modules.dicomPlugins["UltrasoundLesionSegDICOMPlugin"]()
+
+
+@pytest.fixture
+def cine_file(tmp_path: Path) -> Path:
+    return write_multiframe(tmp_path / "cine.dcm", speckle(6, 48, 64))
+
+
+@pytest.fixture
+def exported(cine_file: Path, tmp_path: Path, session: Any) -> tuple[Path, Path, np.ndarray]:
+    """SEG and SR of a lesion on two frames of the cine; the scene is empty again."""
+    logic = UltrasoundLesionWorkflow()
+    browser = logic.loadCine(cine_file)
+    mask = np.zeros((48, 64), bool)
+    mask[10:30, 20:45] = True
+    for frame in (1, 4):
+        logic.setSeed(browser, mask, frame)
+    files = logic.export(browser, tmp_path / "out", ("seg", "sr"))
+    slicer.mrmlScene.Clear(0)
+    found = {dcmread(path, stop_before_pixels=True).Modality: path for path in files}
+    return found["SEG"], found["SR"], mask
+
+
+def offers(plugin: Any, *paths: Path) -> list[Any]:
+    slicer.dicomDatabase.add(*paths)
+    return plugin.examineForImport([[str(path) for path in paths]])
+
+
+def browsers() -> list[Any]:
+    return slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")
+
+
+def test_the_database_stand_in_has_nothing_that_ctk_lacks(facts: Any) -> None:
+    known = facts.widget_class("ctkDICOMDatabase")
+    assert all(known.knows(name) for name in vars(Database) if not name.startswith("_") and name != "add")
+
+
+def test_a_cine_is_offered_surer_than_by_slicer_and_loaded_with_its_times(plugin: Any, cine_file: Path) -> None:
+    (offer,) = offers(plugin, cine_file)
+    assert offer.selected
+    assert offer.confidence > 0.95
+    assert "Doe" not in offer.name + offer.tooltip
+    assert plugin.load(offer)
+    (browser,) = browsers()
+    cine = UltrasoundLesionWorkflow().cine(browser)
+    assert len(cine) == 6
+    np.testing.assert_allclose(cine.timing.seconds, np.arange(6) * 0.04)
+    volume = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    assert plugin.in_hierarchy == [volume]
+    shown = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
+    assert shown == volume.GetID()
+
+
+def test_single_pictures_are_offered_as_a_cine_but_not_ticked(plugin: Any, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "series", speckle(5, 48, 64))
+    (offer,) = offers(plugin, *sorted(folder.iterdir()))
+    assert not offer.selected
+    assert offer.confidence < 0.7
+    assert plugin.load(offer)
+    assert len(UltrasoundLesionWorkflow().cine(browsers()[0])) == 5
+
+
+def write_other(path: Path, sop_class: str, **attributes: Any) -> Path:
+    header = ultrasound_header(speckle(3, 8, 8), sop_class, NumberOfFrames=3, **attributes)
+    header.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "attributes"),
+    [
+        (CT_IMAGE, {}),
+        (ENHANCED_US_VOLUME, {}),
+        (UltrasoundMultiFrameImageStorage, {"ManufacturerModelName": "Invenia"}),
+        ("1.2.840.10008.5.1.4.1.1.66.4", {}),
+        ("1.2.840.10008.5.1.4.1.1.88.33", {"ManufacturerModelName": "Other"}),
+    ],
+    ids=["CT", "ultrasound volume", "automated breast ultrasound", "SEG that says nothing", "others' SR"],
+)
+def test_other_objects_are_left_to_slicer(
+    plugin: Any, tmp_path: Path, sop_class: str, attributes: dict[str, Any]
+) -> None:
+    assert offers(plugin, write_other(tmp_path / "other.dcm", sop_class, **attributes)) == []
+
+
+def test_a_single_picture_is_left_to_slicer(plugin: Any, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "series", speckle(1, 48, 64))
+    assert offers(plugin, *folder.iterdir()) == []
+
+
+def test_a_segmentation_of_other_images_is_left_to_slicer(
+    plugin: Any, exported: tuple[Path, Path, np.ndarray], tmp_path: Path
+) -> None:
+    seg, _, _ = exported
+    dataset = dcmread(seg)
+    for series in dataset.ReferencedSeriesSequence:
+        for one in series.ReferencedInstanceSequence:
+            one.ReferencedSOPClassUID = CT_IMAGE
+    dataset.save_as(tmp_path / "ct_seg.dcm")
+    assert offers(plugin, tmp_path / "ct_seg.dcm") == []
+
+
+@pytest.mark.parametrize("cine_is_in_the_scene", [True, False])
+def test_a_segmentation_goes_into_its_cine(
+    plugin: Any, exported: tuple[Path, Path, np.ndarray], cine_file: Path, cine_is_in_the_scene: bool
+) -> None:
+    seg, _, mask = exported
+    (cine,) = offers(plugin, cine_file)
+    if cine_is_in_the_scene:
+        assert plugin.load(cine)
+    (offer,) = offers(plugin, seg)
+    assert offer.confidence > 0.95
+    assert plugin.load(offer)
+    (browser,) = browsers()
+    logic = UltrasoundLesionWorkflow()
+    (segment,) = logic.anchors(browser)
+    assert logic.anchors(browser)[segment] == [1, 4]
+    sequence = logic._find_sequence(browser)
+    np.testing.assert_array_equal(sequence.read(4, segment), mask)
+    assert sequence.origin(4, segment) is Origin.MANUAL
+
+
+def test_a_segmentation_whose_cine_is_nowhere_is_told_in_one_sentence(
+    plugin: Any, exported: tuple[Path, Path, np.ndarray], caplog: pytest.LogCaptureFixture
+) -> None:
+    seg, _, _ = exported
+    (offer,) = offers(plugin, seg)
+    assert not plugin.load(offer)
+    assert "the cine of the segmentation is not in the DICOM database; import it first" in caplog.text
+    assert browsers() == []
+
+
+def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.ndarray]) -> None:
+    _, report, mask = exported
+    (offer,) = offers(plugin, report)
+    assert offer.confidence > 0.95
+    assert plugin.load(offer)
+    (node,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
+    table = node.GetTable()
+    names = [table.GetColumnName(number) for number in range(table.GetNumberOfColumns())]
+    assert names[:2] == ["Lesion", "Frame"]
+    assert not any("nan" in name for name in names)
+    rows = [table.GetColumnByName("Frame").GetValue(row) for row in range(table.GetNumberOfRows())]
+    assert rows == ["1", "4", "all"]
+    areas = [name for name in names if name.startswith("Area") and "," not in name]
+    assert table.GetColumnByName(areas[0]).GetValue(0) == pytest.approx(mask.sum())

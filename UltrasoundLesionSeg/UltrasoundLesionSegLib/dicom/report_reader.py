@@ -1,0 +1,129 @@
+"""Reads the measurements in a DICOM structured report that follows TID 1500, as ours do (PS3.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from UltrasoundLesionSegLib.dicom import terminology as terms
+from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
+from UltrasoundLesionSegLib.errors import SourceError
+
+_OVER_THE_CLIP = "all"
+
+
+@dataclass(frozen=True)
+class ReportedValue:
+    """One number of a report.
+
+    Parameters
+    ----------
+    lesion : str
+        Tracking identifier.
+    frame : int or None
+        Frame of the cine, counted from 0; None for a value over the whole clip.
+    quantity : str
+        In words, with the derivation where there is one, e.g. ``Long Axis, Maximum``.
+    unit : str
+        UCUM code, e.g. ``mm``.
+    value : float
+    """
+
+    lesion: str
+    frame: int | None
+    quantity: str
+    unit: str
+    value: float
+
+
+def read_report(path: Path) -> list[ReportedValue]:
+    """Read all numbers of a report, in its order.
+
+    Raises
+    ------
+    SourceError
+        When the file is no structured report, is damaged, or holds no measurement.
+    """
+    with quiet_dicom():
+        try:
+            dataset = dcmread(path)
+            values = list(_values(dataset)) if dataset.Modality == "SR" else []
+        except Exception:  # pydicom raises anything on damaged elements; the text may quote the file
+            raise SourceError("the file is no DICOM structured report, or is damaged; choose another one") from None
+    if not values:
+        raise SourceError("the DICOM object holds no measurements of lesions; choose a report with measurements")
+    return values
+
+
+def tabulate_report(values: list[ReportedValue]) -> dict[str, list[float | int | str | None]]:
+    """Lay the numbers out in columns: a row for each lesion and frame, and one for each lesion over the clip.
+
+    Returns
+    -------
+    dict of str to list
+        ``Lesion``, ``Frame`` (counted from 0, ``all`` for the clip), then a column for each quantity and unit, None
+        where a row has no such number.
+    """
+    rows: dict[tuple[str, int | None], dict[str, float]] = {}
+    for one in values:
+        unit = one.unit.strip("{}")
+        heading = f"{one.quantity} ({unit})" if unit not in ("", "1") else one.quantity
+        rows.setdefault((one.lesion, one.frame), {}).setdefault(heading, one.value)
+    headings = list(dict.fromkeys(heading for row in rows.values() for heading in row))
+    columns: dict[str, list[float | int | str | None]] = {
+        "Lesion": [lesion for lesion, _ in rows],
+        "Frame": [_OVER_THE_CLIP if frame is None else str(frame) for _, frame in rows],
+    }
+    return columns | {heading: [row.get(heading) for row in rows.values()] for heading in headings}
+
+
+def _values(dataset: Dataset) -> Iterator[ReportedValue]:
+    for group in _containers(dataset):
+        items = list(group.get("ContentSequence", ()))
+        lesion = next((item.TextValue for item in items if _is(item, terms.TRACKING_IDENTIFIER)), "")
+        numbers = [item for item in items if item.ValueType == "NUM" and item.get("MeasuredValueSequence")]
+        derived = {id(item): _derivation(item) for item in numbers}
+        frame = None if any(derived.values()) else _frame(items)
+        for item in numbers:
+            measured = item.MeasuredValueSequence[0]
+            words = item.ConceptNameCodeSequence[0].CodeMeaning
+            quantity = f"{words}, {derived[id(item)]}" if derived[id(item)] else words
+            unit = measured.MeasurementUnitsCodeSequence[0].CodeValue
+            exact = measured.get("FloatingPointValue")
+            yield ReportedValue(lesion, frame, quantity, unit, float(measured.NumericValue if exact is None else exact))
+
+
+def _containers(dataset: Dataset) -> Iterator[Dataset]:
+    """Yield the measurement groups, wherever they are in the tree."""
+    for item in dataset.get("ContentSequence", ()):
+        if item.ValueType == "CONTAINER":
+            if _is(item, terms.MEASUREMENT_GROUP):
+                yield item
+            else:
+                yield from _containers(item)
+
+
+def _is(item: Dataset, code: Code) -> bool:
+    names = item.get("ConceptNameCodeSequence")
+    return bool(names) and (names[0].CodeValue, names[0].CodingSchemeDesignator) == (code.value, code.scheme_designator)
+
+
+def _derivation(item: Dataset) -> str:
+    for child in item.get("ContentSequence", ()):
+        if _is(child, terms.DERIVATION):
+            return str(child.ConceptCodeSequence[0].CodeMeaning)
+    return ""
+
+
+def _frame(items: list[Dataset]) -> int | None:
+    """Return the frame of the source image that a group refers to, counted from 0; 0 in a single-frame image."""
+    for item in items:
+        if _is(item, terms.SEGMENTATION_SOURCE) or _is(item, terms.SOURCE_OF_MEASUREMENT):
+            number = item.ReferencedSOPSequence[0].get("ReferencedFrameNumber", 1)
+            return int(number if isinstance(number, (int, str)) else number[0]) - 1
+    return None

@@ -1,0 +1,194 @@
+"""Ultrasound cines, segmentations of them and our reports in Slicer's DICOM browser.
+
+Slicer's own plugins load an ultrasound cine without its calibration where it has several regions and without its frame
+times, and give any segmentation to a program that needs planes in space, which ultrasound has not. This plugin is surer
+than those (0.7 and 0.95) of exactly these objects and says nothing of any other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import slicer
+from DICOMLib import DICOMLoadable, DICOMPlugin
+
+from UltrasoundLesionSegLib.errors import LesionSegError
+
+logger = logging.getLogger(__name__)
+
+ULTRASOUND_MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.3")  # today's, and the retired one
+ULTRASOUND_IMAGE = ("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.6")
+SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # Segmentation, Label Map Segmentation
+REPORT = tuple(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (22, 33, 34))  # Enhanced, Comprehensive, and 3D
+VOLUME_SCANNERS = ("Invenia",)  # automated breast ultrasound: multi-frame objects that are volumes, not cines
+SURE = 0.97
+UNSURE = 0.6  # below Slicer's image sequences: single pictures may or may not be the frames of a cine
+
+
+class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
+    """What Slicer's DICOM browser asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loadType = "Ultrasound Lesion Segmentation"
+        self.tags |= {
+            "sopClassUID": "0008,0016",
+            "seriesNumber": "0020,0011",
+            "instanceNumber": "0020,0013",
+            "numberOfFrames": "0028,0008",
+            "manufacturerModelName": "0008,1090",
+        }
+
+    def examineForImport(self, fileLists: Sequence[Sequence[str]]) -> list[Any]:  # noqa: N802, N803 - Slicer's names
+        """Return a DICOMLoadable for everything that this module loads better than Slicer.
+
+        Parameters
+        ----------
+        fileLists : sequence of sequence of str
+            Files of each series.
+        """
+        return [loadable for files in fileLists for loadable in self._examine(files)]
+
+    def load(self, loadable: Any) -> bool:
+        """Load what was offered; what goes wrong is one sentence in the log."""
+        files = [Path(file) for file in loadable.files]
+        try:
+            if loadable.kind == "cine":
+                self._load_cine(files, loadable)
+            elif loadable.kind == "segmentation":
+                self._load_segmentation(files[0], loadable)
+            else:
+                self._load_report(files[0])
+        except LesionSegError as error:
+            logger.error("not loaded: %s", error)
+            return False
+        return True
+
+    # ---- what is offered
+
+    def _examine(self, files: Sequence[str]) -> Iterator[Any]:
+        by_class: dict[str, list[str]] = {}
+        for file in files:
+            by_class.setdefault(self._value(file, "sopClassUID"), []).append(file)
+        for sop_class, found in by_class.items():
+            if sop_class in ULTRASOUND_MULTI_FRAME:
+                yield from (self._cine([file], SURE) for file in found if self._is_cine(file))
+            elif sop_class in ULTRASOUND_IMAGE and len(found) > 1:
+                yield self._cine(found, UNSURE)
+            elif sop_class in SEGMENTATION:
+                yield from (one for file in found if (one := self._segmentation(file)) is not None)
+            elif sop_class in REPORT:
+                yield from (self._report(file) for file in found if self._is_ours(file))
+
+    def _value(self, file: str, tag: str) -> str:
+        return str(slicer.dicomDatabase.fileValue(file, self.tags[tag]) or "")
+
+    def _is_cine(self, file: str) -> bool:
+        frames = self._value(file, "numberOfFrames")
+        is_volume = self._value(file, "manufacturerModelName") in VOLUME_SCANNERS
+        return frames.isdigit() and int(frames) > 1 and not is_volume
+
+    def _is_ours(self, file: str) -> bool:
+        from UltrasoundLesionSegLib.dicom.instance import PRODUCT
+
+        return self._value(file, "manufacturerModelName") == PRODUCT
+
+    def _offer(self, kind: str, files: Sequence[str], confidence: float, name: str, tooltip: str) -> Any:
+        loadable = DICOMLoadable()
+        loadable.kind, loadable.files = kind, list(files)
+        loadable.name, loadable.tooltip = name, tooltip
+        loadable.confidence, loadable.selected = confidence, confidence == SURE
+        return loadable
+
+    def _cine(self, files: Sequence[str], confidence: float) -> Any:
+        number = self._value(files[0], "seriesNumber") or "?"
+        name = f"US {number}" + (f" [{self._value(files[0], 'instanceNumber')}]" if len(files) == 1 else "")
+        what = "Ultrasound cine" if len(files) == 1 else f"{len(files)} ultrasound pictures as the frames of one cine"
+        return self._offer("cine", files, confidence, name, f"{what}, with its calibration and its frame times")
+
+    def _segmentation(self, file: str) -> Any | None:
+        references = list(referenced_instances(Path(file)))
+        ultrasound = [uid for sop_class, uid in references if sop_class in (*ULTRASOUND_MULTI_FRAME, *ULTRASOUND_IMAGE)]
+        if not ultrasound or len(ultrasound) < len(references):
+            return None
+        loadable = self._offer("segmentation", [file], SURE, "Lesions of an ultrasound cine", "Into the cine it is of")
+        loadable.referencedInstanceUIDs = list(dict.fromkeys(ultrasound))
+        return loadable
+
+    def _report(self, file: str) -> Any:
+        return self._offer("report", [file], SURE, "Measurements of an ultrasound cine", "As a table")
+
+    # ---- what is loaded
+
+    def _load_cine(self, files: Sequence[Path], loadable: Any) -> None:
+        browser = _logic().addCine(_read(files), loadable.name)
+        volume = browser.GetProxyNode(browser.GetMasterSequenceNode())
+        self.addSeriesInSubjectHierarchy(loadable, volume)
+        if slicer.app.layoutManager() is not None:
+            slicer.util.setSliceViewerLayers(background=volume, fit=True)
+
+    def _load_segmentation(self, file: Path, loadable: Any) -> None:
+        logic = _logic()
+        browser = _browser_of(logic, loadable.referencedInstanceUIDs)
+        if browser is None:
+            sources = [slicer.dicomDatabase.fileForInstance(uid) for uid in loadable.referencedInstanceUIDs]
+            if not sources or not all(sources):
+                raise LesionSegError("the cine of the segmentation is not in the DICOM database; import it first")
+            browser = logic.addCine(_read([Path(source) for source in sources]))
+        logic.importSegmentation(browser, file)
+
+    @staticmethod
+    def _load_report(file: Path) -> None:
+        from UltrasoundLesionSegLib.dicom.report_reader import read_report, tabulate_report
+        from UltrasoundLesionSegLib.mrml.tables import add_table
+
+        add_table("Measurements from DICOM SR", tabulate_report(read_report(file)))
+
+
+def referenced_instances(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield SOP class and SOP instance of every image that a segmentation refers to.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    from pydicom import dcmread
+
+    from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
+
+    with quiet_dicom():
+        try:
+            series = dcmread(path, specific_tags=["ReferencedSeriesSequence"], stop_before_pixels=True)
+            items = [one for item in series.ReferencedSeriesSequence for one in item.ReferencedInstanceSequence]
+            found = [(str(one.ReferencedSOPClassUID), str(one.ReferencedSOPInstanceUID)) for one in items]
+        except Exception:  # not a segmentation as the standard asks: not ours to load
+            return
+    yield from found
+
+
+def _logic() -> Any:
+    from UltrasoundLesionSegLib.gui.module_logic import UltrasoundLesionSegLogic
+
+    return UltrasoundLesionSegLogic()
+
+
+def _read(files: Sequence[Path]) -> Any:
+    from UltrasoundLesionSegLib.readers.dicom_multiframe import read_dicom_file
+    from UltrasoundLesionSegLib.readers.dicom_series import read_dicom_folder
+
+    return read_dicom_file(files[0]) if len(files) == 1 else read_dicom_folder(sorted(files))
+
+
+def _browser_of(logic: Any, uids: Sequence[str]) -> Any | None:
+    """Return the browser in the scene whose cine comes from one of these instances."""
+    for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode"):
+        try:
+            known = logic.cine(browser).identity.sop_instance_uids
+        except LesionSegError:
+            continue
+        if set(known) & set(uids):
+            return browser
+    return None
