@@ -23,6 +23,25 @@ matplotlib.use("Agg")  # no window, wherever this runs
 from matplotlib import pyplot
 
 STYLES = {OFFERED: "C3-o", "evenly spaced": "C0--s", "random": "C7:", "oracle": "C2-."}
+HEAD = """# The person's time
+
+What a person's corrections win, by who chooses the frame, and what the confidence (the
+[expected overlap](../models.md#confidence)) is worth.
+
+Made by `ultrasound-lesion-seg evaluate SET --interactive --model MODEL --output RESULTS/SET` for each set, then
+`python -m UltrasoundLesionSegLib.evaluation.effort_tables RESULTS --output Docs/results/interactive.md`.
+[How the clips are made, and what is simulated](../training.md#the-persons-time).
+
+* *after 0, 1, ...*: mean Dice over all frames after that many frames were offered and corrected with the truth;
+  drawn frames count as 1. *area*: the mean height of that curve.
+* *finished*: clips of which 95% of the frames reach Dice 0.9. *until finished*: frames offered until then, one more
+  than there were where it is not reached.
+* *random* is the mean of the runs there are of each clip. *oracle* takes the truly worst frame: not the best one to
+  correct, so that it can be beaten.
+* *share of the oracle's lead*: of the area, over random frames. *where seen*: of masks with a Dice between 0 and 1.
+* The estimate of the expected overlap was fitted on other clips of the kinds of `hard_apart`, `simulated_apart` and
+  `moving_stills` (other patients, other seeds), to `stpfnet_light` alone. Nothing was fitted on `phantom`.
+"""
 Results = Mapping[str, Sequence[Course]]  # by model
 
 
@@ -172,12 +191,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="a folder for each data set, as evaluate --interactive wrote it")
     parser.add_argument("--output", type=Path, required=True, help="the page; its plot gets the same name")
-    parser.add_argument("--head", type=Path, required=True, help="Markdown that the page begins with")
     chosen = parser.parse_args()
     folders = sorted(one for one in chosen.results.iterdir() if (one / "courses").is_dir())
     sets = {folder.name: read_courses(folder) for folder in folders}
     plot(sets, chosen.output.with_suffix(".png"))
-    parts = [chosen.head.read_text(encoding="utf-8"), "## In one table", "", summary_text(sets), ""]
+    parts = [HEAD, "## In one table", "", summary_text(sets), ""]
     parts += [f"![Effort curves and reliability]({chosen.output.with_suffix('.png').name})", ""]
     for name, results in sets.items():
         parts += [f"## {name}", "", effort_text(results)]

@@ -43,7 +43,10 @@ HOW_MEASURED = (
         "Posterior echo ratio",
         "grey level below the lesion over that beside it at the same depth; above 1 is enhancement.",
     ),
-    ("Confidence", "of the model in its mask, 0 to 1; it orders frames for a look, it is no probability of disease."),
+    (
+        "Confidence",
+        "Dice that the mask is expected to have with what a person would draw, 0 to 1; no probability of disease.",
+    ),
 )
 
 
