@@ -115,6 +115,8 @@ class SegmentEditor:
 
     def setActiveEffectByName(self, name: str) -> None:
         self._active = name if not self.property("readOnly") else ""
+        if self._node is not None:
+            self._node.SetActiveEffectName(self._active)
         self._fill_effects()
 
     def activeEffect(self) -> QtCore.QObject | None:

@@ -143,9 +143,13 @@ class SliceView:
         super(type(self), self).__init__(parent)
         self._window = vtk.vtkRenderWindow()
         self._window.AddRenderer(vtk.vtkRenderer())
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
 
     def renderWindow(self) -> vtk.vtkRenderWindow:
         return self._window
+
+    def interactor(self) -> vtk.vtkRenderWindowInteractor:
+        return self._interactor
 
 
 class PlotWidget:

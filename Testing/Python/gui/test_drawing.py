@@ -140,7 +140,9 @@ class TestSuggestion:
 
     @staticmethod
     def let_the_model_say(mask: np.ndarray, discs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        bundle = SimpleNamespace(input_size=64, role="suggest", sha256="0", load_for_inference=lambda device: None)
+        bundle = SimpleNamespace(
+            name="eye", version="1", input_size=64, role="suggest", sha256="0", load_for_inference=lambda device: None
+        )
         monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: bundle)
         monkeypatch.setattr("UltrasoundLesionSegLib.engine.suggestion.suggest_mask", lambda *_: mask)
 

@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.errors import ModelError, SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 Discs = tuple[Any, NDArray[np.bool_]]
 
@@ -43,6 +44,7 @@ def test_one_click_makes_a_seed_that_is_propagated(
     sequence = sequence_of(browser)
     assert np.array_equal(sequence.read(5, segment), mask)
     assert sequence.origin(5, segment) is Origin.EDITED  # SEMIAUTOMATIC in DICOM SEG
+    assert Suggester.from_provenance(sequence.provenance(5, segment)) == Suggester("click", "1", "c" * 64)
     logic.propagate(browser)
     assert np.array_equal(sequence.read(5, segment), mask)
     assert dice(sequence.read(9, segment), truth[9][0]) > 0.9
@@ -72,6 +74,24 @@ def test_clicks_are_taken_back_by_leaving_them_out(
     assert sequence.state(6, segment) == state
     assert logic.anchors(browser)[segment] == [2]
     assert logic.propagate(browser).frames_computed == []
+
+
+def test_a_proposal_is_written_by_whoever_accepts_it(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
+) -> None:
+    browser, truth = discs
+    nothing = np.zeros_like(truth[3][0])
+    mask = logic.proposeFromClicks(browser, [middle(truth[3][0])], nothing, frame=3)
+    assert dice(mask, truth[3][0]) > 0.9
+    assert logic.anchors(browser) == {}
+    looks = len(pointed_model.seen)
+    again = logic.proposeFromClicks(browser, [middle(truth[3][0])], nothing, frame=3)
+    assert np.array_equal(again, mask)
+    assert len(pointed_model.seen) == looks
+    (segment,) = logic.setSeed(browser, mask, frame=3)
+    assert sequence_of(browser).origin(3, segment) is Origin.CONFIRMED
+    logic.proposeFromClicks(browser, [middle(truth[3][0])], mask, frame=3)  # from another mask: looked at anew
+    assert len(pointed_model.seen) > looks
 
 
 def test_a_drawing_is_mended_and_comes_back(

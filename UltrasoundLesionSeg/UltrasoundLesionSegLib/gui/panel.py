@@ -13,6 +13,7 @@ import vtk
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.cine_section import CineSection
 from UltrasoundLesionSegLib.gui.cine_views import CineViews, show_lesions_of
+from UltrasoundLesionSegLib.gui.click_section import ClickSection
 from UltrasoundLesionSegLib.gui.dependency_section import DependencySection
 from UltrasoundLesionSegLib.gui.edits import EditKeeper
 from UltrasoundLesionSegLib.gui.export_section import ExportSection
@@ -58,6 +59,7 @@ class Panel:
             self.dependencies,
             CineSection(self),
             LesionSection(self),
+            ClickSection(self),
             self.propagation,
             ReviewSection(self),
             MeasurementSection(self),

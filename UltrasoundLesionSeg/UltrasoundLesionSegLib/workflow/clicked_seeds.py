@@ -14,11 +14,11 @@ import numpy as np
 from UltrasoundLesionSegLib.cine import Mask, Origin
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.workflow.seeds_and_anchors import DEFAULT_SEGMENT, SeedsAndAnchors
+from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.engine.click_prompt import Box, Click
     from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
-    from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
     from UltrasoundLesionSegLib.mrml.segments import SegmentState
 
 
@@ -28,8 +28,7 @@ class _Clicked:
 
     Parameters
     ----------
-    model : str
-        SHA-256 of the model's weights.
+    segment : str
     drawing : ClickDrawing
     mask, state
         What was stored before the first click, for when all clicks are taken back.
@@ -37,7 +36,7 @@ class _Clicked:
         What was stored after the last one.
     """
 
-    model: str
+    segment: str
     drawing: ClickDrawing
     mask: Mask
     state: SegmentState
@@ -49,16 +48,19 @@ class ClickedSeeds(SeedsAndAnchors):
 
     def __init__(self) -> None:
         super().__init__()
-        # by browser ID: of one lesion on one frame at a time, since each keeps its answers
-        self._clicked: dict[str, tuple[int, str, _Clicked]] = {}
+        # by browser ID, the last one of each cine: their answers are kept
+        self._clicked: dict[str, _Clicked] = {}
+        self._drawings: dict[str, tuple[tuple[int, str, str], Mask, ClickDrawing]] = {}
 
     def _release_cine(self, browser: Any) -> None:
         super()._release_cine(browser)
         self._clicked.pop(browser.GetID(), None)
+        self._drawings.pop(browser.GetID(), None)
 
     def _release_all(self) -> None:
         super()._release_all()
         self._clicked.clear()
+        self._drawings.clear()
 
     def click(
         self,
@@ -108,21 +110,19 @@ class ClickedSeeds(SeedsAndAnchors):
         """
         cine, at = self.cine(browser), self._frame(browser, frame)
         clicks, around = _checked_prompt(points, box, cine.shape)
-        bundle = self._bundle(model, "click")
-        on, network = self._resolve_device(device), self._network(bundle, device)
         sequence = self._sequence(browser)
         self.commitEdit(browser)
+        clicked = self._clicked.get(browser.GetID())
         name = segment or DEFAULT_SEGMENT
         identifier = self._find_segment(sequence, name) or self._add_segment(sequence, name)
-        clicked = self._begun(browser, sequence, at, identifier, bundle.sha256)
-        if clicked is None:
-            from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
-
-            before = sequence.read(at, identifier)
-            drawing = ClickDrawing(cine.frames[at], network, bundle.input_size, on, before)
-            clicked = _Clicked(bundle.sha256, drawing, before, sequence.state(at, identifier), before)
-            self._clicked[browser.GetID()] = (at, identifier, clicked)
-        drawn = clicked.drawing.mask(clicks, around)
+        stored = sequence.read(at, identifier)
+        same = clicked is not None and clicked.segment == identifier and np.array_equal(clicked.written, stored)
+        start = clicked.mask if clicked is not None and same else stored
+        drawing = self._drawing(browser, at, start, model, device)
+        if clicked is None or not same or clicked.drawing is not drawing:
+            clicked = _Clicked(identifier, drawing, stored, sequence.state(at, identifier), stored)
+            self._clicked[browser.GetID()] = clicked
+        drawn = drawing.mask(clicks, around)
         for other in sequence.segments():
             if other.id != identifier:
                 drawn &= ~sequence.read(at, other.id)
@@ -130,12 +130,13 @@ class ClickedSeeds(SeedsAndAnchors):
             drawn = np.where(editable, drawn, clicked.mask)
         if (clicks or around is not None) and drawn.any():
             self._log_replaced(sequence, cine, at, identifier, drawn)
-            sequence.write(at, {identifier: drawn}, {identifier: Origin.EDITED})
+            made_by = self._click_model(model).as_provenance()
+            sequence.write(at, {identifier: drawn}, {identifier: Origin.EDITED}, provenance={identifier: made_by})
             clicked.written = drawn
         else:
             # the state first: what a person vouches for is not overwritten by what nobody does
-            sequence.set_state(at, identifier, clicked.state)
             state = clicked.state
+            sequence.set_state(at, identifier, state)
             sequence.write(
                 at,
                 {identifier: clicked.mask},
@@ -146,14 +147,57 @@ class ClickedSeeds(SeedsAndAnchors):
             clicked.written = clicked.mask
         return drawn
 
-    def _begun(
-        self, browser: Any, sequence: SegmentationSequence, frame: int, segment: str, model: str
-    ) -> _Clicked | None:
-        """Return the clicking that goes on; None when nobody clicked there, or somebody else changed the mask since."""
-        of_frame, of_segment, clicked = self._clicked.get(browser.GetID(), (-1, "", None))
-        if clicked is None or (of_frame, of_segment, clicked.model) != (frame, segment, model):
-            return None
-        return clicked if np.array_equal(sequence.read(frame, segment), clicked.written) else None
+    def proposeFromClicks(
+        self,
+        browser: Any,
+        points: Sequence[Sequence[float]],
+        start: Mask,
+        frame: int | None = None,
+        model: str | None = None,
+        device: str = "auto",
+    ) -> Mask:
+        """Return what ``click`` would draw; nothing is written until ``setSeed`` or a drawing accepts it.
+
+        Parameters
+        ----------
+        browser, points, frame, model, device
+            As for ``click``.
+        start : ndarray of bool, shape (H, W)
+            The mask before the first click; an empty one begins anew.
+
+        Returns
+        -------
+        ndarray of bool, shape (H, W)
+            All False when no lesion was found.
+
+        Raises
+        ------
+        SeedError
+            As for ``click``.
+        """
+        at = self._frame(browser, frame)
+        clicks, _ = _checked_prompt(points, None, self.cine(browser).shape)
+        mask = self._drawing(browser, at, start, model, device).mask(clicks)
+        self._suggestions[browser.GetID(), at] = mask, self._click_model(model)
+        return mask
+
+    def _click_model(self, model: str | None) -> Suggester:
+        bundle = self._bundle(model, "click")
+        return Suggester(bundle.name, bundle.version, bundle.sha256)
+
+    def _drawing(self, browser: Any, frame: int, start: Mask, model: str | None, device: str) -> ClickDrawing:
+        """Return what draws on a frame from a mask; the last one again where nothing is different."""
+        from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
+
+        bundle = self._bundle(model, "click")
+        key = (frame, bundle.sha256, device)
+        last = self._drawings.get(browser.GetID())
+        if last is not None and last[0] == key and np.array_equal(last[1], start):
+            return last[2]
+        network, on = self._network(bundle, device), self._resolve_device(device)
+        drawing = ClickDrawing(self.cine(browser).frames[frame], network, bundle.input_size, on, start)
+        self._drawings[browser.GetID()] = (key, start.copy(), drawing)
+        return drawing
 
 
 def _checked_prompt(

@@ -1,0 +1,150 @@
+"""The Click tool: a lesion drawn with the mouse in the cine's view, undone, masked, kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from engine_helpers import dice
+from stand_in_networks import PointedNetwork
+
+from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+LEFT, RIGHT = vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.RightButtonPressEvent
+
+
+@pytest.fixture
+def clicks(discs: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The cine of discs, with a model that answers clicks."""
+    from types import SimpleNamespace
+
+    network = PointedNetwork()
+    bundle = SimpleNamespace(
+        name="pointed", version="1", input_size=64, role="click", sha256="0", load_for_inference=lambda device: network
+    )
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: bundle)
+    return discs
+
+
+def interactor() -> Any:
+    return slicer.app.layoutManager().sliceWidget("Red").sliceView().interactor()
+
+
+def press(discs: Any, row: float, column: float, event: Any = LEFT, control: bool = False) -> bool:
+    """Click on a pixel of the frame shown; returns whether Slicer's own mouse would have got the event too."""
+    reached = []
+    view = interactor()
+    tag = view.AddObserver(event, lambda *_: reached.append(True))
+    volume = discs.logic.volumeNode(discs.browser)
+    to_world, to_view = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(to_world)
+    slice_node = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    vtk.vtkMatrix4x4.Invert(slice_node.GetXYToRAS(), to_view)
+    place = to_view.MultiplyPoint(to_world.MultiplyPoint((column, row, 0, 1)))
+    view.SetEventInformation(round(place[0]), round(place[1]), int(control))
+    view.InvokeEvent(event)
+    view.RemoveObserver(tag)
+    discs.user.module.session.process_events()
+    return bool(reached)
+
+
+def middle(mask: np.ndarray) -> tuple[float, float]:
+    return tuple(float(place.mean()) for place in np.nonzero(mask))  # type: ignore[return-value]
+
+
+def test_a_click_draws_the_lesion_and_makes_the_frame_an_anchor(clicks: Any) -> None:
+    clicks.user.click("clickButton")
+    assert "Click into the lesion" in clicks.user.read("lesionMessageLabel")
+    assert not press(clicks, *middle(clicks.truth[0][0]))  # the view itself does nothing with it
+    assert dice(clicks.mask(0), clicks.truth[0][0]) > 0.85
+    assert clicks.logic.anchors(clicks.browser) == {"lesion-1": [0]}
+    assert SegmentationSequence.find(clicks.browser).origin(0, "lesion-1") is Origin.CONFIRMED
+    assert "1 click" in clicks.user.read("lesionMessageLabel")
+
+
+@pytest.mark.parametrize(("event", "control"), [(LEFT, True), (RIGHT, False)])
+def test_a_click_outside_takes_away_and_undo_brings_it_back(clicks: Any, event: Any, control: bool) -> None:
+    row, column = middle(clicks.truth[0][0])
+    clicks.user.click("clickButton")
+    press(clicks, row, column)
+    one = clicks.mask(0)
+    press(clicks, row, column + 4, event, control)
+    two = clicks.mask(0)
+    assert one[round(row), round(column) + 4]
+    assert not two[round(row), round(column) + 4]
+    assert "2 clicks" in clicks.user.read("lesionMessageLabel")
+    clicks.user.see("segmentEditor").undo()
+    clicks.logic.commitEdit(clicks.browser)
+    np.testing.assert_array_equal(clicks.mask(0), one)
+    press(clicks, row, column + 4, event, control)  # the click undone is not counted
+    np.testing.assert_array_equal(clicks.mask(0), two)
+    assert "2 clicks" in clicks.user.read("lesionMessageLabel")
+
+
+def test_clicks_keep_to_the_editable_area_and_to_other_lesions(clicks: Any) -> None:
+    row, column = (round(place) for place in middle(clicks.truth[0][0]))
+    user, editor = clicks.user, clicks.user.see("segmentEditor")
+    other = clicks.truth[0][0].copy()
+    other[:, column:] = False
+    user.click("newLesionButton")
+    user.paint("segmentEditor", other)
+    user.click("newLesionButton")
+    editor.mrmlSegmentEditorNode().SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedOutsideAllSegments)
+    user.click("clickButton")
+    press(clicks, row, column + 2)
+    np.testing.assert_array_equal(clicks.mask(0, 0), other)
+    assert clicks.mask(0, 1)[row, column + 2]
+    assert not (clicks.mask(0, 1) & other).any()
+
+
+def test_what_is_painted_in_between_is_mended_not_lost(clicks: Any) -> None:
+    row, column = middle(clicks.truth[0][0])
+    clicks.user.click("clickButton")
+    press(clicks, row, column)
+    stroke = np.zeros(clicks.truth.shape[2:], bool)
+    stroke[2:6, 2:6] = True
+    clicks.user.paint("segmentEditor", stroke)
+    press(clicks, row, column)
+    assert "1 click." in clicks.user.read("lesionMessageLabel")  # the stroke is what is mended now
+    clicks.user.see("segmentEditor").undo()
+    clicks.logic.commitEdit(clicks.browser)
+    assert clicks.mask(0)[stroke].all()
+
+
+def test_each_frame_has_its_own_clicks(clicks: Any) -> None:
+    clicks.user.click("clickButton")
+    press(clicks, *middle(clicks.truth[0][0]))
+    clicks.browser.SetSelectedItemNumber(5)
+    press(clicks, *middle(clicks.truth[5][0]))
+    assert "1 click." in clicks.user.read("lesionMessageLabel")
+    assert dice(clicks.mask(5), clicks.truth[5][0]) > 0.85
+    assert clicks.logic.anchors(clicks.browser) == {"lesion-1": [0, 5]}
+
+
+def test_the_tool_gives_the_mouse_back(clicks: Any) -> None:
+    user = clicks.user
+    place = middle(clicks.truth[0][0])
+    user.click("clickButton")
+    user.click("clickButton")
+    assert press(clicks, *place)
+    user.click("clickButton")
+    user.click("newLesionButton")  # takes the Paint effect
+    assert not user.see("clickButton").isChecked()
+    user.click("clickButton")
+    assert clicks.user.see("segmentEditor").mrmlSegmentEditorNode().GetActiveEffectName() == ""
+    user.module.leave()
+    assert press(clicks, *place)
+    assert clicks.logic.anchors(clicks.browser) == {"lesion-1": []}
+
+
+def test_a_click_beside_the_frame_and_one_that_finds_nothing_change_nothing(clicks: Any) -> None:
+    clicks.user.click("clickButton")
+    press(clicks, -30, -30)
+    assert clicks.logic.segmentationNode(clicks.browser) is None
+    press(clicks, 3, 3, RIGHT)
+    assert "No lesion of its own was found" in clicks.user.read("lesionMessageLabel")
+    assert clicks.logic.anchors(clicks.browser) == {"lesion-1": []}
