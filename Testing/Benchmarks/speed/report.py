@@ -62,7 +62,7 @@ def targets_table(targets: Sequence[Target]) -> str:
         sign = "at most" if one.at_most else "at least"
         found = "" if one.verdict == "not measured" else f"{one.value:.2f}{one.unit}"
         rows.append([one.aim, f"{sign} {one.limit:g}{one.unit}", found, one.verdict])
-    return table(["target", "aimed at", "found", ""], rows)
+    return table(["target", "aimed at", "found", "verdict"], rows)
 
 
 def network_section(network: Mapping[str, Any]) -> str:

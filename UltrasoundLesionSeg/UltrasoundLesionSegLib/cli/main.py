@@ -207,7 +207,7 @@ def batch(
         with interrupts.raising(), batch_bars() as advance:
             result = run_batch(source, output, settings, advance)
     except KeyboardInterrupt:
-        typer.echo("stopped; what is finished is kept, and the same command goes on from there", err=True)
+        typer.echo("stopped; finished cases are kept, and the same command resumes with the others", err=True)
         raise typer.Exit(interrupts.EXIT_CODE) from None
     for kind in result.left_out:
         typer.echo(f"note: left out: {kind}")
