@@ -1,7 +1,7 @@
-"""Make a report of a simulated case, and a picture of it: python Docs/drawings/report.py [--html FOLDER]
+"""Take the picture of a report, Docs/images/report.png: python Docs/drawings/report.py demo-output/result/report.html
 
-The masks are the simulation's own truth and the confidences are made up: this shows what a report looks like, not how
-well a model works. The picture (Docs/images/report.png) is taken by Chromium, which must be installed for it.
+Chromium must be installed for it. With --html FOLDER instead, write a report of a simulated case whose masks are the
+simulation's own truth and whose confidences are made up, with three frames done by a person.
 """
 
 from __future__ import annotations
@@ -88,25 +88,26 @@ def photograph(page: Path, target: Path, dark: bool = False, size: tuple[int, in
     pixels = np.asarray(picture)
     used = np.flatnonzero((pixels != pixels[-1, 0]).any(axis=(1, 2)))
     picture = picture.crop((0, 0, picture.width, min(int(used[-1]) + 24, picture.height)))
-    picture.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+    picture.quantize(128, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def main() -> None:
-    """Write the report, and take its picture unless another folder is named."""
-    parser = argparse.ArgumentParser(description="Make a report of a simulated case.")
+    """Take the picture of a report, or write one."""
+    parser = argparse.ArgumentParser(description="Take the picture of a report, or write one of a simulated case.")
+    parser.add_argument("page", type=Path, nargs="?", help="report.html to take the picture of")
     parser.add_argument("--html", type=Path, help="write report, contact sheet, plot and videos there; take no picture")
-    folder = parser.parse_args().html
-    case = simulated_case()
-    if folder is not None:
-        write_report(folder / "report.html", case, pixels_allowed=True)
-        write_contact_sheet(folder / "contact_sheet.png", case, pixels_allowed=True)
-        write_plot(folder / "plot.png", case)
-        for name in ("overlay.mp4", "overlay.avi"):
-            write_overlay_video(folder / name, case, pixels_allowed=True)
+    chosen = parser.parse_args()
+    if chosen.html is None:
+        if chosen.page is None:
+            parser.error("name a report.html, or a folder with --html")
+        photograph(chosen.page.resolve(), IMAGES / "report.png")
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        page = write_report(Path(temporary) / "report.html", case, pixels_allowed=True)
-        photograph(page, IMAGES / "report.png")
+    case, folder = simulated_case(), chosen.html
+    write_report(folder / "report.html", case, pixels_allowed=True)
+    write_contact_sheet(folder / "contact_sheet.png", case, pixels_allowed=True)
+    write_plot(folder / "plot.png", case)
+    for name in ("overlay.mp4", "overlay.avi"):
+        write_overlay_video(folder / name, case, pixels_allowed=True)
 
 
 if __name__ == "__main__":

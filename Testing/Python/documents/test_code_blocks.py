@@ -82,6 +82,11 @@ def test_readme(folder: Path) -> None:
     assert (folder / "result_python" / "measurements.csv").is_file()
 
 
+def test_segment(folder: Path) -> None:
+    run_page("Docs/segment.md", folder)
+    assert len(list((folder / "result" / "masks").glob("*.png"))) == 8
+
+
 def test_console(folder: Path) -> None:
     names = run_page("Docs/console.md", folder).names
     assert len(list((folder / "results" / "masks").glob("*.png"))) == 12

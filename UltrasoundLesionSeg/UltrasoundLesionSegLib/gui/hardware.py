@@ -8,6 +8,10 @@ import shutil
 
 from UltrasoundLesionSegLib.gui.messages import Tone
 
+# of the default model, from a seed at one end of the clip to one in the middle (Docs/results/speed.md). README and
+# tutorial say the same: Testing/Python/documents/test_figures.py
+CPU_SPEED = "50 to 100 frames a second"
+
 
 def describe_hardware() -> tuple[str, Tone]:
     """Return a sentence on the computing device and what to expect of it."""
@@ -25,7 +29,7 @@ def describe_hardware() -> tuple[str, Tone]:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return "The Apple GPU (MPS) is used.", Tone.PLAIN
     return (
-        "No CUDA GPU was found: the processor computes some 10 to 40 frames a second.",
+        f"No CUDA GPU was found: the processor computes {CPU_SPEED} on two cores, fewer while frames are shown.",
         Tone.PLAIN,
     )
 
