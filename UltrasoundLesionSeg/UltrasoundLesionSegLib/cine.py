@@ -341,7 +341,7 @@ class FrameResult:
     masks : ndarray of bool, shape (K, H, W)
         One mask a lesion; all False where the lesion is not visible.
     confidence : ndarray of float32, shape (K,)
-        0 (no idea) to 1 (sure); nan for a lesion not computed on this frame.
+        Expected overlap (Dice) with what a person would draw, 0 to 1; nan for a lesion not computed on this frame.
     computed : ndarray of bool, shape (K,)
         Which lesions this result speaks of: True for new model output, False for anchors and lesions left alone.
     final : ndarray of bool, shape (K,)
