@@ -64,7 +64,7 @@ def fuzz_segmentation(data: bytes) -> None:
 
 
 def fuzz_codestream(data: bytes) -> None:
-    codestream.stated_form(data)
+    codestream.read_codestream(data)
     dicom_dates.seconds_of(data.decode("utf-8", "replace"))
 
 

@@ -18,7 +18,7 @@ from source_makers import dicom_object, jpeg, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError, SeedError, SourceError
 from UltrasoundLesionSegLib.readers import deflated, dicom_pixels, inflated, limits
-from UltrasoundLesionSegLib.readers.codestream import stated_form
+from UltrasoundLesionSegLib.readers.codestream import read_codestream
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 
@@ -80,6 +80,11 @@ def test_dicom_frames_too_large_are_refused(tmp_path: Path, elements: dict[str, 
     content = dicom_bytes(dicom_object(GREY, [jpeg(one) for one in GREY], **elements))
     with pytest.raises(SourceError, match="too large for a cine"):
         read_cine(save(tmp_path, content))
+
+
+def stated_form(encoded: bytes) -> tuple[int, int, int] | None:
+    stream = read_codestream(encoded)
+    return (stream.rows, stream.columns, stream.channels) if stream else None
 
 
 def test_a_codestream_that_states_another_size_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,33 +1,85 @@
-"""The size that a compressed frame itself states, read before a decoder makes room for it.
+"""What a compressed frame itself states, read before a decoder makes room for it.
 
-Decoders believe the codestream: one that says 65,535 x 65,535 pixels where the DICOM header says 24 x 32 costs
-gigabytes or minutes before anyone compares.
+The data set says nothing that overrides it (PS3.5 8.2), and headers are often wrong about it. Decoders believe the
+stream: one that says 65,535 x 65,535 pixels where the DICOM header says 24 x 32 costs gigabytes or minutes before
+anyone compares.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
-_STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # JPEG (T.81 B.1.1.3), JPEG-LS (T.87)
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
 _WITHOUT_LENGTH = frozenset(range(0xD0, 0xD9)) | {0x01, 0xFF}
 _JPEG_2000 = b"\xff\x4f\xff\x51"
 _BOXES = 512
 """Bytes in which the codestream of a JPEG 2000 file begins."""
 
+# start of frame (JPEG T.81 B.1.1.3, JPEG-LS T.87): baseline, extended, progressive, lossless, JPEG-LS
+_SYNTAX_OF_FRAME = {
+    0xC0: JPEGBaseline8Bit,
+    0xC1: JPEGExtended12Bit,
+    0xC2: JPEGBaseline8Bit,
+    0xC3: JPEGLosslessSV1,
+    0xF7: JPEGLSNearLossless,
+}
+_STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_RLE_HEADER = 64
+_CODING_STYLE, _HIGH_THROUGHPUT, _START_OF_TILE = 0xFF52, 0xFF50, 0xFF90
 
-def stated_form(encoded: bytes) -> tuple[int, int, int] | None:
-    """Return ``(rows, columns, channels)`` of a JPEG, JPEG-LS or JPEG 2000 frame; None when it does not say."""
+
+@dataclass(frozen=True)
+class Codestream:
+    """What a frame states.
+
+    Parameters
+    ----------
+    rows, columns : int
+        0 where it does not say them (RLE).
+    channels : int
+    bits : int
+        Of a sample; for RLE, whole bytes.
+    syntax : UID or None
+        A transfer syntax whose decoder understands it; None for kinds of JPEG that nobody decodes.
+    is_transformed : bool
+        Whether the stream itself tells its decoder to turn its components into RGB (JPEG 2000).
+    """
+
+    rows: int
+    columns: int
+    channels: int
+    bits: int
+    syntax: UID | None
+    is_transformed: bool = False
+
+
+def read_codestream(encoded: bytes) -> Codestream | None:
+    """Return what a JPEG, JPEG-LS, JPEG 2000 or RLE frame states; None when it does not say."""
     if encoded.startswith(b"\xff\xd8"):
-        return _jpeg_form(encoded)
+        return _jpeg(encoded)
     start = encoded[:_BOXES].find(_JPEG_2000)
-    # SIZ marker segment (T.800 A.5.1): length, capabilities, extent, offset, tile size and offset, components
-    if start < 0 or len(encoded) < start + 42:
-        return None
-    right, bottom, left, top = struct.unpack_from(">4I", encoded, start + 8)
-    return max(0, bottom - top), max(0, right - left), struct.unpack_from(">H", encoded, start + 40)[0]
+    if start >= 0:
+        return _jpeg_2000(encoded, start)
+    return _rle(encoded)
 
 
-def _jpeg_form(encoded: bytes) -> tuple[int, int, int] | None:
+def begins_frame(head: bytes) -> bool:
+    """Whether a fragment that begins with ``head`` (64 bytes of it) begins a picture."""
+    return head.startswith((b"\xff\xd8", _JPEG_2000, b"\x00\x00\x00\x0c")) or _rle(head) is not None
+
+
+def _jpeg(encoded: bytes) -> Codestream | None:
     at = 2
     while at + 4 <= len(encoded) and encoded[at] == 0xFF:
         marker = encoded[at + 1]
@@ -35,7 +87,40 @@ def _jpeg_form(encoded: bytes) -> tuple[int, int, int] | None:
             at += 1 if marker == 0xFF else 2
             continue
         if marker in _STARTS_OF_FRAME and at + 10 <= len(encoded):
-            rows, columns, channels = struct.unpack_from(">HHB", encoded, at + 5)
-            return rows, columns, channels
+            bits, rows, columns, channels = struct.unpack_from(">BHHB", encoded, at + 4)
+            return Codestream(rows, columns, channels, bits, _SYNTAX_OF_FRAME.get(marker))
         at += 2 + int.from_bytes(encoded[at + 2 : at + 4], "big")
     return None
+
+
+def _jpeg_2000(encoded: bytes, start: int) -> Codestream | None:
+    if len(encoded) < start + 43:
+        return None
+    # SIZ marker segment (T.800 A.5.1): length, capabilities, extent, offset, tile size and offset, components
+    right, bottom, left, top = struct.unpack_from(">4I", encoded, start + 8)
+    channels, depth = struct.unpack_from(">HB", encoded, start + 40)
+    syntax, is_transformed = JPEG2000, False
+    at = start + 4 + int.from_bytes(encoded[start + 4 : start + 6], "big")
+    while at + 9 <= len(encoded):
+        marker, length = struct.unpack_from(">HH", encoded, at)
+        if marker == _START_OF_TILE or length < 2:
+            break
+        if marker == _CODING_STYLE:  # COD (T.800 A.6.1): style, progression, layers, component transformation
+            is_transformed = encoded[at + 8] == 1
+        if marker == _HIGH_THROUGHPUT:
+            syntax = HTJ2K
+        at += 2 + length
+    size = (max(0, bottom - top), max(0, right - left))
+    return Codestream(*size, channels, (depth & 0x7F) + 1, syntax, is_transformed)
+
+
+def _rle(encoded: bytes) -> Codestream | None:
+    """Read an RLE header (PS3.5 G.5): one segment for each byte of a sample in each channel."""
+    if len(encoded) < _RLE_HEADER:
+        return None
+    count, *offsets = struct.unpack_from("<16L", encoded)
+    used, unused = offsets[:count], offsets[count:]
+    if not 0 < count <= 15 or used[0] != _RLE_HEADER or used != sorted(set(used)) or any(unused):
+        return None
+    channels = 3 if count % 3 == 0 else 1
+    return Codestream(0, 0, channels, 8 * (count // channels), RLELossless)

@@ -1,7 +1,7 @@
 """One encoded DICOM frame -> a uint8 picture, grey or RGB.
 
-pydicom decodes and turns YBR into RGB; nothing here converts it a second time. What pydicom leaves is done here:
-palettes, inverted grey (MONOCHROME1), more than 8 bits.
+pydicom decodes. What it does not settle is done here: colours that the header names wrongly, palettes, inverted grey
+(MONOCHROME1), more than 8 bits.
 """
 
 from __future__ import annotations
@@ -16,25 +16,56 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, get_decoder
 from pydicom.pixels.utils import as_pixel_options
-from pydicom.uid import UID
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
-from UltrasoundLesionSegLib.readers.codestream import stated_form
+from UltrasoundLesionSegLib.readers.codestream import Codestream, read_codestream
+from UltrasoundLesionSegLib.readers.dicom_colors import YBR, disagreement_note, looks_like_ybr, to_rgb
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
-_JPEG_8_BIT = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-_LOSSY_PREFIXES = (*_JPEG_8_BIT, "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203")
-# JPEG Extended and Lossless, JPEG-LS, JPEG 2000
-_GDCM_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (51, 57, 70, 80, 81, 90, 91))
-_JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
+_JPEG_8_BIT = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_LOSSY = (*_JPEG_8_BIT, JPEGLSNearLossless, JPEG2000, HTJ2K)
+_GDCM_SYNTAXES = (
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    JPEG2000Lossless,
+    JPEG2000,
+)
+# syntaxes of one kind of stream; which of them it is the data set may say
+_FAMILIES = (
+    _JPEG_8_BIT,
+    (JPEGLossless, JPEGLosslessSV1),
+    (JPEGLSLossless, JPEGLSNearLossless),
+    (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
+    (RLELossless,),
+)
 _END_OF_IMAGE = b"\xff\xd9"
 _MOST_CHANNELS = 4
-_YBR = ("YBR_FULL", "YBR_FULL_422")
 
 
 class FrameDecoder:
     """Decodes the frames of one DICOM object.
+
+    What a compressed frame states of itself counts more than what the header says of it.
 
     Parameters
     ----------
@@ -54,16 +85,22 @@ class FrameDecoder:
         self._rows, self._columns = dicom_header.frame_size(header)
         self._syntax = dicom_header.transfer_syntax(header)
         self._photometric = dicom_header.text(header, "PhotometricInterpretation")
-        self._decoder = _decoder_for(self._syntax)
+        self._decoders: dict[UID, Any] = {self._syntax: _decoder_for(self._syntax)}
         self._options = {**_pixel_options(header), "pixel_vr": vr}
         self._palette = _palette(header) if self._photometric == "PALETTE COLOR" else None
         self._is_fast = False
+        self._is_ybr: bool | None = None
 
     @property
     def is_lossy(self) -> bool:
         """Whether equal channels may differ by a few levels after decoding."""
         ratio_told = dicom_header.text(self._header, "LossyImageCompression") == "01"
-        return ratio_told or str(self._syntax) in _LOSSY_PREFIXES
+        return ratio_told or self._syntax in _LOSSY
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the frames decoded so far."""
+        return () if self._is_ybr is None else disagreement_note(self._photometric, self._is_ybr)
 
     def decode(self, index: int, encoded: bytes) -> NDArray[np.uint8]:
         """Return frame ``index`` as uint8 ``(H, W)`` or ``(H, W, 3)`` RGB.
@@ -80,25 +117,36 @@ class FrameDecoder:
         FrameError
             When the bytes are no picture of the size the header states.
         """
+        stream = None
         try:
-            self._check_form(encoded)
-            pixels = self._pillow_pixels(encoded) if self._is_fast else self._library_pixels(encoded)
+            stream = self._checked_stream(encoded)
+            pixels = self._pillow_pixels(encoded) if self._is_fast else self._library_pixels(encoded, stream)
             if pixels.shape[:2] != (self._rows, self._columns):
                 raise ValueError
-            return self._as_uint8(pixels)
+            return self._as_uint8(pixels, stream)
         except Exception as error:  # the decoders raise whatever the damage leads to, StopIteration included
-            raise FrameError(index, _reason(error, encoded)) from None
+            raise FrameError(index, _reason(error, encoded, stream)) from None
 
-    def _check_form(self, encoded: bytes) -> None:
-        """Raise ``ValueError`` for a compressed frame that states another size than the header, or is cut off.
+    def _checked_stream(self, encoded: bytes) -> Codestream | None:
+        """Return what a compressed frame states; raise ``ValueError`` when its size is not the header's or it is cut.
 
         A JPEG-LS stream without its end marker keeps the decoder busy for ever.
         """
-        if str(self._syntax) in _JPEG_LS and not encoded.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        if not self._syntax.is_encapsulated:
+            return None
+        stream = read_codestream(encoded)
+        is_ls = self._syntax in _FAMILIES[2] or (stream is not None and stream.syntax in _FAMILIES[2])
+        if is_ls and not encoded.rstrip(b"\0").endswith(_END_OF_IMAGE):
             raise ValueError
-        form = stated_form(encoded) if self._syntax.is_encapsulated else None
-        if form is not None and (form[:2] != (self._rows, self._columns) or form[2] > _MOST_CHANNELS):
+        if stream is not None and (
+            stream.channels > _MOST_CHANNELS or (stream.rows and (stream.rows, stream.columns) != self._size)
+        ):
             raise ValueError
+        return stream
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self._rows, self._columns
 
     def learn_fast_route(self, encoded: bytes) -> None:
         """Use Pillow alone from now on where it gives what pydicom gives for this frame.
@@ -106,11 +154,10 @@ class FrameDecoder:
         pydicom parses, checks and converts colours in numpy: 3.5 ms for a 480 x 640 JPEG frame where Pillow takes
         0.8 ms. They differ where the stream's colour markers and the header disagree; then pydicom stays.
         """
-        if str(self._syntax) not in _JPEG_8_BIT:
+        if self._syntax not in _JPEG_8_BIT:
             return
         try:
-            self._check_form(encoded)
-            slow, fast = self._library_pixels(encoded), self._pillow_pixels(encoded)
+            slow, fast = self._library_pixels(encoded, self._checked_stream(encoded)), self._pillow_pixels(encoded)
         except Exception:  # a damaged frame teaches nothing; the caller tries another
             return
         if slow.dtype == fast.dtype == np.uint8 and slow.shape == fast.shape:
@@ -120,49 +167,74 @@ class FrameDecoder:
         with quiet(), Image.open(io.BytesIO(encoded), formats=("JPEG",)) as image:
             return np.asarray(image)
 
-    def _library_pixels(self, encoded: bytes) -> NDArray[Any]:
-        """Decode with pydicom, or with GDCM where pydicom cannot."""
-        if self._decoder is None:
+    def _library_pixels(self, encoded: bytes, stream: Codestream | None) -> NDArray[Any]:
+        """Decode with pydicom, or with GDCM where pydicom cannot; colours become RGB."""
+        if not self._syntax.is_encapsulated:
+            return self._native_pixels(encoded)
+        syntax, options = self._syntax, self._options
+        if stream is not None:
+            syntax, options = self._syntax_of(stream), _with_stream(options, stream)
+        # Pillow turns the colours of JPEG into RGB by the stream's own markers; of all others the samples are taken
+        is_jpeg = syntax in _JPEG_8_BIT
+        is_color = options["samples_per_pixel"] == 3
+        if is_color and not (is_jpeg and self._photometric in (*YBR, "RGB")):
+            options = {**options, "photometric_interpretation": "YBR_FULL_422" if is_jpeg else "RGB"}
+        if syntax not in self._decoders:
+            self._decoders[syntax] = _decoder_for(syntax)
+        decoder = self._decoders[syntax]
+        if decoder is None or (is_jpeg and options["bits_stored"] > 8):
             # SimpleITK takes 0.3 s to import and is rarely needed here
             from UltrasoundLesionSegLib.readers import gdcm_decoder
 
-            return gdcm_decoder.decode(encoded, self._syntax, self._options)
-        source = encapsulate([encoded], has_bot=False) if self._syntax.is_encapsulated else encoded
+            pixels = gdcm_decoder.decode(encoded, syntax, options)
+        else:
+            with quiet():
+                pixels = decoder.as_array(encapsulate([encoded], has_bot=False), index=0, **options)[0]
+        if not is_color or is_jpeg or (stream is not None and stream.is_transformed):
+            return pixels
+        return self._as_rgb(pixels)
+
+    def _syntax_of(self, stream: Codestream) -> UID:
+        """Return the syntax to decode a stream in: the header's where it is one of the stream's kind."""
+        if stream.syntax is None or any(self._syntax in one and stream.syntax in one for one in _FAMILIES):
+            return self._syntax
+        return stream.syntax
+
+    def _native_pixels(self, encoded: bytes) -> NDArray[Any]:
+        """Return uncompressed pixels; 422 ones are expanded, and colours become RGB."""
         options = self._options
-        if not self._syntax.is_encapsulated and self._photometric in _YBR:
-            options = {**options, "photometric_interpretation": self._native_colors(encoded)}
+        is_color = options["samples_per_pixel"] == 3
+        is_short = len(encoded) < self._rows * self._columns * 3
+        if is_color and not (self._photometric == "YBR_FULL_422" and is_short):
+            options = {**options, "photometric_interpretation": "RGB"}
         with quiet():
-            return self._decoder.as_array(source, index=0, **options)[0]
+            pixels = self._decoders[self._syntax].as_array(encoded, index=0, **options)[0]
+        return self._as_rgb(pixels) if is_color and options["photometric_interpretation"] == "RGB" else pixels
 
-    def _native_colors(self, encoded: bytes) -> str:
-        """Return what uncompressed pixels said to be YBR are; decompressed files often are RGB and still say YBR.
+    def _as_rgb(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """Turn samples into RGB where they are YBR. The first frame decides for all, so that no frame flickers."""
+        if samples.dtype != np.uint8:
+            return samples
+        if self._is_ybr is None:
+            self._is_ybr = looks_like_ybr(samples, self._photometric)
+        return to_rgb(samples) if self._is_ybr else samples
 
-        Black is (0, 0, 0) in RGB and (0, 128, 128) in YBR, and both are full of it: told apart by whether the second
-        and third channel are nearer to the first or to 128.
-        """
-        if len(encoded) < self._rows * self._columns * 3:
-            return "YBR_FULL_422"
-        samples = np.frombuffer(encoded, np.uint8, self._rows * self._columns * 3).astype(np.int16)
-        is_planar = self._options.get("planar_configuration") == 1
-        first, second, third = samples.reshape(3, -1) if is_planar else samples.reshape(-1, 3).T
-        from_first = np.abs(second - first).mean() + np.abs(third - first).mean()
-        from_middle = np.abs(second - 128).mean() + np.abs(third - 128).mean()
-        return "RGB" if from_first < from_middle else "YBR_FULL"
-
-    def _as_uint8(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    def _as_uint8(self, pixels: NDArray[Any], stream: Codestream | None) -> NDArray[np.uint8]:
         if self._palette is not None and pixels.ndim == 2:
             return self._palette[np.clip(pixels.astype(np.int64), 0, len(self._palette) - 1)]
         if pixels.dtype != np.uint8:
-            pixels = self._windowed(pixels)
-        return 255 - pixels if self._photometric == "MONOCHROME1" else pixels
+            pixels = self._windowed(pixels, stream)
+        return 255 - pixels if self._photometric == "MONOCHROME1" and pixels.ndim == 2 else pixels
 
-    def _windowed(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    def _windowed(self, pixels: NDArray[Any], stream: Codestream | None) -> NDArray[np.uint8]:
         """Bring more than 8 bits, or signed pixels, to 0..255.
 
         By the first window of the header where it has one (PS3.3 C.11.2.1.2.1, after the rescaling of C.11.1), else
         by the whole range of the stored bits. The same for every frame, so that echo levels stay comparable.
         """
         bits = int(self._options["bits_stored"])
+        if stream is not None and pixels.dtype.itemsize > 1:
+            bits = min(bits, stream.bits) if bits > 8 else stream.bits
         low = -(2.0 ** (bits - 1)) if self._options["pixel_representation"] else 0.0
         high = low + 2.0**bits - 1
         values = pixels.astype(np.float32)
@@ -176,6 +248,23 @@ class FrameDecoder:
         return ((values - low) * (255 / (high - low))).round().clip(0, 255).astype(np.uint8)
 
 
+def _with_stream(options: dict[str, Any], stream: Codestream) -> dict[str, Any]:
+    """Return the description of a frame's pixels with what its stream states in place of what the header says."""
+    bytes_told, bits = options["bits_allocated"], stream.bits
+    stored = min(options["bits_stored"], bits) if options["bits_stored"] > 8 else options["bits_stored"]
+    is_told_right = (bits > 8) == (options["bits_stored"] > 8)
+    channels = 3 if stream.channels == 3 else 1
+    return {
+        **options,
+        # a compressed stream has an order of its own (PS3.5 8.2.1)
+        "planar_configuration": 0,
+        "samples_per_pixel": channels,
+        "photometric_interpretation": options["photometric_interpretation"] if channels == 3 else "MONOCHROME2",
+        "bits_allocated": bytes_told if is_told_right else (16 if bits > 8 else 8),
+        "bits_stored": stored if is_told_right else bits,
+    }
+
+
 def _decoder_for(syntax: UID) -> Any | None:
     """Return pydicom's decoder, None where GDCM is to decode."""
     try:
@@ -184,7 +273,7 @@ def _decoder_for(syntax: UID) -> Any | None:
             return decoder
     except (NotImplementedError, ValueError):
         pass
-    if str(syntax) in _GDCM_SYNTAXES:
+    if syntax in _GDCM_SYNTAXES:
         return None
     raise SourceError(
         "the DICOM pixel data are compressed in a way that cannot be decoded here; "
@@ -228,10 +317,12 @@ def _palette(header: Dataset) -> NDArray[np.uint8]:
     return np.ascontiguousarray(colors[:, 0] if is_grey else colors).astype(np.uint8)
 
 
-def _reason(error: Exception, encoded: bytes) -> str:
+def _reason(error: Exception, encoded: bytes, stream: Codestream | None) -> str:
     """Return why a frame cannot be decoded, without quoting the decoder: it may quote the file."""
     if not encoded:
         return "it is empty"
+    if stream is not None and stream.syntax is None:
+        return "it is compressed in a kind of JPEG that cannot be decoded here"
     if isinstance(error, (ValueError, IndexError)):
         return "its pixels do not fit the size its header states, or its data are damaged"
     return f"its data are damaged ({type(error).__name__})"

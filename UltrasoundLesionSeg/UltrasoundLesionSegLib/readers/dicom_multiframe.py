@@ -95,4 +95,5 @@ def look_at_object(header: Dataset, stored: StoredFrames, decoder: FrameDecoder)
         decoder.learn_fast_route(encoded_frame(stored, index))
     tolerance = frames.LOSSY_GREY_TOLERANCE if decoder.is_lossy else 0
     is_color, failed = frames.look_at_samples(lambda index: decode_stored(stored, decoder, index), indices, tolerance)
-    return is_color, (frames.unreadable_note(len(failed), len(indices)),) if failed else ()
+    unreadable = (frames.unreadable_note(len(failed), len(indices)),) if failed else ()
+    return is_color, (*unreadable, *decoder.notes)

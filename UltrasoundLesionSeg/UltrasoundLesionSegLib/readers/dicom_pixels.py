@@ -19,6 +19,7 @@ from pydicom.uid import UID
 
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
+from UltrasoundLesionSegLib.readers.codestream import begins_frame
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
 from UltrasoundLesionSegLib.readers.digest import unreadable
 from UltrasoundLesionSegLib.readers.limits import MAX_FRAGMENTS, check_frame_count
@@ -35,9 +36,8 @@ _PADDING = 128
 _VIDEO_SYNTAXES = tuple(
     f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)
 )  # MPEG-2 to HEVC, fragmentable too
-_RLE_HEADER = 64
-# the first bytes of a frame in JPEG and JPEG-LS, JPEG 2000 codestreams, JPEG 2000 files
-_FRAME_STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0c")
+_HEAD_BYTES = 64
+"""Of a fragment, which tell whether it begins a picture."""
 
 
 @dataclass(frozen=True)
@@ -316,10 +316,13 @@ def _by_offsets(fragments: list[Span], table: list[int], told: int | None) -> li
 
 
 def _by_content(stream: BinaryIO, fragments: list[Span], told: int | None) -> list[tuple[Span, ...]]:
-    """Group fragments without an offset table: one a frame, unless there are more and not all begin a picture."""
+    """Group fragments without an offset table: one a frame, unless there are more and not all begin a picture.
+
+    The standard has one RLE fragment a frame (PS3.5 A.4.2), but some programs cut long ones.
+    """
     if told is not None and len(fragments) <= told:
         return [(fragment,) for fragment in fragments]
-    begins = [_begins_frame(_read_at(stream, offset, min(length, _RLE_HEADER))) for offset, length in fragments]
+    begins = [begins_frame(_read_at(stream, offset, min(length, _HEAD_BYTES))) for offset, length in fragments]
     if not any(begins):
         # damaged beyond recognition, or of one frame: then all of them are it
         return [tuple(fragments)] if told == 1 else [(fragment,) for fragment in fragments]
@@ -329,17 +332,3 @@ def _by_content(stream: BinaryIO, fragments: list[Span], told: int | None) -> li
             groups.append([])
         groups[-1].append(fragment)
     return [tuple(group) for group in groups]
-
-
-def _begins_frame(head: bytes) -> bool:
-    """Whether a fragment begins a picture: JPEG, JPEG-LS, JPEG 2000, or RLE by its header (PS3.5 G.5).
-
-    The standard has one RLE fragment a frame (PS3.5 A.4.2), but some programs cut long ones.
-    """
-    if head.startswith(_FRAME_STARTS):
-        return True
-    if len(head) < _RLE_HEADER:
-        return False
-    count, *offsets = struct.unpack("<16L", head)
-    used, unused = offsets[:count], offsets[count:]
-    return 0 < count <= 15 and used[0] == _RLE_HEADER and used == sorted(set(used)) and not any(unused)

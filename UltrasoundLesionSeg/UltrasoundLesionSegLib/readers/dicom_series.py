@@ -156,6 +156,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     is_color, failed = frames.look_at_samples(lambda index: decode_instance(paths[index], index), indices, tolerance)
     if failed:
         notes.append(frames.unreadable_note(len(failed), len(indices)))
+    notes += _notes_on_pixels(paths[0])
     calibration = ordered[0].calibration
     if any(one.calibration != calibration for one in ordered):
         calibration = KnownCalibration()
@@ -179,6 +180,17 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         calibration.pixel_aspect,
         calibration.other_regions,
     )
+
+
+def _notes_on_pixels(path: Path) -> tuple[str, ...]:
+    """Return what the first object's pixels say against its header, nothing when they cannot be read."""
+    try:
+        header, stored = dicom_pixels.read_object(path)
+        decoder = FrameDecoder(header, stored.vr)
+        decode_stored(stored, decoder, 0)
+    except SourceError:
+        return ()
+    return (*stored.notes, *decoder.notes)
 
 
 def _series_timing(ordered: list[Instance], header: Dataset) -> KnownTiming:

@@ -1,4 +1,4 @@
-"""Decoding by the GDCM inside SimpleITK, for what pydicom has no decoder for: JPEG Lossless above all.
+"""Decoding by the GDCM inside SimpleITK, for what pydicom has no decoder for: JPEG Lossless, and JPEG of 12 bits.
 
 JPEG Lossless is common in archived ultrasound, and pydicom's decoder of it (pylibjpeg-libjpeg) is under the GPL. GDCM
 reads files only, so each frame goes through a temporary one: 3.5 ms in all for 480 x 640 pixels.
@@ -6,7 +6,11 @@ reads files only, so each frame goes through a temporary one: 3.5 ms in all for 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +19,16 @@ import SimpleITK
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels import convert_color_space
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
+_SILENCE = threading.Lock()
 _INSTANCE = UID("1.2.3")
 
 
 def decode(encoded: bytes, syntax: UID, options: dict[str, Any]) -> NDArray[Any]:
-    """Return one frame as ``(H, W)``, or as ``(H, W, 3)`` RGB.
+    """Return one frame as ``(H, W)``, or its samples as ``(H, W, 3)``.
 
-    GDCM is told that the pixels are plain grey or RGB, so that it converts nothing behind our back; YBR is converted
-    here.
+    GDCM is told that the pixels are plain grey or RGB, so that it converts nothing behind our back.
 
     Parameters
     ----------
@@ -62,6 +65,21 @@ def decode(encoded: bytes, syntax: UID, options: dict[str, Any]) -> NDArray[Any]
         reader = SimpleITK.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(str(path))
-        pixels = np.asarray(SimpleITK.GetArrayFromImage(reader.Execute())[0])
-    is_ybr = is_color and options["photometric_interpretation"] in ("YBR_FULL", "YBR_FULL_422")
-    return np.asarray(convert_color_space(pixels, "YBR_FULL", "RGB")) if is_ybr else pixels
+        with _without_stderr() if options["bits_stored"] > 8 else contextlib.nullcontext():
+            return np.asarray(SimpleITK.GetArrayFromImage(reader.Execute())[0])
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Close the process's standard error inside the block.
+
+    GDCM tries its JPEG decoder of 8 bits first, and that complains of every frame of 12 bits past Python.
+    """
+    with _SILENCE, open(os.devnull, "wb") as nothing:
+        kept = os.dup(2)
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
