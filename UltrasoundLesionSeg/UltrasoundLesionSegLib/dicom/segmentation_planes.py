@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import zlib
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import UID, RLELossless
+from rle.utils import decode_segment
 
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
 from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers import dicom_header
+from UltrasoundLesionSegLib.readers.codestream import Codestream, read_codestream
 
+# PS3.5 since 2025, not yet named by pydicom 3: each frame a deflated stream
+_DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+_RLE_HEADER = 64
 _TYPES = ("BINARY", "FRACTIONAL", "LABELMAP")
 
 
 class SegmentationPlanes:
     """Random access to the planes of a segmentation, decoded when asked for.
 
-    One-bit pixels are taken from the whole bit stream, so frames that do not start at a byte are exact too: there are
-    no padding bits between frames (PS3.5 8.1.1).
+    Uncompressed one-bit pixels are taken from the whole bit stream, so frames that do not start at a byte are exact
+    too: there are no padding bits between frames (PS3.5 8.1.1).
 
     Parameters
     ----------
@@ -41,14 +52,17 @@ class SegmentationPlanes:
             self._bits = int(dataset.get("BitsAllocated") or 0)
             self._full = int(dataset.get("MaximumFractionalValue") or 255)
             self._data = dataset.get("PixelData") or b""
-            is_little_endian = dataset.file_meta.TransferSyntaxUID.is_little_endian
+            told = dicom_header.text(dataset.file_meta, "TransferSyntaxUID")
+            self._syntax = UID(told) if told else dicom_header.transfer_syntax(dataset)
+            is_compressed = dataset["PixelData"].is_undefined_length if self._data else False
         except Exception:
             raise damaged() from None
         if self.type not in _TYPES or not self._data or self.rows < 1 or self.columns < 1 or self.count < 1:
             raise SeedError("the segmentation has no masks this program can read; save it as a binary DICOM SEG")
-        if self._bits == 1 and not is_little_endian:
+        self._is_packed = self._bits == 1 and not is_compressed
+        if self._is_packed and not self._syntax.is_little_endian:
             raise SeedError("the segmentation is stored in a byte order no longer in use; save it as little endian")
-        if self._bits == 1 and len(self._data) * 8 < self.count * self.rows * self.columns:
+        if self._is_packed and len(self._data) * 8 < self.count * self.rows * self.columns:
             raise SeedError("the segmentation's pixel data is cut short; get the file again from where it came")
 
     def stored(self, index: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -59,20 +73,65 @@ class SegmentationPlanes:
         SeedError
             When the plane cannot be decoded.
         """
-        if self._bits == 1:
+        if self._is_packed:
             pixels = self.rows * self.columns
             first, last = index * pixels, (index + 1) * pixels
             data = np.frombuffer(self._data, np.uint8, (last + 7) // 8 - first // 8, first // 8)
-            bits = np.unpackbits(data, bitorder="little")[first % 8 :][:pixels]
-            return bits.reshape(self.rows, self.columns)
+            return self._unpacked(data, first % 8)
         try:
             with quiet_dicom():
-                plane = pixel_array(self._dataset, index=index)
+                plane = self._one_bit_plane(index) if self._bits == 1 else pixel_array(self._dataset, index=index)
         # decoders raise anything on damaged data, and quote it
         except Exception:
             plane = np.empty(0)
         if plane.shape != (self.rows, self.columns):
             raise SeedError(f"mask {index + 1} of the segmentation cannot be decoded; save it without compression")
+        return plane
+
+    def _unpacked(self, data: NDArray[np.uint8], skipped: int = 0) -> NDArray[np.uint8]:
+        """Return a plane of packed bits, the first pixel in the least significant one (PS3.5 8.1.1)."""
+        pixels = self.rows * self.columns
+        return np.unpackbits(data, bitorder="little")[skipped:][:pixels].reshape(self.rows, self.columns)
+
+    def _one_bit_plane(self, index: int) -> NDArray[np.uint8]:
+        """Decode a compressed plane of one-bit pixels.
+
+        Image codecs hold a number a pixel; RLE and deflated frames the packed bits, or as some programs write them a
+        byte a pixel.
+        """
+        table, lengths = self._dataset.get("ExtendedOffsetTable"), self._dataset.get("ExtendedOffsetTableLengths")
+        offsets = (table, lengths) if table and lengths else None
+        encoded = get_frame(self._data, index, number_of_frames=self.count, extended_offsets=offsets)
+        stream = read_codestream(encoded)
+        if self._syntax == _DEFLATED_FRAMES:
+            # bounded: a few bytes can become gigabytes
+            data = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(encoded, self.rows * self.columns)
+        elif stream is not None and stream.syntax == RLELossless:
+            data = decode_segment(encoded[_RLE_HEADER:])
+        elif stream is not None and (stream.rows, stream.columns) == (self.rows, self.columns):
+            return self._decoded(encoded, stream)
+        else:
+            raise ValueError
+        values = np.frombuffer(data, np.uint8)
+        if len(values) >= self.rows * self.columns:
+            return values[: self.rows * self.columns].reshape(self.rows, self.columns)
+        return self._unpacked(values)
+
+    def _decoded(self, encoded: bytes, stream: Codestream) -> NDArray[np.uint8]:
+        """Decode a plane of an image codec."""
+        options: dict[str, Any] = {
+            "rows": self.rows,
+            "columns": self.columns,
+            "samples_per_pixel": 1,
+            "photometric_interpretation": "MONOCHROME2",
+            "bits_allocated": 8,
+            "bits_stored": stream.bits,
+            "pixel_representation": 0,
+            "number_of_frames": 1,
+            "pixel_keyword": "PixelData",
+        }
+        source = encapsulate([encoded], has_bot=False)
+        plane: NDArray[np.uint8] = get_decoder(self._syntax).as_array(source, index=0, **options)[0]
         return plane
 
     def labels(self, index: int) -> list[int]:

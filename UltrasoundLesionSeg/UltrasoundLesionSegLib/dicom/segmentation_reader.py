@@ -23,6 +23,7 @@ from UltrasoundLesionSegLib.dicom.segmentation_planes import SegmentationPlanes,
 from UltrasoundLesionSegLib.dicom.terminology import BACKGROUND, Terminology
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
+from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 
 _ORIGIN_COMMENT = re.compile(r"segment (\d+): (\w+)")
 # what another program's masks are to us: a person's work must never be overwritten by a model
@@ -130,8 +131,10 @@ def read_segmentation(path: Path, cine: Cine) -> ImportedSegmentation:
 def _read_file(path: Path) -> Dataset:
     """Read the file; raises ``SeedError`` unless it is a segmentation."""
     try:
+        if sniff(path) is not Format.DICOM:
+            raise ValueError
         with quiet_dicom(), path.open("rb") as stream:
-            dataset = dcmread(plain_stream(stream))
+            dataset = dcmread(plain_stream(stream), force=True)
             modality = normalize.text(dataset, "Modality")
     # whatever a damaged file makes pydicom raise, its text may quote the file: it is not passed on
     except Exception:
