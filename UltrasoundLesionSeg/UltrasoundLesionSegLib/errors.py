@@ -52,6 +52,10 @@ class OutputError(LesionSegError):
     """A result cannot be written, or what was asked for cannot be expressed in the format."""
 
 
+class NotExpressibleError(OutputError):
+    """A format cannot hold this cine's results, whatever is done: the other formats can be written all the same."""
+
+
 class SceneError(LesionSegError):
     """A MRML node is missing or is not what the call needs."""
 

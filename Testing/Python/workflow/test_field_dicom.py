@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pydicom
 import pytest
+from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.measurement.shape import Orientation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 
 
 @pytest.fixture
@@ -43,3 +46,54 @@ def test_17_a_lesion_outside_the_region_is_in_pixels(logic: UltrasoundLesionWork
     assert not one.is_calibrated
     assert not lesion.summary.is_calibrated
     assert "outside every calibrated region" in lesion.summary.note
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+@pytest.mark.parametrize("how", ["empty", "missing"])
+def test_25_without_uids_everything_but_seg_and_sr_is_written(
+    field: Path, tmp_path: Path, bright_model: BrightNetwork, keyword: str, how: str
+) -> None:
+    data = pydicom.dcmread(field / "00_base" / "base.dcm")
+    if how == "empty":
+        setattr(data, keyword, "")
+    else:
+        delattr(data, keyword)
+    data.save_as(tmp_path / "anonymised.dcm")
+    seed = SeedFileRequest(field / "00_base" / "seed.png", 2)
+    request = CaseRequest(tmp_path / "anonymised.dcm", tmp_path / "out", (seed,), further_kinds=("sr", "report"))
+    record = run_case(request).record
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"masks", "measurements.csv", "lesions.csv", "report.html", "run.json"} <= written
+    assert not written & {"segmentation.dcm", "measurements.dcm"}
+    assert any(one.startswith("no DICOM SEG and SR could be written: ") for one in record["notices"])
+
+
+def test_25_the_file_of_the_field(field: Path, tmp_path: Path, bright_model: BrightNetwork) -> None:
+    seed = SeedFileRequest(field / "00_base" / "seed.png", 2)
+    source = field / "25_uids_emptied_by_anonymiser" / "no_study_uid.dcm"
+    record = run_case(CaseRequest(source, tmp_path / "out", (seed,))).record
+    assert any("lacks the unique identifiers" in one for one in record["notices"])
+
+
+def test_one_uid_in_all_files_of_a_series(field: Path, tmp_path: Path, bright_model: BrightNetwork) -> None:
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for path in (field / "15_series_across_midnight" / "series").iterdir():
+        data = pydicom.dcmread(path)
+        data.SOPInstanceUID = "1.2.3"
+        data.save_as(folder / path.name)
+    request = CaseRequest(folder, tmp_path / "out", (SeedFileRequest(field / "00_base" / "seed.png", 2),))
+    record = run_case(request).record
+    assert record["source"]["frames"] == 6
+    assert any("lacks the unique identifiers" in one for one in record["notices"])
+
+
+def test_22_the_shape_of_a_pixel_is_recorded(field: Path, tmp_path: Path, bright_model: BrightNetwork) -> None:
+    folder = field / "22_pixel_shape_known_but_not_used"
+    seed = SeedFileRequest(folder / "par_seed.png", 2)
+    request = CaseRequest(folder / "par43.dcm", tmp_path / "out", (seed,), further_kinds=("report", "sr"))
+    record = run_case(request).record
+    assert record["source"]["pixel_aspect"] == pytest.approx(4 / 3)
+    assert "1.333 times as high as wide" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "1.333 times as high as wide" in (tmp_path / "out" / "lesions.csv").read_text(encoding="utf-8")
+    assert b"1.333 times as high as wide" in (tmp_path / "out" / "measurements.dcm").read_bytes()

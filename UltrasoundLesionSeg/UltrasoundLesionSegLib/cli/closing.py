@@ -49,7 +49,7 @@ def closing_lines(result: CaseResult, output: Path) -> list[str]:
         lines.append(f"note: the seed was suggested by {', '.join(suggested)}; nobody has looked at it")
     lines += [f"note: {note}" for note in _once([*record["source"]["notes"], *record["notices"]])]
     if any(row.is_visible and not row.is_calibrated for row in result.lesions):
-        lines.append("note: lengths are in pixels, because the size of a pixel is not known")
+        lines.append("note: lengths are in pixels, because the size of a pixel is not known where the lesion lies")
     if record.get("blank_outside"):
         lines.append(f"note: {record['blank_outside']}")
     shown = [name for name, one in record["outputs"].items() if one["holds_images"]]

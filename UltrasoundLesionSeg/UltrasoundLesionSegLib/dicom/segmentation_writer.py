@@ -32,7 +32,7 @@ from UltrasoundLesionSegLib.dicom.segmentation_header import (
     segmentation_header,
 )
 from UltrasoundLesionSegLib.dicom.source import DicomSource
-from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.errors import NotExpressibleError, OutputError
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 MaskSource = Callable[[int], NDArray[np.bool_]]
@@ -165,7 +165,9 @@ def _collect(
             labels = np.arange(1, lesion_count + 1, dtype=np.uint8)
             store.put((0, frame), compress_plane(np.einsum("k,khw->hw", labels, planes.view(np.uint8))))
     if not seen:
-        raise OutputError("no frame has a lesion, and a DICOM segmentation must have one; segment a lesion first")
+        raise NotExpressibleError(
+            "no frame has a lesion, and a DICOM segmentation must have one; segment a lesion first"
+        )
     return seen, overlap
 
 

@@ -12,7 +12,7 @@ from pydicom.multival import MultiValue
 from UltrasoundLesionSegLib.cine import Cine, SourceIdentity, SourceKind, Timing
 from UltrasoundLesionSegLib.dicom import normalize
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
-from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.errors import NotExpressibleError, OutputError
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
 
 # Only what is named here is ever taken over: comments, institutions, stations, serial numbers, operators and private
@@ -109,7 +109,7 @@ class DicomSource:
             raise
         # elements are parsed when they are looked at, and pydicom then raises anything: the text may quote the file
         except Exception:
-            raise OutputError(
+            raise NotExpressibleError(
                 "the source's DICOM header is damaged where results must repeat it; export the masks in another format"
             ) from None
 
@@ -143,9 +143,9 @@ def _check_kind(identity: SourceIdentity) -> None:
     """Raise ``OutputError`` when there is nothing DICOM to refer to."""
     if identity.kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES):
         if not identity.paths:
-            raise OutputError(f"it is no longer known where the cine's DICOM files are; {_READ_AGAIN}")
+            raise NotExpressibleError(f"it is no longer known where the cine's DICOM files are; {_READ_AGAIN}")
         return
-    raise OutputError(
+    raise NotExpressibleError(
         f"the cine came from {_PLAIN_NAMES[identity.kind]}, so there is no DICOM image to refer to; make an ultrasound "
         "multi-frame image of it first and load that, or export the masks in another format"
     )
@@ -167,7 +167,7 @@ def _read_header(path: Path) -> Dataset:
             return dcmread(plain_stream(stream), stop_before_pixels=True, force=True, specific_tags=list(_HEADER))
     # whatever a damaged file makes pydicom raise, its text may quote the file: it is not passed on
     except Exception:
-        raise OutputError(f"a DICOM file of the cine can no longer be read; {_READ_AGAIN}") from None
+        raise NotExpressibleError(f"a DICOM file of the cine can no longer be read; {_READ_AGAIN}") from None
 
 
 def _check_headers(cine: Cine, headers: list[Dataset]) -> None:
@@ -178,15 +178,16 @@ def _check_headers(cine: Cine, headers: list[Dataset]) -> None:
         sizes = {(one.get("Rows"), one.get("Columns")) for one in headers}
         incomplete = any(not normalize.text(one, "SOPClassUID") for one in headers)
         incomplete |= any(not normalize.text(one, "SeriesInstanceUID") for one in headers)
-    if incomplete or not all(found) or not all(study for study, _ in studies):
-        raise OutputError(
+    is_each_own = len(set(found)) == len(found)
+    if incomplete or not is_each_own or not all(found) or not all(study for study, _ in studies):
+        raise NotExpressibleError(
             "the source's DICOM header lacks the unique identifiers that results must refer to; "
             "export the masks in another format"
         )
     if found != cine.identity.sop_instance_uids or sizes != {cine.shape} or len(found) not in (1, len(cine)):
-        raise OutputError(f"the DICOM files of the cine have changed since it was loaded; {_READ_AGAIN}")
+        raise NotExpressibleError(f"the DICOM files of the cine have changed since it was loaded; {_READ_AGAIN}")
     if len(studies) != 1:
-        raise OutputError(
+        raise NotExpressibleError(
             "the DICOM files of the cine are not of one patient and study; load the files of one series alone"
         )
 

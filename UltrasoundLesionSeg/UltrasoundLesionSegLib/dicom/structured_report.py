@@ -31,7 +31,7 @@ from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
 from UltrasoundLesionSegLib.dicom.report_items import Relation
 from UltrasoundLesionSegLib.dicom.segmentation_writer import WrittenSegmentation
 from UltrasoundLesionSegLib.dicom.source import DicomSource, Instance
-from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.errors import NotExpressibleError, OutputError
 from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement
 from UltrasoundLesionSegLib.measurement.lesion import LesionSummary, Spread, summarize_lesion
 from UltrasoundLesionSegLib.measurement.shape import Orientation
@@ -101,7 +101,7 @@ def write_measurement_report(
             groups += _LesionGroups(source, segmentation, index, lesion, visible).build(by_frame)
             frames |= visible.keys()
         if not groups:
-            raise OutputError("no lesion was measured on any frame; segment and measure a lesion first")
+            raise NotExpressibleError("no lesion was measured on any frame; segment and measure a lesion first")
         dataset = _document(source, segmentation, lesions, groups, sorted(frames))
         with atomic_path(path) as temporary:
             dcmwrite(temporary, dataset, enforce_file_format=True)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from UltrasoundLesionSegLib.cine import Cine, Origin, SourceKind
-from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.errors import NotExpressibleError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel, collected, log_event
 from UltrasoundLesionSegLib.measurement.columns import LesionRow
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds, check_source
 from UltrasoundLesionSegLib.workflow.output_folder import RECORD as RECORD
 from UltrasoundLesionSegLib.workflow.output_folder import OutputFolder
@@ -26,6 +27,7 @@ from UltrasoundLesionSegLib.workflow.run_record import file_record, run_record
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
     from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress
 
 logger = logging.getLogger(__name__)
@@ -221,8 +223,13 @@ def _run_loaded(
     with output.written() as folder:
         with _stage(seconds, "write"):
             options = {"pixels_allowed": request.pixels_allowed, "blank_outside": request.blank_outside}
-            written = logic.export(browser, folder, [*kinds], measured, **options)
+            plain = [kind for kind in kinds if not RESULT_KINDS[kind].of_dicom]
+            written = logic.export(browser, folder, plain, measured, **options)
+            referring, without = _export_referring(logic, browser, folder, [*kinds], measured)
+            written += referring
             area = logic.imageArea(browser) if request.blanks_outside else None
+        for notice in without:
+            log_event(logger, logging.WARNING, notice, case=case)
         log_event(
             logger,
             logging.INFO,
@@ -247,6 +254,7 @@ def _run_loaded(
         }
         record["notices"] = [
             *(f"seed {number} was read in this way: {read}" for number, read in enumerate(readings, start=1) if read),
+            *without,
             *record["notices"],
         ]
         with atomic_path(folder / RECORD) as temporary:
@@ -257,6 +265,18 @@ def _run_loaded(
         measured.lesion_rows(),
         _look_first(logic, browser),
     )
+
+
+def _export_referring(
+    logic: UltrasoundLesionWorkflow, browser: Any, folder: Path, kinds: list[str], measured: CineMeasurements
+) -> tuple[list[Path], list[str]]:
+    """Write what refers to DICOM images, or where that cannot be, say why: everything else is written all the same."""
+    referring = [kind for kind in kinds if RESULT_KINDS[kind].of_dicom]
+    try:
+        return (logic.export(browser, folder, referring, measured) if referring else []), []
+    except NotExpressibleError as error:
+        names = " and ".join(kind.upper() for kind in referring)
+        return [], [f"no DICOM {names} could be written: {error}"]
 
 
 def _look_first(logic: UltrasoundLesionWorkflow, browser: Any) -> list[tuple[int, float]]:
