@@ -199,6 +199,46 @@ def dicom_sources() -> dict[str, bytes]:
     video.file_meta.TransferSyntaxUID = MPEG4_HP41
     video.PixelData = encapsulate([stream], fragments_per_frame=2, has_bot=False)
     found["MPEG-4"] = dicom_bytes(video)
+    found |= contradictions()
+    return found
+
+
+def _rle_bytes(data: bytes) -> bytes:
+    """Return bytes as one RLE frame of one segment, without any run (PS3.5 G)."""
+    runs = b"".join(bytes([len(data[at : at + 128]) - 1]) + data[at : at + 128] for at in range(0, len(data), 128))
+    return (1).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(56) + runs + b"\0" * (len(runs) % 2)
+
+
+def contradictions() -> dict[str, bytes]:
+    """DICOM objects whose header contradicts itself or the pixels, as they come from the field."""
+    found = {}
+    implicit = dicom_object(GREY, FrameTime="40")
+    implicit.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    begin = b"\x08\x00\x16\x00"  # SOP Class UID, the first element of the data set
+    bare = begin + dicom_bytes(implicit).partition(begin)[2]
+    found["bare"] = bare
+    found["implicit that says explicit"] = dicom_bytes(dicom_object(GREY)).partition(begin)[0] + bare
+    found["padded"] = dicom_bytes(dicom_object(GREY, PixelData=GREY.tobytes() + bytes(128)))
+    pieces = dicom_object(GREY)
+    pieces.compress(RLELossless, generate_instance_uid=False)
+    streams = list(pydicom.encaps.generate_frames(pieces.PixelData, number_of_frames=4))
+    pieces.PixelData = encapsulate(streams, fragments_per_frame=2, has_bot=False)
+    found["RLE in fragments"] = dicom_bytes(pieces)
+    colors = dicom_object(COLOR)
+    colors.compress(RLELossless, generate_instance_uid=False)
+    colors.PhotometricInterpretation, colors.PlanarConfiguration = "YBR_FULL", 1
+    found["RGB that says YBR"] = dicom_bytes(colors)
+    trace = region((0, 12, 31, 23), (0.01, 0.01), RegionSpatialFormat=2, RegionFlags=1)
+    shapes = {"PixelAspectRatio": [4, 3], "FrameTimeVector": ["0", "40", "40", "40"], "FrameTime": "0.1"}
+    found["shapes and pointers"] = dicom_bytes(
+        dicom_object(GREY, SequenceOfUltrasoundRegions=[trace], FrameIncrementPointer=0x00181065, **shapes)
+    )
+    measures, content_item, shared, frame = (pydicom.Dataset() for _ in range(4))
+    measures.PixelSpacing, content_item.FrameAcquisitionDateTime = [0.3, 0.2], "20240131235959.96"
+    shared.PixelMeasuresSequence, frame.FrameContentSequence = [measures], [content_item]
+    found["functional groups"] = dicom_bytes(
+        dicom_object(GREY, SharedFunctionalGroupsSequence=[shared], PerFrameFunctionalGroupsSequence=[frame] * 4)
+    )
     return found
 
 
@@ -344,6 +384,7 @@ def mask_seeds() -> Iterator[Seed]:
 
 def dicom_result_seeds() -> Iterator[Seed]:
     """A SEG of every kind and an SR, with the cine they refer to beside them."""
+    from UltrasoundLesionSegLib.dicom.pixel_stream import pack_plane
     from UltrasoundLesionSegLib.dicom.segmentation_header import SegmentationKind
     from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
     from UltrasoundLesionSegLib.dicom.source import DicomSource
@@ -372,6 +413,12 @@ def dicom_result_seeds() -> Iterator[Seed]:
                 yield Seed("SEG FRACTIONAL", "dicom seed", files | {"a.dcm": dicom_bytes(fractional)}, "a.dcm")
                 deflated = pydicom.dcmread(target)
                 deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+                packed = pydicom.dcmread(target)
+                planes = [pack_plane(mask) for mask in MASKS if mask.any()][: int(packed.NumberOfFrames)]
+                packed.PixelData = encapsulate([_rle_bytes(plane) for plane in planes])
+                packed["PixelData"].is_undefined_length = True
+                packed.file_meta.TransferSyntaxUID = RLELossless
+                yield Seed("SEG RLE of bits", "dicom seed", files | {"a.dcm": dicom_bytes(packed)}, "a.dcm")
                 yield Seed("SEG deflated", "dicom seed", files | {"a.dcm": dicom_bytes(deflated)}, "a.dcm")
                 report = Path(folder) / "report.dcm"
                 measured = {at: measure_frame(MASKS[at], GREY[at], None) for at in range(4)}
