@@ -231,7 +231,7 @@ def test_a_batch_that_is_stopped_says_how_to_go_on(run: Run, tmp_path: Path, mon
     monkeypatch.setattr("UltrasoundLesionSegLib.batch.run.run_batch", stop)
     code, _, said = run("batch", tmp_path, "--output", tmp_path / "out")
     assert code == 130
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
 
 
 def test_segment_logs_its_events_at_the_level_asked_for(
