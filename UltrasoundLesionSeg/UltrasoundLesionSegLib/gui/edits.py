@@ -13,6 +13,11 @@ from UltrasoundLesionSegLib.mrml.edit_guard import EditGuard
 from UltrasoundLesionSegLib.mrml.segment_display import Shown, read_display, write_display
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
+DRAWING_EVENTS = (  # strokes, undo; names and colours
+    slicer.vtkSegmentation.SourceRepresentationModified,
+    slicer.vtkSegmentation.RepresentationModified,
+    slicer.vtkSegmentation.SegmentModified,
+)
 BEFORE_OTHERS, AFTER_SLICER = 100.0, -100.0  # VTK calls observers of higher priority first; Slicer's have 0
 
 
@@ -44,7 +49,7 @@ class EditKeeper:
         self._drawn = drawn
         self._guard: EditGuard | None = None
         self._guarded: Any = None
-        self._shown: tuple[Any, int] | None = None  # segmentation node and observer
+        self._shown: tuple[Any, list[int]] | None = None  # segmentation node and observers
         self._observed: list[tuple[Any, int]] = []
         self._browser: Any = None
         self._frame = -1
@@ -92,10 +97,11 @@ class EditKeeper:
         if self._shown is not None:
             if self._shown[0] is proxy:
                 return
-            self._shown[0].RemoveObserver(self._shown[1])
+            for tag in self._shown[1]:
+                self._shown[0].RemoveObserver(tag)
         self._shown = None
         if proxy is not None:
-            self._shown = proxy, proxy.AddObserver(vtk.vtkCommand.AnyEvent, lambda *_: self._drawn())
+            self._shown = proxy, [proxy.AddObserver(event, lambda *_: self._drawn()) for event in DRAWING_EVENTS]
 
     def _observe(self, observed: Any, event: Any, callback: Callable[..., None], priority: float) -> None:
         self._observed.append((observed, observed.AddObserver(event, callback, priority)))
