@@ -1,4 +1,4 @@
-"""Planes of a segmentation on their way to the file, held on disk so that a long cine does not fill the memory."""
+"""Planes of a segmentation before they are written, kept on disk so that a long cine does not fill the memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work done in threads of its own while whoever asked for it does something with the result before.
+"""Work done in other threads while the caller uses the previous result.
 
 A task that has to be computed one after the other (a mask needs the one before) leaves a second core idle, and the
 caller's own work (reading frames, writing masks into a scene) leaves both idle. So every source of tasks gets a thread

@@ -125,7 +125,7 @@ def save_weights(
         (``weight_storage``), where small tensors are float16. Vectors (biases, statistics) stay in float32: they are a
         hundredth of the size, and running variances can leave the range of float16.
     further : mapping or None
-        Metadata to change in the same breath: version, changelog, eval_metrics, ...
+        Metadata to change at the same time: version, changelog, eval_metrics, ...
 
     Returns
     -------

@@ -53,7 +53,7 @@ RESCALE = 1.2  # between the window's side and the one wanted
 # whole frame a small lesion is too small to be seen with certainty (Docs/results/ablations.md, for all of these rules).
 SEARCH = 1.4  # the window's side over the usual one: what has come back is seen among its surroundings
 FRAMES_BEFORE_WHOLE = 4
-# What looks like a lost lesion is often something else, and a tracker that goes on from it stays there: what comes back
+# What looks like a lost lesion is often something else, and a tracker that follows it stays there: what comes back
 # must be seen clearly, and the more so the further away it is.
 CERTAIN_HERE = 0.75  # certainty needed where the lesion was last seen
 CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
@@ -147,7 +147,7 @@ class LesionTracker:
         self._memorize_anchor(index, frame, mask)
 
     def start_at_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
-        """Put an anchor into the memory for good and go on from it. Parameters as for ``remember_anchor``."""
+        """Put an anchor into the memory permanently and continue from it. Parameters as for ``remember_anchor``."""
         self._past = past = self._memorize_anchor(index, frame, mask)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
         self._last_seen = None

@@ -3,8 +3,8 @@
 ``python -m UltrasoundLesionSegLib.evaluation.ablations --data STILLS --trunk WEIGHTS --dataset CLIPS --output FOLDER``
 
 writes ``models/NAME`` (a bundle a configuration), ``runs/NAME``, and ``results/DATASET`` with the evaluation and the
-tables; ``--table II`` makes that one alone. Given again after a kill it goes on: finished runs and finished data sets
-are not repeated.
+tables; ``--table II`` makes that one alone. Given again after an interruption it resumes: finished
+runs and finished data sets are not repeated.
 """
 
 from __future__ import annotations

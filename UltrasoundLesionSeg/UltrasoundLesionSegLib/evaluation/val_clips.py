@@ -11,7 +11,7 @@ data set in the layout ``davis``; in the sweeps ``exits`` and the clips ``hard_e
 most to come back. Weights and settings are chosen on them, so their figures flatter what was chosen.
 ``easy_apart``, ``hard_apart`` and ``simulated_apart`` are for reports alone: nothing is ever chosen on them. They are
 of other patients and seeds, longer, and every clip draws how fast and how far things move and change. ``hard_apart``
-has every patient that nothing is chosen on, since what differs on the last frame alone varies so much from
+has every patient that model selection does not use, since what differs on the last frame alone varies so much from
 clip to clip that 48 patients did not tell two methods apart.
 """
 
@@ -37,7 +37,7 @@ FIRST_SEED = 50_000  # of the simulated clips; training's begin at 100,000
 EXIT_SEED = 60_000  # of those in which every lesion leaves
 EXIT_FRAMES = 50
 HARD_EXIT_SEED = 90_000  # of the clips from stills in which every lesion leaves
-APART_SEED = 70_000  # of the clips nothing is chosen on
+APART_SEED = 70_000  # of the held-out test clips
 APART_FRAMES = (45, 60)  # their shortest and longest
 KEY_INTERVAL = 7  # frames between the key frames of the motion
 FILM_SIDE = 64  # pixels of the longer side that a soap film is made at
@@ -115,7 +115,7 @@ def plan_clips_exits(clips: int) -> list[ClipPlan]:
 
 
 def plan_clips_apart(difficulty: str, clips: int, first_seed: int = APART_SEED) -> list[ClipPlan]:
-    """Return the plans of clips nothing is chosen on: other seeds and lengths, settings drawn around the difficulty's.
+    """Return the plans of held-out test clips: other seeds and lengths, settings drawn around the difficulty's.
 
     Parameters
     ----------
@@ -418,7 +418,7 @@ def sweep_settings_exits(number: int) -> SimulationSettings:
 
 
 def sweep_settings_apart(number: int, first_seed: int = APART_SEED) -> SimulationSettings:
-    """Return the settings of simulated sweep ``number`` nothing is chosen on: longer, some by a curved probe."""
+    """Return the settings of held-out simulated sweep ``number``: longer, some by a curved probe."""
     rng = np.random.default_rng(first_seed + number)
     return SimulationSettings(
         seed=first_seed + number,

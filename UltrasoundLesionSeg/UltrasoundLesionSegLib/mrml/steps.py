@@ -1,4 +1,4 @@
-"""Work in steps, so that whoever has a window to draw can do so in between."""
+"""Work in steps, so that a window can be redrawn in between."""
 
 from __future__ import annotations
 

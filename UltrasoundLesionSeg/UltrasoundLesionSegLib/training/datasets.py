@@ -1,4 +1,4 @@
-"""Training samples by number: sample i of a seed is the same on every machine, so that a run can go on after a kill."""
+"""Training samples by number: sample i of a seed is the same on every machine, so that a run can be resumed."""
 
 from __future__ import annotations
 

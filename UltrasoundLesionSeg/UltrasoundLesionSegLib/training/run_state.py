@@ -1,4 +1,4 @@
-"""What a training run leaves on the disk: checkpoints it goes on from after a kill, averaged weights, a log."""
+"""What a training run leaves on the disk: checkpoints to resume from, averaged weights, a log."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class Checkpoint:
 
 
 class RunLog:
-    """A CSV log that a resumed run goes on with: rows later than the checkpoint are dropped.
+    """A CSV log that a resumed run continues: rows later than the checkpoint are dropped.
 
     Parameters
     ----------
     path : Path
     first_step : int
-        The step the run goes on from.
+        The step at which the run resumes.
     """
 
     COLUMNS = ("step", "seconds", "learning_rate", "loss", "train_dice", "val_loss", "val_dice")

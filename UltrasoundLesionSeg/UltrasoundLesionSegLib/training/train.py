@@ -3,7 +3,7 @@
 ``python -m UltrasoundLesionSegLib.training.train --config .../configs/train.json --data ... --output ...``
 
 ``accelerate launch --multi_gpu --num_processes N -m UltrasoundLesionSegLib.training.train ...`` uses N GPUs, or, where
-``ACCELERATE_USE_CPU=true`` is set, N processes on CPUs. A run that was killed goes on from its last checkpoint when the
+``ACCELERATE_USE_CPU=true`` is set, N processes on CPUs. An interrupted run resumes from its last checkpoint when the
 command is given again.
 """
 
@@ -346,7 +346,7 @@ def train_model(
     trunk: Path | None = None,
     start: Path | None = None,
 ) -> None:
-    """Train a model from its seed, or go on with a run that was killed.
+    """Train a model from its seed, or resume an interrupted run.
 
     Parameters
     ----------
@@ -389,7 +389,7 @@ def main() -> None:
     parser.add_argument("--trunk", type=Path, help="ImageNet weights of the trunk, safetensors")
     parser.add_argument("--start", type=Path, help="run's checkpoint.pt, or bundle, whose weights to start from")
     parser.add_argument(
-        "--output", type=Path, required=True, help="folder of checkpoint and log; a killed run goes on there"
+        "--output", type=Path, required=True, help="folder of checkpoint and log; an interrupted run resumes there"
     )
     parser.add_argument("--workers", type=int, default=2, help="processes that make samples")
     parser.add_argument(

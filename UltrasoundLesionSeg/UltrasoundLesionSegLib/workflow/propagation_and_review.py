@@ -154,7 +154,7 @@ class PropagationAndReview(ClickedSeeds):
             job.undo()
 
     def confidences(self, browser: Any) -> dict[str, NDArray[np.float32]]:
-        """Return the expected overlap of every frame by segment ID, 0 to 1, shape (T,); nan where no model result is."""
+        """Return the expected overlap of every frame by segment ID, 0 to 1, shape (T,); nan where there is none."""
         sequence = self._find_sequence(browser)
         if sequence is None:
             return {}

@@ -1,6 +1,6 @@
 """The frames of a cine as files: AVI, a DAVIS folder, a NRRD sequence; one at a time, whatever the length.
 
-Frames can carry burned-in text: whoever calls these warns before pixels leave the house.
+Frames can carry burned-in text: callers warn a person before frames are written.
 """
 
 from __future__ import annotations
