@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stand_in_networks import PointedNetwork
 
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
@@ -121,6 +122,21 @@ def test_who_corrects_poor_masks_alone_confirms_the_others(drifting: Path) -> No
     assert person.answer(np.zeros((8, 8), np.uint8), good, truth)[1] is False
     assert np.array_equal(person.answer(np.zeros((8, 8), np.uint8), poor, truth)[0], truth)
     assert sum(step.drawn for step in sparing.steps) <= sum(step.drawn for step in draws.steps)
+
+
+def test_who_clicks_mends_poor_masks_and_confirms_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "_click_model", lambda: (PointedNetwork(), 64))
+    rows, columns = np.mgrid[:96, :96]
+    truth = ((rows - 48) ** 2 + (columns - 40) ** 2 < 15**2)[None]
+    frame = np.where(truth[0], 230, 20).astype(np.uint8)
+    poor, good = truth & (rows < 44), truth & (rows < 60)
+    person = people.PEOPLE["clicks_where_poor"]
+    mended, clicked = person.answer(frame, poor, truth)
+    assert clicked
+    assert people.dice(mended, truth) > people.GOOD > people.dice(poor, truth)
+    left, clicked = person.answer(frame, good, truth)
+    assert not clicked
+    assert np.array_equal(left, good)
 
 
 def test_choosers() -> None:

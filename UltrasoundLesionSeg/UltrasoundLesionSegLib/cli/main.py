@@ -338,7 +338,8 @@ def evaluate(
     corrections: Annotated[int, typer.Option(min=1, help="Frames offered to the person.")] = 3,
     seed_frame: Annotated[str, typer.Option(help="The person's first frame: first, middle or worst.")] = "first",
     person: Annotated[
-        list[str] | None, typer.Option(help="draws every frame offered, or draws_where_poor. Repeatable.")
+        list[str] | None,
+        typer.Option(help="draws every frame offered, draws_where_poor, or clicks_where_poor. Repeatable."),
     ] = None,
     random_runs: Annotated[int, typer.Option(min=1, help="How often frames are chosen at random.")] = 5,
     limit: Annotated[int | None, typer.Option(min=1, help="Evaluate that many cases.")] = None,

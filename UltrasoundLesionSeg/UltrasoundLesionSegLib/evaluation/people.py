@@ -1,22 +1,30 @@
 """Simulated people who work on a cine: who chooses the next frame, and what is done there.
 
-A way of working is a chooser and a person; ``interactive.py`` runs several beside each other. Another one (clicks
-instead of the truth, say) is another ``Person`` or ``Chooser``.
+A way of working is a chooser and a person; ``interactive.py`` runs several beside each other. Another one is another
+``Person`` or ``Chooser``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Frame
+from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.engine.bundles import CLICK, default_bundle
+from UltrasoundLesionSegLib.engine.click_prompt import Click
+from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
+from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
 from UltrasoundLesionSegLib.engine.next_frame import Outlook, expected_gains, next_frame
+from UltrasoundLesionSegLib.training.click_simulation import next_click
 
 Masks = NDArray[np.bool_]  # (K, H, W)
+MOST_CLICKS = 3  # on a lesion of one frame
 GOOD = 0.9  # Dice from which on a person lets a mask be
 
 
@@ -148,7 +156,43 @@ class DrawsWherePoor:
         return found, False
 
 
-PEOPLE: Mapping[str, Person] = {"draws": Draws(), "draws_where_poor": DrawsWherePoor()}
+class ClicksWherePoor:
+    """Clicks into the largest errors of a mask whose Dice is below ``GOOD``; else declares it right as it is."""
+
+    name = f"clicks up to {MOST_CLICKS} times where Dice is under {GOOD:g}, else confirms"
+
+    def answer(self, frame: Frame, found: Masks, truth: Masks) -> tuple[Masks, bool]:
+        """Return what the clicks made of the masks; whether one was clicked at."""
+        masks = np.stack([_clicked(frame, one, other) for one, other in zip(found, truth, strict=True)])
+        return masks, not np.array_equal(masks, found)
+
+
+def _clicked(frame: Frame, found: Mask, truth: Mask) -> Mask:
+    network, size = _click_model()
+    drawing = ClickDrawing(frame, network, size, torch.device("cpu"), found)
+    clicks: list[Click] = []
+    mask = found
+    while dice(mask, truth) < GOOD and len(clicks) < MOST_CLICKS:
+        click = next_click(mask, truth)
+        assert click is not None  # something is wrong where Dice is not 1
+        clicks.append(click)
+        mask = drawing.mask(clicks)
+    return mask
+
+
+@cache
+def _click_model() -> tuple[ClickNetwork, int]:
+    bundle = default_bundle(CLICK)
+    network = bundle.load_for_inference("cpu")
+    assert isinstance(network, ClickNetwork)
+    return network, bundle.input_size
+
+
+PEOPLE: Mapping[str, Person] = {
+    "draws": Draws(),
+    "draws_where_poor": DrawsWherePoor(),
+    "clicks_where_poor": ClicksWherePoor(),
+}
 
 
 def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
