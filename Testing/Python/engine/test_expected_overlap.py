@@ -20,6 +20,7 @@ from UltrasoundLesionSegLib.engine.expected_overlap import Curve, OverlapEstimat
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals, overlap, soft_overlap
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
+from UltrasoundLesionSegLib.errors import ModelError
 
 GOOD = Signals(0.95, soft_overlap=0.97, flow_overlap=0.97, likeness=0.7, anchor_overlap=0.96, distance=3.0)
 
@@ -97,6 +98,15 @@ def test_a_bundle_without_an_estimate_takes_the_default_model_s(tmp_path: Path) 
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "expected_overlap.json").write_text(json.dumps(content()))
     assert bundle.overlap_estimate().of_one(replace(GOOD, flow_overlap=0.5)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"seen": 1, "unseen": 2, "blend": 3}'])
+def test_a_bundle_s_damaged_estimate_is_named_in_one_sentence(tmp_path: Path, text: str) -> None:
+    bundle = replace(next(one for one in list_bundles() if one.role == PROPAGATE), folder=tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "expected_overlap.json").write_text(text)
+    with pytest.raises(ModelError, match=r"expected.overlap .*of the model"):
+        bundle.overlap_estimate()
 
 
 def test_soft_and_hard_overlap() -> None:
