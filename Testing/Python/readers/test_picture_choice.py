@@ -56,6 +56,35 @@ def test_masks_beside_their_frames(tmp_path, frame, mask):
     check(folder, MASKS_NOTE.format(6))
 
 
+@pytest.mark.parametrize(
+    ("frame", "mask"),
+    [
+        ("{}.jpg", "{}.png"),
+        ("frame_{}.png", "frame_{}.bmp"),
+        ("frame_{}.png", "m{}.png"),
+        ("frame_{}.png", "frame_{}_L.png"),
+        ("frame_{}.png", "frame_{}_1.png"),
+        ("frame_{}.png", "frame_{}_lesion.png"),
+        ("frame_{}.png", "frame_{}_masque.png"),
+    ],
+)
+def test_a_set_of_masks_under_other_names(tmp_path, frame, mask):
+    """As many masks as frames, whatever tells them apart; some without a lesion."""
+    folder = tmp_path / PLANTED
+    for index in range(6):
+        save(folder, frame.format(index), FRAMES[index])
+        save(folder, mask.format(index), MASKS[index] * (index % 3 != 1))
+    cine = read_cine(folder)
+    assert np.abs(np.stack(list(cine)).astype(int) - FRAMES).mean() < 3
+    assert cine.notes == (MASKS_NOTE.format(6),)
+
+
+def test_names_that_are_all_different_set_nothing_apart(tmp_path):
+    folder = folder_of(tmp_path, ["1a.png", "1b.png", "1c.png", "1d.png", "1e.png", "1f.png"])
+    save(folder, "1g.png", MASKS[2])  # as a dark frame with writing on it
+    assert len(read_cine(folder)) == 7
+
+
 def test_empty_masks_and_several_a_frame(tmp_path):
     folder = folder_of(tmp_path, [f"benign ({index}).png" for index in range(6)])
     for index in range(6):

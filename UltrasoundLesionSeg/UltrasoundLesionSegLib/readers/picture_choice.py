@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,11 @@ from PIL import Image
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
 _KINDS = {
-    "masks": "masks?|seg|segmentations?|segmented|labels?|labelmaps?|annotations?|annot|gt|groundtruth|truth|roi|seed",
-    "overlays": "overlays?|annotated|contours?|outlines?|heatmaps?|results?|pred|predictions?",
+    "masks": (
+        "masks?|msk|seg|segm|segmentations?|segmented|labels?|labelmaps?|annotations?|annot|gt|groundtruth|truth|roi|"
+        "seed|lesions?|tumou?rs?|manual|binary|bw"
+    ),
+    "overlays": "overlays?|annotated|contours?|outlines?|drawn|marked|heatmaps?|results?|pred|predictions?",
     "previews": "thumbs?|thumbnails?|previews?|icons?",
 }
 _WORDS = {kind: re.compile(rf"(?:^|(?<=[^a-z]))(?:{words})(?=[^a-z]|$)") for kind, words in _KINDS.items()}
@@ -76,22 +80,60 @@ def _odd_ones(paths: Sequence[Path]) -> dict[Path, str]:
         return {}
     heads = {path: _head(path) for path in paths}
     naming = {path: (re.sub(r"\d+", "#", path.stem.casefold()), path.suffix.casefold()) for path in paths}
-    usual_name, same = Counter(naming.values()).most_common(1)[0]
     usual_head = Counter(heads.values()).most_common(1)[0][0]
     worded = {path for path in paths if _WORDS["masks"].search(path.stem.casefold())}
     if len(worded) == len(paths):
         worded = set()
-    apart = {path for path in paths if naming[path] != usual_name} if 2 * same > len(paths) else set()
+    apart, sets_of_masks = _named_apart(naming)
     other_pixels = {path for path in paths if heads[path] is not None and heads[path] != usual_head}
     frames = [path for path in paths if path not in worded | apart | other_pixels]
-    if not frames or all(looks_like_mask(path) for path in frames[:: max(1, len(frames) // _LOOKED_AT)]):
+    if not frames or _all_look_like_masks(frames):
         return {}
     found = {path: "masks" for path in sorted(worded | apart | other_pixels) if looks_like_mask(path)}
+    found |= {path: "masks" for path in sorted(sets_of_masks) if path in found or _is_blank(path)}
     for path in apart - set(found):
         head = heads[path]
         if head is not None and usual_head is not None and head[1] != usual_head[1]:
             found[path] = "pictures of another size and name"
     return found
+
+
+def _named_apart(naming: Mapping[Path, tuple[str, str]]) -> tuple[set[Path], set[Path]]:
+    """Return the pictures that are named otherwise than the frames, and those of them that come as sets of masks.
+
+    The frames are named in one way, most of all pictures, or most of those that are left without sets named in
+    another way and made up of masks alone: ``a1.jpg`` beside ``a1.png``, ``a1.png`` beside ``b1.png``. Of names that
+    are each different nothing is apart.
+    """
+    named: dict[tuple[str, str], list[Path]] = {}
+    for path, name in naming.items():
+        named.setdefault(name, []).append(path)
+    most = max(len(group) for group in named.values())
+    masks: set[Path] = set()
+    if 2 * most <= len(naming):
+        groups = [group for group in named.values() if len(group) > 1 and _all_look_like_masks(group)]
+        masks = set(itertools.chain.from_iterable(groups))
+    rest = [group for group in named.values() if not masks.issuperset(group)]
+    usual = max(rest, key=len, default=[])
+    if 2 * len(usual) <= len(naming) - len(masks):
+        return set(), set()
+    return set(naming) - set(usual), masks
+
+
+def _all_look_like_masks(paths: Sequence[Path]) -> bool:
+    """Whether some of the pictures, spread over all, are masks; blank ones among them tell nothing."""
+    spread = [path for path in paths[:: max(1, len(paths) // _LOOKED_AT)] if not _is_blank(path)]
+    return bool(spread) and all(looks_like_mask(path) for path in spread)
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a picture has one level alone, as the mask of a frame without lesion."""
+    try:
+        with quiet(), Image.open(path) as image:
+            extrema = image.convert("L").getextrema()
+    except Exception:  # damaged: it keeps its place as a frame
+        return False
+    return extrema[0] == extrema[1]
 
 
 def _head(path: Path) -> tuple[str, tuple[int, int]] | None:
