@@ -167,3 +167,25 @@ def test_tissue_that_does_not_stand_out_as_the_lesion_did_is_no_lesion(level: in
     # what was as faint on the anchor is the lesion
     later = Cine.from_array(np.stack([cine.frames[frame] for frame in (1, 2, 3)]))
     assert follow(later, Anchor(0, 0, lesion), sureness)[2].masks.any()
+
+
+class RemindedNetwork(SureNetwork):
+    """Finds the lesion only where it remembers an anchor with as bright a lesion."""
+
+    def memorize(self, frames, code, masks):  # type: ignore[no-untyped-def]
+        item = super().memorize(frames, code, masks)
+        return type(item)(item.key, torch.full_like(item.value, float((masks > 0.5).any())))
+
+    def segment(self, frames: Tensor, code: FrameCode, previous: PreviousFrame, memory: MemoryRead) -> Tensor:
+        known = bool((memory.values[:, [i for i, kept in enumerate(memory.permanent) if kept]] > 0).any())
+        return super().segment(frames, code, previous, memory) if known else torch.full_like(frames[:, :1], -CLEAR)
+
+
+def test_a_frame_declared_empty_does_not_make_the_lesion_unknown_behind_it() -> None:
+    cine, truth = clip(HERE)
+    middle = LEFT[len(LEFT) // 2]
+    anchors = [Anchor(0, 0, truth[0]), Anchor(0, middle, truth[middle])]
+    inferer = PropagationInferer(TrackerSettings(input_size=96), torch.device("cpu"))
+    results = {r.frame: r for r in inferer(inputs_for(cine, anchors), RemindedNetwork(CLEAR)) if r.final[0]}
+    assert not any(results[frame].masks.any() for frame in LEFT if frame != middle)
+    assert all(dice(results[frame].masks[0], truth[frame]) > 0.9 for frame in range(LEFT[-1] + 2, 14))

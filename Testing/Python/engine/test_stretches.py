@@ -48,3 +48,13 @@ def test_a_range_away_from_the_anchor_is_walked_to() -> None:
 def test_lesions_have_their_own_stretches() -> None:
     plan = plan_stretches(anchors((1, 5), (0, 0)), Direction.BOTH, range(8))
     assert described(plan) == [(0, 0, None, range(1, 8)), (1, None, 5, range(5)), (1, 5, None, range(6, 8))]
+
+
+def test_where_no_end_shows_the_lesion_the_nearest_anchor_that_does_is_a_reminder() -> None:
+    seen, unseen = np.ones((2, 2), bool), np.zeros((2, 2), bool)
+    places = [Anchor(0, 0, seen), Anchor(0, 4, seen), Anchor(0, 8, unseen), Anchor(0, 12, unseen), Anchor(1, 9, seen)]
+    plan = plan_stretches(places, Direction.BOTH, range(20))
+    reminders = {(s.lesion, s.frames.start): s.reminder.frame if s.reminder else None for s in plan}
+    assert reminders == {(0, 1): None, (0, 5): None, (0, 9): 4, (0, 13): 4, (1, 0): None, (1, 10): None}
+    assert [anchor.frame for anchor in plan[3].anchors] == [12, 4]
+    assert plan_stretches([Anchor(0, 3, unseen)], Direction.BOTH, range(5))[0].reminder is None

@@ -252,15 +252,16 @@ class _Sweep:
         if run is None or run.stretch is not stretch:
             start, end = (stretch.left, stretch.right) if self._forward else (stretch.right, stretch.left)
             assert start is not None
-            tracker = self._falling_back(lambda: self._started_tracker(start, end, anchored), start.frame)
+            others = [one for one in (end, stretch.reminder) if one is not None]
+            tracker = self._falling_back(lambda: self._started_tracker(start, others, anchored), start.frame)
             run = _Run(stretch, tracker, start.frame)
             self._runs[stretch.lesion] = run
         return run
 
-    def _started_tracker(self, start: Anchor, end: Anchor | None, anchored: dict[int, Frame]) -> LesionTracker:
+    def _started_tracker(self, start: Anchor, others: Sequence[Anchor], anchored: dict[int, Frame]) -> LesionTracker:
         tracker = LesionTracker(self._network, self._inferer.settings, self._inferer.device)
-        if end is not None:
-            tracker.remember_anchor(end.frame, anchored[end.frame], end.mask)
+        for other in others:
+            tracker.remember_anchor(other.frame, anchored[other.frame], other.mask)
         tracker.start_at_anchor(start.frame, anchored[start.frame], start.mask)
         return tracker
 

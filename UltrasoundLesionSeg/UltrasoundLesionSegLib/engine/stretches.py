@@ -7,7 +7,7 @@ stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -34,12 +34,15 @@ class Stretch:
         there is none or where the direction does not use it. At least one is given.
     frames : range
         The frames to compute, ascending, anchors excluded; not empty.
+    reminder : Anchor or None
+        Where no end anchor shows the lesion: the nearest one that does, from which it is known again.
     """
 
     lesion: int
     left: Anchor | None
     right: Anchor | None
     frames: range
+    reminder: Anchor | None = None
 
     @property
     def is_two_sided(self) -> bool:
@@ -48,8 +51,8 @@ class Stretch:
 
     @property
     def anchors(self) -> tuple[Anchor, ...]:
-        """The end anchors there are."""
-        return tuple(anchor for anchor in (self.left, self.right) if anchor is not None)
+        """The end anchors there are, and the reminder."""
+        return tuple(anchor for anchor in (self.left, self.right, self.reminder) if anchor is not None)
 
     def walk(self, forward: bool) -> range:
         """Return the frames stepped through in one direction, in that order; empty where no anchor starts it.
@@ -89,5 +92,15 @@ def plan_stretches(anchors: Iterable[Anchor], direction: Direction, frames: rang
             source_left = None if direction is Direction.BACKWARD else left
             source_right = None if direction is Direction.FORWARD else right
             if start < stop and (source_left or source_right):
-                plan.append(Stretch(lesion, source_left, source_right, range(start, stop)))
+                reminder = _reminder(ordered, (source_left, source_right), range(start, stop))
+                plan.append(Stretch(lesion, source_left, source_right, range(start, stop), reminder))
     return plan
+
+
+def _reminder(anchors: Sequence[Anchor], ends: Iterable[Anchor | None], frames: range) -> Anchor | None:
+    """Return the nearest anchor that shows the lesion, where none of the ends does."""
+    if any(end is not None and end.mask.any() for end in ends):
+        return None
+    showing = [anchor for anchor in anchors if anchor.mask.any()]
+    middle = (frames[0] + frames[-1]) / 2
+    return min(showing, key=lambda anchor: abs(anchor.frame - middle), default=None)

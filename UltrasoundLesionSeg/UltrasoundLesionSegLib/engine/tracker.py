@@ -145,12 +145,13 @@ class LesionTracker:
         mask : ndarray of bool, shape (H, W)
         """
         self._memorize_anchor(index, frame, mask)
+        if mask.any():
+            self._last_seen = _centre(mask)  # where it is looked for, should it not be visible where the tracker starts
 
     def start_at_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
         """Put an anchor into the memory permanently and continue from it. Parameters as for ``remember_anchor``."""
         self._past = past = self._memorize_anchor(index, frame, mask)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
-        self._last_seen = None
         self._correction, self._anchor_overlap = None, NAN
         if mask.any():
             view, drawn = past.view, past.seen[0, 0].cpu().numpy()
