@@ -122,6 +122,15 @@ def test_frames_of_a_damaged_animation_are_right_or_named(kind, tmp_path):
     assert len(cine) - len(set(unreadable)) in (2, 3, 4, 5)
 
 
+@pytest.mark.parametrize("interval", [0.0001, 40])
+def test_an_interval_that_no_scanner_has_is_not_believed(tmp_path, interval):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, FRAMES, imagej=True, metadata={"axes": "TYX", "finterval": interval})
+    cine = read_cine(path)
+    assert cine.timing is None
+    assert "Frame times are unknown: by the frame interval of the TIFF file" in cine.notes[0]
+
+
 def test_a_stack_is_a_cine(tmp_path):
     path = tmp_path / PLANTED
     tifffile.imwrite(path, FRAMES, imagej=True, metadata={"axes": "TYX", "finterval": 0.04})

@@ -213,6 +213,15 @@ def test_without_times_the_frame_rate_of_the_header_is_used(times):
     assert video.video_timing(index_with(times, rate=0.0)) == (None, ())
 
 
+@pytest.mark.parametrize(("step", "said"), [(1, "1,000 frames a second"), (30_000, "30 s between frames")])
+def test_times_that_no_scanner_has_are_unknown(step, said):
+    timing, notes = video.video_timing(index_with([step * index for index in range(20)]))
+    assert timing is None
+    assert len(notes) == 1
+    assert said in notes[0]
+    assert video.video_timing(index_with([0] * 20, rate=900.0))[0] is None
+
+
 def test_one_frame_has_a_time():
     timing, _ = video.video_timing(index_with([33]))
     assert timing is None or list(timing.seconds) == [0]

@@ -170,7 +170,12 @@ def test_a_time_step_means_nothing_where_there_is_no_time_axis(tmp_path, shared_
 
 
 @pytest.mark.parametrize(
-    ("step", "unit", "said"), [(1.0, 8, "written for unknown"), (0.04, 16, "25,000 frames a second")]
+    ("step", "unit", "said"),
+    [
+        (1.0, 8, "written for unknown"),
+        (0.04, 16, "25,000 frames a second"),
+        (40.0, 8, "40 s between frames"),  # milliseconds that the header calls seconds
+    ],
 )
 def test_a_time_step_that_no_scanner_has_is_not_believed(tmp_path, step, unit, said):
     image = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(frame[np.newaxis]) for frame in FRAMES])

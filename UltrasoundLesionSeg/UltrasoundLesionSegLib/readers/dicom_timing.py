@@ -12,14 +12,12 @@ from pydicom.tag import Tag
 
 from UltrasoundLesionSegLib.cine import Timing
 from UltrasoundLesionSegLib.readers import dicom_header
+from UltrasoundLesionSegLib.readers.believed_times import LONGEST_STEP, SHORTEST_STEP
 from UltrasoundLesionSegLib.readers.dicom_dates import seconds_of
 from UltrasoundLesionSegLib.readers.dicom_groups import items_of_frames
 
 _RATES = ("CineRate", "RecommendedDisplayFrameRate")
 _DURATIONS = ("EffectiveDuration", "AcquisitionDuration")
-_SHORTEST, _LONGEST = 0.002, 10.0
-"""Seconds between frames beyond which a header is not believed: no scanner shows 500 frames/s as a picture."""
-
 _AGREES = 0.1
 
 
@@ -75,7 +73,7 @@ def is_plausible(seconds: NDArray[np.float64], header: Dataset | None = None) ->
     if len(seconds) < 2:
         return True
     step = float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
-    if _SHORTEST <= step <= _LONGEST:
+    if SHORTEST_STEP <= step <= LONGEST_STEP:
         return True
     if header is None or step <= 0:
         return False

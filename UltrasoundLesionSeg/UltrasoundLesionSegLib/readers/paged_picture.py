@@ -12,6 +12,7 @@ from PIL import Image
 from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind, Timing
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
+from UltrasoundLesionSegLib.readers.believed_times import believed
 from UltrasoundLesionSegLib.readers.digest import file_digest
 from UltrasoundLesionSegLib.readers.image_folder import image_values
 from UltrasoundLesionSegLib.readers.pages import PageFile
@@ -103,8 +104,10 @@ def read_paged_picture(path: Path, pages: PageFile) -> Cine:
     else:
         interval = pages.stack.interval
         seconds = np.arange(count, dtype=np.float64) * interval
-        timing = Timing(seconds, "frame interval of the TIFF file", approximate=True) if interval else None
-        sound, timing_notes = count, ()
+        timing, timing_notes = None, ()
+        if interval:
+            timing, timing_notes = believed(Timing(seconds, "frame interval of the TIFF file", approximate=True))
+        sound = count
         indices = frames.sampled_indices(count, frames.COLOR_SAMPLES)
     levels, is_color, failed = frames.look_at_values(
         lambda index: page_values(pages, index), indices, frames.LOSSY_GREY_TOLERANCE
@@ -140,4 +143,5 @@ def _animation_timing(pages: PageFile) -> tuple[Timing | None, int, tuple[str, .
     usual = float(np.median(lasting))
     shown = lasting[: len(pages) - 1] + [usual] * (len(pages) - 1 - len(lasting))
     seconds = np.concatenate([[0.0], np.cumsum(shown)]).astype(np.float64)
-    return Timing(seconds, "frame durations of the animation", approximate=True), len(lasting), ()
+    timing, notes = believed(Timing(seconds, "frame durations of the animation", approximate=True))
+    return timing, len(lasting), notes

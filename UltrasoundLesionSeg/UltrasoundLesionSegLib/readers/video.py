@@ -21,6 +21,7 @@ import numpy as np
 from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind, Timing
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
+from UltrasoundLesionSegLib.readers.believed_times import Found, believed
 from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.sniff import is_animated_png
@@ -288,11 +289,12 @@ class VideoFrames(frames.CachedFrames):
         return None
 
 
-def video_timing(index: VideoIndex) -> tuple[Timing | None, tuple[str, ...]]:
+def video_timing(index: VideoIndex) -> Found:
     """Return the frame times of a video and notes on them.
 
-    The container's times are used where they increase. Frames at the end for which it has none (MPEG program streams)
-    follow at the median interval, which is noted. They are playback times, so they count as approximate.
+    The container's times are used where they increase and a scanner can have taken them. Frames at the end for which
+    it has none (MPEG program streams) follow at the median interval, which is noted. They are playback times, so they
+    count as approximate.
     """
     times = np.array([np.nan if one is None else one * index.tick for one in index.times])
     is_later = np.diff(times) > 0  # False for what is not known
@@ -301,7 +303,7 @@ def video_timing(index: VideoIndex) -> tuple[Timing | None, tuple[str, ...]]:
         if not 0 < index.nominal_rate < 1000:
             return None, ()
         seconds = np.arange(len(times)) / index.nominal_rate
-        return Timing(seconds, "frame rate of the video file", approximate=True), ()
+        return believed(Timing(seconds, "frame rate of the video file", approximate=True))
     seconds = times[:known] - times[0]
     missing = len(times) - known
     if missing:
@@ -312,7 +314,8 @@ def video_timing(index: VideoIndex) -> tuple[Timing | None, tuple[str, ...]]:
         if missing
         else ()
     )
-    return Timing(seconds, "frame times of the video file", approximate=True), notes
+    timing, doubts = believed(Timing(seconds, "frame times of the video file", approximate=True))
+    return timing, doubts or notes
 
 
 def count_notes(index: VideoIndex, timing: Timing | None) -> tuple[str, ...]:

@@ -10,16 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from UltrasoundLesionSegLib.cine import Timing
+from UltrasoundLesionSegLib.readers.believed_times import Found, believed
 from UltrasoundLesionSegLib.readers.volume_headers import VolumeHeader, find_frame_axes
-
-SHORTEST_STEP = 0.002
-"""Seconds between frames; no scanner makes more than 500 whole frames a second."""
 
 _SECONDS_PER_UNIT = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3}
 # vtkIGSIOMetaImageSequenceIO of IGSIO, which PLUS and Slicer's IGT modules write with
 _TRACKED = re.compile(r"seq_frame(\d{1,9})_(timestamp|imagestatus)")
 
-Found = tuple[Timing | None, tuple[str, ...]]
 _NOTHING: Found = (None, ())
 
 
@@ -68,7 +65,7 @@ def _time_step(header: VolumeHeader, count: int) -> Found:
         return _NOTHING
     if step == 1.0:
         return None, ("The volume's header says 1 s a frame, which is what is written for unknown: it is not used.",)
-    return _believed(Timing(np.arange(count, dtype=np.float64) * step, "time step of the volume file"))
+    return believed(Timing(np.arange(count, dtype=np.float64) * step, "time step of the volume file"))
 
 
 def _index_values(header: VolumeHeader, count: int) -> Found:
@@ -92,12 +89,4 @@ def _increasing(texts: Sequence[str], scale: float, source: str) -> Found:
         return _NOTHING if len(texts) < 2 else (None, (f"Frame times are unknown: some of the {source} are missing.",))
     if not all(one < after for one, after in itertools.pairwise(times)) or not math.isfinite(times[-1] - times[0]):
         return None, (f"Frame times are unknown: the {source} do not go forward from frame to frame.",)
-    return _believed(Timing(np.array([(one - times[0]) * scale for one in times], dtype=np.float64), source))
-
-
-def _believed(timing: Timing) -> Found:
-    if len(timing.seconds) > 1 and timing.seconds[-1] / (len(timing.seconds) - 1) < SHORTEST_STEP:
-        rate = f"{timing.frames_per_second:,.0f} frames a second"
-        note = f"Frame times are unknown: by the {timing.source} there are {rate}, more than any scanner makes."
-        return None, (note,)
-    return timing, ()
+    return believed(Timing(np.array([(one - times[0]) * scale for one in times], dtype=np.float64), source))
