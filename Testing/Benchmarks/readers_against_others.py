@@ -127,8 +127,10 @@ def by_dcmtk(path: Path, folder: Path) -> Reading:
     """Decompress with DCMTK's commands and take the bare pixels."""
     import pydicom
 
-    header = pydicom.dcmread(path, force=True, stop_before_pixels=True)
-    told = str(header.file_meta.get("TransferSyntaxUID", ""))
+    try:
+        told = str(pydicom.dcmread(path, force=True, specific_tags=[]).file_meta.get("TransferSyntaxUID", ""))
+    except Exception as error:
+        return Reading(error=type(error).__name__)
     tail = told.removeprefix("1.2.840.10008.1.2.")
     program = next((DECOMPRESSORS[one] for one in DECOMPRESSORS if tail.startswith(one)), "dcmconv")
     if shutil.which(program) is None:

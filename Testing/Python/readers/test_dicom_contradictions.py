@@ -196,3 +196,23 @@ def test_messages_of_contradictions_hold_nothing_of_the_header(save_dicom):
         read_cine(path)
     assert PLANTED not in str(caught.value)
     assert dcmread(path).PatientName == PLANTED
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_odd_frames_in_big_endian_words(save_dicom, count):
+    frames = moving_frames(count, 41, 55)
+    data = dicom_object(frames)
+    data.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    stored = bytearray(data.PixelData)
+    stored[0::2], stored[1::2] = stored[1::2], stored[0::2]
+    data.PixelData = bytes(stored)
+    assert_frames(read_cine(save_dicom(data)), frames)
+
+
+def test_a_file_header_of_one_element_without_preamble(save_dicom):
+    content = save_dicom(dicom_object(FRAMES)).read_bytes()
+    at = content.index(b"\x02\x00\x10\x00UI")
+    length = 8 + int.from_bytes(content[at + 6 : at + 8], "little")
+    path = save_dicom(dicom_object(FRAMES))
+    path.write_bytes(content[at : at + length] + content[content.index(b"\x28\x00\x02\x00US") :])
+    assert_frames(read_cine(path))

@@ -126,15 +126,28 @@ def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
         raise SourceError("the DICOM pixel data contradict the transfer syntax; export the cine again from its origin")
     if not is_encapsulated:
         frames, notes = _native_frames(header, stream, length, available)
+        notes = (*_syntax_note(header), *notes)
         if vr == "OW" and not syntax.is_little_endian and frames[0][0][1] % 2:
-            raise SourceError("the DICOM pixel data are big-endian words of odd frames; export the cine little-endian")
+            return _in_byte_order(path, stream, start, frames, notes)
         inflated = stream.getvalue() if isinstance(stream, io.BytesIO) else b""
-        return StoredFrames(path, frames, (*_syntax_note(header), *notes), vr, inflated)
+        return StoredFrames(path, frames, notes, vr, inflated)
     if is_video(header):
         _, fragments, _ = _walk_items(stream)
         return StoredFrames(path, (tuple(fragments),))
     frames, notes = _encapsulated_frames(header, stream)
     return StoredFrames(path, frames, notes)
+
+
+def _in_byte_order(
+    path: Path, stream: BinaryIO, start: int, frames: tuple[tuple[Span, ...], ...], notes: tuple[str, ...]
+) -> StoredFrames:
+    """Return frames of an odd length in big-endian words, whose bytes are swapped across their bounds, in memory."""
+    data = _read_at(stream, start, sum(length for ((_, length),) in frames) + 1)
+    data += b"\0" * (len(data) % 2)
+    swapped = bytearray(data)
+    swapped[0::2], swapped[1::2] = data[1::2], data[0::2]
+    spans = tuple(((offset - start, length),) for ((offset, length),) in frames)
+    return StoredFrames(path, spans, notes, "OB", bytes(swapped))
 
 
 def _syntax_note(header: Dataset) -> tuple[str, ...]:

@@ -114,13 +114,15 @@ def sniff_head(head: bytes) -> Format:
 
 
 def _is_bare_dicom(head: bytes) -> bool:
-    """Whether the head is that of a DICOM data set without preamble and file header: elements of group 8 in order."""
-    order, at, before = ("<" if head[:2] == b"\x08\x00" else ">"), 0, -1
+    """Whether the head is that of a DICOM file without preamble: elements of its header or of group 8 in order."""
+    order, at, before = ("<" if head[:2] in (b"\x02\x00", b"\x08\x00") else ">"), 0, -1
     for _ in range(_BARE_ELEMENTS):
         if len(head) < at + 12:
             return False
         group, element = struct.unpack_from(f"{order}HH", head, at)
-        if group != 8 or element <= before:
+        if group not in (2, 8):
+            return before >> 16 == 2  # a file header, and a data set that begins with another group
+        if (group << 16 | element) <= before:
             return False
         vr = head[at + 4 : at + 6]
         if vr in _SHORT_VRS:
@@ -131,7 +133,7 @@ def _is_bare_dicom(head: bytes) -> bool:
             length, start = struct.unpack_from(f"{order}L", head, at + 4)[0], at + 8
         if length % 2 or length > _HEAD_BYTES:
             return False
-        before, at = element, start + length
+        before, at = group << 16 | element, start + length
     return True
 
 
