@@ -116,12 +116,12 @@ def sniff_head(head: bytes) -> Format:
 def _is_bare_dicom(head: bytes) -> bool:
     """Whether the head is that of a DICOM file without preamble: elements of its header or of group 8 in order."""
     order, at, before = ("<" if head[:2] in (b"\x02\x00", b"\x08\x00") else ">"), 0, -1
-    for _ in range(_BARE_ELEMENTS):
+    for seen in range(_BARE_ELEMENTS):
         if len(head) < at + 12:
             return False
         group, element = struct.unpack_from(f"{order}HH", head, at)
         if group not in (2, 8):
-            return before >> 16 == 2  # a file header, and a data set that begins with another group
+            return group > 8 and (seen > 1 or before >> 16 == 2)
         if (group << 16 | element) <= before:
             return False
         vr = head[at + 4 : at + 6]
