@@ -67,6 +67,11 @@ def test_several_seeds_directions_and_ranges(
     record = json.loads((out / "run.json").read_text())
     assert record["anchors"] == {"Lesion": [0, 4]}
     assert record["frames_computed"] == 3
+    # files took nobody's time here
+    effort = {name: value for name, value in record["effort"].items() if value}
+    assert effort == {"frames_from_files": 2}
+    assert record["effort"]["seconds"] is None
+    assert "Work of a person" not in (out / "report.html").read_text(encoding="utf-8")
     # nothing was computed on frame 5: that is not the same as an empty mask
     assert record["frames_without_result"] == {"Lesion": [5]}
     assert sorted(path.name for path in (out / "masks").iterdir()) == [f"{frame:05d}.png" for frame in range(5)]
@@ -87,6 +92,8 @@ def test_a_lesion_is_clicked_column_first(
     record = json.loads((out / "run.json").read_text())
     assert record["clicks"] == [{"row": round(rows.mean(), 1), "column": round(columns.mean(), 1), "frame": 2}]
     assert list(record["anchors"].values()) == [[2]]
+    assert {name: value for name, value in record["effort"].items() if value} == {"frames_drawn": 1, "clicks": 1}
+    assert "<td>1 frame drawn, 1 click</td>" in (out / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -342,3 +342,5 @@ def test_a_suggestion_is_recorded_for_what_it_is(
     logic.setSeed(browser, logic.suggest(browser, 7), frame=7, origin=Origin.SUGGESTED)
     assert sequence.origin(7, segment) is Origin.SUGGESTED
     assert logic.anchors(browser)[segment] == [3, 5, 7]
+    effort = logic.effort(browser)
+    assert (effort.frames_confirmed, effort.frames_drawn) == ((3,), (3, 5))

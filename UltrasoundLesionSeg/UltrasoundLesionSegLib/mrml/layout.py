@@ -26,9 +26,10 @@ NOTES = _PREFIX + "Notes"  # JSON list
 UNREADABLE = _PREFIX + "Unreadable"  # why this frame, shown black, could not be read
 DICOM_INSTANCE_UIDS = "DICOM.instanceUIDs"  # Slicer's own name
 
-# --- attribute of the segmentation's sequence node
+# --- attributes of the segmentation's sequence node
 ROLE = _PREFIX + "Role"
 ROLE_LESIONS = "Lesions"
+EFFORT = _PREFIX + "Effort"  # JSON: what a person did, absent before anything was
 
 # --- attribute of each segmentation in it; Slicer copies it to the proxy, which so tells which frame it shows
 INDEX_VALUE = _PREFIX + "IndexValue"

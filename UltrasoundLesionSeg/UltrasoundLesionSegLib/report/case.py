@@ -114,6 +114,8 @@ class CaseReport:
         Frames that could not be read, and why.
     created : datetime or None
         When the report was made; None leaves it out.
+    effort : str
+        What a person did for it, in words; '' leaves it out.
     """
 
     cine: Cine
@@ -125,6 +127,7 @@ class CaseReport:
     unreadable: Mapping[int, str] = field(default_factory=dict)
     created: datetime | None = None
     suggesters: tuple[ModelRecord, ...] = ()
+    effort: str = ""
 
     @property
     def name(self) -> str:

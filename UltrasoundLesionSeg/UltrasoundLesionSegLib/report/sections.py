@@ -245,6 +245,8 @@ def makers(case: CaseReport) -> str:
         )
         anchors = ", ".join(f"{first}" if first == last else f"{first}–{last}" for first, last in runs(lesion.anchors))
         rows.append((lesion.name, (counts or "unknown") + (f"<br>by a person: frames {anchors}" if anchors else "")))
+    if case.effort:
+        rows.append(("Work of a person", escape(case.effort)))
     rows += [("Seed suggested by", _model(one)) for one in case.suggesters]
     if case.model:
         rows.append(("Model", _model(case.model)))

@@ -123,6 +123,7 @@ class ClickedSeeds(SeedsAndAnchors):
             clicked = _Clicked(identifier, drawing, stored, sequence.state(at, identifier), stored)
             self._clicked[browser.GetID()] = clicked
         drawn = drawing.mask(clicks, around)
+        self.efforts.clicked(sequence, at, [*([] if box is None else [box]), *points], identifier)
         for other in sequence.segments():
             if other.id != identifier:
                 drawn &= ~sequence.read(at, other.id)
@@ -133,6 +134,7 @@ class ClickedSeeds(SeedsAndAnchors):
             made_by = self._click_model(model).as_provenance()
             sequence.write(at, {identifier: drawn}, {identifier: Origin.EDITED}, provenance={identifier: made_by})
             clicked.written = drawn
+            self._log_mask(sequence, at, Origin.EDITED)
         else:
             # the state first: what a person vouches for is not overwritten by what nobody does
             state = clicked.state
@@ -178,6 +180,7 @@ class ClickedSeeds(SeedsAndAnchors):
         at = self._frame(browser, frame)
         clicks, _ = _checked_prompt(points, None, self.cine(browser).shape)
         mask = self._drawing(browser, at, start, model, device).mask(clicks)
+        self.efforts.clicked(self._sequence(browser), at, points)
         self._suggestions[browser.GetID(), at] = mask, self._click_model(model)
         return mask
 

@@ -18,6 +18,7 @@ from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
+from UltrasoundLesionSegLib.workflow.effort_log import read_effort
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as KINDS
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
@@ -195,6 +196,7 @@ class ExportJob:
             suggesters=tuple(
                 ModelRecord(one.name, one.version, one.sha256) for one in self.source.measured.suggesters()
             ),
+            effort=read_effort(self.source.sequence).phrase,
         )
 
 

@@ -111,6 +111,7 @@ class PropagationAndReview(ClickedSeeds):
         self.commitEdit(browser)
         self.checkPropagation(browser, model, direction, frames, device)
         cine, sequence = self.cine(browser), self._sequence(browser)
+        self.efforts.act(sequence)
         bundle, on = self._bundle(model, "propagate"), self._resolve_device(device)
         network = self._network(bundle, device)
         plan = PropagationPlan(Direction(direction), self._checked_range(frames, len(cine)), allowOverlap, editable)

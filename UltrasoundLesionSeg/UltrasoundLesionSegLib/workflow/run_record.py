@@ -39,7 +39,8 @@ def run_record(
     """Return what is recorded of a case: source, anchors, models, device, frames, notices.
 
     Lesions are called as they are in tables and report. ``frames_without_result`` lists the frames on which nobody drew
-    a lesion and nothing was computed; files that must have every frame (NIfTI, the scene) are empty there.
+    a lesion and nothing was computed; files that must have every frame (NIfTI, the scene) are empty there. ``effort``
+    is what a person did (``EffortLog``).
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ def run_record(
             "notes": list(cine.notes),
         },
         "anchors": {names[one]: frames for one, frames in anchors.items()},
+        "effort": logic.effort(browser).as_record(),
         "suggested_by": [asdict(one) for one in measured.suggesters()],
         "model": {"name": summary.model, "version": summary.version, "sha256": summary.sha256},
         "device": summary.device,

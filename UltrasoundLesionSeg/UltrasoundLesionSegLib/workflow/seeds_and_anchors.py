@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Anchor, Cine, Mask, Origin
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.logs import log_event
+from UltrasoundLesionSegLib.workflow.effort_log import EffortKeeper, EffortLog, read_effort
 from UltrasoundLesionSegLib.workflow.model_access import ModelAccess
 from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
@@ -36,14 +37,17 @@ class SeedsAndAnchors(ModelAccess):
         self._readings: dict[str, str] = {}  # by browser ID: how the last seed file was read
         # by browser ID and frame: to tell drawing from accepting, and to know which model proposed it
         self._suggestions: dict[tuple[str, int], tuple[Mask, Suggester]] = {}
+        self.efforts = EffortKeeper()
 
     def _release_cine(self, browser: Any) -> None:
         super()._release_cine(browser)
         self._readings.pop(browser.GetID(), None)
         self._suggestions = {key: one for key, one in self._suggestions.items() if key[0] != browser.GetID()}
+        self.efforts.forget(browser.GetID())
 
     def _release_all(self) -> None:
         super()._release_all()
+        self.efforts.forget()
         self._readings.clear()
         self._suggestions.clear()
 
@@ -107,7 +111,7 @@ class SeedsAndAnchors(ModelAccess):
 
             cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
             read = seeds_from_file(Path(source), cine, at, name)
-            identifiers = self._write_seeds(browser, read.found, origin)
+            identifiers = self._write_seeds(browser, read.found, origin, from_file=True)
             self._readings[browser.GetID()] = read.read_as
             if read.read_as:
                 sentence = f"the seed was read in this way: {read.read_as}"
@@ -122,7 +126,9 @@ class SeedsAndAnchors(ModelAccess):
         """Return how the last seed file of a cine was read, '' for a plain mask, label image or segmentation."""
         return self._readings.get(browser.GetID(), "")
 
-    def _write_seeds(self, browser: Any, found: Sequence[tuple[str, int, Mask]], origin: Origin | None) -> list[str]:
+    def _write_seeds(
+        self, browser: Any, found: Sequence[tuple[str, int, Mask]], origin: Origin | None, from_file: bool = False
+    ) -> list[str]:
         cine = self.cine(browser)
         if not any(mask.any() for _, _, mask in found):
             raise SeedError("the seed is empty; draw the lesion on it, or give another mask")
@@ -137,7 +143,22 @@ class SeedsAndAnchors(ModelAccess):
             provenance = self._provenance(browser, frame, made_by)
             sequence.write(frame, {identifier: mask}, {identifier: made_by}, provenance={identifier: provenance})
             identifiers.append(identifier)
+            if not from_file and made_by.is_by_person:
+                self._log_mask(sequence, frame, made_by)
+        if from_file:
+            self.efforts.seeded_from_file(sequence, [frame for _, frame, _ in found])
         return list(dict.fromkeys(identifiers))
+
+    def _log_mask(self, sequence: SegmentationSequence, frame: int, made_by: Origin) -> None:
+        """Log that a person made a mask; taking over what a model proposed, unless from clicks, is to confirm it."""
+        if made_by is Origin.CONFIRMED and not self.efforts.has_clicks(sequence.browser, frame):
+            self.efforts.act(sequence, confirmed=[frame])
+        else:
+            self.efforts.act(sequence, drawn=[frame])
+
+    def effort(self, browser: Any) -> EffortLog:
+        """Return what a person did for this cine so far: frames, clicks, time. It is kept in the scene."""
+        return read_effort(self._find_sequence(browser))
 
     @staticmethod
     def _log_replaced(sequence: SegmentationSequence, cine: Cine, frame: int, segment: str, mask: Mask) -> None:
@@ -216,9 +237,11 @@ class SeedsAndAnchors(ModelAccess):
     def markNotVisible(self, browser: Any, frame: int | None = None, segment: str | None = None) -> None:
         """Declare that a lesion (all lesions by default) is not visible on a frame: an anchor with an empty mask."""
         sequence = self._sequence(browser)
+        self.commitEdit(browser)
         empty = np.zeros(self.cine(browser).shape, bool)
-        chosen = self._segments(sequence, segment)
-        sequence.write(self._frame(browser, frame), {s: empty for s in chosen}, {s: Origin.MANUAL for s in chosen})
+        chosen, at = self._segments(sequence, segment), self._frame(browser, frame)
+        sequence.write(at, {s: empty for s in chosen}, {s: Origin.MANUAL for s in chosen})
+        self.efforts.act(sequence, not_visible=[at] if chosen else [])
 
     def confirmFrame(self, browser: Any, frame: int | None = None) -> None:
         """Declare the masks on a frame right: they become anchors. A drawing not yet committed is committed first."""
@@ -226,10 +249,13 @@ class SeedsAndAnchors(ModelAccess):
 
         sequence, at = self._sequence(browser), self._frame(browser, frame)
         self.commitEdit(browser)
+        confirmed = []
         for segment in self._segments(sequence, None):
             origin = sequence.origin(at, segment)
             if origin is None or not origin.is_anchor:
                 sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED))
+                confirmed = [at]
+        self.efforts.act(sequence, confirmed=confirmed)
 
     def releaseAnchor(self, browser: Any, frame: int | None = None) -> None:
         """Let propagation compute a frame again; its masks stay until it does, and ``confirmFrame`` brings it back."""
@@ -240,6 +266,7 @@ class SeedsAndAnchors(ModelAccess):
         for segment in self._segments(sequence, None):
             if sequence.origin(at, segment) is not None:
                 sequence.set_state(at, segment, SegmentState(Origin.MODEL))
+        self.efforts.act(sequence)
 
     def masks(self, browser: Any, segment: str | None = None) -> NDArray[np.bool_]:
         """Return the masks of all frames.
@@ -300,6 +327,7 @@ class SeedsAndAnchors(ModelAccess):
             if hand is not Origin.MANUAL:
                 provenance = self._provenance(browser, frame, hand)
                 sequence.set_state(frame, segment, SegmentState(hand, provenance=provenance))
+            self._log_mask(sequence, frame, hand)
 
     def addSegment(self, browser: Any, name: str | None = None) -> str:
         """Add a lesion to draw, empty on all frames; returns its segment ID."""

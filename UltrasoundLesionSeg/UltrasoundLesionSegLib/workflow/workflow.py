@@ -128,6 +128,7 @@ class UltrasoundLesionWorkflow(PropagationAndReview):
         """
         from UltrasoundLesionSegLib.workflow.exports import ExportJob, ExportOptions, ExportSource
 
+        self.efforts.act(self._sequence(browser))
         measured = measured or self.measure(browser)
         cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
         job = self._jobs.get(browser.GetID())
