@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,3 +153,17 @@ def discs(user) -> Discs:
     browser = user.module.widget.logic.addCine(cine, "Discs")
     user.choose("browserSelector", browser.GetName())
     return Discs(user, browser, truth)
+
+
+@pytest.fixture
+def choose_drawn(user) -> Callable[..., Discs]:
+    """``choose_drawn(frames, lesion)``: a cine of these frames, chosen in the panel, the lesion drawn on frame 0."""
+
+    def choose(frames: NDArray[np.uint8], lesion: NDArray[np.bool_]) -> Discs:
+        browser = user.module.widget.logic.loadCine(frames)
+        user.choose("browserSelector", browser.GetName())
+        drawn = Discs(user, browser, lesion[np.newaxis, np.newaxis])
+        drawn.draw(0, lesion)
+        return drawn
+
+    return choose

@@ -6,11 +6,16 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import slicer
 import vtk
+from engine_helpers import clip_of_moving_discs
 
 QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
+
+NAME_ROWS = 30  # of the margin above the image
 
 
 @pytest.fixture
@@ -143,9 +148,32 @@ def test_save_writes_both_tables(measured: Any, tmp_path: Path) -> None:
 class TestExport:
     @pytest.fixture
     def ready(self, measured: Any, tmp_path: Path) -> Any:
-        measured.user.see("exportCollapsibleButton").setProperty("collapsed", False)
-        measured.user.see("exportFolderButton").setProperty("directory", str(tmp_path))
-        return measured
+        return self.open(measured, tmp_path)
+
+    def open(self, discs: Any, folder: Path) -> Any:
+        """Open the section and choose a folder."""
+        discs.user.see("exportCollapsibleButton").setProperty("collapsed", False)
+        discs.user.see("exportFolderButton").setProperty("directory", str(folder))
+        return discs
+
+    @pytest.fixture
+    def named(self, choose_drawn: Any, tmp_path: Path) -> Any:
+        """A cine with a bright name in the margin above the image."""
+        cine, truth = clip_of_moving_discs(frames=6, noise=40)
+        frames = np.zeros((6, NAME_ROWS + 96 + 30, 188), np.uint8)
+        lesion = np.zeros(frames.shape[1:], bool)
+        lesion[NAME_ROWS : NAME_ROWS + 96, 30:158] = truth[0, 0]
+        for index in range(6):
+            frames[index, NAME_ROWS : NAME_ROWS + 96, 30:158] = cine.frames[index]
+            cv2.putText(frames[index], "DOE^JANE", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
+        return self.open(choose_drawn(frames, lesion), tmp_path)
+
+    @pytest.fixture
+    def still(self, choose_drawn: Any, tmp_path: Path) -> Any:
+        """A cine on which nothing moves, so that nobody can tell where the image is."""
+        cine, truth = clip_of_moving_discs(frames=1)
+        frames = np.repeat(np.asarray(cine.frames[0])[np.newaxis], 4, axis=0)
+        return self.open(choose_drawn(frames, truth[0, 0]), tmp_path)
 
     def test_it_says_what_it_wrote_and_where(self, ready: Any, tmp_path: Path) -> None:
         for box in ("exportMasksCheckBox", "exportCocoCheckBox"):
@@ -169,6 +197,44 @@ class TestExport:
         ready.user.click("pixelsAllowedCheckBox")
         assert ready.user.see("exportVideoCheckBox").isEnabled()
         assert ready.user.see("exportReportCheckBox").isEnabled()
+
+    def test_outside_of_the_image_is_black_by_default_once_pictures_are_allowed(self, ready: Any) -> None:
+        blank = ready.user.see("blankOutsideCheckBox")
+        assert blank.isChecked()
+        assert not blank.isEnabled()
+        ready.user.click("pixelsAllowedCheckBox")
+        assert blank.isEnabled()
+        ready.user.click("pixelsAllowedCheckBox")
+        assert not blank.isEnabled()
+
+    @pytest.mark.parametrize("is_blank", [True, False])
+    def test_a_name_beside_the_image_is_in_pictures_only_without_the_tick(
+        self, named: Any, tmp_path: Path, is_blank: bool
+    ) -> None:
+        named.user.click("pixelsAllowedCheckBox")
+        if not is_blank:
+            named.user.click("blankOutsideCheckBox")
+        named.user.click("exportVideoCheckBox")
+        named.user.click("exportButton")
+        read, frame = cv2.VideoCapture(str(tmp_path / "overlay.mp4")).read()
+        assert read
+        assert (frame[:NAME_ROWS].max() < 64) == is_blank
+        said = named.user.read("exportMessageLabel")
+        assert ("What lies outside the area that moves over the clip" in said) == is_blank
+
+    def test_it_is_said_when_the_image_was_not_found_and_pictures_are_whole(self, still: Any, tmp_path: Path) -> None:
+        still.user.click("pixelsAllowedCheckBox")
+        still.user.click("exportReportCheckBox")
+        still.user.click("exportButton")
+        assert (tmp_path / "report.html").exists()
+        assert "pictures are whole" in still.user.read("exportMessageLabel")
+
+    def test_nothing_is_said_of_black_where_no_picture_is_written(self, ready: Any) -> None:
+        ready.user.click("pixelsAllowedCheckBox")
+        ready.user.click("exportButton")
+        said = ready.user.read("exportMessageLabel")
+        assert "measurements.csv" in said
+        assert "outside" not in said
 
     def test_one_kind_that_fails_keeps_the_others(self, ready: Any, tmp_path: Path) -> None:
         (tmp_path / "masks").write_text("a file where the folder should be")

@@ -13,6 +13,7 @@ from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.workflow.kinds import holds_images
 
 EXPORT_FOLDER = "UltrasoundLesionSeg/ExportFolder"  # in the application's settings on this computer, never in a scene
 TITLES = {
@@ -75,6 +76,7 @@ class ExportSection(Section):
         for kind, box in self._boxes().items():
             box.enabled = self._is_possible(kind)
         self.ui.labelmapSegCheckBox.enabled = self._is_possible("seg")
+        self.ui.blankOutsideCheckBox.enabled = bool(self.ui.pixelsAllowedCheckBox.checked)
         needs_dicom = self.host.browser is not None and not self._is_dicom
         hint = "DICOM SEG and SR need a cine that comes from DICOM." if needs_dicom else ""
         tell(self.ui.exportHintLabel, hint)
@@ -97,23 +99,39 @@ class ExportSection(Section):
         lines = []
         with telling(self.ui.exportMessageLabel, wait=True):
             self.host.store_edit()
-            lines = [self._export_kind(kind, folder) for kind in kinds]
+            options = self._options()
+            outcomes = [self._export_kind(kind, folder, options) for kind in kinds]
+            lines = [line for line, _ in outcomes]
+            if options["blank_outside"] and any(holds_images(name, True) for _, names in outcomes for name in names):
+                lines.append(self._what_is_black())
             self.host.tables_changed()
         if lines:
             link = Path(folder).absolute().as_uri()
             self.ui.exportMessageLabel.text = "<br>".join([*lines, f'<a href="{link}">{html.escape(folder)}</a>'])
             self.ui.exportMessageLabel.visible = True
 
-    def _export_kind(self, kind: str, folder: str) -> str:
-        """Write one kind; returns a line of rich text that tells the outcome."""
-        options = {
-            "pixels_allowed": bool(self.ui.pixelsAllowedCheckBox.checked),
+    def _options(self) -> dict[str, bool]:
+        pixels_allowed = bool(self.ui.pixelsAllowedCheckBox.checked)
+        return {
+            "pixels_allowed": pixels_allowed,
             "labelmap_seg": bool(self.ui.labelmapSegCheckBox.checked),
+            # without pictures, the scene is the working document and stays whole
+            "blank_outside": pixels_allowed and bool(self.ui.blankOutsideCheckBox.checked),
         }
+
+    def _what_is_black(self) -> str:
+        """Return what the ultrasound image was found by, or that it was not and the pictures are whole."""
+        area = self.logic.imageArea(self.host.browser)
+        tone = Tone.CAUTION if area.mask is None else Tone.GOOD
+        sentence = f"{area.sentence[0].upper()}{area.sentence[1:]}."
+        return colored(sentence, tone, self.ui.exportMessageLabel)
+
+    def _export_kind(self, kind: str, folder: str, options: dict[str, bool]) -> tuple[str, list[str]]:
+        """Write one kind; returns a line of rich text that tells the outcome, and the files in the folder."""
         try:
             written = self.logic.export(self.host.browser, folder, (kind,), **options)
         except LesionSegError as error:
-            return colored(f"{TITLES[kind]}: {error}.", Tone.BAD, self.ui.exportMessageLabel)
+            return colored(f"{TITLES[kind]}: {error}.", Tone.BAD, self.ui.exportMessageLabel), []
         names = [Path(path).relative_to(folder).as_posix() for path in written]
         shown = ", ".join(names) if len(names) <= LISTED_FILES else f"{len(names)} files in {Path(names[0]).parent}"
-        return colored(f"{TITLES[kind]}: {shown}", Tone.GOOD, self.ui.exportMessageLabel)
+        return colored(f"{TITLES[kind]}: {shown}", Tone.GOOD, self.ui.exportMessageLabel), names

@@ -48,6 +48,7 @@ class UltrasoundLesionSegParameterNode:
     export... : the kinds of files to write
     labelmapSeg : whether the DICOM SEG is a label map
     pixelsAllowed : whether images may be written
+    blankOutside : whether everything outside the ultrasound image is black, where images may be written
     """
 
     browser: vtkMRMLSequenceBrowserNode
@@ -70,3 +71,4 @@ class UltrasoundLesionSegParameterNode:
     exportReport: bool = False
     labelmapSeg: bool = False
     pixelsAllowed: bool = False
+    blankOutside: bool = True
