@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 import sys
 import types
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 import slicer
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -231,6 +234,13 @@ def test_the_requirements_file_names_what_is_installed_by_pip(dependencies: Any)
     lines = dependencies.REQUIREMENTS.read_text().splitlines()
     named = [line.split(">=")[0] for line in lines if not line.startswith("#")]
     assert named == [need.package for need in dependencies.NEEDS if need.package != "torch"]
+
+
+def test_slicer_and_the_package_ask_for_the_same_versions(dependencies: Any) -> None:
+    floors = dict(re.findall(r'^ +"([\w.-]+)>=([\d.]+)', (ROOT / "pyproject.toml").read_text(), re.M))
+    assert {need.package: need.minimum for need in dependencies.NEEDS} == {
+        need.package: floors[need.package] for need in dependencies.NEEDS
+    }
 
 
 @pytest.mark.parametrize(
