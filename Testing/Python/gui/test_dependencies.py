@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import importlib.util
 import re
@@ -15,6 +16,8 @@ import pytest
 import slicer
 
 ROOT = Path(__file__).resolve().parents[3]
+LIBRARY = ROOT / "UltrasoundLesionSeg" / "UltrasoundLesionSegLib"
+SHELL_ONLY = ("cli", "evaluation", "training", "dicom/send.py")  # never imported inside Slicer
 
 
 @pytest.fixture
@@ -236,6 +239,31 @@ def test_the_requirements_file_names_what_is_installed_by_pip(dependencies: Any)
     assert named == [need.package for need in dependencies.NEEDS if need.package != "torch"]
 
 
+def imported_by(file: Path) -> set[str]:
+    """Packages that a file imports, at its top or inside of a function, without Python's own and ours."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"UltrasoundLesionSegLib"}
+
+
+def test_every_package_that_is_imported_inside_slicer_is_asked_for(dependencies: Any) -> None:
+    """A reader that imports a package which Slicer lacks would make every cine unreadable there."""
+    there = {"slicer", "vtk", "qt", "ctk", "DICOMLib", "PyTorchUtils", "SampleData", *dependencies.HELD}
+    optional = {"openvino", "pandas", "distributed"}  # used where somebody installed them
+    asked_for = {need.module for need in dependencies.NEEDS}
+    lacking = {}
+    for file in sorted(LIBRARY.rglob("*.py")):
+        name = file.relative_to(LIBRARY).as_posix()
+        if name.split("/")[0] not in SHELL_ONLY and name not in SHELL_ONLY:
+            lacking[name] = imported_by(file) - there - optional - asked_for
+    assert len(lacking) > 100
+    assert {name: packages for name, packages in lacking.items() if packages} == {}
+
+
 def test_slicer_and_the_package_ask_for_the_same_versions(dependencies: Any) -> None:
     floors = dict(re.findall(r'^ +"([\w.-]+)>=([\d.]+)', (ROOT / "pyproject.toml").read_text(), re.M))
     assert {need.package: need.minimum for need in dependencies.NEEDS} == {
@@ -278,7 +306,7 @@ with Session(Facts(*VERSIONS)) as session:
     from pathlib import Path
     module = session.load_module(Path(sys.argv[2]) / "UltrasoundLesionSeg.py")
     print(time.process_time() - started)
-    heavy = {"torch", "monai", "cv2", "pydicom", "highdicom", "SimpleITK", "matplotlib", "PIL", "safetensors"}
+    heavy = {"torch", "monai", "cv2", "pydicom", "highdicom", "SimpleITK", "matplotlib", "PIL", "av", "safetensors"}
     print(sorted(heavy & {one.split(".")[0] for one in sys.modules}))
     module.open()
     print(sorted(heavy & {one.split(".")[0] for one in sys.modules}))

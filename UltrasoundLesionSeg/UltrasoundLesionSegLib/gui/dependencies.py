@@ -45,7 +45,7 @@ class Need:
     megabytes : int
         About how much is downloaded with what it needs itself.
     purposes : tuple of str
-        What it is needed for: ``read``, ``compute``, ``export``.
+        What it is needed for: ``read``, ``compute``, ``export``, ``batch`` (``processBatch`` in the console).
     """
 
     module: str
@@ -95,6 +95,9 @@ NEEDS = (
     Need("openjpeg", "pylibjpeg-openjpeg", 3, ("read",)),
     Need("rle", "pylibjpeg-rle", 2, ("read",)),
     Need("PIL", "pillow", 7, ("read", "export")),
+    Need("av", "av", 36, ("read",)),
+    Need("tifffile", "tifffile", 1, ("read",)),
+    Need("matplotlib", "matplotlib", 20, ("batch",)),
 )
 
 
