@@ -335,7 +335,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Part of the data set, for example val.")] = None,
     device: Device = "auto",
     interactive: Annotated[bool, typer.Option("--interactive", help="Let a simulated person correct frames.")] = False,
-    corrections: Annotated[int, typer.Option(min=1, help="Frames offered to the person.")] = 3,
+    corrections: Annotated[int, typer.Option(min=0, help="Frames offered to the person.")] = 3,
     seed_frame: Annotated[str, typer.Option(help="The person's first frame: first, middle or worst.")] = "first",
     person: Annotated[
         list[str] | None,

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 from UltrasoundLesionSegLib.evaluation.effort import OFFERED, Effort, Worth, efforts, worth
 from UltrasoundLesionSegLib.evaluation.interactive import Course, read_courses
@@ -77,11 +78,16 @@ def _effort_row(effort: Effort) -> list[str]:
 
 
 def _worth_text(told: Worth) -> str:
-    return (
+    text = (
         f"Expected overlap, {told.masks} masks: rank correlation inside a clip {told.inside:.2f}"
         f" (where the lesion is seen {told.inside_seen:.2f}), over all {told.overall:.2f};"
         f" calibration error {told.error:.3f}; of {told.poor} masks below 0.8, less sure than another in"
-        f" {told.told_apart:.0%} of pairs. First frame offered in the worst third: {told.first_in_worst_third:.0%}."
+        f" {told.told_apart:.0%} of pairs."
+    )
+    if np.isnan(told.gain_won):  # nothing was corrected
+        return text
+    return (
+        text + f" First frame offered in the worst third: {told.first_in_worst_third:.0%}."
         f" Called done: {told.done:.0%}, after {told.offered_until_done:.1f} frames, at Dice {told.dice_when_done:.3f}."
         f" An offer was expected to win {told.gain_expected:.2f} (Dice summed over frames) and won {told.gain_won:.2f}."
     )
@@ -151,9 +157,11 @@ def plot(sets: Mapping[str, Results], target: Path) -> None:
 def lead(found: Sequence[Effort]) -> tuple[float, float]:
     """Return how far the product's curve lies above evenly spaced frames, and which share of the oracle's lead it has.
 
-    Both of the curves' areas; the lead is over frames at random.
+    Both of the curves' areas; the lead is over frames at random. nan where not all of them were simulated.
     """
     area = {one.chooser: one.area for one in found if one.person == "draws"}
+    if not {OFFERED, "evenly spaced", "random", "oracle"} <= set(area):
+        return float("nan"), float("nan")
     oracle, own = area["oracle"] - area["random"], area[OFFERED] - area["random"]
     return area[OFFERED] - area["evenly spaced"], own / oracle if oracle > 0 else float("nan")
 
@@ -174,13 +182,13 @@ def summary_text(sets: Mapping[str, Results]) -> str:
                     name,
                     model,
                     str(found[0].cases),
-                    f"{above:+.4f}",
-                    f"{share:.0%}",
+                    "-" if np.isnan(above) else f"{above:+.4f}",
+                    "-" if np.isnan(share) else f"{share:.0%}",
                     f"{told.inside:.2f}",
                     f"{told.inside_seen:.2f}",
                     f"{told.error:.3f}",
                     f"{told.told_apart:.0%}",
-                    f"{told.first_in_worst_third:.0%}",
+                    "-" if np.isnan(told.first_in_worst_third) else f"{told.first_in_worst_third:.0%}",
                 ]
             )
     return "\n".join(markdown_table(heads, rows))
