@@ -30,7 +30,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FIRST_SEED = 150_000  # of the clips; no other set's seeds are near
 MOVING_SEED = 180_000  # of the moving stills
-COUNTS = {"hard": 48, "simulated": 36, "hard_exits": 12, "easy": 12, "moving": 24}
+COUNTS = {"hard": 48, "simulated": 36, "hard_exits": 12, "easy": 12, "moving": 24, "exits": 20}
 
 
 def write_clips(data: Path, output: Path, scale: float = 1.0) -> None:
@@ -48,10 +48,10 @@ def write_clips(data: Path, output: Path, scale: float = 1.0) -> None:
     records = choose_records(read_index(data, "train"), count["hard"] + count["hard_exits"] + count["easy"])
     records = [records[place] for place in np.random.default_rng(0).permutation(len(records))]
     hard = plan_clips_apart("hard", count["hard"], FIRST_SEED)
-    leaving = plan_clips_apart("hard", count["hard_exits"], FIRST_SEED + 1000)
+    gone = plan_clips_apart("hard", count["hard_exits"], FIRST_SEED + 1000)
     plans = {
         "hard": [replace(plan, frames=int(np.clip(plan.frames - 12, 30, 50))) for plan in hard],
-        "hard_exits": [replace(plan, frames=40, difficulty=replace(plan.difficulty, exits=1.0)) for plan in leaving],
+        "hard_exits": [replace(plan, frames=40, difficulty=replace(plan.difficulty, exits=1.0)) for plan in gone],
         "easy": [replace(plan, frames=40) for plan in plan_clips_apart("easy", count["easy"], FIRST_SEED + 2000)],
     }
     taken = 0
@@ -61,10 +61,12 @@ def write_clips(data: Path, output: Path, scale: float = 1.0) -> None:
         taken += len(own)
     if not (output / "moving").is_dir():
         write_moving_stills(data, output / "moving", count["moving"], "train", MOVING_SEED)
-    if (output / "simulated").is_dir():
-        return
     sweeps = [sweep_settings_apart(number, FIRST_SEED + 3000) for number in range(count["simulated"])]
-    write_simulated_clips([replace(sweep, frames=44) for sweep in sweeps], output / "simulated")
+    leaving = [sweep_settings_apart(number, FIRST_SEED + 4000) for number in range(count["exits"])]
+    if not (output / "simulated").is_dir():
+        write_simulated_clips([replace(one, frames=44) for one in sweeps], output / "simulated")
+    if not (output / "exits").is_dir():
+        write_simulated_clips([replace(one, frames=50, leaves_plane=True) for one in leaving], output / "exits")
 
 
 class Recorder:
