@@ -199,11 +199,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="a folder for each data set, as evaluate --interactive wrote it")
     parser.add_argument("--output", type=Path, required=True, help="the page; its plot gets the same name")
+    parser.add_argument("--note", default="", help="what to know of these results: machine, date, what is missing")
     chosen = parser.parse_args()
     folders = sorted(one for one in chosen.results.iterdir() if (one / "courses").is_dir())
     sets = {folder.name: read_courses(folder) for folder in folders}
     plot(sets, chosen.output.with_suffix(".png"))
-    parts = [HEAD, "## In one table", "", summary_text(sets), ""]
+    parts = [HEAD, chosen.note, "", "## In one table", "", summary_text(sets), ""]
     parts += [f"![Effort curves and reliability]({chosen.output.with_suffix('.png').name})", ""]
     for name, results in sets.items():
         parts += [f"## {name}", "", effort_text(results)]
