@@ -142,6 +142,14 @@ def test_a_video_in_dicom_is_a_cine_whatever_its_header_counts(shared_data: Path
     assert {case.source.name for case in scan_folder(folder).cases} >= names
 
 
+def test_cines_without_a_file_header_are_a_case_each(shared_data: Path, tmp_path: Path) -> None:
+    bare = shared_data / "field" / "12_no_file_meta_information" / "nometa_expl.dcm"
+    for name in ("A.dcm", "B.dcm"):
+        (tmp_path / name).write_bytes(bare.read_bytes())
+        write_picture(tmp_path / f"{Path(name).stem}.seed.2.png", is_mask=True)
+    assert found(tmp_path) == {"A.dcm": [("A.seed.2.png", 2)], "B.dcm": [("B.seed.2.png", 2)]}
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_kind_of_seed_is_found_beside_its_cine(tmp_path: Path, suffix: str) -> None:
     write_video(tmp_path / "clip.avi")

@@ -61,7 +61,7 @@ def read_dicom_header(path: Path) -> DicomHeader:
     """
     try:
         with quiet_dicom():
-            header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+            header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
             uid = normalize.text(header, "SOPInstanceUID")
             if normalize.text(header, "Modality") == "SEG":
                 return DicomHeader(DicomRole.SEGMENTATION, uid, references=frozenset(_references(path)))
@@ -90,12 +90,12 @@ def _references(path: Path) -> set[str]:
 
     A SEG without either names them frame by frame (PS3.3 C.7.6.16.2.6), which takes reading all its header.
     """
-    header = dcmread(path, stop_before_pixels=True, specific_tags=list(_REFERENCES))
+    header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_REFERENCES))
     images = list(header.get("SourceImageSequence") or [])
     for series in header.get("ReferencedSeriesSequence") or []:
         images += list(series.get("ReferencedInstanceSequence") or [])
     if not images:
-        header = dcmread(path, stop_before_pixels=True)
+        header = dcmread(path, stop_before_pixels=True, force=True)
         groups = [*(header.get("SharedFunctionalGroupsSequence") or [])]
         groups += [*(header.get("PerFrameFunctionalGroupsSequence") or [])]
         derivations = [one for group in groups for one in group.get("DerivationImageSequence") or []]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,9 @@ _HEADER = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
+_IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+# what an archive takes: stricter than what devices write would refuse sound studies (a component that begins with 0)
+_UID = re.compile(r"[0-9.]{1,64}")
 _READ_AGAIN = "load the cine from its DICOM files again"
 
 
@@ -174,12 +178,11 @@ def _check_headers(cine: Cine, headers: list[Dataset]) -> None:
     """Raise ``OutputError`` when the files are not those the cine was read from."""
     with quiet_dicom():
         found = tuple(normalize.text(header, "SOPInstanceUID") for header in headers)
+        needed = [normalize.text(header, keyword) for header in headers for keyword in _IDENTIFIERS]
         studies = {(normalize.text(one, "StudyInstanceUID"), normalize.text(one, "PatientID")) for one in headers}
         sizes = {(one.get("Rows"), one.get("Columns")) for one in headers}
-        incomplete = any(not normalize.text(one, "SOPClassUID") for one in headers)
-        incomplete |= any(not normalize.text(one, "SeriesInstanceUID") for one in headers)
     is_each_own = len(set(found)) == len(found)
-    if incomplete or not is_each_own or not all(found) or not all(study for study, _ in studies):
+    if not is_each_own or not all(_UID.fullmatch(one) for one in needed):
         raise NotExpressibleError(
             "the source's DICOM header lacks the unique identifiers that results must refer to; "
             "export the masks in another format"
