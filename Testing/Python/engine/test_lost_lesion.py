@@ -170,14 +170,14 @@ def test_tissue_that_does_not_stand_out_as_the_lesion_did_is_no_lesion(level: in
 
 
 class RemindedNetwork(SureNetwork):
-    """Finds the lesion only where it remembers an anchor with as bright a lesion."""
+    """Finds the lesion only where the nearest anchor in its memory shows one."""
 
     def memorize(self, frames, code, masks):  # type: ignore[no-untyped-def]
         item = super().memorize(frames, code, masks)
         return type(item)(item.key, torch.full_like(item.value, float((masks > 0.5).any())))
 
     def segment(self, frames: Tensor, code: FrameCode, previous: PreviousFrame, memory: MemoryRead) -> Tensor:
-        known = bool((memory.values[:, [i for i, kept in enumerate(memory.permanent) if kept]] > 0).any())
+        known = bool((memory.values[:, memory.nearest_permanent()] > 0).any())
         return super().segment(frames, code, previous, memory) if known else torch.full_like(frames[:, :1], -CLEAR)
 
 

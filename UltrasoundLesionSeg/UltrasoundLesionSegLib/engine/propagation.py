@@ -252,7 +252,7 @@ class _Sweep:
         if run is None or run.stretch is not stretch:
             start, end = (stretch.left, stretch.right) if self._forward else (stretch.right, stretch.left)
             assert start is not None
-            others = [one for one in (end, stretch.reminder) if one is not None]
+            others = [one for one in (end, stretch.reminder) if one is not None and one.mask.any()]
             tracker = self._falling_back(lambda: self._started_tracker(start, others, anchored), start.frame)
             run = _Run(stretch, tracker, start.frame)
             self._runs[stretch.lesion] = run

@@ -118,6 +118,7 @@ class LesionTracker:
         self._settings = settings
         self._device = device
         self._bank = MemoryBank(settings.memory)
+        self._remembers = False  # whether any anchor is in the memory
         self._past: _Past | None = None
         self._correction: OutlineCorrection | None = (
             None  # follows the tissue of the anchor, whether it corrects or not
@@ -304,7 +305,10 @@ class LesionTracker:
         window = self._window_for(mask)
         probabilities = mask.astype(np.float32)
         view, seen = self._look(frame, window), self._cut_mask(probabilities, window)
-        self._bank.add(index, self._network.memorize(view.tensor, view.code, seen), permanent=True)
+        if mask.any() or not self._remembers:
+            # an empty mask teaches nothing about the lesion: beside anchors that show it, it would only hide it
+            self._bank.add(index, self._network.memorize(view.tensor, view.code, seen), permanent=True)
+            self._remembers = True
         self._extent = max(self._extent, _extent(mask))
         if mask.any():
             self._contrast = contrast(view.grey, seen[0, 0].cpu().numpy() > 0.5)
