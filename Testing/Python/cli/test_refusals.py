@@ -142,7 +142,8 @@ def test_every_kind_is_written_to_every_kind_of_path(
     }
     assert written == {*record["outputs"], "run.json"}
     expected = {"scene.mrb", "segmentation.seq.mrb", "segmentation/00002.seg.nrrd", "masks/00002.png", "masks.json"}
-    expected |= {"segmentation.dcm", "measurements.dcm", "masks.nii.gz", "contact_sheet.png", "overlay.mp4"}
+    expected |= {"segmentation.dcm", "measurements.dcm", "measurements_3d.dcm", "masks.nii.gz"}
+    expected |= {"contact_sheet.png", "overlay.mp4"}
     assert expected <= written
     shown = {name for name, one in record["outputs"].items() if one["holds_images"]}
     assert shown == {"scene.mrb", "report.html", "contact_sheet.png", "overlay.mp4"}

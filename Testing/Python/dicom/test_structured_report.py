@@ -11,7 +11,7 @@ from UltrasoundLesionSegLib.dicom import terminology
 from UltrasoundLesionSegLib.dicom.segmentation_header import SegmentationKind
 from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
 from UltrasoundLesionSegLib.dicom.source import DicomSource
-from UltrasoundLesionSegLib.dicom.structured_report import write_measurement_report
+from UltrasoundLesionSegLib.dicom.structured_report import ReportClass, write_measurement_report
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.measurement.frame import measure_frame
 
@@ -32,7 +32,13 @@ def growing_ellipses(count):
 def report(make_cine, tmp_path):
     """``report(source, calibration, ...)``: what was measured, the lesions, and the report's path."""
 
-    def make(source="multiframe", calibrations=None, kind=SegmentationKind.BINARY, **fields):
+    def make(
+        source="multiframe",
+        calibrations=None,
+        kind=SegmentationKind.BINARY,
+        report_class=ReportClass.COMPREHENSIVE,
+        **fields,
+    ):
         cine = make_cine(source)
         masks = growing_ellipses(7)
         calibrations = calibrations or [CALIBRATION] * 7
@@ -45,7 +51,7 @@ def report(make_cine, tmp_path):
             for lesion in range(2)
         ]
         path = tmp_path / "sr.dcm"
-        uid = write_measurement_report(path, dicom_source, written, lesions, measured)
+        uid = write_measurement_report(path, dicom_source, written, lesions, measured, report_class)
         assert pydicom.dcmread(path).SOPInstanceUID == uid
         return cine, lesions, written, measured, path
 
@@ -222,3 +228,18 @@ def test_nothing_measured_and_frames_without_mask_are_refused(report, tmp_path):
     with pytest.raises(OutputError, match="measure all of them"):
         write_measurement_report(path, source, written, lesions, measured[:1])
     assert not path.exists()
+
+
+@pytest.mark.parametrize("source", ["multiframe", "series"])
+def test_comprehensive_3d_sr_says_the_same_in_its_own_class_and_series(report, source):
+    usual = pydicom.dcmread(report(source)[-1])
+    _, lesions, _, measured, path = report(source, report_class=ReportClass.COMPREHENSIVE_3D)
+    read = pydicom.dcmread(path)
+    assert read.SOPClassUID == read.file_meta.MediaStorageSOPClassUID == pydicom.uid.Comprehensive3DSRStorage
+    assert usual.SOPClassUID == pydicom.uid.ComprehensiveSRStorage
+    assert read.SeriesNumber != usual.SeriesNumber
+    assert read.StudyInstanceUID == usual.StudyInstanceUID
+    assert complaints(path) == []
+    groups = highdicom.sr.srread(path).content.get_planar_roi_measurement_groups(tracking_uid=lesions[0].tracking_uid)
+    visible = [one for one in measured[0].values() if one.is_visible]
+    assert [values(group)["Area of defined region", None] for group in groups] == [(one.area, "mm2") for one in visible]

@@ -107,8 +107,8 @@ def test_dicom_seg_and_sr_say_what_the_pngs_say(exported: Path, masks: np.ndarra
     assert [n - 1 for n in numbers] == [i for i in range(FRAMES) if masks[i].any()]
     for number, plane in zip(numbers, planes, strict=True):
         assert np.array_equal(plane > 0, masks[number - 1])
-    report = highdicom.sr.srread(exported / "measurements.dcm")
-    assert read.SOPInstanceUID in str(report)
+    for name in ("measurements.dcm", "measurements_3d.dcm"):
+        assert read.SOPInstanceUID in str(highdicom.sr.srread(exported / name))
     assert read.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
 
 

@@ -64,7 +64,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CP
 Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")]
 Also = Annotated[
     list[str] | None,
-    typer.Option(help="Write this too: sr, coco, nifti, sequence, frames, scene, sheet, video. Repeatable."),
+    typer.Option(help="Write this too: sr, sr3d, coco, nifti, sequence, frames, scene, sheet, video. Repeatable."),
 ]
 PixelsAllowed = Annotated[
     bool, typer.Option(help="Pictures may be written: you have looked, no name is burned into the frames.")

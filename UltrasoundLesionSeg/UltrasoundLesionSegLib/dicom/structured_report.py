@@ -1,4 +1,4 @@
-"""Write measurements of lesions as a DICOM Comprehensive SR after TID 1500 Measurement Report (PS3.16).
+"""Write measurements of lesions as a DICOM SR after TID 1500 Measurement Report (PS3.16).
 
 For each lesion and frame there is
 
@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from math import isfinite
 from pathlib import Path
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.dicom import report_items as items
@@ -37,7 +38,13 @@ from UltrasoundLesionSegLib.measurement.lesion import LesionSummary, Spread, sum
 from UltrasoundLesionSegLib.measurement.shape import Orientation
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
-REPORT_SERIES_NUMBER = 901
+
+class ReportClass(Enum):
+    """SOP class of a report; the content is the same, as it has no 3-D coordinates: value and series number."""
+
+    COMPREHENSIVE = (ComprehensiveSRStorage, 901)  # PS3.3 A.35.3
+    COMPREHENSIVE_3D = (Comprehensive3DSRStorage, 902)  # PS3.3 A.35.13
+
 
 # attribute of FrameMeasurement and LesionSummary, concept, whether it is an area
 _QUANTITIES = (
@@ -60,6 +67,7 @@ def write_measurement_report(
     segmentation: WrittenSegmentation,
     lesions: Sequence[LesionDescription],
     measurements: Sequence[FrameMeasurements],
+    kind: ReportClass = ReportClass.COMPREHENSIVE,
 ) -> str:
     """Write the measurements of a segmentation that was just written.
 
@@ -78,6 +86,8 @@ def write_measurement_report(
         Those of the segmentation, in the same order.
     measurements : sequence of mapping of int to FrameMeasurement
         For each lesion, its measurements by frame (counted from 0). Frames on which it is not visible are passed over.
+    kind : ReportClass
+        SOP class of the report.
 
     Returns
     -------
@@ -102,7 +112,7 @@ def write_measurement_report(
             frames |= visible.keys()
         if not groups:
             raise NotExpressibleError("no lesion was measured on any frame; segment and measure a lesion first")
-        dataset = _document(source, segmentation, lesions, groups, sorted(frames))
+        dataset = _document(source, segmentation, lesions, groups, sorted(frames), kind)
         with atomic_path(path) as temporary:
             dcmwrite(temporary, dataset, enforce_file_format=True)
     return str(dataset.SOPInstanceUID)
@@ -241,11 +251,13 @@ def _document(
     lesions: Sequence[LesionDescription],
     groups: Sequence[Dataset],
     frames: Sequence[int],
+    kind: ReportClass,
 ) -> Dataset:
-    """Return the report (PS3.3 A.35.3) with its root content item (TID 1500)."""
+    """Return the report with its root content item (TID 1500)."""
     dataset = Dataset()
     dataset.update(source.study)
-    add_instance(dataset, ComprehensiveSRStorage, "SR", REPORT_SERIES_NUMBER, "Lesion measurements")
+    sop_class, series_number = kind.value
+    add_instance(dataset, sop_class, "SR", series_number, "Lesion measurements")
     dataset.CompletionFlag = "COMPLETE"
     dataset.VerificationFlag = "UNVERIFIED"
     dataset.PreliminaryFlag = "PRELIMINARY"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from UltrasoundLesionSegLib.dicom.lesions import LesionDescription
     from UltrasoundLesionSegLib.dicom.segmentation_writer import WrittenSegmentation
     from UltrasoundLesionSegLib.dicom.source import DicomSource
+    from UltrasoundLesionSegLib.dicom.structured_report import ReportClass
     from UltrasoundLesionSegLib.report.case import CaseReport
     from UltrasoundLesionSegLib.report.image_area import ImageArea
 
@@ -251,12 +252,24 @@ def _seg(job: ExportJob) -> list[Path]:
 
 
 def _sr(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.dicom.structured_report import ReportClass
+
+    return _write_sr(job, "measurements.dcm", ReportClass.COMPREHENSIVE)
+
+
+def _sr3d(job: ExportJob) -> list[Path]:
+    from UltrasoundLesionSegLib.dicom.structured_report import ReportClass
+
+    return _write_sr(job, "measurements_3d.dcm", ReportClass.COMPREHENSIVE_3D)
+
+
+def _write_sr(job: ExportJob, name: str, kind: ReportClass) -> list[Path]:
     from UltrasoundLesionSegLib.dicom.structured_report import write_measurement_report
 
     segmentation = job.segmentation
-    target = job.folder / "measurements.dcm"
+    target = job.folder / name
     measurements = [dict(zip(one.frames, one.measurements, strict=True)) for one in job.source.measured.segments]
-    write_measurement_report(target, job.dicom_source, segmentation, job.descriptions, measurements)
+    write_measurement_report(target, job.dicom_source, segmentation, job.descriptions, measurements, kind)
     return [job.folder / "segmentation.dcm", target]
 
 
@@ -310,6 +323,7 @@ WRITERS: dict[str, Callable[[ExportJob], list[Path]]] = {
     "frames": _frames,
     "seg": _seg,
     "sr": _sr,
+    "sr3d": _sr3d,
     "coco": _coco,
     "nifti": _nifti,
     "report": _report,

@@ -38,6 +38,7 @@ KINDS = {
     "frames": Kind("segmentation/00000.seg.nrrd and on"),
     "seg": Kind("segmentation.dcm", of_dicom=True),
     "sr": Kind("measurements.dcm, and the segmentation.dcm it refers to", of_dicom=True),
+    "sr3d": Kind("measurements_3d.dcm, the same as Comprehensive 3D SR, and the segmentation.dcm", of_dicom=True),
     "coco": Kind("masks.json"),
     "nifti": Kind("masks.nii.gz"),
     "report": Kind("report.html, with pictures where they are allowed"),
