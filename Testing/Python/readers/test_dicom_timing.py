@@ -90,6 +90,13 @@ def test_a_pointer_to_what_is_missing_makes_the_other_approximate_and_noted(save
     assert "which it lacks" in cine.notes[0]
 
 
+@pytest.mark.parametrize("elements", [{}, {"FrameTimeVector": ["40", "40", "40"]}, {"CineRate": 25}])
+def test_a_pointer_to_what_is_missing_or_too_short_is_noted(save_dicom, elements):
+    cine = read(save_dicom, FrameIncrementPointer=0x00181065, **elements)
+    assert cine.timing is None or cine.timing.approximate
+    assert "FrameTimeVector for its frame times, which is missing or does not fit" in cine.notes[0]
+
+
 @pytest.mark.parametrize("step", ["0.1", "0.033", "1.9", "33333"])
 @pytest.mark.parametrize("pointer", [TIME, VECTOR, None])
 def test_frame_times_no_scanner_takes_are_unknown_and_noted(save_dicom, step, pointer):

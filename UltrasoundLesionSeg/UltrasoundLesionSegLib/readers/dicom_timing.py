@@ -59,6 +59,8 @@ def read_timing(header: Dataset, count: int) -> KnownTiming:
         if is_other:
             notes.append(f"The header names {pointed} for its frame times, which it lacks: {keyword} is used.")
         return KnownTiming(Timing(seconds, keyword, approximate=is_other), tuple(notes))
+    if count > 1 and pointed and not notes:
+        notes.append(f"The header names {pointed} for its frame times, which is missing or does not fit the frames.")
     groups = _from_groups(header, count)
     if groups.timing is not None:
         return KnownTiming(groups.timing, (*notes, *groups.notes))
