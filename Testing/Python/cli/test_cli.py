@@ -93,7 +93,11 @@ def test_a_lesion_is_clicked_column_first(
     assert record["clicks"] == [{"row": round(rows.mean(), 1), "column": round(columns.mean(), 1), "frame": 2}]
     assert list(record["anchors"].values()) == [[2]]
     assert {name: value for name, value in record["effort"].items() if value} == {"frames_drawn": 1, "clicks": 1}
-    assert "<td>1 frame drawn, 1 click</td>" in (out / "report.html").read_text(encoding="utf-8")
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "<td>1 frame drawn, 1 click</td>" in report
+    assert "by a person: frame 2" in report
+    assert "drew the lesion from your clicks" in said
+    assert "nobody has looked at it" not in said
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_a_lesion_is_clicked_column_first(
         ("12", "the click '12' is not a pixel; write it as X,Y"),
         ("12,3@x", "the click '12,3@x' is not a pixel"),
         ("1,2,3", "the click '1,2,3' is not a pixel"),
-        ("9000,2", "point 1 is not on the frame"),
+        ("9000,2", "in the shell X,Y"),
         ("3,3@77", "frame 77 is not in the cine"),
     ],
 )

@@ -156,6 +156,7 @@ def test_help_shows_the_brackets_and_h_and_completion_work(run: Run, monkeypatch
         code, out, _ = run("segment", flag)
         assert code == 0
         assert "MASK[@FRAME]:" in out
+        assert "X,Y[@FRAME]:" in out
         assert "--overlap" in out
         assert "\\[" not in out
     assert "--install-completion" in run("-h")[1]

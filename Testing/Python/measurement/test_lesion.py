@@ -100,6 +100,8 @@ def test_frames_and_measurements_must_match():
 def test_spread_leaves_nan_out():
     found = Spread.of([1.0, float("nan"), 3.0])
     assert (found.mean, found.minimum, found.maximum, found.range) == (2, 1, 3, 2)
+    assert Spread.of([2.1, 2.4]).range == 0.3
+    assert Spread.of([0.968120456, 0.987089992]).range == 0.018969536
     one = Spread.of([5.0])
     assert one.mean == 5
     assert np.isnan(one.sd)

@@ -143,7 +143,7 @@ def test_a_seed_that_no_person_drew_is_marked_and_not_called_a_persons(unwatched
     page = Page(make_report(unwatched_case, pixels_allowed=True)).text
     assert "seed" in key_frames(unwatched_case)[3][0]
     assert "drawn by a person" not in page
-    assert "by a person: frames" not in page
+    assert "by a person: frame" not in page
     origin = unwatched_case.lesions[0].by_frame[3].origin
     assert f", {origin.value} seed" in describe(unwatched_case, 3)[0]
     assert ", confidence" in describe(unwatched_case, 4)[0]

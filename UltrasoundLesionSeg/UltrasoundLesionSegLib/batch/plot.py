@@ -32,6 +32,7 @@ def make_plot(rows: Sequence[CaseRow]) -> Figure:
         axes.hist(values, bins=bins, range=(0, 1.05 * max(values)), color=_DOT, alpha=0.75)
         axes.set_xlabel(f"Longest long axis of each lesion ({unit})")
         axes.set_ylabel("Lesions")
+        axes.yaxis.get_major_locator().set_params(integer=True)
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)

@@ -99,7 +99,11 @@ def segment(
     ] = None,
     click: Annotated[
         list[str] | None,
-        typer.Option(help="X,Y[@FRAME]: pixel inside the lesion, column then row; a model draws it. Repeatable."),
+        typer.Option(
+            metavar="X,Y[@FRAME]",
+            help=r"X,Y\[@FRAME]: pixel inside the lesion, column then row; a model draws it. Frame 0 when left out. "
+            "Repeatable.",
+        ),
     ] = None,
     suggest: Annotated[
         str | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
@@ -34,8 +35,8 @@ class Spread:
 
     @property
     def range(self) -> float:
-        """Largest minus smallest."""
-        return self.maximum - self.minimum
+        """Largest minus smallest, as their digits say: 2.4 - 2.1 is 0.3, not 0.2999999999999998."""
+        return float(Decimal(repr(float(self.maximum))) - Decimal(repr(float(self.minimum))))
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,8 @@ def makers(case: CaseReport) -> str:
             for origin, number in sorted(lesion.origins.items(), key=lambda pair: list(MADE_BY).index(pair[0]))
         )
         anchors = ", ".join(f"{first}" if first == last else f"{first}–{last}" for first, last in runs(lesion.anchors))
-        rows.append((lesion.name, (counts or "unknown") + (f"<br>by a person: frames {anchors}" if anchors else "")))
+        frames = "frame" if len(lesion.anchors) == 1 else "frames"
+        rows.append((lesion.name, (counts or "unknown") + (f"<br>by a person: {frames} {anchors}" if anchors else "")))
     if case.effort:
         rows.append(("Work of a person", escape(case.effort)))
     rows += [("Seed suggested by", _model(one)) for one in case.suggesters]

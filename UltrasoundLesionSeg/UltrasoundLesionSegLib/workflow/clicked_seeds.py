@@ -215,7 +215,7 @@ def _checked_prompt(
         if len(point) not in (2, 3) or not (-0.5 <= point[0] <= height - 0.5 and -0.5 <= point[1] <= width - 0.5):
             raise SeedError(
                 f"point {number} is not on the frame of {height} x {width} pixels; give (row, column) or "
-                "(row, column, inside) on it"
+                "(row, column, inside) on it, in the shell X,Y: the column first"
             )
         clicks.append(Click(float(point[0]), float(point[1]), bool(point[2]) if len(point) == 3 else True))
     if box is None:
