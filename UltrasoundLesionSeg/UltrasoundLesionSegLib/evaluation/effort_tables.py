@@ -31,7 +31,7 @@ What a person's corrections win, by who chooses the frame, and what the confiden
 
 Made by `ultrasound-lesion-seg evaluate SET --interactive --model MODEL --output RESULTS/SET` for each set, then
 `python -m UltrasoundLesionSegLib.evaluation.effort_tables RESULTS --output Docs/results/interactive.md`.
-[How the clips are made, and what is simulated](../training.md#the-persons-time).
+[How the clips are made, and what is simulated](../training.md#evaluate-how-much-work-a-person-has).
 
 * *after 0, 1, ...*: mean Dice over all frames after that many frames were offered and corrected with the truth;
   drawn frames count as 1. *area*: the mean height of that curve.
