@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,7 +82,11 @@ def test_description(case, bare_case):
     assert describe(case, 0)[0].endswith("mm, drawn by a person")
     assert describe(case, 1)[0].endswith("confirmed by a person")
     assert describe(case, 2)[1].endswith("confidence 0.40")
-    assert describe(case, 10)[1] == "Lesion 2: not visible, confidence 0.80"
-    assert describe(case, 6) == ["Lesion 1: not measured", "Lesion 2: not measured"]
+    assert describe(case, 10)[1] == "<b>Cyst</b> & co: not visible, confidence 0.80"
+    assert describe(case, 6) == ["Mass left: not measured", "<b>Cyst</b> & co: not measured"]
     assert " px," in describe(bare_case, 2)[0]
     assert describe(case, 2, named=True)[0].startswith("Mass left: 4")
+    lesions = [replace(lesion, name=name) for lesion, name in zip(case.lesions, ("病変", "L" * 80), strict=True)]
+    odd = replace(case, lesions=tuple(lesions))
+    assert describe(odd, 6) == ["Lesion 1: not measured", "Lesion 2: not measured"]
+    assert describe(odd, 6, named=True)[0] == "病変: not measured"

@@ -18,6 +18,7 @@ from UltrasoundLesionSegLib.report.case import CaseReport, Colour
 
 RgbImage = NDArray[np.uint8]
 
+LONGEST_DRAWN_NAME = 24
 SHIFT = 4  # cv2 draws in fixed point: this many bits after the point
 CALLIPER: Colour = (255, 255, 255)
 DARK: Colour = (0, 0, 0)
@@ -207,18 +208,19 @@ def describe(case: CaseReport, frame: int, named: bool = False) -> list[str]:
     case : CaseReport
     frame : int
     named : bool
-        Call the lesions by their names (which the pictures' font may lack letters for) instead of by numbers.
+        Call every lesion by its name. Otherwise one whose name the pictures' font lacks letters for, or that has no
+        room in a picture, is called by its number.
 
     Returns
     -------
     list of str
-        E.g. "Lesion 1: 12.3 x 8.1 mm, confidence 0.93".
+        E.g. "Lesion: 12.3 x 8.1 mm, confidence 0.93".
     """
     lines = []
     times = "×" if named else "x"  # Pillow's font has no multiplication sign
     for number, lesion in enumerate(case.lesions, start=1):
         found = lesion.by_frame.get(frame)
-        title = lesion.name if named else f"Lesion {number}"
+        title = lesion.name if named or _can_be_drawn(lesion.name) else f"Lesion {number}"
         if found is None:
             lines.append(f"{title}: not measured")
             continue
@@ -235,3 +237,7 @@ def describe(case: CaseReport, frame: int, named: bool = False) -> list[str]:
             text += f", confidence {found.confidence:.2f}"
         lines.append(f"{title}: {text}")
     return lines
+
+
+def _can_be_drawn(name: str) -> bool:
+    return name.isascii() and name.isprintable() and len(name) <= LONGEST_DRAWN_NAME
