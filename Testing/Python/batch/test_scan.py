@@ -10,6 +10,7 @@ import pytest
 from dicom_helpers import describe, speckle, write_multiframe, write_series
 from PIL import Image
 
+from UltrasoundLesionSegLib.batch.plan import find_cases
 from UltrasoundLesionSegLib.batch.scan import scan_folder
 from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
 from UltrasoundLesionSegLib.dicom.source import DicomSource
@@ -206,4 +207,7 @@ def test_a_folder_without_a_cine_and_one_that_is_not_there_are_refused(tmp_path:
         scan_folder(tmp_path)
     with pytest.raises(BatchError, match="cannot be read") as refused:
         scan_folder(tmp_path / "Doe")
+    assert "Doe" not in str(refused.value)
+    with pytest.raises(BatchError, match="no such folder or manifest; name a folder of cines") as refused:
+        find_cases(tmp_path / "Doe", tmp_path / "out")
     assert "Doe" not in str(refused.value)

@@ -101,11 +101,15 @@ def find_cases(source: Path, output: Path) -> tuple[list[BatchCase], tuple[str, 
     Raises
     ------
     BatchError
-        When there is none.
+        When there is none, or nothing of that name.
     """
     if source.is_dir():
         found = scan_folder(source, leave_out=[output])
         return list(found.cases), found.notes
+    if not source.exists():
+        raise BatchError(
+            "there is no such folder or manifest; name a folder of cines, or a CSV or JSON file that lists them"
+        )
     return read_manifest(source), ()
 
 
