@@ -211,11 +211,20 @@ def test_a_segmentation_whose_elements_cannot_be_parsed_is_refused(
         read_segmentation(path, cine)
 
 
-def test_a_segmentation_without_transfer_syntax_is_refused(tmp_path: Path) -> None:
+def test_a_segmentation_without_transfer_syntax_is_read_by_its_elements(tmp_path: Path) -> None:
     cine, path = segmentation(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content.replace(b"\x02\x00\x10\x00UI", b"\x02\x00\x11\x00UI", 1))
-    with pytest.raises(SeedError):
+    (segment,) = read_segmentation(path, cine).segments
+    assert {frame: mask.tolist() for frame, mask in segment.masks.items()} == {
+        frame: mask.tolist() for frame, mask in enumerate(MASKS) if mask.any()
+    }
+
+
+def test_a_segmentation_whose_transfer_syntax_is_none_is_refused(tmp_path: Path) -> None:
+    cine, path = segmentation(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.9.9\0", 1))
+    with pytest.raises(SeedError, match="damaged"):
         read_segmentation(path, cine)
 
 

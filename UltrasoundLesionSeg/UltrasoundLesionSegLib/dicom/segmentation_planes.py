@@ -55,6 +55,8 @@ class SegmentationPlanes:
             told = dicom_header.text(dataset.file_meta, "TransferSyntaxUID")
             self._syntax = UID(told) if told else dicom_header.transfer_syntax(dataset)
             is_compressed = dataset["PixelData"].is_undefined_length if self._data else False
+            if not self._syntax.is_transfer_syntax:
+                raise ValueError
         except Exception:
             raise damaged() from None
         if self.type not in _TYPES or not self._data or self.rows < 1 or self.columns < 1 or self.count < 1:

@@ -22,6 +22,7 @@ from UltrasoundLesionSegLib.readers.quiet import quiet
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "min": 60.0}
 _TRANSPARENCY_MASK = 4
 _CHANNELS = 3
+_LONGEST_LOOP = 99  # directories; a loop that is longer is not ended by tifffile
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,9 @@ def find_stack(path: Path) -> TiffStack:
         pages, is_cut = _count_directories(stream)
     check_frame_count(pages)
     with quiet(), tifffile.TiffFile(path, _multifile=False) as file:  # never opens other files that this one names
+        len(
+            file.pages
+        )  # here tifffile ends a chain that leads back into itself; in series it would go round without end
         found = [one for one in file.series if not _is_mask(one.keyframe)]
         if not found:
             raise ValueError
@@ -119,8 +123,12 @@ def _count_directories(stream: BinaryIO) -> tuple[int, bool]:
     seen: set[int] = set()
     while at:
         stream.seek(min(at, end))
+        if at in seen:
+            if len(seen) >= _LONGEST_LOOP:
+                raise ValueError
+            return len(seen), True
         count = stream.read(struct.calcsize(count_form))
-        if at in seen or len(count) < struct.calcsize(count_form):
+        if len(count) < struct.calcsize(count_form):
             return len(seen), True
         stream.seek(min(end, at + len(count) + struct.unpack(count_form, count)[0] * entry))
         following = stream.read(struct.calcsize(offset_form))
