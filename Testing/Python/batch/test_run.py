@@ -195,7 +195,7 @@ def test_what_is_wrong_with_every_case_is_said_at_once(batch: Batch, cases: Case
         batch(manifest, further_kinds=("magic",))
     with pytest.raises(DeviceError):
         batch(manifest, device="cuda:7")
-    with pytest.raises(BatchError, match="cannot be opened"):
+    with pytest.raises(BatchError, match="no such folder or manifest"):
         batch(tmp_path / "nowhere.csv")
     assert not (tmp_path / "out" / "cases" / "a").exists()
 
