@@ -1,0 +1,64 @@
+"""``models`` and ``evaluate``: which models there are, and how good they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from UltrasoundLesionSegLib.cli.options import Device, LayoutChoice, Output
+
+
+def models() -> None:
+    """List the models that are installed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from UltrasoundLesionSegLib.engine.bundles import default_bundle, list_bundles
+
+    bundles = list_bundles()
+    defaults = {default_bundle(role).name for role in {bundle.role for bundle in bundles}}
+    table = Table("name", "use", "version", "description")
+    for bundle in bundles:
+        default = " (default)" if bundle.name in defaults else ""
+        table.add_row(bundle.name, bundle.role + default, bundle.version, bundle.description)
+    Console().print(table)
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    output: Output,
+    layout: Annotated[LayoutChoice, typer.Option(help="How the data set is laid out.")] = LayoutChoice.DAVIS,
+    model: Annotated[list[str] | None, typer.Option(help="Model to evaluate; the default one. Repeatable.")] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the data set, for example val.")] = None,
+    device: Device = "auto",
+    interactive: Annotated[bool, typer.Option("--interactive", help="Let a simulated person correct frames.")] = False,
+    corrections: Annotated[int, typer.Option(min=0, help="Frames offered to the person.")] = 3,
+    seed_frame: Annotated[str, typer.Option(help="The person's first frame: first, middle or worst.")] = "first",
+    person: Annotated[
+        list[str] | None,
+        typer.Option(help="draws every frame offered, draws_where_poor, or clicks_where_poor. Repeatable."),
+    ] = None,
+    random_runs: Annotated[int, typer.Option(min=1, help="How often frames are chosen at random.")] = 5,
+    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate that many cases.")] = None,
+) -> None:
+    """Evaluate models and baselines on a data set with masks, and print the papers' table.
+
+    With --interactive: what each correction of a simulated person wins, by who chooses the frame.
+    """
+    from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, SUGGEST, default_bundle
+    from UltrasoundLesionSegLib.evaluation.effort_tables import write_effort
+    from UltrasoundLesionSegLib.evaluation.evaluate import evaluate as run_evaluation
+    from UltrasoundLesionSegLib.evaluation.interactive import Plan, evaluate_interactive
+
+    role = SUGGEST if layout is LayoutChoice.STILLS else PROPAGATE
+    models = model or [default_bundle(role).name]
+    if interactive:
+        people = tuple(person or Plan.people)
+        plan = Plan(corrections, seed_frame, people=people, random_runs=random_runs)
+        write_effort(evaluate_interactive(dataset, layout.value, models, output, plan, split, device, limit), output)
+        typer.echo((output / "effort.md").read_text(encoding="utf-8"))
+        return
+    run_evaluation(dataset, layout.value, models, output, split=split, device=device, limit=limit)
+    typer.echo((output / "table.md").read_text(encoding="utf-8"))

@@ -1,0 +1,112 @@
+"""Options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.logs import LogLevel
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.workflow.case import ClickRequest, SeedFileRequest
+
+
+class DirectionChoice(str, Enum):
+    """Direction of propagation."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    BOTH = "both"
+
+
+class SimulationKind(str, Enum):
+    """File format of a simulated cine."""
+
+    DICOM = "dicom"
+    AVI = "avi"
+    DAVIS = "davis"
+    NRRD = "nrrd"
+
+
+class LayoutChoice(str, Enum):
+    """Layout of a labelled data set."""
+
+    DAVIS = "davis"
+    BUV = "buv"
+    STILLS = "stills"
+
+
+Output = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
+Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CPU).")]
+Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(help="Write this too: sr, sr3d, coco, nifti, sequence, frames, scene, sheet, video. Repeatable."),
+]
+PixelsAllowed = Annotated[
+    bool, typer.Option(help="Pictures may be written: you have looked, no name is burned into the frames.")
+]
+Direction = Annotated[DirectionChoice, typer.Option(help="Where to go from the seeds.")]
+Overlap = Annotated[bool, typer.Option("--overlap", help="Lesions may share pixels.")]
+BlankOutside = Annotated[
+    bool | None,
+    typer.Option(
+        "--blank-outside/--no-blank-outside",
+        help="Black outside the ultrasound image, in pictures, report and scene; on when pictures are allowed.",
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files in an output folder that holds something else.")
+]
+Level = Annotated[LogLevel, typer.Option(help="What the log file holds.")]
+
+
+def parse_seed(text: str) -> SeedFileRequest:
+    """Read ``MASK[@FRAME]``; an @ in the file's own name is kept when no number follows it."""
+    from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
+
+    path, at, frame = text.rpartition("@")
+    if at and frame.lstrip("-").isdigit():
+        return SeedFileRequest(Path(path), int(frame))
+    return SeedFileRequest(Path(text))
+
+
+def parse_click(text: str) -> ClickRequest:
+    """Read ``X,Y[@FRAME]``."""
+    from UltrasoundLesionSegLib.workflow.case import ClickRequest
+
+    point, at, frame = text.partition("@")
+    try:
+        column, row = (float(number) for number in point.split(","))
+        return ClickRequest(row, column, int(frame) if at else 0)
+    except ValueError:
+        raise SeedError(
+            f"the click '{text}' is not a pixel; write it as X,Y or X,Y@FRAME, for example 120,85@30"
+        ) from None
+
+
+def parse_suggest(text: str | None) -> int | Literal["middle"] | None:
+    """Read a frame number or ``middle``."""
+    if text is None:
+        return None
+    if text == "middle":
+        return "middle"
+    if not text.isdigit():
+        raise SeedError(f"'{text}' is no frame for --suggest; give a number, counted from 0, or middle")
+    return int(text)
+
+
+def parse_frames(text: str | None) -> tuple[int, int] | None:
+    """Read ``A:B``, the first frame and one past the last."""
+    if text is None:
+        return None
+    start, colon, stop = text.partition(":")
+    if not (colon and start.isdigit() and stop.isdigit()):
+        raise SeedError(f"the frame range '{text}' is not two numbers; write it as A:B, for example 0:60")
+    return int(start), int(stop)

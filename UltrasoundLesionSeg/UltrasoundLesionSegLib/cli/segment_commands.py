@@ -1,0 +1,168 @@
+"""``segment``, one cine, and ``batch``, many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from UltrasoundLesionSegLib.cli import interrupts
+from UltrasoundLesionSegLib.cli.options import (
+    Also,
+    BlankOutside,
+    Device,
+    Direction,
+    DirectionChoice,
+    Frames,
+    Level,
+    Model,
+    Output,
+    Overlap,
+    Overwrite,
+    PixelsAllowed,
+    parse_click,
+    parse_frames,
+    parse_seed,
+    parse_suggest,
+)
+from UltrasoundLesionSegLib.logs import LogLevel
+
+
+def segment(
+    source: Annotated[Path, typer.Argument(help="DICOM file or folder, video file, folder of frames, NRRD or MHA.")],
+    output: Output,
+    seed: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MASK[@FRAME]",
+            # the backslash keeps the bracket from being read as markup
+            help=r"MASK\[@FRAME]: PNG, NRRD, .seg.nrrd or DICOM SEG; frame 0 when left out. Repeatable.",
+        ),
+    ] = None,
+    click: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y[@FRAME]",
+            help=r"X,Y\[@FRAME]: pixel inside the lesion, column then row; a model draws it. Frame 0 when left out. "
+            "Repeatable.",
+        ),
+    ] = None,
+    suggest: Annotated[
+        str | None,
+        typer.Option(help="Instead of a seed: let a model propose one on this frame (a number, or `middle`)."),
+    ] = None,
+    model: Model = None,
+    direction: Direction = DirectionChoice.BOTH,
+    frames: Frames = None,
+    device: Device = "auto",
+    overlap: Overlap = False,
+    also: Also = None,
+    pixels_allowed: PixelsAllowed = False,
+    blank_outside: BlankOutside = None,
+    overwrite: Overwrite = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Segment a cine from seeds, measure it, and write masks, tables, a report, a Slicer scene and, for DICOM, a SEG.
+
+    The scene holds the cine's images.
+    """
+    from UltrasoundLesionSegLib.workflow.kinds import check_kinds
+
+    check_kinds(also or (), pixels_allowed)  # at once, before anything large is loaded
+    from UltrasoundLesionSegLib.cli.closing import closing_lines
+    from UltrasoundLesionSegLib.cli.progress_bar import propagation_bar
+    from UltrasoundLesionSegLib.workflow.case import CaseRequest, run_case
+
+    request = CaseRequest(
+        source=source,
+        output=output,
+        seeds=tuple(parse_seed(text) for text in seed or []),
+        clicks=tuple(parse_click(text) for text in click or []),
+        suggest_frame=parse_suggest(suggest),
+        model=model,
+        direction=direction.value,
+        frames=parse_frames(frames),
+        device=device,
+        further_kinds=tuple(also or ()),
+        pixels_allowed=pixels_allowed,
+        blank_outside=blank_outside,
+        allow_overlap=overlap,
+        overwrite=overwrite,
+        log_level=log_level,
+    )
+    with propagation_bar() as advance:
+        result = run_case(request, advance)
+    for sentence in result.unreadable:
+        typer.echo(f"error: {sentence}", err=True)
+    for line in closing_lines(result, output):
+        typer.echo(line)
+    if result.unreadable:
+        raise typer.Exit(2)
+
+
+def batch(
+    source: Annotated[Path, typer.Argument(help="Manifest (CSV or JSON), or a folder with cines and seeds below it.")],
+    output: Output,
+    suggest: Annotated[
+        str | None,
+        typer.Option(help="For cases without a seed: let a model propose one on this frame (a number, or `middle`)."),
+    ] = None,
+    model: Model = None,
+    direction: Direction = DirectionChoice.BOTH,
+    frames: Frames = None,
+    device: Device = "auto",
+    overlap: Overlap = False,
+    also: Also = None,
+    pixels_allowed: PixelsAllowed = False,
+    blank_outside: BlankOutside = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Cases at a time; by default what the machine holds, one a GPU.")
+    ] = None,
+    time_limit: Annotated[float, typer.Option(min=1, help="Seconds after which a case is given up.")] = 3600,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Compute on the Dask cluster of this scheduler, for example tcp://host:8786.")
+    ] = None,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Segment many cines, as `segment` does one; started again, finish what is left. Exits with 1 if a case failed.
+
+    Scenes, which hold all images, are written with `--also scene` alone.
+    """
+    from UltrasoundLesionSegLib.batch.plan import BatchSettings
+    from UltrasoundLesionSegLib.batch.run import run_batch
+    from UltrasoundLesionSegLib.cli.closing import counted
+    from UltrasoundLesionSegLib.cli.progress_bar import batch_bars
+
+    settings = BatchSettings(
+        model=model,
+        direction=direction.value,
+        frames=parse_frames(frames),
+        suggest=parse_suggest(suggest),
+        further_kinds=tuple(also or ()),
+        pixels_allowed=pixels_allowed,
+        blank_outside=blank_outside,
+        allow_overlap=overlap,
+        device=device,
+        processes=processes,
+        time_limit=time_limit,
+        scheduler=scheduler,
+        log_level=log_level,
+    )
+    try:
+        with interrupts.raising(), batch_bars() as advance:
+            result = run_batch(source, output, settings, advance)
+    except KeyboardInterrupt:
+        typer.echo("stopped; finished cases are kept, and the same command resumes with the others", err=True)
+        raise typer.Exit(interrupts.EXIT_CODE) from None
+    for kind in result.left_out:
+        typer.echo(f"note: left out: {kind}")
+    for name, reason in result.failed.items():
+        typer.echo(f"error: {name}: {reason}", err=True)
+    typer.echo(
+        f"{counted(len(result.computed), 'case')} computed, {len(result.finished)} "
+        f"{'was' if len(result.finished) == 1 else 'were'} finished before, "
+        f"{len(result.failed)} failed; results are in {output}, see index.html there"
+    )
+    if result.failed:
+        raise typer.Exit(1)
