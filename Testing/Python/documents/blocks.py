@@ -22,7 +22,8 @@ from UltrasoundLesionSegLib.cli.main import main as run_command_line
 
 COMMAND = "ultrasound-lesion-seg"
 # these fork processes of their own, which a process with threads of PyTorch must not
-FORKING = ("UltrasoundLesionSegLib.training.simulated_clips", "UltrasoundLesionSegLib.training.train")
+FORKING = ("UltrasoundLesionSegLib.training.simulated_clips",)
+FORKING_COMMANDS = ("train",)
 SECONDS = 300  # for a command in a process of its own
 RUN = ("bash", "python")
 SHOWN = ("text", "json", "csv")  # not code: output, files
@@ -91,9 +92,11 @@ class Runner:
                 self._run_command([os.path.expanduser(word) for word in words])
 
     def _run_command(self, words: list[str]) -> None:
+        if words[0] == COMMAND and words[1] in FORKING_COMMANDS:
+            words = ["python", "-m", "UltrasoundLesionSegLib.cli.start", *words[1:]]
         if words[0] == COMMAND:
             self._in_process(run_command_line, words)
-        elif words[:2] == ["python", "-m"] and words[2] not in FORKING:
+        elif words[:2] == ["python", "-m"] and words[2] not in (*FORKING, "UltrasoundLesionSegLib.cli.start"):
             self._in_process(lambda: runpy.run_module(words[2], run_name="__main__", alter_sys=True), words[2:])
         else:
             words = [sys.executable, *words[1:]] if words[0] == "python" else words

@@ -40,11 +40,12 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def run(bundle: Path, stills: Path, output: Path, *more: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ["--config", str(bundle / "configs" / "train.json"), "--data", str(stills), "--output", str(output)]
-    monkeypatch.setattr(sys, "argv", ["train", *arguments, "--workers", "0", "--threads", "1", *more])
+def run(
+    bundle: Path, stills: Path, output: Path, *changes: str, start: Path | None = None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(train, "VALIDATION_BATCHES", 1)
-    train.main()
+    config = bundle / "configs" / "train.json"
+    train.run_training(config, stills, output, start=start, overrides=changes, workers=0, threads=1)
 
 
 def test_a_smaller_network_starts_from_a_larger_one_s_weights(bundle: Path, tmp_path: Path) -> None:
@@ -122,9 +123,7 @@ def test_a_click_network_starts_from_one_without_prompt_and_is_trained(
     stages = [{"steps": 2, "batch": 2, "sample": {"frames": 1, "size": 48, "wrongness": 0.5}}]
     content = {"train": {"seed": 4, "learning_rate": 0.01, "warmup": 1, "stages": stages}}
     (tmp_path / "clicks" / "configs" / "train.json").write_text(json.dumps(content))
-    run(
-        tmp_path / "clicks", still_folder, tmp_path / "run", "--start", str(tmp_path / "plain"), monkeypatch=monkeypatch
-    )
+    run(tmp_path / "clicks", still_folder, tmp_path / "run", start=tmp_path / "plain", monkeypatch=monkeypatch)
     trained = Checkpoint.load(tmp_path / "run" / "checkpoint.pt")
     assert trained.step == 2
     assert trained.network["trunk.stem.conv.weight"][:, 3:].any()  # the prompt has begun to count
@@ -133,7 +132,7 @@ def test_a_click_network_starts_from_one_without_prompt_and_is_trained(
 def test_a_run_is_exported_into_its_bundle(
     bundle: Path, still_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(bundle, still_folder, tmp_path / "run", "--set", "stages=[]", monkeypatch=monkeypatch)
+    run(bundle, still_folder, tmp_path / "run", "stages=[]", monkeypatch=monkeypatch)
     digest = export.export_runs([tmp_path / "run"], bundle, torch.float32)
     found = read_bundle(bundle)
     assert found.sha256 == digest
@@ -172,7 +171,16 @@ def test_settings_are_overridden_and_mistakes_named(bundle: Path) -> None:
     config = read_train_config(path, ["stages.0.steps=7", "seed=9", "stages.1.sample.size=64"])
     assert (config.steps, config.seed, config.stages[1].sample.size) == (9, 9, 64)
     assert config.stages[1].sample.clip.lifetime == (2, 3)
-    for wrong in ("stages.5.steps=1", "speed=3", "seed=x"):
+    wrong_ones = [
+        "stages.5.steps=1",
+        "speed=3",
+        "seed=x",
+        "stages.0.batch=0",
+        "stages.0.steps=-1",
+        "stages.0.steps=2.5",
+    ]
+    wrong_ones += ["stages.0.sample.size=40", "learning_rate=0", "clip_share=2", "warmup=-1", "average_decay=1"]
+    for wrong in wrong_ones:
         with pytest.raises(ModelError, match="training configuration"):
             read_train_config(path, [wrong])
 

@@ -1,6 +1,6 @@
 """Training by two processes under ``accelerate launch``, one of them killed in the middle.
 
-The file is also what is launched: ``train.main`` with an eye on what each process sees and writes.
+The file is also what is launched: the command ``train`` with an eye on what each process sees and writes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def launch(config: Path, stills: Path, output: Path, notes: Path, kill: bool) ->
     """Run this file as two processes on the CPU, as Docs/training.md says."""
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    arguments = ["--config", str(config), "--data", str(stills), "--output", str(output), "--workers", "0"]
+    arguments = ["train", "--config", str(config), "--data", str(stills), "--output", str(output), "--workers", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     environment |= {"ULS_TEST_NOTES": str(notes), "ULS_TEST_KILL": str(int(kill))}
     notes.mkdir()
@@ -109,9 +109,10 @@ def assert_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
 
 
 def watched_training() -> None:
-    """Run ``train.main`` and note every batch, every checkpoint and the final weights of this process."""
+    """Run the command ``train`` and note every batch, every checkpoint and the final weights of this process."""
     import torch
 
+    from UltrasoundLesionSegLib.cli.main import main as command_line
     from UltrasoundLesionSegLib.training import train
     from UltrasoundLesionSegLib.training.run_state import Checkpoint
 
@@ -141,7 +142,7 @@ def watched_training() -> None:
     train.CHECKPOINT_SECONDS, train.VALIDATION_BATCHES = 0, 1
     train.Trainer._optimize, train.Trainer.run = noted_optimize, noted_run  # type: ignore[method-assign]
     Checkpoint.save = noted_save  # type: ignore[method-assign]
-    train.main()
+    command_line()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 ``python -m UltrasoundLesionSegLib.evaluation.video_clips DATASET --layout davis --split train --output FOLDER``
 
-``training.train --clips FOLDER`` takes them as it takes simulated ones. A training holds all its clips in memory, so
-frames are made smaller and grey.
+``ultrasound-lesion-seg train --clips FOLDER`` takes them as it takes simulated ones. A training holds all its clips in
+memory, so frames are made smaller and grey.
 """
 
 from __future__ import annotations

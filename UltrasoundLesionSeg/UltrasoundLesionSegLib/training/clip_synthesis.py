@@ -8,6 +8,7 @@ motion (motion.py). Last comes what stays put on the screen (appearance.py).
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.engine.window import Window
+from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.training.appearance import draw_appearance
 from UltrasoundLesionSegLib.training.motion import Wobble, draw_motion
 from UltrasoundLesionSegLib.training.speckle import SpeckleSource
@@ -50,9 +52,21 @@ class Clip:
 
     @classmethod
     def load(cls, path: Path) -> Clip:
-        """Read a clip that ``save`` wrote."""
-        with np.load(path) as stored:
-            return cls(stored["frames"], stored["masks"].astype(bool))
+        """Read a clip that ``save`` wrote.
+
+        Raises
+        ------
+        SourceError
+            When the file is none.
+        """
+        try:
+            with np.load(path) as stored:
+                frames, masks = stored["frames"], stored["masks"].astype(bool)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise SourceError("a clip to train on cannot be read; make the clips again") from error
+        if frames.dtype != np.uint8 or frames.ndim != 3 or frames.shape != masks.shape:
+            raise SourceError("a clip to train on is not grey frames with a mask each; make the clips again")
+        return cls(frames, masks)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.engine.window import Window
+from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings, synthesize_clip
 from UltrasoundLesionSegLib.training.prompts import corrupt_prior
 from UltrasoundLesionSegLib.training.stills import Still, read_index, read_still
@@ -57,8 +58,17 @@ def load_stills(folder: Path, split: str) -> list[Still]:
 
 
 def load_clips(folder: Path) -> list[Clip]:
-    """Read clips, simulated or of videos: ``*.npz`` with ``frames`` uint8 (T, H, W) and ``masks`` bool (T, H, W)."""
-    return [Clip.load(path) for path in sorted(folder.glob("*.npz"))]
+    """Read clips, simulated or of videos: ``*.npz`` with ``frames`` uint8 (T, H, W) and ``masks`` bool (T, H, W).
+
+    Raises
+    ------
+    SourceError
+        When there is none, or one is not what it should be.
+    """
+    clips = [Clip.load(path) for path in sorted(folder.glob("*.npz"))]
+    if not clips:
+        raise SourceError("the folder of clips holds no clip (*.npz); make some first, or leave it away")
+    return clips
 
 
 class PropagationSamples(Dataset[dict[str, Tensor]]):

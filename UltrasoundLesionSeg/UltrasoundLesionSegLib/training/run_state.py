@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.errors import OutputError, SourceError
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 
@@ -71,12 +72,14 @@ class Checkpoint:
         Raises
         ------
         SourceError
-            When the file is no checkpoint of this project.
+            When the file is not there, or is no checkpoint of this project.
         """
         try:
             stored = torch.load(path, map_location="cpu", weights_only=True)
             return cls(**stored)
-        except (TypeError, RuntimeError, ValueError) as error:
+        except FileNotFoundError:
+            raise SourceError("the run has no checkpoint.pt; name a run that was begun") from None
+        except (OSError, EOFError, TypeError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
             raise SourceError("the run's checkpoint cannot be read; remove it to start the run anew") from error
 
 
@@ -105,7 +108,12 @@ class RunLog:
 
     def add(self, **values: float | int | str) -> None:
         """Append a row; columns not named stay empty."""
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.COLUMNS).writerow(
-                {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
-            )
+        row = {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
+        try:
+            with self._path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self.COLUMNS).writerow(row)
+        except OSError as error:
+            raise OutputError(
+                f"the training's log cannot be written ({error.strerror or type(error).__name__}); make room, then "
+                "the same command again"
+            ) from None  # the chained error would quote the path

@@ -83,8 +83,11 @@ def read_index(folder: Path, split: str | None = None) -> list[StillRecord]:
     index = folder / "index.csv"
     if not index.is_file():
         raise SourceError("the folder of stills has no index.csv; give the data set's own folder")
-    with index.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with index.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise SourceError("index.csv of the stills cannot be read; save it as CSV in UTF-8") from error
     if not rows or not {"id", "patient", "split"} <= set(rows[0]):
         raise SourceError("index.csv must have rows and the columns id, patient and split; add them")
     sides: dict[str, str] = {}

@@ -1,19 +1,15 @@
-"""Train a model.
+"""Train a model: ``ultrasound-lesion-seg train`` runs it.
 
-``python -m UltrasoundLesionSegLib.training.train --config .../configs/train.json --data ... --output ...``
-
-``accelerate launch --multi_gpu --num_processes N -m UltrasoundLesionSegLib.training.train ...`` uses N GPUs, or, where
-``ACCELERATE_USE_CPU=true`` is set, N processes on CPUs. An interrupted run resumes from its last checkpoint when the
-command is given again.
+``accelerate launch`` runs the same command as several processes, on GPUs or, where ``ACCELERATE_USE_CPU=true`` is set,
+on CPUs. An interrupted run resumes from its last checkpoint when the command is given again.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +43,7 @@ LOG_STEPS = 20
 VALIDATION_BATCHES = 12
 VALIDATION_SEED = 900_001  # samples that no training seed draws, from the validation split
 CLIPPED_NORM = 1.0
+FEWEST_FRAMES = 3  # of a clip to propagate through: the anchor, the frame before, and one to predict
 
 
 class Trainer:
@@ -60,12 +57,15 @@ class Trainer:
     network : nn.Module
         Fresh, or with the weights to start from.
     train, val : list of Still
+        Both may be empty where ``clips`` are all that is trained on; nothing is then measured on the way.
     clips : list of Clip
         Simulated clips for training, may be empty.
     output : Path
         Folder of the checkpoint and the log.
     workers : int
         Processes that make samples.
+    progress : callable or None
+        Called after every step with the steps done; what it raises ends the run, which can be resumed.
     """
 
     def __init__(
@@ -78,8 +78,10 @@ class Trainer:
         clips: list[Clip],
         output: Path,
         workers: int,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         self._config = config
+        self._progress = progress
         self._accelerator = accelerator
         self._stills = {"train": train, "val": val}
         self._clips = clips
@@ -89,6 +91,11 @@ class Trainer:
         loss = MaskLoss(config.focal)
         objective: nn.Module
         if isinstance(network, PropagationNetwork):
+            if any(stage.sample.frames < FEWEST_FRAMES for stage in config.stages):
+                raise ModelError(
+                    f"a network that propagates is trained on samples of at least {FEWEST_FRAMES} frames; correct "
+                    "sample.frames in the training configuration"
+                )
             objective = ClipObjective(network, loss)
         elif isinstance(network, SuggestionNetwork):
             objective = StillObjective(network, loss)
@@ -117,8 +124,13 @@ class Trainer:
         if not self._checkpoint_path.is_file():
             return 0
         stored = Checkpoint.load(self._checkpoint_path)
-        network.load_state_dict(stored.network)
-        optimizer.load_state_dict(stored.optimizer)
+        try:
+            network.load_state_dict(stored.network)
+            optimizer.load_state_dict(stored.optimizer)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise ModelError(
+                "the output folder holds the checkpoint of another network; name another folder, or remove it there"
+            ) from error
         self._average.state = stored.average
         return stored.step
 
@@ -129,7 +141,13 @@ class Trainer:
             first = max(self.step, done)
             done += stage.steps
             if first < done:
-                self._run_stage(stage, first, done)
+                try:
+                    self._run_stage(stage, first, done)
+                except torch.OutOfMemoryError as error:
+                    raise DeviceError(
+                        f"the GPU's memory does not hold a step of {stage.batch} samples; give a smaller batch, for "
+                        "example --set stages.0.batch=2"
+                    ) from error
         self._save()
 
     def _run_stage(self, stage: Stage, first: int, last: int) -> None:
@@ -149,6 +167,8 @@ class Trainer:
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 self._save()
                 started = saved = time.monotonic()
+            if self._progress is not None:
+                self._progress(self.step)
         self._validate(stage)
         self._save()
 
@@ -208,7 +228,7 @@ class Trainer:
     @torch.no_grad()
     def _validate(self, stage: Stage) -> None:
         """Measure the averaged weights on samples of the validation split, always the same ones."""
-        if self._log is None:
+        if self._log is None or not self._stills["val"]:
             return
         own = {name: value.clone() for name, value in self._network.state_dict().items()}
         self._network.load_state_dict(self._average.state)
@@ -286,8 +306,14 @@ def make_accelerator(precision: str) -> Accelerator:
     ------
     DeviceError
         When several processes were launched and accelerate took each for the only one: all would write the checkpoint.
+        When the device cannot compute in that precision.
     """
-    accelerator = Accelerator(mixed_precision=precision)
+    try:
+        accelerator = Accelerator(mixed_precision=precision)
+    except ValueError as error:
+        raise DeviceError(
+            f"this machine does not train with --precision {precision}; use bf16 or no, or a GPU that does"
+        ) from error
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != launched:
         raise DeviceError(
@@ -380,36 +406,51 @@ def train_model(
     accelerator.end_training()
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="a bundle's configs/train.json")
-    parser.add_argument("--data", type=Path, required=True, help="folder of stills with index.csv")
-    parser.add_argument("--clips", type=Path, help="folder of clips, *.npz: simulated ones, or of videos")
-    parser.add_argument("--trunk", type=Path, help="ImageNet weights of the trunk, safetensors")
-    parser.add_argument("--start", type=Path, help="run's checkpoint.pt, or bundle, whose weights to start from")
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder of checkpoint and log; an interrupted run resumes there"
-    )
-    parser.add_argument("--workers", type=int, default=2, help="processes that make samples")
-    parser.add_argument(
-        "--threads", type=int, default=0, help="CPU threads of the training itself; 0 leaves torch's choice"
-    )
-    parser.add_argument("--precision", choices=["no", "bf16", "fp16"], default="no")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. stages.0.steps=500"
-    )
-    chosen = parser.parse_args()
-    if chosen.threads:
-        torch.set_num_threads(chosen.threads)
+def run_training(
+    config: Path,
+    data: Path,
+    output: Path,
+    clips: Path | None = None,
+    trunk: Path | None = None,
+    start: Path | None = None,
+    overrides: Sequence[str] = (),
+    workers: int = 2,
+    threads: int = 0,
+    precision: str = "no",
+) -> None:
+    """Train a model of files, or resume an interrupted run.
+
+    Parameters
+    ----------
+    config : Path
+        A bundle's ``configs/train.json``.
+    data : Path
+        Folder of stills with ``index.csv``; its splits are ``train`` and ``val``.
+    output : Path
+        Folder of the checkpoint and the log.
+    clips : Path or None
+        Folder of clips, ``*.npz``: simulated ones, or of videos.
+    trunk, start : Path or None
+        See ``start_from_trunk`` and ``start_from_run``.
+    overrides : sequence of str
+        See ``read_train_config``.
+    workers : int
+        Processes that make samples.
+    threads : int
+        CPU threads of the training itself; 0 leaves torch's choice.
+    precision : {"no", "bf16", "fp16"}
+
+    Raises
+    ------
+    LesionSegError
+        When a file is missing or is not what it should be, the device does not do what is asked, or nothing can be
+        written.
+    """
+    settings = read_train_config(config, list(overrides))
+    if threads:
+        torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     torch.backends.cudnn.benchmark = True  # batches of a stage have one shape
-    config = read_train_config(chosen.config, chosen.set)
-    accelerator = make_accelerator(chosen.precision)
-    stills = load_stills(chosen.data, "train"), load_stills(chosen.data, "val")
-    clips = load_clips(chosen.clips) if chosen.clips else []
-    train_model(config, accelerator, stills, clips, chosen.output, chosen.workers, chosen.trunk, chosen.start)
-
-
-if __name__ == "__main__":
-    main()
+    accelerator = make_accelerator(precision)
+    stills = load_stills(data, "train"), load_stills(data, "val")
+    train_model(settings, accelerator, stills, load_clips(clips) if clips else [], output, workers, trunk, start)

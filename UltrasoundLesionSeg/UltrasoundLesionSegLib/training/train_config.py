@@ -30,6 +30,20 @@ class Stage:
     batch: int
     sample: SampleSettings
 
+    def __post_init__(self) -> None:
+        _check(type(self.steps) is int and self.steps >= 0, "steps is not a whole number from 0 on")
+        _check(type(self.batch) is int and self.batch >= 1, "batch is not a whole number from 1 on")
+        size, frames = self.sample.size, self.sample.frames
+        _check(type(size) is int and size >= 32 and size % 16 == 0, "sample.size is not a multiple of 16 from 32 on")
+        _check(type(frames) is int and frames >= 1, "sample.frames is not a whole number from 1 on")
+        lifetime = self.sample.clip.lifetime
+        _check(len(lifetime) == 2 and 0 < lifetime[0] <= lifetime[1], "sample.clip.lifetime is no range above 0")
+
+
+def _check(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -63,6 +77,15 @@ class TrainConfig:
     focal: float = 0.0
     clip_share: float = 0.3
 
+    def __post_init__(self) -> None:
+        _check(type(self.seed) is int and self.seed >= 0, "seed is not a whole number from 0 on")
+        _check(0 < self.learning_rate < 1, "learning_rate is not between 0 and 1")
+        _check(self.weight_decay >= 0, "weight_decay is below 0")
+        _check(self.focal >= 0, "focal is below 0")
+        _check(type(self.warmup) is int and self.warmup >= 0, "warmup is not a whole number from 0 on")
+        _check(0 <= self.average_decay < 1, "average_decay is not from 0 to below 1")
+        _check(0 <= self.clip_share <= 1, "clip_share is not from 0 to 1")
+
     @property
     def steps(self) -> int:
         """Optimiser steps of all stages."""
@@ -89,9 +112,15 @@ def read_train_config(path: Path, overrides: list[str] | None = None) -> TrainCo
             _override(content, override)
         stages = tuple(_stage(stage) for stage in content.pop("stages"))
         return TrainConfig(bundle=read_bundle(path.resolve().parents[1]), stages=stages, **content)
-    except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
+    except OSError as error:
         raise ModelError(
-            f"the training configuration cannot be read ({error}); compare it with the shipped ones"
+            f"the training configuration cannot be opened ({error.strerror or type(error).__name__}); name the "
+            "configs/train.json of a model"
+        ) from None  # the chained error would quote the path
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError(
+            f"the training configuration is not valid ({what}); compare it with the shipped ones"
         ) from error
 
 
