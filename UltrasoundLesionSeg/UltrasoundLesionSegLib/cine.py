@@ -256,6 +256,11 @@ class Cine:
         """``(H, W)``."""
         return self.height, self.width
 
+    @property
+    def whole_calibration(self) -> Calibration | None:
+        """The calibration that holds at every pixel, None where regions leave a part of the image out."""
+        return self.calibration_at(np.ones(self.shape, np.bool_))
+
     def calibration_at(self, mask: Mask | None = None) -> Calibration | None:
         """Return the calibration that holds where the mask lies.
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from dicom_helpers import describe, speckle, write_multiframe, write_series
 from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from UltrasoundLesionSegLib.batch.plan import find_cases
 from UltrasoundLesionSegLib.batch.scan import scan_folder
@@ -141,6 +143,21 @@ def test_a_video_in_dicom_is_a_cine_whatever_its_header_counts(shared_data: Path
     names = {path.name for path in folder.glob("*.dcm")}
     assert names
     assert {case.source.name for case in scan_folder(folder).cases} >= names
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+def test_a_multi_frame_object_without_a_number_of_frames_is_what_it_holds(tmp_path: Path, syntax: str) -> None:
+    for name, count in (("A", 3), ("B", 3), ("C", 1), ("D", 1)):
+        write_multiframe(tmp_path / name, speckle(count, 48, 64))
+        if name != "A":
+            data = dcmread(tmp_path / name)
+            if syntax == RLELossless:
+                data.compress(syntax, generate_instance_uid=False)
+            del data.NumberOfFrames
+            data.save_as(tmp_path / name)
+    scanned = scan_folder(tmp_path)
+    assert [case.source.name for case in scanned.cases] == ["A", "B"]
+    assert scanned.notes == ("2 still images beside cines (DICOM, one frame)",)
 
 
 def test_cines_without_a_file_header_are_a_case_each(shared_data: Path, tmp_path: Path) -> None:

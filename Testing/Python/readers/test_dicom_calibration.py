@@ -29,6 +29,8 @@ def test_a_region_gives_mm_for_rows_and_columns_apart(save_dicom):
     assert cine.calibration.source == "SequenceOfUltrasoundRegions"
     assert [one.box for one in cine.regions] == [(20, 10, 90, 100)]
     assert cine.notes == ()
+    assert cine.calibration.note == "inside the calibrated part of the image alone"
+    assert cine.whole_calibration is None
 
 
 @pytest.mark.parametrize(("x1", "y1"), [(120, 100), (119, 99)])
@@ -36,6 +38,7 @@ def test_one_pixel_past_the_image_is_forgiven(save_dicom, x1, y1):
     cine = read(save_dicom, [region((0, 0, x1, y1), (0.01, 0.01))])
     assert cine.calibration.spacing == pytest.approx((0.1, 0.1))
     assert cine.regions[0].box == (0, 0, 99, 119)
+    assert cine.calibration == cine.whole_calibration == cine.regions[0].calibration
 
 
 @pytest.mark.parametrize("box", [(0, 0, 121, 99), (0, 0, 119, 101), (0, 0, 639, 479)])
@@ -64,6 +67,19 @@ def test_regions_that_are_no_calibrated_picture_do_not_count(save_dicom, element
     cine = read(save_dicom, [region(WHOLE, (0.01, 0.01), **elements)])
     assert cine.calibration is None
     assert cine.regions == ()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"PhysicalDeltaX": 0.0}, {"PhysicalDeltaY": 3.0}, {"PhysicalDeltaX": None}, {"RegionLocationMaxX1": 0}]
+)
+def test_regions_in_cm_that_cannot_be_right_are_noted(save_dicom, wrong):
+    cine = read(save_dicom, [region(WHOLE, (0.01, 0.01), **wrong)])
+    assert cine.notes == ("1 calibrated region has no rectangle, or a size of a pixel that no scanner has: not used.",)
+    left, right = region((0, 0, 59, 99), (0.01, 0.01)), region((60, 0, 119, 99), (0.01, 0.01), **wrong)
+    cine = read(save_dicom, [left, right])
+    assert "1 calibrated region has" in cine.notes[0]
+    assert cine.calibration_at(mask_at(50, 30)).spacing == pytest.approx((0.1, 0.1))
+    assert cine.calibration_at(mask_at(50, 90)) is None
 
 
 def test_a_doppler_trace_below_the_picture_changes_nothing(save_dicom):

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
 from source_makers import PLANTED, dicom_object, jpeg, moving_frames
 
 from UltrasoundLesionSegLib.cine import SourceKind
@@ -188,6 +195,52 @@ def test_several_rle_frames_in_fragments(save_dicom, has_table, color):
     cine = read_cine(save_dicom(data))
     assert_frames(cine, frames)
     assert cine.notes == ()
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_rle_fragments_shorter_than_the_header_of_a_frame(save_dicom, count):
+    frames = moving_frames(count)
+    data = dicom_object(frames)
+    data.compress(RLELossless, generate_instance_uid=False)
+    streams = list(generate_frames(data.PixelData, number_of_frames=count))
+    data.PixelData = encapsulate(in_pieces(streams, 32), has_bot=False)
+    cine = read_cine(save_dicom(data))
+    assert_frames(cine, frames)
+    assert cine.notes == ()
+
+
+def in_pieces(streams, size):
+    return [stream[at : at + size] for stream in streams for at in range(0, len(stream), size)]
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEG2000Lossless])
+@pytest.mark.parametrize("told", [None, 6])
+@pytest.mark.parametrize("size", [10**6, 1000, 300])
+def test_streams_that_follow_each_other_whatever_the_fragments(save_dicom, syntax, told, size):
+    frames = moving_frames(6, 64, 96)
+    if syntax == JPEGBaseline8Bit:
+        streams = [jpeg(frame) for frame in frames]
+    else:
+        data = dicom_object(frames)
+        data.compress(syntax, generate_instance_uid=False)
+        streams = list(generate_frames(data.PixelData, number_of_frames=6))
+    data = dicom_object(frames, streams, NumberOfFrames=told)
+    data.file_meta.TransferSyntaxUID = syntax
+    padded = b"".join(stream + bytes(len(stream) % 2) for stream in streams)
+    data.PixelData = encapsulate(in_pieces([padded], size), has_bot=False)
+    cine = read_cine(save_dicom(data))
+    assert_frames(cine, frames, tolerance=2)
+    said = ("The header does not say the number of frames: the 6 that are stored are used.",)
+    assert cine.notes == (said if told is None else ())
+
+
+@pytest.mark.parametrize(("told", "said"), [(9, "only 6 are stored"), (4, "the first 4 are used")])
+def test_streams_in_one_fragment_that_are_not_as_many_as_told(save_dicom, told, said):
+    data = dicom_object(FRAMES, STREAMS, NumberOfFrames=told)
+    data.PixelData = encapsulate([b"".join(STREAMS)], has_bot=False)
+    cine = read_cine(save_dicom(data))
+    assert_frames(cine, FRAMES[:told], tolerance=2)
+    assert said in cine.notes[0]
 
 
 def test_messages_of_contradictions_hold_nothing_of_the_header(save_dicom):

@@ -69,6 +69,13 @@ def test_instance_numbers_win_where_the_pictures_do_not_tell(save_series):
     noise = np.random.default_rng(3).integers(0, 256, (COUNT, 40, 56), np.uint8)
     cine = read_cine(save_series(SHUFFLED, frames=noise, InstanceNumber=lambda frame: frame))
     assert_in_order(cine, noise)
+    assert "the pictures do not tell which is right" in cine.notes[0]
+
+
+def test_names_that_the_motion_of_the_picture_contradicts_are_not_worth_a_note(save_series):
+    cine = read_cine(save_series(SHUFFLED, InstanceNumber=lambda frame: frame))
+    assert_in_order(cine)
+    assert cine.notes == ()
 
 
 def test_acquisition_times_become_frame_times(save_series):

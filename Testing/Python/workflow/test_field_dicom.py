@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.measurement.shape import Orientation
@@ -46,6 +48,19 @@ def test_17_a_lesion_outside_the_region_is_in_pixels(logic: UltrasoundLesionWork
     assert not one.is_calibrated
     assert not lesion.summary.is_calibrated
     assert "outside every calibrated region" in lesion.summary.note
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_17_a_volume_of_masks_has_mm_only_inside_the_region(
+    logic: UltrasoundLesionWorkflow, field: Path, tmp_path: Path, is_inside: bool
+) -> None:
+    browser = logic.loadCine(field / "17_mm_outside_the_calibrated_region" / "m_mode_region.dcm")
+    mask = np.zeros((160, 320), np.uint8)
+    mask[40:60, 30:60] = is_inside
+    mask[40:60, 230:260] = not is_inside
+    logic.setSeed(browser, mask, 2)
+    (written,) = logic.export(browser, tmp_path, ("nifti",))
+    assert SimpleITK.ReadImage(str(written)).GetSpacing()[:2] == pytest.approx((0.2, 0.2) if is_inside else (1, 1))
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])

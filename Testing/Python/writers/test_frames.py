@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from UltrasoundLesionSegLib.cine import Calibration, Cine, Frame, Timing
+from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, Frame, Timing
 from UltrasoundLesionSegLib.errors import FrameError, OutputError
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
@@ -129,6 +130,14 @@ def test_irregular_times_and_different_spacings_survive_in_nrrd(tmp_path: Path) 
     assert back.calibration.spacing == (0.2, 0.1)
     assert back.timing is not None
     np.testing.assert_allclose(back.timing.seconds, timing.seconds)
+
+
+def test_a_calibration_of_a_part_of_the_image_is_not_that_of_all(tmp_path: Path) -> None:
+    size = Calibration(0.2, 0.2, "test")
+    cine = replace(
+        Cine.from_array(np.zeros((2, 16, 20), np.uint8), size), regions=(CalibratedRegion((0, 0, 15, 9), size),)
+    )
+    assert read_cine(write_sequence_nrrd(cine, tmp_path / "cine.seq.nrrd")).calibration is None
 
 
 def test_unknown_calibration_stays_unknown_in_nrrd(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from pydicom.uid import UltrasoundMultiFrameImageStorage
 
 from UltrasoundLesionSegLib.dicom import normalize
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
+from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.readers.dicom_pixels import read_object
 
 _TAGS = ["SOPInstanceUID", "SOPClassUID", "Modality", "NumberOfFrames", "Rows"]
 # transfer syntaxes of video (PS3.6 A): MPEG-2, H.264, HEVC
@@ -68,13 +70,13 @@ def read_dicom_header(path: Path) -> DicomHeader:
             if "Rows" not in header:
                 is_whole = "SOPClassUID" in header or "MediaStorageSOPClassUID" in header.file_meta
                 return DicomHeader(DicomRole.OTHER if is_whole else DicomRole.IMAGE, uid, is_readable=is_whole)
-            return DicomHeader(DicomRole.IMAGE, uid, is_multi_frame=_is_multi_frame(header))
+            return DicomHeader(DicomRole.IMAGE, uid, is_multi_frame=_is_multi_frame(header, path))
     # whatever a damaged file makes pydicom raise
     except Exception:
         return DicomHeader(DicomRole.IMAGE, is_readable=False)
 
 
-def _is_multi_frame(header: FileDataset) -> bool:
+def _is_multi_frame(header: FileDataset, path: Path) -> bool:
     """Whether an object is a cine; a number of frames that is missing, or contradicts a video stream, says nothing."""
     if _VIDEO.fullmatch(str(getattr(header.file_meta, "TransferSyntaxUID", ""))):
         return True
@@ -82,7 +84,12 @@ def _is_multi_frame(header: FileDataset) -> bool:
         frames = int(header.get("NumberOfFrames") or 0)
     except (TypeError, ValueError):
         frames = 0
-    return frames > 1 or (frames < 1 and normalize.text(header, "SOPClassUID") in _MULTI_FRAME_CLASSES)
+    if frames > 0 or normalize.text(header, "SOPClassUID") not in _MULTI_FRAME_CLASSES:
+        return frames > 1
+    try:
+        return len(read_object(path)[1]) > 1
+    except SourceError:  # it stays a case, whose reader says what is wrong
+        return True
 
 
 def _references(path: Path) -> set[str]:

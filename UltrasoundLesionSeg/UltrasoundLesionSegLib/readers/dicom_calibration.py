@@ -69,13 +69,31 @@ def read_calibration(header: Dataset) -> KnownCalibration:
     regions = tuple(region for item in items if (region := _region(item, rows, columns)) is not None)
     pictures = [item for item in items if _is_calibrated(item)]
     others = tuple(box for item in items if (box := _box_over_time(item, pictures)) is not None)
+    notes = _left_out_notes(sum(_region(item, rows, columns) is None for item in pictures))
     spacings = {(round(one.calibration.row_mm, 6), round(one.calibration.column_mm, 6)) for one in regions}
     if len(spacings) == 1:
-        return KnownCalibration(regions[0].calibration, regions, other_regions=others)
+        return KnownCalibration(_whole(regions, (rows, columns)), regions, notes, other_regions=others)
     if regions:
         note = f"The image has regions of {len(spacings)} different calibrations: that of the lesion's region is used."
-        return KnownCalibration(None, regions, (note,), other_regions=others)
-    return replace(_from_spacing(header), other_regions=others)
+        return KnownCalibration(None, regions, (*notes, note), other_regions=others)
+    found = _from_spacing(header)
+    return replace(found, notes=(*notes, *found.notes), other_regions=others)
+
+
+def _whole(regions: tuple[CalibratedRegion, ...], shape: tuple[int, int]) -> Calibration:
+    """Return the calibration that regions share, with a word where none of them is the whole image."""
+    calibration = regions[0].calibration
+    if any(one.box == (0, 0, shape[0] - 1, shape[1] - 1) for one in regions):
+        return calibration
+    return replace(calibration, note="inside the calibrated part of the image alone")
+
+
+def _left_out_notes(count: int) -> tuple[str, ...]:
+    """Return the sentence on regions in cm whose size of a pixel, or whose rectangle, cannot be right."""
+    if not count:
+        return ()
+    those = "1 calibrated region has" if count == 1 else f"{count} calibrated regions have"
+    return (f"{those} no rectangle, or a size of a pixel that no scanner has: not used.",)
 
 
 def _box(item: Dataset) -> Box | None:

@@ -106,7 +106,8 @@ def in_temporal_order(
     TriggerTime, which state a place in time; then the time of acquisition, then that of the content, each with its
     date; then InstanceNumber, which only numbers the objects (PS3.3 C.7.6.1), and the file names. One that says another
     order than two that agree loses to them, as the time of the content is often that of the export; unless neighbouring
-    frames are clearly more alike in it. InstanceNumber alone against the names loses where they are so by name.
+    frames are clearly more alike in it. InstanceNumber alone against the names loses where they are so by name; where
+    the pictures do not tell, that is noted.
 
     Parameters
     ----------
@@ -152,10 +153,10 @@ def _number_or_name(
     by_number: list[T], by_name: list[T], changes: Callable[[Sequence[Sequence[T]]], list[float]]
 ) -> tuple[list[T], list[str]]:
     changes_by_number, changes_by_name = changes([by_number, by_name])
+    if changes_by_number < _CLEARLY_SMOOTHER * changes_by_name:
+        return by_number, []
     if changes_by_name < _CLEARLY_SMOOTHER * changes_by_number:
-        note = (
-            "InstanceNumber and the file names tell different orders: that of the names is used, "
-            "because neighbouring frames are more alike in it."
-        )
-        return by_name, [note]
-    return by_number, []
+        order, used = by_name, "that of the names is used, because neighbouring frames are more alike in it"
+    else:
+        order, used = by_number, "the pictures do not tell which is right, that of InstanceNumber is used"
+    return order, [f"InstanceNumber and the file names tell different orders: {used}."]

@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -38,6 +40,9 @@ _VIDEO_SYNTAXES = tuple(
 )  # MPEG-2 to HEVC, fragmentable too
 _HEAD_BYTES = 64
 """Of a fragment, which tell whether it begins a picture."""
+
+_NEXT_STREAM = re.compile(rb"\xff\xd9\0*(?=\xff\xd8\xff|\xff\x4f\xff\x51)")
+"""The end of a JPEG or JPEG 2000 stream before the beginning of another."""
 
 
 @dataclass(frozen=True)
@@ -278,8 +283,12 @@ def _encapsulated_frames(header: Dataset, stream: BinaryIO) -> tuple[tuple[tuple
     told = dicom_header.told_frames(header)
     table, fragments, is_cut = _walk_items(stream)
     groups = _by_offsets(fragments, _offset_table(header, table), told)
+    is_sure = groups is not None and len(groups) > 1
     if groups is None:
         groups = _by_content(stream, fragments, told)
+        is_sure = told == len(groups) and all(begins_frame(_head(stream, one)) for one in groups)
+    if fragments and not is_sure and (told is None or told >= len(groups)):
+        groups = _apart(stream, fragments, groups, told)
     count, notes = _agreed_count(told, len(groups), is_cut)
     check_frame_count(count)
     return tuple(groups[:count]), notes
@@ -335,7 +344,7 @@ def _by_content(stream: BinaryIO, fragments: list[Span], told: int | None) -> li
     """
     if told is not None and len(fragments) <= told:
         return [(fragment,) for fragment in fragments]
-    begins = [begins_frame(_read_at(stream, offset, min(length, _HEAD_BYTES))) for offset, length in fragments]
+    begins = [begins_frame(_head(stream, fragments[at:])) for at in range(len(fragments))]
     if not any(begins):
         # damaged beyond recognition, or of one frame: then all of them are it
         return [tuple(fragments)] if told == 1 else [(fragment,) for fragment in fragments]
@@ -345,3 +354,34 @@ def _by_content(stream: BinaryIO, fragments: list[Span], told: int | None) -> li
             groups.append([])
         groups[-1].append(fragment)
     return [tuple(group) for group in groups]
+
+
+def _head(stream: BinaryIO, fragments: Sequence[Span]) -> bytes:
+    """Return the first bytes of fragments joined; the header of a picture may itself be cut."""
+    head = b""
+    for offset, length in fragments[:_HEAD_BYTES]:
+        head += _read_at(stream, offset, min(length, _HEAD_BYTES - len(head)))
+        if len(head) == _HEAD_BYTES:
+            break
+    return head
+
+
+def _apart(
+    stream: BinaryIO, fragments: Sequence[Span], groups: list[tuple[Span, ...]], told: int | None
+) -> list[tuple[Span, ...]]:
+    """Divide fragments in which several streams follow each other, or that begin within one, each stream a frame."""
+    joined = b"".join(_read_at(stream, *span) for span in fragments)
+    bounds = [0, *(match.end() for match in _NEXT_STREAM.finditer(joined)), len(joined)]
+    found = [_part(fragments, begin, end) for begin, end in itertools.pairwise(bounds)]
+    return found if len(found) > len(groups) or len(found) == told else groups
+
+
+def _part(spans: Sequence[Span], begin: int, end: int) -> tuple[Span, ...]:
+    """Return the spans that hold the bytes ``begin`` to ``end`` of spans joined."""
+    parts, at = [], 0
+    for offset, length in spans:
+        first, last = max(begin - at, 0), min(end - at, length)
+        if first < last:
+            parts.append((offset + first, last - first))
+        at += length
+    return tuple(parts)

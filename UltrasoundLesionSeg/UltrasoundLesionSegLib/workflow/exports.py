@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib import __version__
-from UltrasoundLesionSegLib.cine import Cine
+from UltrasoundLesionSegLib.cine import Calibration, Cine
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 from UltrasoundLesionSegLib.workflow.effort_log import read_effort
@@ -119,6 +119,15 @@ class ExportJob:
         if not self.segments:
             return np.zeros((0, *self.cine.shape), np.bool_)
         return np.stack([self.source.sequence.read(frame, segment.id) for segment in self.segments])
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The calibration that holds for all masks; None when one lies where another or none holds."""
+        visible = [one for segment in self.source.measured.segments for one in segment.measurements if one.is_visible]
+        if not visible:
+            return self.cine.whole_calibration
+        spacings = {one.calibration.spacing if one.calibration else None for one in visible}
+        return visible[0].calibration if len(spacings) == 1 else None
 
     @cached_property
     def frames_without_result(self) -> frozenset[int]:
@@ -293,7 +302,7 @@ def _coco(job: ExportJob) -> list[Path]:
 def _nifti(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.masks import write_nifti
 
-    return [write_nifti(job.folder / "masks.nii.gz", job.masks, len(job.cine), job.cine.calibration)]
+    return [write_nifti(job.folder / "masks.nii.gz", job.masks, len(job.cine), job.calibration)]
 
 
 def _report(job: ExportJob) -> list[Path]:

@@ -183,9 +183,11 @@ def write_sequence_nrrd(cine: Cine, target: Path) -> Path:
 def _nrrd_header(cine: Cine) -> str:
     """Return a NRRD header (teem.sourceforge.net/nrrd/format.html): columns, rows, one slice, then time.
 
-    Pixels of unknown size are 1 mm, which is what Slicer writes and what our reader takes for unknown.
+    Pixels of unknown size are 1 mm, which is what Slicer writes and what our reader takes for unknown. So are those of
+    a cine whose calibration holds in a region alone, because the header has one size for all.
     """
-    row_mm, column_mm = cine.calibration.spacing if cine.calibration else (1.0, 1.0)
+    calibration = cine.whole_calibration
+    row_mm, column_mm = calibration.spacing if calibration else (1.0, 1.0)
     sizes = [cine.width, cine.height, 1, len(cine)]
     kinds = ["domain", "domain", "domain", "list"]
     directions = [f"({column_mm:.9g},0,0)", f"(0,{row_mm:.9g},0)", "(0,0,1)", "none"]
