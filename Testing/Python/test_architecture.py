@@ -28,8 +28,10 @@ ROOMS = (
     "report",
     "simulation",
     "mrml",
+    "review.work",  # a reader's files: the workflow takes their anchors, a batch shows their states
     "workflow",
     "batch",
+    "review",
     "training",
     "evaluation",
     "gui",
@@ -40,7 +42,9 @@ NEVER_ELSEWHERE = {"training": {"evaluation", "cli", "training"}, "evaluation": 
 
 def room_of(dotted: str) -> str:
     """Return the room of a module given relative to the package, e.g. 'mrml.tables' -> 'mrml'."""
-    return dotted if dotted in ROOMS else dotted.split(".")[0]
+    parts = dotted.split(".")
+    inner = ".".join(parts[:2])
+    return inner if inner in ROOMS else parts[0]
 
 
 def imports_of(path: Path) -> set[str]:

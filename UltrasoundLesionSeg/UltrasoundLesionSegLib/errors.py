@@ -62,3 +62,11 @@ class SceneError(LesionSegError):
 
 class BatchError(LesionSegError):
     """A batch cannot start: its manifest, its folder of cases, its cluster or its output folder is not usable."""
+
+
+class ReviewError(LesionSegError):
+    """A reader's work on a case of a batch cannot be read, stored or taken up."""
+
+
+class HeldError(ReviewError):
+    """The case is in another person's hands, or was taken over by another."""

@@ -64,7 +64,7 @@ def test_killed_between_any_two_steps_of_replacing_it_has_one_of_both(
         case = computed(folder, "second")
         monkeypatch.setattr(Path, "rename", rename_or_die)
         if step == "sync":
-            monkeypatch.setattr("UltrasoundLesionSegLib.batch.folder._folder_to_disk", die)
+            monkeypatch.setattr("UltrasoundLesionSegLib.batch.folder.folder_to_disk", die)
         if step == "removal of the earlier":
             monkeypatch.setattr(BatchFolder, "_let_go", die)
         with pytest.raises(Killed):

@@ -25,6 +25,7 @@ from typing import Any
 from UltrasoundLesionSegLib.batch.lock import locked
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.workflow.case import RECORD, check_writable
+from UltrasoundLesionSegLib.writers.atomic import folder_to_disk
 
 CASES, EARLIER, KEY, LOGS, HIDDEN = "cases", "earlier", "key", "logs", ".batch"
 SOURCES, FAILED = "sources.csv", "failed.csv"
@@ -135,7 +136,7 @@ class BatchFolder:
                 if waiting.exists():
                     waiting.rename(final)
                 raise
-            _folder_to_disk(self.cases)
+            folder_to_disk(self.cases)
             if waiting.exists():
                 self._let_go(name, waiting)
         except OSError as error:
@@ -169,17 +170,7 @@ def _is_touched(folder: Path) -> bool:
 def _to_disk(folder: Path) -> None:
     """Have everything in a folder on the disk: its files' data was synced when each was written, the names were not."""
     for directory, _, _ in os.walk(folder):
-        _folder_to_disk(Path(directory))
-
-
-def _folder_to_disk(folder: Path) -> None:
-    if os.name != "posix":
-        return  # Windows keeps no handle on folders, and journals names itself
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        folder_to_disk(Path(directory))
 
 
 def _not_written(error: OSError) -> OutputError:

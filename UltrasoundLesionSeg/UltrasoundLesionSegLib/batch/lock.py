@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
 
 from UltrasoundLesionSegLib.errors import BatchError
-
-# Windows' locks keep others from reading what is locked: a byte far behind the text, so that who holds it can be read
-_LOCKED_BYTE = 2**20
+from UltrasoundLesionSegLib.writers.system_lock import try_lock
 
 
 @contextlib.contextmanager
@@ -42,7 +39,7 @@ def locked(path: Path) -> Iterator[None]:
             f"the output folder cannot be written ({reason}); choose one with permission to write"
         ) from None
     with file:
-        if not _try_lock(file):
+        if not try_lock(file):
             raise BatchError(
                 f"the output folder is in use by another batch{_holder(file)}; wait for it to end, "
                 "or choose another output folder"
@@ -53,23 +50,6 @@ def locked(path: Path) -> Iterator[None]:
             file.write(f"{os.getpid()}\n{socket.gethostname()}\n{since}\n".encode())
             file.flush()
         yield
-
-
-def _try_lock(file: BinaryIO) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(_LOCKED_BYTE)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(0)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _holder(file: BinaryIO) -> str:

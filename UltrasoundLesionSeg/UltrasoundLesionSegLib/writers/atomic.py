@@ -55,3 +55,19 @@ def atomic_path(target: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         UNFINISHED.discard(temporary)
+
+
+def folder_to_disk(folder: Path) -> None:
+    """Have the names of a folder's files on the disk, as ``atomic_path`` has their data.
+
+    Raises
+    ------
+    OSError
+    """
+    if os.name != "posix":
+        return  # Windows keeps no handle on folders, and journals names itself
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,302 @@
+"""``review.json``: what a reader did to one case. Its schema is ``review.schema.json`` beside this file.
+
+No name of a person or a patient, no file name and no path of a source is in it; a reader is a short code.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from UltrasoundLesionSegLib.cine import Mask, Origin
+from UltrasoundLesionSegLib.errors import ReviewError
+
+SCHEMA_VERSION = 1
+_READER = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ANCHOR_FILE = re.compile(r"anchors/[0-9]{5,}\.[0-9a-f]{16}\.png")
+_RESULT_FILE = re.compile(r"result\.[0-9a-f]{16}\.zip")
+
+
+class ReviewState(str, Enum):
+    """How far a reader is with a case."""
+
+    NEW = "new"
+    IN_WORK = "in work"
+    DONE = "done"
+    SET_ASIDE = "set aside"
+
+
+class How(str, Enum):
+    """What a reader did to a mask."""
+
+    DRAWN = "drawn"
+    EDITED = "edited"  # a model's mask, changed by hand
+    CLICKED = "clicked"  # drawn or mended by a model from the reader's clicks
+    CONFIRMED = "confirmed"
+    NOT_VISIBLE = "not visible"
+
+    @property
+    def origin(self) -> Origin:
+        """Who made the mask, as scenes and DICOM objects say it."""
+        return _ORIGINS[self]
+
+
+_ORIGINS = {
+    How.DRAWN: Origin.MANUAL,
+    How.EDITED: Origin.EDITED,
+    How.CLICKED: Origin.EDITED,
+    How.CONFIRMED: Origin.CONFIRMED,
+    How.NOT_VISIBLE: Origin.MANUAL,
+}
+
+
+def check_reader(code: str) -> str:
+    """Return a reader's code when it is one.
+
+    Raises
+    ------
+    ReviewError
+        When it is not 1 to 16 letters, digits, '-' or '_'.
+    """
+    if not _READER.fullmatch(code):
+        raise ReviewError(
+            "the reader's code is not usable; give 1 to 16 letters, digits, '-' or '_', and no name of a person"
+        )
+    return code
+
+
+@dataclass(frozen=True)
+class SourceNote:
+    """Which cine a reader worked on: its SHA-256 (hex), number of frames, and size in pixels."""
+
+    sha256: str
+    frames: int
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(H, W)``."""
+        return self.height, self.width
+
+
+@dataclass(frozen=True, eq=False)
+class ReaderAnchor:
+    """What a reader says of one lesion on one frame.
+
+    Parameters
+    ----------
+    frame : int
+    lesion : str
+        Its name.
+    mask : ndarray of bool, shape (H, W)
+        Empty where the lesion is not visible.
+    how : How
+    provenance : str
+        What the scene keeps of the model that proposed the mask, or ''.
+    """
+
+    frame: int
+    lesion: str
+    mask: Mask
+    how: How
+    provenance: str = ""
+
+
+@dataclass(frozen=True)
+class AnchorNote:
+    """One lesion on one frame as ``review.json`` lists it; ``file`` has the label image of the frame."""
+
+    frame: int
+    lesion: str
+    how: How
+    provenance: str
+    file: str
+
+
+@dataclass(frozen=True)
+class LesionLabels:
+    """A lesion's name, and the values of the pixels that belong to it in label images.
+
+    The first value is its own; further ones are of pixels that it shares with other lesions.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FinishedNote:
+    """What a case was finished with.
+
+    Parameters
+    ----------
+    file : str
+        The masks of all frames (``results.read_result``).
+    software : str
+        Its version.
+    model : mapping
+        ``name``, ``version`` and ``sha256`` of the model that made the masks between anchors.
+    settings : mapping
+        Those of the machine's result, as its ``run.json`` has them under ``inputs``.
+    """
+
+    file: str
+    software: str
+    model: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReviewRecord:
+    """What a reader did to a case, without the pixels.
+
+    Parameters
+    ----------
+    case, reader : str
+    state : ReviewState
+    reason : str
+        Why the case was set aside, else ''.
+    source : SourceNote or None
+        None when the case was set aside unseen.
+    lesions : tuple of LesionLabels
+    anchors : tuple of AnchorNote
+        By frame.
+    seconds : float
+        Spent on the case.
+    comment : str
+    finished : FinishedNote or None
+        Of a case that is done.
+    """
+
+    case: str
+    reader: str
+    state: ReviewState = ReviewState.NEW
+    reason: str = ""
+    source: SourceNote | None = None
+    lesions: tuple[LesionLabels, ...] = ()
+    anchors: tuple[AnchorNote, ...] = ()
+    seconds: float = 0.0
+    comment: str = ""
+    finished: FinishedNote | None = None
+
+    @property
+    def frames_drawn(self) -> tuple[int, ...]:
+        """Frames that the reader drew or confirmed, ascending."""
+        return tuple(sorted({one.frame for one in self.anchors}))
+
+    @property
+    def files(self) -> set[str]:
+        """The files that count, relative to the case's folder."""
+        return {one.file for one in self.anchors} | ({self.finished.file} if self.finished else set())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as ``review.json`` has it."""
+        frames: dict[tuple[int, str], list[dict[str, str]]] = {}
+        for one in sorted(self.anchors, key=lambda note: note.frame):
+            lesion = {"name": one.lesion, "how": one.how.value, "provenance": one.provenance}
+            frames.setdefault((one.frame, one.file), []).append(lesion)
+        source, finished = self.source, self.finished
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "case": self.case,
+            "reader": self.reader,
+            "state": self.state.value,
+            "reason": self.reason,
+            "source": source and dict(vars(source)),
+            "lesions": [{"name": one.name, "labels": list(one.labels)} for one in self.lesions],
+            "anchors": [{"frame": at, "file": file, "lesions": listed} for (at, file), listed in frames.items()],
+            "seconds": round(self.seconds, 1),
+            "comment": self.comment,
+            "finished": finished and {**vars(finished), "model": dict(finished.model)},
+        }
+
+    @classmethod
+    def from_json(cls, content: Any) -> ReviewRecord:
+        """Read what ``as_json`` gave.
+
+        Raises
+        ------
+        ReviewError
+            When it is something else, or of a later version.
+        """
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if type(version) is int and version > SCHEMA_VERSION:
+            raise ReviewError("the reader's work was written by a later version of this program; update this one")
+        try:
+            record = _read(content)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            raise damaged() from None
+        return record
+
+
+def damaged() -> ReviewError:
+    """Return the error for files of a reader's work that are not what was written."""
+    return ReviewError(
+        "the files of the reader's work on this case are damaged or were changed; restore the case's folder in "
+        "'review' from a copy"
+    )
+
+
+def _read(content: Mapping[str, Any]) -> ReviewRecord:
+    source, finished = content["source"], content["finished"]
+    seconds = content["seconds"]
+    _require(content["schema_version"] == SCHEMA_VERSION)
+    _require(type(seconds) in (int, float) and 0 <= seconds < math.inf)
+    lesions = tuple(LesionLabels(_text(one["name"]), _labels(one["labels"])) for one in content["lesions"])
+    names = [one.name for one in lesions]
+    _require(len(set(names)) == len(names))
+    note = SourceNote(**source) if source is not None else None
+    if note is not None:
+        _require(bool(_DIGEST.fullmatch(note.sha256)))
+        _require(all(type(one) is int and one > 0 for one in (note.frames, note.height, note.width)))
+    anchors = tuple(_anchor(frame, one) for frame in content["anchors"] for one in frame["lesions"])
+    _require(not anchors or note is not None)
+    _require(all(one.lesion in names for one in anchors))
+    _require(all(note is not None and one.frame < note.frames for one in anchors))
+    _require(len({(one.frame, one.lesion) for one in anchors}) == len(anchors))
+    return ReviewRecord(
+        case=_text(content["case"]),
+        reader=check_reader(content["reader"]),
+        state=ReviewState(content["state"]),
+        reason=_text(content["reason"]),
+        source=note,
+        lesions=lesions,
+        anchors=anchors,
+        seconds=float(seconds),
+        comment=_text(content["comment"]),
+        finished=_finished(finished) if finished is not None else None,
+    )
+
+
+def _anchor(frame: Mapping[str, Any], lesion: Mapping[str, Any]) -> AnchorNote:
+    at, file = frame["frame"], frame["file"]
+    _require(type(at) is int and at >= 0 and bool(_ANCHOR_FILE.fullmatch(file)))
+    return AnchorNote(at, _text(lesion["name"]), How(lesion["how"]), _text(lesion["provenance"]), file)
+
+
+def _finished(content: Mapping[str, Any]) -> FinishedNote:
+    _require(bool(_RESULT_FILE.fullmatch(content["file"])))
+    _require(isinstance(content["settings"], dict))
+    model = {name: _text(value) for name, value in content["model"].items()}
+    return FinishedNote(content["file"], _text(content["software"]), model, content["settings"])
+
+
+def _labels(values: Sequence[Any]) -> tuple[int, ...]:
+    _require(bool(values) and all(type(one) is int and 0 < one < 2**16 for one in values))
+    return tuple(values)
+
+
+def _text(value: Any) -> str:
+    _require(isinstance(value, str))
+    return str(value)
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError

@@ -1,0 +1,256 @@
+"""The masks of all frames of a case: what the machine computed, or what a reader declared done."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from UltrasoundLesionSegLib.cine import Mask, Origin
+from UltrasoundLesionSegLib.errors import ReviewError
+from UltrasoundLesionSegLib.review.work.label_images import LabelTable, decode, encode, mask_of
+from UltrasoundLesionSegLib.review.work.record import LesionLabels, ReaderAnchor, SourceNote, damaged
+
+CONTENT = "result.json"
+
+
+@dataclass(frozen=True)
+class CaseMasks:
+    """Masks of all frames with who made them.
+
+    Parameters
+    ----------
+    source : SourceNote
+    lesions : tuple of str
+        Names, each once.
+    read : callable
+        Frame -> bool (K, H, W) in the order of the lesions, or None where the frame has no result. Frames are read from
+        the disk when they are asked for.
+    origins : mapping of str to sequence of T Origin or None
+        By lesion; None where nothing is known.
+    confidences : mapping of str to ndarray of float, shape (T,)
+        Expected overlap, nan where there is none.
+    model : mapping
+        ``name``, ``version``, ``sha256`` of the model; empty where unknown.
+    settings : mapping
+        What it was computed with (``inputs`` of ``run.json``).
+    """
+
+    source: SourceNote
+    lesions: tuple[str, ...]
+    read: Callable[[int], NDArray[np.bool_] | None] = field(repr=False)
+    origins: Mapping[str, Sequence[Origin | None]] = field(repr=False)
+    confidences: Mapping[str, NDArray[np.floating]] = field(repr=False)
+    model: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the cine."""
+        return self.source.frames
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(H, W)``."""
+        return self.source.shape
+
+    def masks(self, frame: int) -> NDArray[np.bool_] | None:
+        """Return the masks of a frame, bool (K, H, W), or None where it has no result.
+
+        Raises
+        ------
+        ReviewError
+            When the file of the frame cannot be read.
+        """
+        return self.read(frame)
+
+    def with_anchors(self, anchors: Sequence[ReaderAnchor]) -> CaseMasks:
+        """Return these masks with a reader's anchors in their place.
+
+        Parameters
+        ----------
+        anchors : sequence of ReaderAnchor
+            Of lesions that are here or of further ones.
+        """
+        names = tuple(dict.fromkeys([*self.lesions, *(one.lesion for one in anchors)]))
+        drawn: dict[int, list[ReaderAnchor]] = {}
+        origins = {name: list(self.origins.get(name, [None] * self.frames)) for name in names}
+        nothing = np.full(self.frames, np.nan)
+        confidences = {name: np.array(self.confidences.get(name, nothing), float) for name in names}
+        for one in anchors:
+            drawn.setdefault(one.frame, []).append(one)
+            origins[one.lesion][one.frame] = one.how.origin
+            confidences[one.lesion][one.frame] = np.nan
+
+        def read(frame: int) -> NDArray[np.bool_] | None:
+            before = self.read(frame)
+            if before is None and frame not in drawn:
+                return None
+            stack = np.zeros((len(names), *self.shape), np.bool_)
+            if before is not None:
+                stack[: len(before)] = before
+            for one in drawn.get(frame, ()):
+                stack[names.index(one.lesion)] = one.mask
+            return stack
+
+        return CaseMasks(self.source, names, read, origins, confidences, self.model, self.settings)
+
+
+def no_masks(source: SourceNote) -> CaseMasks:
+    """Return the masks of a case that nothing was computed for."""
+    return CaseMasks(source, (), lambda frame: None, {}, {})
+
+
+def read_machine_result(case: Path) -> CaseMasks | None:
+    """Read what a batch wrote of a case; None where there is no whole result.
+
+    Parameters
+    ----------
+    case : Path
+        ``OUT/cases/CASE``. Lesions that share pixels do so only in ``segmentation.dcm``; here the first one has them.
+
+    Raises
+    ------
+    ReviewError
+        When the result is damaged.
+    """
+    try:
+        record = json.loads((case / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise _unreadable() from None
+    try:
+        about = record["source"]
+        source = SourceNote(about["sha256"], about["frames"], about["height"], about["width"])
+        names = tuple(record["anchors"])
+        origins: dict[str, list[Origin | None]] = {name: [None] * source.frames for name in names}
+        confidences = {name: np.full(source.frames, np.nan) for name in names}
+        for row in _rows(case / "measurements.csv"):
+            if row["segment"] in origins:
+                frame = int(row["frame"])
+                origins[row["segment"]][frame] = Origin(row["origin"]) if row["origin"] else None
+                confidences[row["segment"]][frame] = float(row["confidence"] or math.nan)
+        model = {name: str(record["model"][name]) for name in ("name", "version", "sha256")}
+        settings = record.get("inputs", {}).get("settings", {})
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, csv.Error):
+        raise _unreadable() from None
+
+    def read(frame: int) -> NDArray[np.bool_] | None:
+        try:
+            with Image.open(case / "masks" / f"{frame:05d}.png", formats=["PNG"]) as picture:
+                labels = np.asarray(picture)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            raise _unreadable() from None
+        if labels.shape != source.shape:
+            raise _unreadable()
+        return np.stack([labels == number + 1 for number in range(len(names))]) if names else None
+
+    return CaseMasks(source, names, read, origins, confidences, model, settings)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _unreadable() -> ReviewError:
+    return ReviewError("the machine's result of this case cannot be read; run the batch again, which computes it anew")
+
+
+def write_result(file: IO[bytes], result: CaseMasks) -> None:
+    """Write masks as a ZIP file of label images, 00000.png and on, and ``result.json``; frame by frame.
+
+    Parameters
+    ----------
+    file : binary file
+    result : CaseMasks
+        A frame without a result gets no image.
+
+    Raises
+    ------
+    ReviewError
+        When a frame of it cannot be read.
+    """
+    table = LabelTable(result.lesions)
+    with zipfile.ZipFile(file, "w") as archive:  # PNG is compressed already
+        for frame in range(result.frames):
+            stack = result.masks(frame)
+            if stack is not None:
+                masks: dict[str, Mask] = dict(zip(result.lesions, stack, strict=True))
+                archive.writestr(_entry(f"{frame:05d}.png"), encode(table.image(masks, result.shape)))
+        content = {
+            "lesions": [{"name": one.name, "labels": list(one.labels)} for one in table.lesions()],
+            "origins": {
+                name: [one.value if one is not None else None for one in result.origins[name]]
+                for name in result.lesions
+            },
+            "confidences": {
+                name: [None if math.isnan(one) else round(float(one), 6) for one in result.confidences[name]]
+                for name in result.lesions
+            },
+        }
+        archive.writestr(_entry(CONTENT), json.dumps(content) + "\n")
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name)  # without a time: the same masks are the same file
+
+
+def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settings: Mapping[str, Any]) -> CaseMasks:
+    """Read what ``write_result`` wrote; frames when they are asked for.
+
+    Parameters
+    ----------
+    path : Path
+    source, model, settings
+        As the record has them.
+
+    Raises
+    ------
+    ReviewError
+        When it is damaged; ``FileNotFoundError`` when it is not there.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = json.loads(archive.read(CONTENT))
+            there = set(archive.namelist())
+        lesions = tuple(LesionLabels(one["name"], tuple(one["labels"])) for one in content["lesions"])
+        names = tuple(one.name for one in lesions)
+        origins = {name: [None if one is None else Origin(one) for one in content["origins"][name]] for name in names}
+        confidences = {
+            name: np.array([math.nan if one is None else one for one in content["confidences"][name]], float)
+            for name in names
+        }
+        lengths = {len(one) for one in origins.values()} | {len(one) for one in confidences.values()}
+        if lengths - {source.frames}:
+            raise ValueError
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        raise damaged() from None
+
+    def read(frame: int) -> NDArray[np.bool_] | None:
+        name = f"{frame:05d}.png"
+        if name not in there:
+            return None
+        try:
+            with zipfile.ZipFile(path) as archive:
+                content = archive.read(name)
+        except (OSError, KeyError, zipfile.BadZipFile):
+            raise damaged() from None
+        image = decode(content, source.shape)
+        return np.stack([mask_of(image, one) for one in lesions]) if lesions else None
+
+    return CaseMasks(source, names, read, origins, confidences, model, settings)

@@ -1,0 +1,385 @@
+"""The folder ``OUT/review``: the work of every reader on every case, read and stored.
+
+``review.json`` is the commit: it is written last, by one rename, and names the files that count. Those are called by
+their content or at random, so none that counts is ever written over. A kill at any moment leaves the state before or
+after a store. Files that no ``review.json`` names are removed by the next store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from UltrasoundLesionSegLib import __version__
+from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.errors import HeldError, ReviewError
+from UltrasoundLesionSegLib.review.work.hold import Hold, is_held, take
+from UltrasoundLesionSegLib.review.work.label_images import LabelImage, LabelTable, decode, digest_of, encode, mask_of
+from UltrasoundLesionSegLib.review.work.record import (
+    AnchorNote,
+    FinishedNote,
+    LesionLabels,
+    ReaderAnchor,
+    ReviewRecord,
+    ReviewState,
+    SourceNote,
+    check_reader,
+    damaged,
+)
+from UltrasoundLesionSegLib.review.work.results import CaseMasks, read_result, write_result
+from UltrasoundLesionSegLib.writers.atomic import atomic_path, folder_to_disk
+
+REVIEW, RECORD, ANCHORS, ASIDE = "review", "review.json", "anchors", ".aside"
+READING_THREADS = 8  # reading small files waits for disks and networks more than for the processor
+_ATTEMPTS = 5  # to read a case that is being stored at the same time
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A reader's whole work on a case, as it is to be stored.
+
+    Parameters
+    ----------
+    source : SourceNote or None
+    anchors : sequence of ReaderAnchor
+    lesions : sequence of str
+        Names in order; further ones of the anchors are added.
+    state : ReviewState
+    reason : str
+        Of a case that is set aside.
+    seconds : float
+    comment : str
+    result : CaseMasks or None
+        Of a case that is done: the masks of all frames that the reader vouches for, with the model and the settings
+        that made those between anchors.
+    """
+
+    source: SourceNote | None
+    anchors: Sequence[ReaderAnchor] = ()
+    lesions: Sequence[str] = ()
+    state: ReviewState = ReviewState.IN_WORK
+    reason: str = ""
+    seconds: float = 0.0
+    comment: str = ""
+    result: CaseMasks | None = None
+
+
+class ReviewFolder:
+    """The work of all readers on a batch.
+
+    Parameters
+    ----------
+    output : Path
+        The batch's output folder.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.root = output.absolute() / REVIEW
+
+    def readers(self) -> list[str]:
+        """Return the codes of all readers, in order."""
+        return [name for name in _folders(self.root) if not name.startswith(".")]
+
+    def cases(self, reader: str) -> list[str]:
+        """Return the cases that a reader has work on, in order of their names."""
+        return [name for name in _folders(self.root / check_reader(reader)) if not name.startswith(".")]
+
+    def work(self, reader: str, case: str) -> CaseWork:
+        """Return a reader's work on a case, whether there is any or not.
+
+        Raises
+        ------
+        ReviewError
+            When the code is not usable, another reader's differs from it in capitals alone, or no case is called so.
+        """
+        check_reader(reader)
+        if not case or case.startswith(".") or case != Path(case).name:
+            raise ReviewError("the batch has no case of this name; take one from its list")
+        alike = [one for one in self.readers() if one.lower() == reader.lower()]
+        if alike and reader not in alike:
+            raise ReviewError(
+                f"there is a reader '{alike[0]}' already; write the code as it is, or choose one that differs in more"
+            )
+        return CaseWork(self.root / reader / case, reader, case)
+
+    def records(self, reader: str) -> dict[str, ReviewRecord | ReviewError]:
+        """Return what a reader did to each case; for one whose files are damaged, the error that says so."""
+        cases = self.cases(reader)
+        folder = self.root / reader
+
+        def read(case: str) -> ReviewRecord | ReviewError | None:
+            try:
+                return CaseWork(folder / case, reader, case).record()
+            except ReviewError as error:
+                return error
+
+        with ThreadPoolExecutor(READING_THREADS) as pool:
+            found = zip(cases, pool.map(read, cases), strict=True)
+            return {case: record for case, record in found if record is not None}
+
+    def aside(self, reader: str) -> dict[str, int]:
+        """Return, by case, how much work lies aside because it came after the case had been taken over."""
+        found: dict[str, int] = {}
+        for name in _folders(self.root / check_reader(reader) / ASIDE):
+            case = name.rpartition("-")[0]
+            found[case] = found.get(case, 0) + 1
+        return found
+
+
+class CaseWork:
+    """One reader's work on one case.
+
+    Parameters
+    ----------
+    folder : Path
+        ``OUT/review/READER/CASE``; need not exist.
+    reader, case : str
+    """
+
+    def __init__(self, folder: Path, reader: str, case: str) -> None:
+        self.folder = folder
+        self.reader = reader
+        self.case = case
+        self._drawn = _Drawn()
+
+    def record(self) -> ReviewRecord | None:
+        """Return what the reader did; None when there is nothing.
+
+        Raises
+        ------
+        ReviewError
+            When the file is damaged, or of another case or reader.
+        """
+        try:
+            content = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError):
+            raise damaged() from None
+        record = ReviewRecord.from_json(content)
+        if (record.reader, record.case) != (self.reader, self.case):
+            raise damaged()
+        return record
+
+    def anchors(self) -> list[ReaderAnchor]:
+        """Return what the reader drew, confirmed or declared not visible, by frame.
+
+        Raises
+        ------
+        ReviewError
+            When a file is missing, or its pixels are not those that were stored.
+        """
+        return self._consistent(self._anchors) or []
+
+    def _anchors(self, record: ReviewRecord) -> list[ReaderAnchor]:
+        if record.source is None:
+            return []
+        lesions = {one.name: one for one in record.lesions}
+        images = {file: self._image(file, record.source.shape) for file in {one.file for one in record.anchors}}
+        return [
+            ReaderAnchor(one.frame, one.lesion, mask_of(images[one.file], lesions[one.lesion]), one.how, one.provenance)
+            for one in record.anchors
+        ]
+
+    def _image(self, file: str, shape: tuple[int, int]) -> LabelImage:
+        image = decode((self.folder / file).read_bytes(), shape)
+        if digest_of(image) != file.split(".")[-2]:
+            raise damaged()
+        return image
+
+    def result(self) -> CaseMasks | None:
+        """Return the masks of all frames with which the reader finished the case; None when it is not done.
+
+        Raises
+        ------
+        ReviewError
+            When the files are damaged.
+        """
+        return self._consistent(self._result)
+
+    def _result(self, record: ReviewRecord) -> CaseMasks | None:
+        finished = record.finished
+        if finished is None or record.source is None:
+            return None
+        return read_result(self.folder / finished.file, record.source, finished.model, finished.settings)
+
+    def _consistent(self, read: Callable[[ReviewRecord], _Read]) -> _Read | None:
+        """Read files that a record names; once more where a store replaced them meanwhile."""
+        for _ in range(_ATTEMPTS):
+            record = self.record()
+            if record is None:
+                return None
+            with contextlib.suppress(FileNotFoundError):
+                return read(record)
+        raise damaged()
+
+    def anchors_digest(self) -> str | None:
+        """Return the SHA-256 (hex) of all that the reader's anchors say, None when there are none.
+
+        Raises
+        ------
+        ReviewError
+        """
+        record = self.record()
+        if record is None or not record.anchors:
+            return None
+        content = record.as_json()
+        said = [content["source"], content["lesions"], content["anchors"]]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def is_held(self) -> bool:
+        """Whether somebody is at work on the case."""
+        return is_held(self.folder)
+
+    def hold(self) -> Hold:
+        """Take the case up, so that nobody else stores anything in it.
+
+        Raises
+        ------
+        HeldError
+            When another has it.
+        ReviewError
+            When the folder cannot be written.
+        """
+        self._drawn = _Drawn()  # whoever had it before may have removed files
+        return take(self.folder)
+
+    def store(self, hold: Hold, work: Work) -> ReviewRecord:
+        """Store a reader's whole work on the case; only pictures that are new are written.
+
+        Parameters
+        ----------
+        hold : Hold
+            Given by ``hold``.
+        work : Work
+
+        Returns
+        -------
+        ReviewRecord
+
+        Raises
+        ------
+        HeldError
+            When another has taken the case over; the work is then stored aside, in ``OUT/review/READER/.aside``.
+        ReviewError
+            When the work does not fit itself: an anchor outside the cine, a done case without masks.
+        OutputError
+            When a file cannot be written; what was stored before is as it was.
+        """
+        _check(work)
+        if hold.is_ours():
+            record = self._store(work)
+            if hold.is_ours():
+                return record
+        aside = self.folder.parent / ASIDE / f"{self.case}-{secrets.token_hex(4)}"
+        CaseWork(aside, self.reader, self.case)._store(work)
+        raise HeldError(
+            "the case was taken over by somebody else with this reader's code; this work was stored beside it, in "
+            "the folder '.aside' of the reader"
+        )
+
+    def _store(self, work: Work) -> ReviewRecord:
+        lesions = list(dict.fromkeys([*work.lesions, *(one.lesion for one in work.anchors)]))
+        table = LabelTable(lesions)
+        notes = self._drawn.notes(work, table, self._write_image)
+        record = ReviewRecord(
+            case=self.case,
+            reader=self.reader,
+            state=work.state,
+            reason=work.reason,
+            source=work.source,
+            lesions=table.lesions(),
+            anchors=tuple(notes),
+            seconds=work.seconds,
+            comment=work.comment,
+            finished=self._write_result(work.result) if work.result is not None else None,
+        )
+        for folder in (self.folder / ANCHORS, self.folder):
+            if folder.is_dir():
+                with contextlib.suppress(OSError):  # drives that sync no folders
+                    folder_to_disk(folder)
+        with atomic_path(self.folder / RECORD) as temporary:
+            temporary.write_text(json.dumps(record.as_json(), indent=1) + "\n", encoding="utf-8")
+        self._remove_others(record)
+        return record
+
+    def _write_image(self, frame: int, image: LabelImage) -> str:
+        file = f"{ANCHORS}/{frame:05d}.{digest_of(image)}.png"
+        if not (self.folder / file).exists():
+            with atomic_path(self.folder / file) as temporary:
+                temporary.write_bytes(encode(image))
+        return file
+
+    def _write_result(self, result: CaseMasks) -> FinishedNote:
+        file = f"result.{secrets.token_hex(8)}.zip"
+        with atomic_path(self.folder / file) as temporary, temporary.open("wb") as stream:
+            write_result(stream, result)
+        return FinishedNote(file, __version__, dict(result.model), dict(result.settings))
+
+    def _remove_others(self, record: ReviewRecord) -> None:
+        """Remove files of earlier states and of stores that were killed."""
+        places = [*self.folder.glob(f"{ANCHORS}/*.png"), *self.folder.glob("result.*.zip")]
+        places += [*self.folder.glob(".*.part*"), *self.folder.glob(f"{ANCHORS}/.*.part*")]
+        for path in places:
+            if path.relative_to(self.folder).as_posix() not in record.files:
+                with contextlib.suppress(OSError):  # another program has it open: the next store removes it
+                    path.unlink()
+
+
+@dataclass
+class _Drawn:
+    """The label images written last, so that a store looks at the pixels of changed frames alone."""
+
+    table: tuple[LesionLabels, ...] = ()
+    files: dict[int, tuple[tuple[ReaderAnchor, ...], str]] = field(default_factory=dict)
+
+    def notes(self, work: Work, table: LabelTable, write: Callable[[int, LabelImage], str]) -> list[AnchorNote]:
+        by_frame: dict[int, list[ReaderAnchor]] = {}
+        for one in work.anchors:
+            by_frame.setdefault(one.frame, []).append(one)
+        before, is_same_table = self.files, table.lesions() == self.table
+        self.files, notes = {}, []
+        for frame, anchors in sorted(by_frame.items()):
+            assert work.source is not None
+            known, file = before.get(frame, ((), ""))
+            is_same = is_same_table and len(known) == len(anchors)
+            if not (is_same and all(one is other for one, other in zip(known, anchors, strict=True))):
+                masks: Mapping[str, Mask] = {one.lesion: one.mask for one in anchors}
+                file = write(frame, table.image(masks, work.source.shape))
+            self.files[frame] = tuple(anchors), file
+            notes += [AnchorNote(frame, one.lesion, one.how, one.provenance, file) for one in anchors]
+        self.table = table.lesions()
+        return notes
+
+
+def _check(work: Work) -> None:
+    if work.anchors and work.source is None:
+        raise ReviewError("the anchors are of no known cine; say which source they were drawn on")
+    for one in work.anchors:
+        assert work.source is not None
+        if not 0 <= one.frame < work.source.frames or one.mask.shape != work.source.shape:
+            raise ReviewError(
+                f"the anchor on frame {one.frame} does not fit the cine of {work.source.frames} frames of "
+                f"{work.source.height} x {work.source.width} pixels; store anchors of this cine"
+            )
+    if len({(one.frame, one.lesion) for one in work.anchors}) < len(work.anchors):
+        raise ReviewError("a lesion has two anchors on one frame; store one of them")
+    if (work.state is ReviewState.DONE) != (work.result is not None):
+        raise ReviewError("a case that is done needs the masks of all frames, and only such a case has them")
+    if (work.state is ReviewState.SET_ASIDE) != bool(work.reason):
+        raise ReviewError("a case that is set aside needs a reason, and only such a case has one")
+
+
+def _folders(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return []
