@@ -7,7 +7,6 @@ around the mask so far, which is a part of the prompt.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,11 +25,10 @@ from UltrasoundLesionSegLib.engine.click_prompt import (
     draw_box,
     draw_clicks,
 )
+from UltrasoundLesionSegLib.engine.device import one_answer
 from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
 from UltrasoundLesionSegLib.engine.threads import threads_for_inference
 from UltrasoundLesionSegLib.engine.window import Window, rgb
-
-logger = logging.getLogger(__name__)
 
 MARGIN = 2.0  # a window's side over the longer side of what it is to show
 SMALLEST_SIDE = 48.0  # of a window, pixels of the frame
@@ -164,20 +162,8 @@ class ClickDrawing:
         draw_clicks(prompt, seen_clicks)
         pixels = torch.from_numpy(rgb(window.cut(self._frame, size))).permute(2, 0, 1).float().div(255)
         stacked = torch.cat((pixels, torch.from_numpy(prompt)))[None].contiguous(memory_format=torch.channels_last)
-        seen = torch.sigmoid(self._logits(stacked)).numpy()
+        seen = torch.sigmoid(one_answer(self._network, stacked, self._device, "the clicks are")).numpy()
         return _Answer(window, _pointed_parts(seen, seen_clicks, prompt[MASK] > 0.5))
-
-    def _logits(self, stacked: torch.Tensor) -> torch.Tensor:
-        """Return the network's answer of shape (h, w), from the CPU where the GPU's memory does not suffice."""
-        try:
-            logits: torch.Tensor = self._network(stacked.to(self._device))
-            return logits[0, 0].float().cpu()
-        except torch.cuda.OutOfMemoryError:
-            logger.warning("the GPU ran out of memory; the clicks are answered on the CPU, which is slower")
-            try:
-                return self._network.cpu()(stacked)[0, 0].float()
-            finally:
-                self._network.to(self._device)  # whoever holds it believes it to be there
 
     def _fitting(self, answer: _Answer, clicks: Sequence[Click], box: Box | None) -> Window:
         """Return the window that fits an answer, its clicks inside and its box."""

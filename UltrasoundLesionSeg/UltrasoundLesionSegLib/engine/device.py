@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from UltrasoundLesionSegLib.engine.openvino_backend import is_compiled, is_installed
 from UltrasoundLesionSegLib.errors import DeviceError
+
+logger = logging.getLogger(__name__)
 
 OPENVINO = "openvino"
 CHOICES = ("auto", "cpu", "cuda", "mps", OPENVINO)
@@ -57,3 +61,32 @@ def describe_device(device: torch.device, network: nn.Module | None = None) -> s
         backend = f"{OPENVINO}, " if network is not None and is_compiled(network) else ""
         return f"{backend}cpu ({threads} thread{'s' if threads > 1 else ''})"
     return device.type
+
+
+def one_answer(network: nn.Module, stacked: Tensor, device: torch.device, what: str) -> Tensor:
+    """Return a network's answer for one frame, from the CPU where the GPU's memory does not suffice.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode on ``device``; it is there afterwards, too.
+    stacked : Tensor, shape (1, C, h, w)
+        On the CPU.
+    device : torch.device
+    what : str
+        What is computed, for the warning: ``the suggestion is``.
+
+    Returns
+    -------
+    Tensor, shape (h, w)
+        Logits, float32, on the CPU.
+    """
+    try:
+        logits: Tensor = network(stacked.to(device))
+        return logits[0, 0].float().cpu()
+    except torch.cuda.OutOfMemoryError:
+        logger.warning("the GPU ran out of memory; %s computed on the CPU, which is slower", what)
+        try:
+            return network.cpu()(stacked)[0, 0].float()
+        finally:
+            network.to(device)  # whoever holds it believes it to be there

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.engine.device import one_answer
 from UltrasoundLesionSegLib.engine.network_api import SuggestionNetwork
 from UltrasoundLesionSegLib.engine.threads import threads_for_inference
 from UltrasoundLesionSegLib.engine.window import Window, rgb
-
-logger = logging.getLogger(__name__)
 
 
 @torch.inference_mode()
@@ -39,21 +35,9 @@ def suggest_mask(frame: Frame, network: SuggestionNetwork, input_size: int, devi
     window = Window.whole(height, width)
     pixels = torch.from_numpy(rgb(window.cut(frame, input_size))).permute(2, 0, 1)
     with threads_for_inference():
-        seen = torch.sigmoid(_logits(network, pixels.float().div(255)[None], device)).numpy()
+        seen = torch.sigmoid(one_answer(network, pixels.float().div(255)[None], device, "the suggestion is")).numpy()
     mask = window.paste(seen, height, width) > 0.5
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:
         return mask
     return labels == 1 + int(statistics[1:, cv2.CC_STAT_AREA].argmax())
-
-
-def _logits(network: SuggestionNetwork, tensor: Tensor, device: torch.device) -> Tensor:
-    """Return the network's answer of shape (h, w), from the CPU where the GPU's memory does not suffice."""
-    try:
-        return network(tensor.to(device))[0, 0].float().cpu()
-    except torch.cuda.OutOfMemoryError:
-        logger.warning("the GPU ran out of memory; the suggestion is computed on the CPU, which is slower")
-        try:
-            return network.cpu()(tensor)[0, 0].float()
-        finally:
-            network.to(device)  # whoever holds it believes it to be there

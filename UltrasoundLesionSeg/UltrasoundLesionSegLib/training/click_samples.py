@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.engine.click_prompt import BOX, MASK, PROMPT_CHANNELS, Box, draw_box, draw_clicks
 from UltrasoundLesionSegLib.engine.window import Window
 from UltrasoundLesionSegLib.training.click_simulation import next_click
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip, synthesize_clip
-from UltrasoundLesionSegLib.training.datasets import CANVAS, SMALLEST_SIDE, SampleSettings
+from UltrasoundLesionSegLib.training.clip_synthesis import synthesize_clip
+from UltrasoundLesionSegLib.training.datasets import CANVAS, SMALLEST_SIDE, NumberedSamples, draw_stills
 from UltrasoundLesionSegLib.training.prompts import corrupt_prior
-from UltrasoundLesionSegLib.training.stills import Still
 
 SMALLEST_LESION = 30  # pixels of the network's input
 FAR_SHARE = 0.4  # of samples in a window whose side has nothing to do with the lesion's: as at a first click
@@ -27,51 +23,21 @@ RELIT_SHARE = 0.2  # of lesions made as bright as their surroundings, or brighte
 ROUNDS = (0.3, 0.25, 0.18, 0.12, 0.1, 0.05)  # chances of 0, 1, ... clicks into errors after the first one
 
 
-class ClickSamples(Dataset[dict[str, Tensor]]):
+class ClickSamples(NumberedSamples):
     """Frames of stills and of simulated clips, through the windows that the engine shows a click network.
 
     An item holds ``frames`` uint8 (1, N, N), ``masks`` float32 (1, 1, N, N), ``prompt`` float32 (4, N, N) with a first
     click or a box or a wrong mask and a click into its largest error, and ``rounds``, how many clicks are to follow.
-
-    Parameters
-    ----------
-    stills : sequence of Still
-    settings : SampleSettings
-        ``wrongness`` is the share of samples that begin with a mask to mend.
-    seed : int
-    clips : sequence of Clip
-        Simulated ones; ``clip_share`` of the samples are frames of them.
-    clip_share : float
+    ``settings.wrongness`` is the share of samples that begin with a mask to mend.
     """
 
-    def __init__(
-        self,
-        stills: Sequence[Still],
-        settings: SampleSettings,
-        seed: int,
-        clips: Sequence[Clip] = (),
-        clip_share: float = 0.0,
-    ) -> None:
-        self._stills = stills
-        self._settings = settings
-        self._seed = seed
-        self._clips = clips
-        self._clip_share = clip_share if clips else 0.0
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        for attempt in range(20):
-            rng = np.random.default_rng((self._seed, index, attempt))
-            frame, mask = self._from_cine(rng) if rng.random() < self._clip_share else self._from_still(rng)
-            if int(mask.sum()) >= SMALLEST_LESION:
-                return self._item(frame, mask, rng)
-        raise RuntimeError(f"sample {index} shows no lesion in 20 attempts")
+    def draw(self, rng: np.random.Generator) -> dict[str, Tensor] | None:
+        """Return a sample; None when hardly anything of a lesion is seen."""
+        frame, mask = self._from_cine(rng) if self.is_from_clip(rng) else self._from_still(rng)
+        return self._item(frame, mask, rng) if int(mask.sum()) >= SMALLEST_LESION else None
 
     def _from_still(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:
-        still, other = (self._stills[int(rng.integers(len(self._stills)))] for _ in range(2))
-        if rng.random() < 0.5:
-            still = Still(
-                np.ascontiguousarray(still.image[:, ::-1]), np.ascontiguousarray(still.mask[:, ::-1]), still.record
-            )
+        still, other = draw_stills(self._stills, rng)
         # the lesion moves and changes as the clip is made: the canvas is larger than the window, which is drawn after
         window = _draw_window(still.mask, rng)
         canvas = Window(window.row, window.column, window.side * CANVAS)

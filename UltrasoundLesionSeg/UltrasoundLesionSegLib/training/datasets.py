@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from UltrasoundLesionSegLib.training.stills import Still, read_index, read_still
 
 SMALLEST_SIDE = 48.0  # of a window, pixels of the frame: the engine's
 SMALLEST_LESION = 40  # pixels of the network's input; a clip whose first mask is smaller is drawn again
+ATTEMPTS = 20  # until a sample shows a lesion
 CANVAS = 1.35  # side of the synthesized canvas over the window's: what motion brings in
 
 
@@ -71,12 +73,8 @@ def load_clips(folder: Path) -> list[Clip]:
     return clips
 
 
-class PropagationSamples(Dataset[dict[str, Tensor]]):
-    """Clips seen through windows as the engine's tracker sees them.
-
-    The anchor is seen through the window around its mask; the frames after it through the one around the previous
-    frame's mask, both with a jittered place and margin. An item holds ``frames`` uint8 (T, N, N), ``masks`` float32
-    (T, 1, N, N) and ``prior`` float32 (1, N, N), the previous frame's mask as a network might have left it.
+class NumberedSamples(Dataset[dict[str, Tensor]], ABC):
+    """Samples by number, made of stills and of clips; one that shows no lesion is drawn again.
 
     Parameters
     ----------
@@ -84,7 +82,7 @@ class PropagationSamples(Dataset[dict[str, Tensor]]):
     settings : SampleSettings
     seed : int
     clips : sequence of Clip
-        Further clips of at least a few frames, simulated ones; ``clip_share`` of the samples are cut from them.
+        Of at least a few frames; ``clip_share`` of the samples are made of them.
     clip_share : float
     """
 
@@ -103,13 +101,42 @@ class PropagationSamples(Dataset[dict[str, Tensor]]):
         self._clip_share = clip_share if clips else 0.0
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        for attempt in range(20):
-            rng = np.random.default_rng((self._seed, index, attempt))
-            clip = self._from_cine(rng) if rng.random() < self._clip_share else self._from_still(rng)
-            sample = self._view(clip, rng)
+        for attempt in range(ATTEMPTS):
+            sample = self.draw(np.random.default_rng((self._seed, index, attempt)))
             if sample is not None:
                 return sample
-        raise RuntimeError(f"sample {index} shows no lesion in 20 attempts")
+        raise RuntimeError(f"sample {index} shows no lesion in {ATTEMPTS} attempts")
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> dict[str, Tensor] | None:
+        """Return a sample; None when it shows no lesion."""
+
+    def is_from_clip(self, rng: np.random.Generator) -> bool:
+        """Draw whether a sample is made of a clip rather than of a still."""
+        return rng.random() < self._clip_share
+
+
+def draw_stills(stills: Sequence[Still], rng: np.random.Generator) -> tuple[Still, Still]:
+    """Return a still, mirrored half of the time, and another one whose tissue may be mixed in."""
+    still, other = (stills[int(rng.integers(len(stills)))] for _ in range(2))
+    if rng.random() < 0.5:
+        still = Still(
+            np.ascontiguousarray(still.image[:, ::-1]), np.ascontiguousarray(still.mask[:, ::-1]), still.record
+        )
+    return still, other
+
+
+class PropagationSamples(NumberedSamples):
+    """Clips seen through windows as the engine's tracker sees them.
+
+    The anchor is seen through the window around its mask; the frames after it through the one around the previous
+    frame's mask, both with a jittered place and margin. An item holds ``frames`` uint8 (T, N, N), ``masks`` float32
+    (T, 1, N, N) and ``prior`` float32 (1, N, N), the previous frame's mask as a network might have left it.
+    """
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Tensor] | None:
+        """Return a sample seen through its windows; None when the anchor shows no lesion."""
+        return self._view(self._from_cine(rng) if self.is_from_clip(rng) else self._from_still(rng), rng)
 
     def _times(self, rng: np.random.Generator) -> list[float]:
         settings = self._settings
@@ -120,11 +147,7 @@ class PropagationSamples(Dataset[dict[str, Tensor]]):
 
     def _from_still(self, rng: np.random.Generator) -> tuple[Clip, float]:
         settings = self._settings
-        still, other = (self._stills[int(rng.integers(len(self._stills)))] for _ in range(2))
-        if rng.random() < 0.5:
-            still = Still(
-                np.ascontiguousarray(still.image[:, ::-1]), np.ascontiguousarray(still.mask[:, ::-1]), still.record
-            )
+        still, other = draw_stills(self._stills, rng)
         whole = Window.whole(*still.image.shape)
         margin = _draw_margin(rng)
         around = Window.around(still.mask, margin, SMALLEST_SIDE)
@@ -205,11 +228,7 @@ class StillSamples(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self._seed, index))
-        still, other = (self._stills[int(rng.integers(len(self._stills)))] for _ in range(2))
-        if rng.random() < 0.5:
-            still = Still(
-                np.ascontiguousarray(still.image[:, ::-1]), np.ascontiguousarray(still.mask[:, ::-1]), still.record
-            )
+        still, other = draw_stills(self._stills, rng)
         window = Window.whole(*still.image.shape)
         if rng.random() < 0.6:  # cut into the frame, keeping the lesion mostly inside
             near = Window.around(still.mask, 1.2, SMALLEST_SIDE)

@@ -23,35 +23,23 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_frame_table(target: Path, rows: Sequence[FrameRow]) -> Path:
-    """Write a row for each frame and lesion.
-
-    Parameters
-    ----------
-    target : Path
-        Usually ``measurements.csv``.
-    rows : sequence of FrameRow
-
-    Returns
-    -------
-    Path
-        ``target``.
-
-    Raises
-    ------
-    OutputError
-        When the file cannot be written.
-    """
-    return _write(target, tabulate(FRAME_COLUMNS, rows))
+    """Write a row for each frame and lesion, usually to ``measurements.csv``; see ``write_table``."""
+    return write_table(target, tabulate(FRAME_COLUMNS, rows))
 
 
 def write_lesion_table(target: Path, rows: Sequence[LesionRow]) -> Path:
-    """Write a row for each lesion.
+    """Write a row for each lesion, usually to ``lesions.csv``; see ``write_table``."""
+    return write_table(target, tabulate(LESION_COLUMNS, rows))
+
+
+def write_table(target: Path, table: dict[str, list[Cell]]) -> Path:
+    """Write named columns of equal length.
 
     Parameters
     ----------
     target : Path
-        Usually ``lesions.csv``.
-    rows : sequence of LesionRow
+    table : dict of str to list of Cell
+        The columns by name, in order.
 
     Returns
     -------
@@ -63,11 +51,6 @@ def write_lesion_table(target: Path, rows: Sequence[LesionRow]) -> Path:
     OutputError
         When the file cannot be written.
     """
-    return _write(target, tabulate(LESION_COLUMNS, rows))
-
-
-def _write(target: Path, table: dict[str, list[Cell]]) -> Path:
-    """Write named columns of equal length."""
     with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(table)

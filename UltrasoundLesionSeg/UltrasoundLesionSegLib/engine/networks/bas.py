@@ -165,12 +165,9 @@ class Bas(SuggestionNetwork):
         return logits, stem
 
 
-class BasPropagate(PropagationNetwork):
-    """BaS with the prompt as extra input channels: ours, the paper's network takes no seed.
+class _PromptedBas(nn.Module):
+    """BaS with seven input channels: the frame (RGB) and four channels of prompt.
 
-    Seven channels: the frame (RGB), the previous frame and its mask, the nearest anchor's frame and its mask. The past
-    frames are grey (the mean of RGB): what a prompt needs of them is structure, and colour boxes move on their own. A
-    frame's grey is part of its code, so that it is computed once (0.2 ms a time in channels_last at 240 x 240).
     Parameters as in ``BasTrunk``; ``output_norm`` is off, because "not visible" must be an answer.
     """
 
@@ -184,6 +181,16 @@ class BasPropagate(PropagationNetwork):
     ) -> None:
         super().__init__()
         self.trunk = BasTrunk(7, channels, blocks, dropout, token_grid, False, output_norm, 0.0)
+
+
+class BasPropagate(_PromptedBas, PropagationNetwork):
+    """BaS with the prompt as extra input channels: ours, the paper's network takes no seed.
+
+    Seven channels: the frame (RGB), the previous frame and its mask, the nearest anchor's frame and its mask. The past
+    frames are grey (the mean of RGB): what a prompt needs of them is structure, and colour boxes move on their own. A
+    frame's grey is part of its code, so that it is computed once (0.2 ms a time in channels_last at 240 x 240).
+    Parameters as in ``BasTrunk``.
+    """
 
     def encode(self, frames: Tensor) -> FrameCode:
         """Return the frame averaged over 16 x 16 pixels, enough to tell past frames apart; the grey frame beside it."""
@@ -200,22 +207,11 @@ class BasPropagate(PropagationNetwork):
         return self.trunk(torch.cat((frames, previous.code.features[0], previous.masks, seed), dim=1))[0]
 
 
-class BasClick(ClickNetwork):
+class BasClick(_PromptedBas, ClickNetwork):
     """BaS with a person's clicks as extra input channels: ours, the paper's network takes none.
 
     Seven channels, as ``ClickNetwork`` says. Parameters as in ``BasTrunk``.
     """
-
-    def __init__(
-        self,
-        channels: tuple[int, int, int] = PUBLISHED_CHANNELS,
-        blocks: tuple[int, int, int] = BLOCKS_S,
-        dropout: float = 0.3,
-        token_grid: tuple[int, int] = (15, 15),
-        output_norm: bool = False,
-    ) -> None:
-        super().__init__()
-        self.trunk = BasTrunk(7, channels, blocks, dropout, token_grid, False, output_norm, 0.0)
 
     def forward(self, stacked: Tensor) -> Tensor:
         """Segment frames with their prompts, shape (B, 7, h, w); returns logits of shape (B, 1, h, w)."""
