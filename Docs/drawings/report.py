@@ -23,7 +23,6 @@ from UltrasoundLesionSegLib.measurement.lesion import summarize_lesion
 from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport, ModelRecord
 from UltrasoundLesionSegLib.report.contact_sheet import write_contact_sheet
 from UltrasoundLesionSegLib.report.html import write_report
-from UltrasoundLesionSegLib.report.plots import write_plot
 from UltrasoundLesionSegLib.report.video import write_overlay_video
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 
@@ -95,7 +94,7 @@ def main() -> None:
     """Take the picture of a report, or write one."""
     parser = argparse.ArgumentParser(description="Take the picture of a report, or write one of a simulated case.")
     parser.add_argument("page", type=Path, nargs="?", help="report.html to take the picture of")
-    parser.add_argument("--html", type=Path, help="write report, contact sheet, plot and videos there; take no picture")
+    parser.add_argument("--html", type=Path, help="write report, contact sheet and videos there; take no picture")
     chosen = parser.parse_args()
     if chosen.html is None:
         if chosen.page is None:
@@ -105,7 +104,6 @@ def main() -> None:
     case, folder = simulated_case(), chosen.html
     write_report(folder / "report.html", case, pixels_allowed=True)
     write_contact_sheet(folder / "contact_sheet.png", case, pixels_allowed=True)
-    write_plot(folder / "plot.png", case)
     for name in ("overlay.mp4", "overlay.avi"):
         write_overlay_video(folder / name, case, pixels_allowed=True)
 

@@ -22,7 +22,6 @@ from UltrasoundLesionSegLib.measurement.lesion import summarize_lesion
 from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport
 from UltrasoundLesionSegLib.report.contact_sheet import write_contact_sheet
 from UltrasoundLesionSegLib.report.html import write_report
-from UltrasoundLesionSegLib.report.plots import write_plot
 from UltrasoundLesionSegLib.report.video import write_overlay_video
 from UltrasoundLesionSegLib.writers.coco import write_coco
 from UltrasoundLesionSegLib.writers.masks import write_davis, write_nifti
@@ -122,7 +121,6 @@ def write_files() -> None:
             "COCO": lambda: write_coco(folder / "masks.json", case.masks, FRAMES, ["Lesion"], case.name),
             "NIfTI, compressed": lambda: write_nifti(folder / "masks.nii.gz", case.masks, FRAMES, cine.calibration),
             "CSV": lambda: write_frame_table(folder / "measurements.csv", rows),
-            "plot": lambda: write_plot(folder / "plot.png", case),
             "contact sheet": lambda: write_contact_sheet(folder / "sheet.png", case, pixels_allowed=True),
             "HTML report": lambda: write_report(folder / "report.html", case, pixels_allowed=True),
             "overlay MP4": lambda: write_overlay_video(folder / "overlay.mp4", case, pixels_allowed=True),

@@ -40,7 +40,7 @@ def run_case(request: CaseRequest, progress: Callable[[Any], None]) -> None:
         asked = "0.9"
     confidences = [float(value) for value in asked.split()]
     for frame in range(len(confidences)):
-        progress(SimpleNamespace(frame=frame, done=frame + 1, total=len(confidences)))
+        progress(SimpleNamespace(frame=frame, frames_done=frame + 1, frames=len(confidences)))
     write_case(request, confidences)
 
 

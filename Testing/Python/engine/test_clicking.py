@@ -125,7 +125,7 @@ def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so(caplog: pytest.LogCapt
     expected = ClickDrawing(frame, PointedNetwork(), 96, CPU).mask([Click(100, 120)])
     found = ClickDrawing(frame, PointedNetwork(overflows=1), 96, CPU).mask([Click(100, 120)])
     assert np.array_equal(found, expected)
-    assert "the GPU ran out of memory; the clicks are answered on the CPU" in caplog.text
+    assert "the GPU ran out of memory; the clicks are computed on the CPU" in caplog.text
 
 
 def test_disks_have_the_same_size_anywhere_and_are_cut_at_the_edge() -> None:

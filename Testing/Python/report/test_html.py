@@ -177,3 +177,19 @@ def test_frames_and_measurements_must_match(case):
     lesion = case.lesions[0]
     with pytest.raises(ValueError, match="12 frames"):
         LesionReport("x", (1, 2, 3), lesion.frames[1:], lesion.measurements, lesion.summary)
+
+
+def test_frames_to_look_at_are_named_and_the_first_one_is_shown(case):
+    offered = tuple((frame, 0.5 + frame / 100) for frame in (11, 4, 5, 7, 8, 10, 12))
+    page = Page(make_report(replace(case, look_first=offered), pixels_allowed=True)).text
+    assert "Look first at frames 11 (confidence 0.61), 4 (confidence 0.54)" in page
+    assert "10 (confidence 0.60)" in page
+    assert "12 (confidence" not in page
+    assert "and 1 more" in page
+    assert "to look at first" in key_frames(replace(case, look_first=offered))[11][0]
+
+
+def test_a_report_says_when_no_frame_needs_a_look(case):
+    assert "No frame needs a look first" in make_report(case, pixels_allowed=False)
+    drawn = replace(case, lesions=())
+    assert "needs a look first" not in make_report(drawn, pixels_allowed=False)

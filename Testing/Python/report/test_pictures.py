@@ -1,4 +1,4 @@
-"""Video, contact sheet and plot."""
+"""Video and contact sheet."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,6 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.report.contact_sheet import choose_frames, make_contact_sheet, write_contact_sheet
-from UltrasoundLesionSegLib.report.plots import make_plot, write_plot
 from UltrasoundLesionSegLib.report.video import write_overlay_video
 
 
@@ -78,27 +77,3 @@ def test_the_first_seed_is_on_the_contact_sheet(unwatched_case):
 
     assert _with_first_start([0, 2, 13], unwatched_case) == [0, 3, 13]
     assert _with_first_start([0, 3, 13], unwatched_case) == [0, 3, 13]
-
-
-def test_plot(tmp_path, case, bare_case):
-    figure = make_plot(case)
-    area, axes, confidence = figure.axes
-    assert area.get_ylabel() == "Area (mm²)"
-    assert confidence.get_xlabel() == "Time (s)"
-    curve = area.lines[2]  # the second lesion: visible up to frame 7
-    values = np.asarray(curve.get_ydata())
-    assert np.isfinite(values[:6]).all()
-    assert np.isnan(values[8:]).all()
-    assert len(axes.lines) == 8
-    bare = make_plot(bare_case).axes
-    assert bare[0].get_ylabel() == "Area (px²)"
-    assert bare[2].get_xlabel() == "Frame"
-    for name in ("plot.png", "plot.svg"):
-        assert write_plot(tmp_path / name, case).stat().st_size > 10000
-
-
-def test_plotting_leaves_no_figure_open(case):
-    import matplotlib.pyplot
-
-    make_plot(case)
-    assert matplotlib.pyplot.get_fignums() == []

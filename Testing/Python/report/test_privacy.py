@@ -6,7 +6,6 @@ import pytest
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.report.contact_sheet import write_contact_sheet
 from UltrasoundLesionSegLib.report.html import write_report
-from UltrasoundLesionSegLib.report.plots import write_plot
 from UltrasoundLesionSegLib.report.video import write_overlay_video
 from UltrasoundLesionSegLib.writers.coco import write_coco
 from UltrasoundLesionSegLib.writers.masks import write_davis, write_nifti
@@ -19,8 +18,6 @@ def test_no_output_holds_the_sources_path_or_uid(tmp_path, case):
     folder = tmp_path / "Planted_Folder"
     write_report(folder / "report.html", case, pixels_allowed=True)
     write_contact_sheet(folder / "sheet.png", case, pixels_allowed=True)
-    write_plot(folder / "plot.svg", case)
-    write_plot(folder / "plot.png", case)
     for name in ("overlay.mp4", "overlay.avi"):
         write_overlay_video(folder / name, case, pixels_allowed=True)
     write_davis(folder / "masks", case.masks, len(case.cine))
@@ -29,7 +26,7 @@ def test_no_output_holds_the_sources_path_or_uid(tmp_path, case):
     write_frame_table(folder / "frames.csv", [row for lesion in case.lesions for row in case.frame_rows(lesion)])
     write_lesion_table(folder / "lesions.csv", [case.lesion_row(lesion) for lesion in case.lesions])
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert len(files) == 10 + len(case.cine)
+    assert len(files) == 8 + len(case.cine)
     for path in files:
         content = path.read_bytes()
         assert not any(secret in content for secret in SECRETS), path.suffix

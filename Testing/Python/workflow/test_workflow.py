@@ -45,6 +45,38 @@ def test_one_seed_segments_every_frame(
     assert summary.seconds["network"] > 0
 
 
+@pytest.mark.parametrize(
+    ("direction", "frames", "reached"),
+    [("both", None, 12), ("forward", None, 7), ("backward", None, 6), ("both", (3, 9), 6)],
+)
+def test_progress_counts_the_frames_that_can_get_a_result(
+    logic: UltrasoundLesionWorkflow,
+    discs: Discs,
+    bright_model: BrightNetwork,
+    direction: str,
+    frames: tuple[int, int] | None,
+    reached: int,
+) -> None:
+    browser, truth = discs
+    logic.setSeed(browser, truth[5][0], frame=5)
+    seen = []
+    logic.propagate(browser, direction=direction, frames=frames, progress=seen.append)
+    assert {step.frames for step in seen} == {reached}
+    assert [step.frames_done for step in seen] == list(range(2, reached + 1))
+
+
+def test_progress_between_two_seeds_counts_a_frame_once(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[2][0], frame=2)
+    logic.setSeed(browser, truth[8][0], frame=8, segment=segment)
+    seen = []
+    logic.propagate(browser, progress=seen.append)
+    assert {step.frames for step in seen} == {12}
+    assert (seen[-1].frames_done, seen[-1].done, seen[-1].total) == (12, 15, 15)
+
+
 def test_anchors_are_never_overwritten(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

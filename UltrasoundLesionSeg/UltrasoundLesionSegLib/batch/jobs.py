@@ -57,7 +57,7 @@ class CaseStarted:
 
 @dataclass(frozen=True)
 class CaseProgress:
-    """A worker has done a frame; ``done`` of ``total`` steps."""
+    """A worker has been at a frame; ``done`` of ``total`` frames have their final result."""
 
     name: str
     frame: int

@@ -51,7 +51,7 @@ def compute(job: Job, send: Send) -> None:
     folder = job.request.output / f"{job.name}-{secrets.token_hex(4)}"
 
     def advance(step: PropagationProgress) -> None:
-        send({"frame_done": [step.frame, step.done, step.total]})
+        send({"frame_done": [step.frame, step.frames_done, step.frames]})
 
     try:
         with handled_by(_Sender(send), job.request.log_level):

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from UltrasoundLesionSegLib.batch.jobs import CaseEnded, CaseProgress, CaseStarted
 
@@ -29,7 +37,7 @@ def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
         TextColumn("{task.fields[rate]:.1f} frames/s"),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True))
+    bar = _bars(*columns)
     task = bar.add_task("frames", total=None, rate=0.0)
 
     def advance(step: PropagationProgress) -> None:
@@ -38,6 +46,12 @@ def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
 
     with _taken_away_by_errors(bar):
         yield advance
+
+
+def _bars(*columns: ProgressColumn) -> Progress:
+    """Return bars on standard error; they are not shown where that is no terminal."""
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 @contextmanager
@@ -61,7 +75,7 @@ def batch_bars() -> Iterator[Callable[[BatchProgress], None]]:
         TextColumn("{task.fields[remark]}"),
         TimeRemainingColumn(),
     )
-    bars = Progress(*columns, console=Console(stderr=True))
+    bars = _bars(*columns)
     with _taken_away_by_errors(bars):
         cases = bars.add_task("cases", total=None, remark="")
         at_work: dict[str, TaskID] = {}

@@ -116,6 +116,8 @@ class CaseReport:
         When the report was made; None leaves it out.
     effort : str
         What a person did for it, in words; '' leaves it out.
+    look_first : tuple of (int, float)
+        Frames that most need a look, with their confidence; the first one most.
     """
 
     cine: Cine
@@ -128,6 +130,7 @@ class CaseReport:
     created: datetime | None = None
     suggesters: tuple[ModelRecord, ...] = ()
     effort: str = ""
+    look_first: tuple[tuple[int, float], ...] = ()
 
     @property
     def name(self) -> str:

@@ -76,6 +76,7 @@ def make_report(case: CaseReport, *, pixels_allowed: bool) -> str:
         sections.summary_cards(case) if case.lesions else "<p>No lesion was segmented.</p>",
     ]
     if case.lesions:
+        parts.append(sections.look_first(case))
         shown = sections.pictures(case) if pixels_allowed else f'<p class="soft">{escape(NO_PICTURES)}</p>'
         parts += [
             _section("Key frames", shown),

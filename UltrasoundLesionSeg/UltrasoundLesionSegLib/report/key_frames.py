@@ -29,7 +29,7 @@ def key_frames(case: CaseReport) -> dict[int, list[str]]:
         Frame to reasons, by frame; at most 12, the first reasons of every lesion first.
     """
     candidates = [_candidates(lesion) for lesion in case.lesions]
-    chosen: dict[int, list[str]] = {}
+    chosen = {frame: ["to look at first"] for frame, _ in case.look_first[:1]}
     for rank in range(max((len(one) for one in candidates), default=0)):
         for number, (lesion, ranked) in enumerate(zip(case.lesions, candidates, strict=True)):
             if rank >= len(ranked):

@@ -26,6 +26,7 @@ from UltrasoundLesionSegLib.report.key_frames import close_view, key_frames
 from UltrasoundLesionSegLib.report.overlay import RgbImage, describe, draw_case_frame
 
 JPEG_QUALITY = 90
+MOST_LISTED = 6  # frames to look at first
 
 SHOWN_BY_FRAME = (
     "frame",
@@ -107,6 +108,21 @@ def _card(case: CaseReport, lesion: LesionReport) -> str:
     size = f"{summary.long_axis_there:.1f} × {summary.perpendicular_axis_there:.1f} {unit}"
     body = "".join(f'<p class="soft">{escape(line)}</p>' for line in lines)
     return f'<div class="card"><h3>{swatch(lesion)}</h3><p class="size">{size}</p>{body}</div>'
+
+
+def look_first(case: CaseReport) -> str:
+    """The frames that a person should look at first; nothing where no model made masks."""
+    if not any(origin is Origin.MODEL for lesion in case.lesions for origin in lesion.origins):
+        return ""
+    if not case.look_first:
+        return "<p>No frame needs a look first: no correction is expected to change the result much.</p>"
+    listed = ", ".join(f"{frame} (confidence {confidence:.2f})" for frame, confidence in case.look_first[:MOST_LISTED])
+    more = len(case.look_first) - MOST_LISTED
+    return (
+        f"<p><strong>Look first at frame{'s' if len(case.look_first) > 1 else ''} {listed}</strong>"
+        + (f" and {more} more" if more > 0 else "")
+        + ". A correction there is expected to improve the other frames most.</p>"
+    )
 
 
 def lesion_tables(case: CaseReport) -> str:

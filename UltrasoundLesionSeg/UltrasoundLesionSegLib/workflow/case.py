@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from UltrasoundLesionSegLib.cine import Cine, Origin, SourceKind
 from UltrasoundLesionSegLib.errors import NotExpressibleError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel, collected, log_event
@@ -244,7 +242,7 @@ def _run_loaded(
             **run_record(logic, browser, summary, measured),
             "clicks": [asdict(click) for click in request.clicks],
             "blank_outside": area.sentence if area else None,
-            "suggested_on_frame": request.suggest_frame,
+            "suggested_on_frame": _suggest_frame(request, len(logic.cine(browser))),
             "seeds": [
                 {"frame": seed.frame, "read_as": read or PLAIN}
                 for seed, read in zip(request.seeds, readings, strict=True)
@@ -264,7 +262,7 @@ def _run_loaded(
         record,
         [f"frame {frame}: {why}" for frame, why in sorted(summary.unreadable.items())],
         measured.lesion_rows(),
-        _look_first(logic, browser),
+        logic.framesToLookAt(browser),
     )
 
 
@@ -280,11 +278,6 @@ def _export_referring(
         return [], [f"no DICOM {names} could be written: {error}"]
 
 
-def _look_first(logic: UltrasoundLesionWorkflow, browser: Any) -> list[tuple[int, float]]:
-    confidences = [*logic.confidences(browser).values()]
-    return [(frame, float(np.nanmin([one[frame] for one in confidences]))) for frame in logic.reviewOrder(browser)]
-
-
 def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseRequest) -> list[str]:
     """Give the workflow its seeds; returns how each file was read, '' where there was nothing to find out."""
     readings = []
@@ -298,13 +291,18 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
         points = [(click.row, click.column) for click in request.clicks if click.frame == frame]
         if not logic.click(browser, points, frame, device=request.device).any():
             raise SeedError(f"no lesion was found at the points on frame {frame}; give other points or a seed mask")
-    if request.suggest_frame is not None:
-        frame = len(logic.cine(browser)) // 2 if request.suggest_frame == "middle" else request.suggest_frame
-        mask = logic.suggest(browser, frame, device=request.device)
+    suggested_on = _suggest_frame(request, len(logic.cine(browser)))
+    if suggested_on is not None:
+        mask = logic.suggest(browser, suggested_on, device=request.device)
         if not mask.any():
-            raise SeedError(f"no lesion was found on frame {frame}; give a seed mask or another frame")
-        logic.setSeed(browser, mask, frame, origin=Origin.SUGGESTED)
+            raise SeedError(f"no lesion was found on frame {suggested_on}; give a seed mask or another frame")
+        logic.setSeed(browser, mask, suggested_on, origin=Origin.SUGGESTED)
     return readings
+
+
+def _suggest_frame(request: CaseRequest, frames: int) -> int | None:
+    """Return the number of the frame on which a model proposes the seed."""
+    return frames // 2 if request.suggest_frame == "middle" else request.suggest_frame
 
 
 def _log_source(cine: Cine) -> str:

@@ -72,6 +72,8 @@ class ExportSource:
         What made the masks, when it happened in this process.
     area : ImageArea or None
         Where the ultrasound image is, if everything outside of it is to be black.
+    look_first : tuple of (int, float)
+        Frames that most need a look, with their confidence (``UltrasoundLesionWorkflow.framesToLookAt``).
     """
 
     cine: Cine
@@ -79,6 +81,7 @@ class ExportSource:
     measured: CineMeasurements
     propagation: PropagationSummary | None
     area: ImageArea | None = None
+    look_first: tuple[tuple[int, float], ...] = ()
 
 
 class ExportJob:
@@ -207,6 +210,7 @@ class ExportJob:
                 ModelRecord(one.name, one.version, one.sha256) for one in self.source.measured.suggesters()
             ),
             effort=read_effort(self.source.sequence).phrase,
+            look_first=self.source.look_first,
         )
 
 

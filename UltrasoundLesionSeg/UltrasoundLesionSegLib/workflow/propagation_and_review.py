@@ -178,6 +178,11 @@ class PropagationAndReview(ClickedSeeds):
 
         return [offer.frame for offer in review_order(self._outlook(browser))]
 
+    def framesToLookAt(self, browser: Any) -> list[tuple[int, float]]:
+        """Return the frames of ``reviewOrder``, each with the lowest confidence that a lesion has there."""
+        confidences = [*self.confidences(browser).values()]
+        return [(frame, float(np.nanmin([one[frame] for one in confidences]))) for frame in self.reviewOrder(browser)]
+
     def _outlook(self, browser: Any) -> list[Outlook]:
         """Return what is expected of each lesion's masks."""
         from UltrasoundLesionSegLib.engine.next_frame import Outlook

@@ -71,7 +71,8 @@ class PropagationProgress:
     error : str
         Why this frame has no result, or ''.
     frames_done, frames : int
-        Frames with a final result or anchor, of those that were asked for.
+        Frames that are done, of those that can get a result: frames between and beyond the anchors in the propagation's
+        direction, and the anchors' own, within the range asked for. A frame that cannot be read is done, too.
     """
 
     frame: int
@@ -185,6 +186,8 @@ class PropagationJob:
         if not any(anchor.mask.any() for anchor in anchors):
             raise SeedError("the cine has no seed: draw the lesion on at least one frame, or accept a suggestion")
         stretches = plan_stretches(anchors, plan.direction, plan.frames)
+        reached = {index for stretch in stretches for index in stretch.frames}
+        self._wanted = (reached | {anchor.frame for anchor in anchors}) & set(plan.frames)
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
         self.stretches = [stretch for stretch in stretches if self._is_stale(stretch)]
         self._stretch_at = {(stretch.lesion, index): stretch for stretch in self.stretches for index in stretch.frames}
@@ -198,8 +201,8 @@ class PropagationJob:
         inferer = PropagationInferer(self._settings, self._device, self.summary.notices.append, self._overlap)
         started = stage_started = time.perf_counter()
         results = inferer(inputs, self._network)
-        done, wanted = 0, self._plan.frames
-        open_frames = {frame for _, frame in self._stretch_at} & set(wanted)
+        done = 0
+        open_frames = {frame for _, frame in self._stretch_at}
         try:
             for result in results:
                 computed = time.perf_counter()
@@ -212,9 +215,9 @@ class PropagationJob:
                     return_free_memory()
                 if result.error or result.final[result.computed].all():
                     open_frames.discard(result.frame)
-                frames_done = len(wanted) - len(open_frames)
+                frames_done = len(self._wanted) - len(open_frames)
                 yield PropagationProgress(
-                    result.frame, done, total, stage_started - started, result.error, frames_done, len(wanted)
+                    result.frame, done, total, stage_started - started, result.error, frames_done, len(self._wanted)
                 )
                 stage_started = time.perf_counter()  # the time the caller took is not ours
         finally:

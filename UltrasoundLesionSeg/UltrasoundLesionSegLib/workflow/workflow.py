@@ -134,7 +134,8 @@ class UltrasoundLesionWorkflow(PropagationAndReview):
         job = self._jobs.get(browser.GetID())
         chosen = ExportOptions(**options)
         area = self.imageArea(browser) if chosen.blanks_outside else None
-        source = ExportSource(cine, self._sequence(browser), measured, job.summary if job else None, area)
+        summary, look_first = (job.summary if job else None), tuple(self.framesToLookAt(browser))
+        source = ExportSource(cine, self._sequence(browser), measured, summary, area, look_first)
         return ExportJob(source, Path(directory), chosen).write(tuple(kinds))
 
     def removeCine(self, browser: Any) -> None:
