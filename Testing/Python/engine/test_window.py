@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from UltrasoundLesionSegLib.engine.window import Window
+from UltrasoundLesionSegLib.engine.window import Window, rgb, without_tint
 
 
 def disc(height: int, width: int, row: float, column: float, radius: float) -> np.ndarray:
@@ -100,3 +100,14 @@ def test_another_window_sees_what_cutting_the_frame_would_show() -> None:
     values = here.cut(frame, 160)
     assert here.reseen(values, here, 160) is values
     assert abs(here.reseen(values, there, 96) - there.cut(frame, 96)).mean() < 0.01
+
+
+def test_a_tint_of_a_few_levels_is_no_colour() -> None:
+    grey = np.random.default_rng(2).integers(10, 240, (50, 70), np.uint8)
+    assert without_tint(grey) is grey
+    assert np.array_equal(without_tint(rgb(grey)), grey)
+    tinted = rgb(grey).astype(np.int16) + np.array([4, 0, -4])  # a mean of 0
+    assert np.array_equal(without_tint(tinted.astype(np.uint8)), grey)
+    doppler = rgb(grey).copy()
+    doppler[20, 30] = 200, 60, 40
+    assert without_tint(doppler) is doppler

@@ -56,7 +56,7 @@ def test_the_schedule_changes_length_and_size_alone() -> None:
 
 def test_the_tables_name_settings_and_differences() -> None:
     rows = [
-        ScoredFrame(name, case, case, 0, 1, 1, FrameScores(0.5 + 0.01 * place, 0.4, 0.6, 0.1, 0.5, 3.0))
+        ScoredFrame(name, case, case, 0, 1, 1, FrameScores(0.5 + 0.01 * place, 0.4, 0.6, 0.1, 0.5, 3.0, 0.5, 0.1))
         for place, name in enumerate(CONFIGURATIONS)
         for case in ("v1", "v2")
     ]

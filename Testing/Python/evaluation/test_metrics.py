@@ -18,6 +18,7 @@ def test_scores_of_a_shifted_square() -> None:
     assert scores.dice == pytest.approx(0.5)
     assert scores.iou == pytest.approx(1 / 3)
     assert scores.recall == pytest.approx(0.5)
+    assert (scores.missed, scores.extra) == (pytest.approx(0.5), pytest.approx(0.5))
     assert scores.mae == pytest.approx(400 / 8000)
     assert scores.hd95 == pytest.approx(10)
     assert 0 < scores.boundary < 0.7
@@ -38,8 +39,16 @@ def test_empty_masks() -> None:
     missed, invented = score_frame(empty, truth), score_frame(truth, empty)
     assert (missed.dice, missed.recall, missed.boundary) == (0, 0, 0)
     assert (invented.dice, invented.boundary) == (0, 0)
-    assert np.isnan(invented.recall)
+    assert np.isnan([invented.recall, invented.missed, invented.extra]).all()
+    assert (missed.missed, missed.extra) == (1, 0)
     assert np.isnan(missed.hd95)
+
+
+def test_missed_and_extra_area_are_told_apart() -> None:
+    truth, core, halo = square(20, 20, 20), square(25, 25, 10), square(15, 15, 30)
+    smaller, larger = score_frame(core, truth), score_frame(halo, truth)
+    assert (smaller.missed, smaller.extra) == (pytest.approx(0.75), 0)
+    assert (larger.missed, larger.extra) == (0, pytest.approx(1.25))
 
 
 def test_scores_do_not_depend_on_how_much_frame_there_is() -> None:

@@ -54,7 +54,7 @@ def test_masks_without_a_confidence_are_left_out() -> None:
 
 def test_it_is_in_the_summary_and_the_table_where_there_is_one() -> None:
     rows = [
-        ScoredFrame(method, "v", "p", 0, frame, frame, FrameScores(dice, 0.5, 0.5, 0.1, 0.5, 3.0), confidence)
+        ScoredFrame(method, "v", "p", 0, frame, frame, FrameScores(dice, 0.5, 0.5, 0.1, 0.5, 3.0, 0.5, 0.1), confidence)
         for method, confidence in (("held", float("nan")), ("ours", 0.4))
         for frame, dice in enumerate((0.7, 0.9), 1)
     ]

@@ -16,7 +16,15 @@ PATIENTS = {"v1": "a", "v2": "a", "v3": "b"}
 def scored(method: str, dices: dict[str, list[float]]) -> list[ScoredFrame]:
     """Return rows of a method with these Dice coefficients, video by video and frame by frame."""
     return [
-        ScoredFrame(method, case, PATIENTS.get(case, case), 0, frame, frame, FrameScores(dice, 0.5, 0.5, 0.1, 0.5, 3.0))
+        ScoredFrame(
+            method,
+            case,
+            PATIENTS.get(case, case),
+            0,
+            frame,
+            frame,
+            FrameScores(dice, 0.5, 0.5, 0.1, 0.5, 3.0, 1 - dice, 0.1),
+        )
         for case, values in dices.items()
         for frame, dice in enumerate(values, 1)
     ]
@@ -65,5 +73,6 @@ def test_differences_are_in_the_table_and_in_a_file(tmp_path: Path) -> None:
     assert [(row["method"], row["other"], row["score"], row["mean"]) for row in found] == [
         ("ours", "held", "dice", "0.10000"),
         ("ours", "held", "last_dice", "0.10000"),
+        ("ours", "held", "missed", "-0.10000"),
     ]
     assert "minus" not in table_text(summaries[:1])

@@ -29,6 +29,7 @@ from UltrasoundLesionSegLib.engine.signals import overlap
 from UltrasoundLesionSegLib.engine.stretches import Stretch
 from UltrasoundLesionSegLib.engine.threads import number_for_inference
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, Prediction, TrackerSettings
+from UltrasoundLesionSegLib.engine.window import without_tint
 from UltrasoundLesionSegLib.errors import FrameError
 
 T = TypeVar("T")
@@ -194,14 +195,14 @@ class _Sweep:
         for index in sorted(self._schedule, reverse=not self._forward):
             known = self._inputs.known(index)
             try:
-                frame = self._inputs.cine.frames[index]
+                frame = without_tint(self._inputs.cine.frames[index])
             except FrameError as error:
                 yield partial(self._unreadable, index, known, error)
                 continue
             new = [stretch for stretch in self._schedule[index] if id(stretch) not in begun]
             begun.update(id(stretch) for stretch in new)
             anchors = {anchor.frame for stretch in new for anchor in stretch.anchors}
-            anchored = {one: self._inputs.cine.frames[one] for one in sorted(anchors)}
+            anchored = {one: without_tint(self._inputs.cine.frames[one]) for one in sorted(anchors)}
             yield partial(self._compute, _Given(index, frame, known, anchored))
 
     def _compute(self, given: _Given) -> FrameResult:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Frame, Mask
 
 Image = NDArray[Any]  # uint8 or float32, (H, W) or (H, W, C)
+TINT = 8  # levels between the colours of a pixel that is meant to be grey; colour Doppler begins at tens
 
 
 @dataclass(frozen=True)
@@ -187,3 +188,29 @@ def _inside(centre: float, side: float, length: int, margin: int) -> slice:
 def rgb(frame: Frame) -> Frame:
     """Return a frame as ``(H, W, 3)``; grey is repeated."""
     return frame if frame.ndim == 3 else cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
+
+
+def without_tint(frame: Frame) -> Frame:
+    """Return a frame whose colours are those of JPEG or a colour conversion as the grey frame it was.
+
+    Grey frames come back from colour files with a tint of a few levels. A network's answer depends on it a little, and
+    through its memory more on each frame, so the same cine would get other masks as grey and as colour.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        The mean of the colours where no pixel's differ by more than ``TINT``; else the frame itself.
+    """
+    if frame.ndim == 2:
+        return frame
+    red, green, blue = cv2.split(frame)
+    highest, lowest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    if int(cv2.subtract(highest, lowest).max()) > TINT:
+        return frame
+    # a third of a whole number is never half-way between two: adding one and cutting off rounds to the nearest
+    mean: Frame = ((frame.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+    return mean

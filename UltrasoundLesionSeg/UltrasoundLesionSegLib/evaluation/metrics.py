@@ -31,6 +31,9 @@ class FrameScores:
         DAVIS's F: harmonic mean of the boundary's precision and recall. (DAVIS's J is ``iou``.)
     hd95 : float
         95% Hausdorff distance in pixels; nan when a mask is empty.
+    missed, extra : float
+        Area of the truth that the mask lacks, and area of the mask outside the truth, both over the truth's area; nan
+        when the truth is empty.
     """
 
     dice: float
@@ -39,6 +42,8 @@ class FrameScores:
     mae: float
     boundary: float
     hd95: float
+    missed: float
+    extra: float
 
 
 SCORES = tuple(field.name for field in fields(FrameScores))
@@ -61,10 +66,11 @@ def score_frame(found: Mask, truth: Mask) -> FrameScores:
     mae = float(np.count_nonzero(found != truth)) / truth.size
     total = int(np.count_nonzero(truth))
     recall = float(np.count_nonzero(found & truth)) / total if total else float("nan")
+    extra = float(np.count_nonzero(found & ~truth)) / total if total else float("nan")
     tolerance = int(np.ceil(BOUNDARY_TOLERANCE * np.hypot(*truth.shape)))
     both = found | truth
     if not both.any():
-        return FrameScores(1.0, 1.0, recall, mae, 1.0, float("nan"))
+        return FrameScores(1.0, 1.0, recall, mae, 1.0, float("nan"), 1 - recall, extra)
     # the scores depend on the pixels around both masks alone; a frame can be a hundred times larger
     rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -77,6 +83,8 @@ def score_frame(found: Mask, truth: Mask) -> FrameScores:
         mae,
         boundary_f(found, truth, tolerance),
         hausdorff95(found, truth),
+        1 - recall,
+        extra,
     )
 
 

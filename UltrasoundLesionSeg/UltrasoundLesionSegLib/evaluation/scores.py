@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.evaluation.metrics import SCORES, FrameScores, bootstrap_interval
 from UltrasoundLesionSegLib.evaluation.review import ReviewScores, score_review
 
-COMPARED = ("dice", "last_dice")  # the video's scores whose differences are told
+COMPARED = ("dice", "last_dice", "missed")  # the video's scores whose differences are told
 Interval = tuple[float, float, float]  # mean, and the lower and upper end of 95%
 
 
@@ -53,7 +53,7 @@ class Summary:
     last_dice : tuple of float
         Dice on the last frame of each video: mean, lower, upper.
     differences : dict
-        Another method's name -> score (``dice``, ``last_dice``) -> by how much this method's mean over videos is
+        Another method's name -> score (``COMPARED``) -> by how much this method's mean over videos is
         higher than the other's: mean, lower, upper.
     review : ReviewScores or None
         What the method's confidence is worth; None where it has none.

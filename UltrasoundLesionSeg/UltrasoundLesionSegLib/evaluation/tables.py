@@ -14,9 +14,17 @@ from UltrasoundLesionSegLib.evaluation.review import LOOKED_AT, POOR
 from UltrasoundLesionSegLib.evaluation.scores import Interval, ScoredFrame, Summary
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
-HEADINGS = {"dice": "Dice", "iou": "IoU (J)", "recall": "Recall", "mae": "MAE", "boundary": "F", "hd95": "HD95 (px)"}
+HEADINGS = {
+    "dice": "Dice",
+    "iou": "IoU (J)",
+    "missed": "missed area",
+    "extra": "extra area",
+    "mae": "MAE",
+    "boundary": "F",
+    "hd95": "HD95 (px)",
+}
 BOOTSTRAP = "bootstrap over patients"
-COMPARED_HEADINGS = {"dice": "Dice per video", "last_dice": "last frame's Dice"}
+COMPARED_HEADINGS = {"dice": "Dice per video", "last_dice": "last frame's Dice", "missed": "missed area per video"}
 
 
 def write_frames(rows: Sequence[ScoredFrame], target: Path) -> None:
@@ -72,6 +80,7 @@ def table_text(summaries: Sequence[Summary]) -> str:
         lines.append(
             f"{summaries[0].videos} videos or stills, {summaries[0].frames} scored frames and lesions a method."
         )
+        lines.append("Missed and extra area are shares of the true area; recall is the share that is not missed.")
     return "\n".join(lines) + "\n"
 
 

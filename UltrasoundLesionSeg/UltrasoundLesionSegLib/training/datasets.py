@@ -18,6 +18,7 @@ from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.engine.window import Window
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings, synthesize_clip
+from UltrasoundLesionSegLib.training.outlines import drawn_otherwise
 from UltrasoundLesionSegLib.training.prompts import corrupt_prior
 from UltrasoundLesionSegLib.training.stills import Still, read_index, read_still
 
@@ -43,6 +44,8 @@ class SampleSettings:
         See ``corrupt_prior``.
     whole_share : float
         Share of samples that see the whole frame, as after the lesion was lost.
+    outline_share : float
+        Share of stills whose outline is not the edge of the dark core (``outlines.py``).
     clip : ClipSettings
     """
 
@@ -51,6 +54,7 @@ class SampleSettings:
     longest_gap: float = 40.0
     wrongness: float = 0.35
     whole_share: float = 0.1
+    outline_share: float = 0.0
     clip: ClipSettings = field(default_factory=ClipSettings)
 
 
@@ -148,6 +152,11 @@ class PropagationSamples(NumberedSamples):
     def _from_still(self, rng: np.random.Generator) -> tuple[Clip, float]:
         settings = self._settings
         still, other = draw_stills(self._stills, rng)
+        clip_settings = settings.clip
+        if settings.outline_share and rng.random() < settings.outline_share:
+            still = drawn_otherwise(still, rng)
+            # where the outline is no edge, nothing in the picture says how it moves through the tissue
+            clip_settings = replace(clip_settings, reshape=0.3 * clip_settings.reshape)
         whole = Window.whole(*still.image.shape)
         margin = _draw_margin(rng)
         around = Window.around(still.mask, margin, SMALLEST_SIDE)
@@ -158,7 +167,7 @@ class PropagationSamples(NumberedSamples):
             shift = rng.uniform(-0.15, 0.15, 2) * around.side
             canvas = Window(around.row + shift[0], around.column + shift[1], around.side * CANVAS)
             size = int(settings.size * CANVAS)
-        clip = synthesize_clip(still, other, canvas, size, self._times(rng), rng, settings.clip)
+        clip = synthesize_clip(still, other, canvas, size, self._times(rng), rng, clip_settings)
         return clip, margin
 
     def _from_cine(self, rng: np.random.Generator) -> tuple[Clip, float]:
