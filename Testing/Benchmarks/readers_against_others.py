@@ -219,13 +219,13 @@ def outcome(ours: Reading, others: dict[str, Reading]) -> str:
     if ours.error:
         return "refused by all four" if not readers else "refused here, read by " + ", ".join(readers)
     if not readers:
-        return "read here alone"
+        return "read only here"
     equal = [name for name in readers if is_equal(ours, others[name])]
     if equal == readers:
         counts = {others[name].count for name in readers}
-        return "equal to all that read it" if counts == {ours.count} else "equal, another number of frames"
+        return "equal in all readers that read it" if counts == {ours.count} else "equal, another number of frames"
     if equal:
-        return "equal to some: not to " + ", ".join(name for name in readers if name not in equal)
+        return "equal except in " + " and ".join(name for name in readers if name not in equal)
     return "differs from " + ", ".join(readers)
 
 
@@ -279,7 +279,7 @@ def compare(paths: list[Path], folder: Path, gdcm: Path | None) -> None:
         counts[found] += 1
         differences = [] if ours.error or others["pydicom"].error else plain_differences(ours, others["pydicom"])
         unplain += bool(differences)
-        if found != "equal to all that read it" or differences:
+        if found != "equal in all readers that read it" or differences:
             said = ours.error or "; ".join([*differences, *ours.notes])
             lines.append(f"| {path.name} | {found} | {said} |")
     print(f"{sum(counts.values())} pictures; {without_image} files of no picture, refused by all four.\n")

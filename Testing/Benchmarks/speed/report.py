@@ -51,7 +51,7 @@ def machines(parts: Mapping[str, Mapping[str, Any]]) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in last["versions"].items())
     return (
         f"{last['cores']} cores of {last['processor']}, {last['memory_gb']} GB; Python {last['python']}, {versions}."
-        "\n\n" + table(["part", "date", "cores that other programs used as it ended"], rows)
+        "\n\n" + table(["part", "date", "cores used by other programs at its end"], rows)
     )
 
 
@@ -62,7 +62,7 @@ def targets_table(targets: Sequence[Target]) -> str:
         sign = "at most" if one.at_most else "at least"
         found = "" if one.verdict == "not measured" else f"{one.value:.2f}{one.unit}"
         rows.append([one.aim, f"{sign} {one.limit:g}{one.unit}", found, one.verdict])
-    return table(["target", "aimed at", "found", "verdict"], rows)
+    return table(["target", "limit", "measured", "result"], rows)
 
 
 def network_section(network: Mapping[str, Any]) -> str:
@@ -70,8 +70,9 @@ def network_section(network: Mapping[str, Any]) -> str:
     peaks = ", ".join(f"{shape} {value:.0f}" for shape, value in network["peak_gflops"].items())
     lines = [
         "## Networks",
-        f"Large convolutions in the same run, GFLOP/s on the quiet machine: {peaks}. The floor is a network's"
-        " operations at the highest of these. One frame; ms, median (quartiles).",
+        f"Speed of large convolutions in the same run on the quiet machine, in GFLOP/s: {peaks}. The floor is the time"
+        " that a network's operations would take at the highest of these speeds. Times are for one frame, in ms, median"
+        " (quartiles).",
     ]
     rows = []
     for subject, states in network["times"].items():
@@ -82,7 +83,7 @@ def network_section(network: Mapping[str, Any]) -> str:
             floor = f"{quiet / floor_ms(network, model):.2f}" if subject in network["gflop"] else ""
             row = [what, variant, spread(states["quiet"][variant]), floor, spread(states["busy"][variant])]
             rows.append([*row, f"{busy / quiet:.1f}"])
-    head = ["what", "how", "quiet", "over the floor", "both cores kept busy", "busy over quiet"]
+    head = ["what", "how", "quiet machine", "quiet / floor", "busy machine", "busy / quiet"]
     floors = [
         f"{model}: {network['gflop'][model]:.2f} GFLOP a frame (2 for a multiply-add), floor "
         f"{floor_ms(network, model):.1f} ms."
@@ -99,12 +100,12 @@ def directions_section(found: Mapping[str, Any]) -> str:
             quiet, busy = states["quiet"][way], states["busy"][way]
             rows.append([model, way, spread(quiet), spread(busy), f"{1000 / quiet['median']:.0f}"])
     words = (
-        f"{found['frames']} frames of 600 x 800 in memory, a seed on the one in the middle, carried to both ends; from"
-        " frame to mask, without a scene. ms a frame, median of whole runs (quartiles). Side by side is what the"
-        " package does: a thread for each direction, one core each; one after the other is the same work in the"
-        " caller's thread, each operation of the network with as many threads as there are cores."
+        f"A clip of {found['frames']} frames of 600 x 800 in memory has a seed on its middle frame, which is propagated"
+        " to both ends. The times are from frame to mask, without a scene: ms a frame, median of whole runs"
+        ' (quartiles). "Side by side" is what the package does: each direction has a thread and a core. "One after'
+        ' the other" is the same work in the caller\'s thread, where each operation of the network uses all cores.'
     )
-    head = ["model", "directions", "quiet", "both cores kept busy", "frames a second, quiet"]
+    head = ["model", "directions", "quiet machine", "busy machine", "frames a second, quiet machine"]
     return "\n\n".join(["## Both directions from a seed in the middle", words, table(head, rows)])
 
 
@@ -117,12 +118,22 @@ def memory_section(found: Mapping[str, Any]) -> str:
         lengths = [*one["times"]]
         ratio = one["times"][lengths[-1]]["median"] / one["times"][lengths[0]]["median"]
         rows.append([one["network"], one["policy"], str(one["input_size"]), *cells, f"{ratio:.2f}", ", ".join(grown)])
-    head = ["network", "memory", "input", "frame 50", "frame 200", "frame 1,000", "last over first", "peak grown, MB"]
+    head = [
+        "network",
+        "memory",
+        "input",
+        "frame 50",
+        "frame 200",
+        "frame 1,000",
+        "last / first",
+        "growth of peak memory, MB",
+    ]
     words = (
-        "A step of propagation at the frame named, ms; the frames take turns. The growth of peak memory is that since"
-        " the fifth frame of another clip, up to each of these frames. Where every past frame is kept (`all`) the input"
-        " is 96 pixels, and for comparison the other policies are shown at it too: at 160 a remembered frame takes 2.8"
-        " times as much. STM and the ResNet-50 form have random weights; every frame is accepted with its true mask."
+        "The table gives the time of one step of propagation at frames 50, 200 and 1,000, in ms. These frames took"
+        " turns. The growth of peak memory is counted from the fifth frame of another clip up to each of these frames."
+        " The policy `all` keeps every past frame. It was measured at an input of 96 pixels, because a remembered frame"
+        " takes 2.8 times as much memory at 160; the other policies are shown at 96 too, for comparison. STM and the"
+        " ResNet-50 form have random weights. Every frame was accepted with its true mask."
     )
     return "\n\n".join(["## Length of the clip and memory", words, table(head, rows)])
 
@@ -136,11 +147,12 @@ def stages_section(stages: Mapping[str, Any]) -> str:
             rows.append([f"{model}, round {number}", *cells, f"{beside_the_network([one]):.0%}"])
     head = ["model", *next(iter(stages["rounds"].values()))[0], "beside the network"]
     words = (
-        f"{stages['frames']} frames of 600 x 800, JPEG Baseline in DICOM, into the scene, seeded on frame 0,"
-        " propagated, measured, exported as SEG. Seconds, and in brackets of the network's time. Beside the network: "
+        f"A DICOM clip of {stages['frames']} frames of 600 x 800 (JPEG Baseline) is loaded into the scene, seeded on"
+        " frame 0, propagated, measured and exported as SEG. Times are in seconds; in brackets is the share of the"
+        ' network\'s time. The column "beside the network" is the sum of '
         + ", ".join(BESIDE_THE_NETWORK)
-        + ". MRML holds putting the frames into the scene and writing the masks. Masks are computed while the ones"
-        " before are written: the job need not take as long as its stages together."
+        + '. "MRML" includes loading the frames into the scene and writing the masks. Masks are computed while earlier'
+        " ones are written, so the whole job can take less time than all stages together."
     )
     return "\n\n".join(["## The whole job by stage", words, table(head, rows)])
 
@@ -152,11 +164,13 @@ def peers_section(peers: Mapping[str, Any]) -> str:
         [name, spread(time), f"{1000 / time['median']:.2g}", f"{time['median'] / own:.1f}"]
         for name, time in peers["times"].items()
     ]
-    words = "The same clip of 600 x 800, frame by frame in turns, whole steps from frame to mask, on the CPU."
+    words = (
+        "The same clip of 600 x 800 on the CPU. The methods took turns frame by frame. Times are from frame to mask."
+    )
     if not any(name.startswith("SAM") for name in peers["times"]):
         words += " SAM 2.1 was not installed (`pip install '.[bench]'`)."
-    head = ["method", "ms a frame", "frames a second", "over stpfnet_light"]
-    return "\n\n".join(["## Peers", words, table(head, rows)])
+    head = ["method", "ms a frame", "frames a second", "time / stpfnet_light's"]
+    return "\n\n".join(["## Other programs", words, table(head, rows)])
 
 
 def startup_section(startup: Mapping[str, Any]) -> str:
@@ -172,12 +186,12 @@ def startup_section(startup: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             "## Start-up",
-            "A new process each time, files cached by the system.",
+            "Each run is a new process. Files are cached by the system.",
             table(["process", "ms"], imports),
-            "From starting Python to the first frame's mask in the scene, part by part; the run in the middle. The CPU"
-            " time is what a machine with nothing else to do would take with one core, both frames included.",
+            "The next table divides the time from the start of Python to the first frame's mask in the scene into parts"
+            " (the median run). The CPU time is what an idle machine with one core would take, both frames included.",
             table(head, rows),
-            f"Of these, importing takes, by library (s, with `-X importtime`, which slows it): {libraries}.",
+            f"Seconds spent on importing, by library (with `-X importtime`, which slows it): {libraries}.",
         ]
     )
 
@@ -186,8 +200,8 @@ def profiles_section(profiles: Mapping[str, Any]) -> str:
     """Return where the networks' time goes."""
     lines = [
         "## Where the time goes",
-        "One thread, PyTorch's own profiler (which slows small operations), ms a frame and calls a frame; the largest"
-        " operations of the way that is on when a user chooses nothing.",
+        "The largest operations of the default form of each network: ms a frame and calls a frame, with one thread and"
+        " PyTorch's profiler, which slows small operations.",
     ]
     for name, found in profiles["subjects"].items():
         rows = [[f"`{key}`", f"{time:.2f}", f"{calls:.0f}"] for key, time, calls in found["operations"]]
@@ -195,13 +209,14 @@ def profiles_section(profiles: Mapping[str, Any]) -> str:
         lines.append(f"{name}: {found['whole_ms']:.1f} ms of CPU time without the profiler.")
         lines.append(table(["operation", "ms", "calls"], rows))
     lines.append(
-        f"The same BaS-S on 32 x 32 pixels takes {profiles['calling_ms']:.1f} ms, with next to nothing to compute: what"
-        " PyTorch and oneDNN spend on being called."
+        f"The same BaS-S on 32 x 32 pixels takes {profiles['calling_ms']:.1f} ms. It has almost nothing to compute"
+        " there, so this is the time that the calls of PyTorch and oneDNN themselves take."
     )
     lines.append("### Beside the network")
     lines.append(
-        "A job in the scene, frames of 600 x 800, seeded in the middle, then measured; one thread, one frame after the"
-        " other, ms of CPU time a frame. Loading the cine and exporting are not in it."
+        "The steps around the networks, in ms of CPU time a frame: a cine of 600 x 800 in the scene is propagated from"
+        " a seed on its middle frame and then measured, with one thread, one frame after the other. Loading the cine"
+        " and exporting are not included."
     )
     steps = sorted({name for found in profiles["beside"].values() for name, _ in found})
     by_model = {model: dict(found) for model, found in profiles["beside"].items()}
@@ -258,8 +273,10 @@ def compose(parts: Mapping[str, Mapping[str, Any]], notes: str) -> str:
     sections = [SECTIONS[name][0](found) for name, found in parts.items()]
     head = [
         "# Speed",
-        "Written by `make bench` (`Testing/Benchmarks/speed`). Absolute times hold for one machine and one day; the"
-        " ratios are of variants that took turns in one run.",
+        "This page shows how long each part of the work takes on the CPU and where the time is spent. It compares the"
+        " program with other programs.",
+        "Written by `make bench` (`Testing/Benchmarks/speed`). The times are of one machine on one day. The ratios"
+        " compare variants that took turns in one run, so they hold for longer.",
         machines(parts),
         "## Targets",
         targets_table(targets),

@@ -1,4 +1,4 @@
-"""What was aimed at, as ratios within one run, and whether it was reached."""
+"""The targets, as ratios within one run, and whether they were met."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BESIDE_THE_NETWORK = ("preprocess", "postprocess", "MRML", "measure")
 
 @dataclass(frozen=True)
 class Target:
-    """One aim.
+    """One target.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def median(network: Mapping[str, Any], subject: str, state: str, variant: str) -
 
 
 def network_targets(network: Mapping[str, Any]) -> list[Target]:
-    """Judge network.py's results. Ours is the way that is on when a user chooses nothing."""
+    """Judge network.py's results. "Ours" is the default form."""
     found = []
     for way, name in ((OURS, ""), (PAIR, ", two frames at once"), (OPENVINO, ", device openvino")):
         quiet, busy = (median(network, "bas_s", state, way) for state in ("quiet", "busy"))
@@ -63,7 +63,7 @@ def network_targets(network: Mapping[str, Any]) -> list[Target]:
 
 
 def direction_targets(found: Mapping[str, Any]) -> list[Target]:
-    """Judge directions.py's results: what both cores win, and that a busy machine loses nothing by it."""
+    """Judge directions.py's results: the gain from both cores, and that nothing is lost on a busy machine."""
     targets = []
     for model, states in found["times"].items():
         for state, name, limit in (("quiet", "", 1.3), ("busy", ", busy machine", 0.95)):

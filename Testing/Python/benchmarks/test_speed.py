@@ -168,7 +168,7 @@ def test_the_report_says_what_is_missing(part: Callable[[str], ModuleType], tmp_
     assert "SAM 2.1 was not installed" in text
     assert "no CUDA device" in text
     assert "| bas_s_propagate | one after the other | 15.0 (13.5 to 18.0) | 40.0 (36.0 to 48.0) | 67 |" in text
-    assert "takes 2.2 ms, with next to nothing to compute" in text
+    assert "takes 2.2 ms. It has almost nothing to compute there" in text
     assert "| pasted | 2.00 | 0.50 |\n| measured | 0.00 | 1.00 |\n| all beside the network | 2.00 | 1.50 |" in text
     assert "1.5 of 2" in text
     assert text.endswith("By hand.\n")
