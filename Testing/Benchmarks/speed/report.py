@@ -103,7 +103,7 @@ def directions_section(found: Mapping[str, Any]) -> str:
         f"A clip of {found['frames']} frames of 600 x 800 in memory has a seed on its middle frame, which is propagated"
         " to both ends. The times are from frame to mask, without a scene: ms a frame, median of whole runs"
         ' (quartiles). "Side by side" is what the package does: each direction has a thread and a core. "One after'
-        ' the other" is the same work in the caller\'s thread, where each operation of the network uses all cores.'
+        " the other\" is the same work in the caller's thread, where each operation of the network uses all cores."
     )
     head = ["model", "directions", "quiet machine", "busy machine", "frames a second, quiet machine"]
     return "\n\n".join(["## Both directions from a seed in the middle", words, table(head, rows)])
