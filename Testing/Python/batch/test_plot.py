@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from UltrasoundLesionSegLib.batch.case_row import CaseRow
 from UltrasoundLesionSegLib.batch.plot import make_plot
-from UltrasoundLesionSegLib.batch.table import CaseRow
 
 
 def test_lesions_are_counted_in_whole_numbers() -> None:
     rows = [
-        CaseRow(f"case-{number}", "done", "", lesions=({"long_axis_there_mm": size},), confidences=((0, 0.9),))
-        for number, size in enumerate(("17.9", "20.4"))
+        CaseRow(f"case-{number}", "done", long_axes={"mm": (size,)}, lowest=(0, 0.9), highest=0.9, mean=0.9)
+        for number, size in enumerate((17.9, 20.4))
     ]
     _, sizes = make_plot(rows).axes
     assert sizes.get_ylabel() == "Lesions"

@@ -41,8 +41,8 @@ def anchor() -> Callable[..., ReaderAnchor]:
 def machine_case(tmp_path: Path) -> Callable[..., Path]:
     """``machine_case("a", [0.9, 0.5])`` writes a result as a batch does, with an anchor on frame 0."""
 
-    def write(name: str, confidences: Sequence[float], digest: str = "ab" * 32, output: Path | None = None) -> Path:
-        folder = (output or tmp_path / "out") / "cases" / name
+    def write(name: str, confidences: Sequence[float], digest: str = "ab" * 32, content: str = "") -> Path:
+        folder = tmp_path / "out" / "cases" / name
         (folder / "masks").mkdir(parents=True)
         with (folder / "measurements.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -65,7 +65,7 @@ def machine_case(tmp_path: Path) -> Callable[..., Path]:
             "notices": [],
             "seconds": {"network": 0.1},
             "outputs": ["measurements.csv", "lesions.csv", "report.html"],
-            "inputs": {"source": digest, "seeds": [], "settings": {"model": "bright", "direction": "both"}},
+            "inputs": {"source": content or digest, "seeds": [], "settings": {"model": "bright", "direction": "both"}},
         }
         (folder / "run.json").write_text(json.dumps(record))
         return folder

@@ -13,8 +13,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from UltrasoundLesionSegLib import __version__
+from UltrasoundLesionSegLib.batch.case_row import read_case
 from UltrasoundLesionSegLib.batch.cluster import DaskPool
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.index import add_to_index
 from UltrasoundLesionSegLib.batch.jobs import CaseEnded, CaseLogged, CaseStarted, Event, Pool
 from UltrasoundLesionSegLib.batch.local import LocalPool
 from UltrasoundLesionSegLib.batch.manifest import ListedCase, write_listed
@@ -198,6 +200,8 @@ class _Run:
             _log(logging.ERROR, ended.reason + kept, ended.name)
         else:
             self._result.computed.append(ended.name)
+            if row := read_case(self._folder, ended.name):
+                add_to_index(self._folder, row)
             _log(logging.INFO, "finished", ended.name)
         self._tell(ended)
 

@@ -1,14 +1,16 @@
-"""What a batch writes over all its cases: ``cases.csv``, ``summary.png`` and ``index.html``."""
+"""What a batch writes over all its cases: ``cases.csv``, ``summary.png``, ``index.html`` and the index of the list."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.index import read_rows, write_index
 from UltrasoundLesionSegLib.batch.manifest import ListedCase
-from UltrasoundLesionSegLib.batch.page import write_page
+from UltrasoundLesionSegLib.batch.page import write_pages
 from UltrasoundLesionSegLib.batch.plot import make_plot, png_of
-from UltrasoundLesionSegLib.batch.table import read_rows, write_table
+from UltrasoundLesionSegLib.batch.reviews import Reviews
+from UltrasoundLesionSegLib.batch.table import write_table
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 TABLE, PLOT, PAGE = "cases.csv", "summary.png", "index.html"
@@ -28,10 +30,12 @@ def write_summary(folder: BatchFolder, listed: Sequence[ListedCase]) -> None:
     OutputError
         When one cannot be written.
     """
-    rows = read_rows(folder, listed)
-    write_table(folder.root / TABLE, rows)
+    rows = list(read_rows(folder, listed))
+    write_index(folder, rows)
+    reviews = Reviews.of(folder.root)
+    write_table(folder.root / TABLE, folder, rows, reviews)
     worst_first = sorted(rows, key=lambda row: (*row.urgency, row.name))
-    plot = png_of(make_plot(worst_first))
+    plot = png_of(make_plot(worst_first, reviews))
     with atomic_path(folder.root / PLOT) as temporary:
         temporary.write_bytes(plot)
-    write_page(folder.root / PAGE, worst_first, plot)
+    write_pages(folder.root / PAGE, worst_first, plot, reviews)

@@ -24,6 +24,7 @@ NEIGHBOURS = 2  # frames on both sides of an anchor that are never offered: they
 # Dice that a correction must be expected to win, summed over frames, and as a mean over the frames with a mask: below
 # both, it is not worth a person's time.
 LEAST_SUM, LEAST_MEAN = 0.25, 0.004
+STRETCH = 10  # frames of a stretch that is called the worst: what a person sees at a glance
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,22 @@ class Offer:
     gain: float
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A run of frames, both ends included.
+
+    Parameters
+    ----------
+    first, last : int
+    overlap : float
+        Mean of the expected overlap of its frames that a model made.
+    """
+
+    first: int
+    last: int
+    overlap: float
+
+
 def next_frame(lesions: Sequence[Outlook]) -> Offer | None:
     """Return the frame to look at next; None when no correction is expected to be worth it.
 
@@ -76,6 +93,31 @@ def review_order(lesions: Sequence[Outlook]) -> list[Offer]:
         order.append(offer)
         errors.correct(offer.frame)
     return order
+
+
+def worst_stretch(lesions: Sequence[Outlook], length: int = STRETCH) -> Stretch | None:
+    """Return the run of frames, of one lesion, whose expected overlap is lowest; None where no model made a mask.
+
+    Parameters
+    ----------
+    lesions : sequence of Outlook
+        Of the same cine.
+    length : int
+        Frames of a run; a shorter cine is one run.
+    """
+    worst: Stretch | None = None
+    for lesion in lesions:
+        known = ~np.isnan(lesion.expected)
+        window = np.ones(min(length, len(known)))
+        counts = np.convolve(known, window, "valid")
+        if not counts.any():
+            continue
+        sums = np.convolve(np.where(known, lesion.expected, 0.0), window, "valid")
+        means = np.divide(sums, counts, out=np.full(len(sums), np.inf), where=counts > 0)
+        first = int(np.argmin(means))
+        if worst is None or means[first] < worst.overlap:
+            worst = Stretch(first, first + len(window) - 1, float(means[first]))
+    return worst
 
 
 def expected_gains(lesions: Sequence[Outlook]) -> NDArray[np.float64]:

@@ -195,6 +195,17 @@ class ReviewRecord:
         """The files that count, relative to the case's folder."""
         return {one.file for one in self.anchors} | ({self.finished.file} if self.finished else set())
 
+    def state_for(self, sha256: str | None) -> ReviewState:
+        """Return the state with a source as it is now: done is what was done on this very source.
+
+        Parameters
+        ----------
+        sha256 : str or None
+            Of the source as the machine read it last; None where that is not known.
+        """
+        is_other = sha256 is not None and self.source is not None and self.source.sha256 != sha256
+        return ReviewState.IN_WORK if is_other and self.state is ReviewState.DONE else self.state
+
     def as_json(self) -> dict[str, Any]:
         """Return the record as ``review.json`` has it."""
         frames: dict[tuple[int, str], list[dict[str, str]]] = {}

@@ -1,0 +1,78 @@
+"""What readers did to the cases of a batch, as its tables, plot and page show it. Only read here, never written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from UltrasoundLesionSegLib.batch.case_row import CaseRow
+from UltrasoundLesionSegLib.review.work.record import ReviewRecord, ReviewState
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+
+_FURTHEST = (ReviewState.DONE, ReviewState.SET_ASIDE, ReviewState.IN_WORK, ReviewState.NEW)
+
+
+class Reviews:
+    """The work of all readers on the cases of a batch.
+
+    Parameters
+    ----------
+    records : mapping of str to mapping of str to ReviewRecord
+        By reader, then by case.
+    """
+
+    def __init__(self, records: Mapping[str, Mapping[str, ReviewRecord]] | None = None) -> None:
+        self._records = records or {}
+
+    @classmethod
+    def of(cls, output: Path) -> Reviews:
+        """Read them from a batch's folder; a reader's case whose files are damaged is left out.
+
+        Parameters
+        ----------
+        output : Path
+        """
+        folder = ReviewFolder(output)
+        return cls(
+            {
+                reader: {
+                    case: record for case, record in folder.records(reader).items() if isinstance(record, ReviewRecord)
+                }
+                for reader in folder.readers()
+            }
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._records)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of ``cases.csv``: three for each reader."""
+        kinds = ("review", "frames_drawn", "review_seconds")
+        return [f"{kind}_{reader}" for reader in self._records for kind in kinds]
+
+    def cells(self, row: CaseRow) -> dict[str, Any]:
+        """Return what ``cases.csv`` says of readers' work on a case."""
+        cells: dict[str, Any] = {}
+        for reader, record in self._of(row).items():
+            cells[f"review_{reader}"] = self._state(record, row).value
+            cells[f"frames_drawn_{reader}"] = len(record.frames_drawn)
+            cells[f"review_seconds_{reader}"] = round(record.seconds, 1)
+        return cells
+
+    def phrase(self, row: CaseRow) -> str:
+        """Return the states in words: "A: done, B: in work"; '' where nobody has begun."""
+        return ", ".join(f"{reader}: {self._state(record, row).value}" for reader, record in self._of(row).items())
+
+    def furthest(self, row: CaseRow) -> ReviewState:
+        """Return how far the reader is who is furthest with a case."""
+        states = {self._state(record, row) for record in self._of(row).values()}
+        return next((state for state in _FURTHEST if state in states), ReviewState.NEW)
+
+    def _of(self, row: CaseRow) -> dict[str, ReviewRecord]:
+        return {reader: cases[row.name] for reader, cases in self._records.items() if row.name in cases}
+
+    @staticmethod
+    def _state(record: ReviewRecord, row: CaseRow) -> ReviewState:
+        return record.state_for(row.cells.get("source_sha256"))

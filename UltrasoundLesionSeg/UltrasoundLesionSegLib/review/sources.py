@@ -1,0 +1,119 @@
+"""Where the sources of a batch's cases are: as its key says, or where they were moved to."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PureWindowsPath
+
+from UltrasoundLesionSegLib.batch.fingerprint import content_digest
+from UltrasoundLesionSegLib.errors import SourceError
+
+
+class MovedSources:
+    """Finds sources again, and with one of them the others that were moved together with it.
+
+    Attributes
+    ----------
+    moves : dict of Path to Path
+        Former folder to present folder. Of this machine: a network drive has another path on another one.
+    """
+
+    def __init__(self, moves: dict[Path, Path] | None = None) -> None:
+        self.moves = dict(moves or {})
+
+    def present(self, path: Path) -> Path | None:
+        """Return where a source is now; None where it is not found.
+
+        Parameters
+        ----------
+        path : Path
+            As the batch's key has it.
+        """
+        if os.path.exists(path):
+            return path
+        parts = _parts(path)
+        for before, now in self.moves.items():
+            former = _parts(before)
+            if parts[: len(former)] == former:
+                moved = now.joinpath(*parts[len(former) :])
+                if os.path.exists(moved):
+                    return moved
+        return None
+
+    def search(
+        self, path: Path | None, folder: Path, digest: str | None, progress: Callable[[int], None] | None = None
+    ) -> Path | None:
+        """Look for a source below a folder: where its old path ends, by its name, then by its content alone.
+
+        Parameters
+        ----------
+        path : Path or None
+            As the batch's key has it, where that is known.
+        folder : Path
+        digest : str or None
+            ``content_digest`` of the source; None where it is not known, and then its name must do.
+        progress : callable, optional
+            Called with the number of files looked at; an exception it raises ends the search.
+
+        Returns
+        -------
+        Path or None
+        """
+        count = itertools.count(1)
+        seen: set[Path] = set()
+        for candidate in self._candidates(path, folder, digest is not None):
+            if progress:
+                progress(next(count))
+            if candidate in seen:
+                continue
+            seen.add(candidate)
+            if digest is None or _digest(candidate) == digest:
+                self._remember(path, candidate)
+                return candidate
+        return None
+
+    @staticmethod
+    def _candidates(path: Path | None, folder: Path, by_content: bool) -> Iterator[Path]:
+        if path is not None:
+            parts = _parts(path)
+            for start in range(1, len(parts)):
+                if os.path.exists(end := folder.joinpath(*parts[start:])):
+                    yield end
+            yield from (one for one in _walk(folder, with_folders=True) if one.name == parts[-1])
+        if by_content:
+            suffix = _parts(path)[-1].rpartition(".")[2].lower() if path is not None else None
+            files = [one for one in _walk(folder) if suffix is None or one.name.lower().endswith(suffix)]
+            yield from files
+
+    def _remember(self, path: Path | None, found: Path) -> None:
+        """Remember the folders above which the two paths differ."""
+        if path is None:
+            return
+        before, now = list(_parts(path)), list(found.parts)
+        while len(before) > 1 and len(now) > 1 and before[-1] == now[-1]:
+            before.pop()
+            now.pop()
+        self.moves[Path(*before)] = Path(*now)
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """Return a path's parts, also of one that was written on Windows and is read elsewhere."""
+    if "\\" in path.name:
+        return PureWindowsPath(path.name).parts
+    return path.parts
+
+
+def _walk(folder: Path, with_folders: bool = False) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        listed: Iterable[str] = [*folders, *files] if with_folders else files
+        yield from (Path(root) / name for name in sorted(listed) if not name.startswith("."))
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return content_digest(path)
+    except SourceError:
+        return None

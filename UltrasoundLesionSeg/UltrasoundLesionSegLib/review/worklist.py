@@ -1,0 +1,345 @@
+"""The list of cases that a reader has to look at: what is to be won by it first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from UltrasoundLesionSegLib.batch.case_row import read_case
+from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.index import read_index
+from UltrasoundLesionSegLib.batch.manifest import ListedCase, read_listed, write_listed
+from UltrasoundLesionSegLib.batch.plan import find_cases, named_cases
+from UltrasoundLesionSegLib.engine.next_frame import Stretch
+from UltrasoundLesionSegLib.errors import ReviewError
+from UltrasoundLesionSegLib.review.open_case import OpenCase
+from UltrasoundLesionSegLib.review.pace import Pace
+from UltrasoundLesionSegLib.review.sources import MovedSources
+from UltrasoundLesionSegLib.review.work.record import ReviewRecord, ReviewState, check_reader
+from UltrasoundLesionSegLib.review.work.results import read_machine_result
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
+
+OPEN = (ReviewState.NEW, ReviewState.IN_WORK)
+_ORDER = {ReviewState.NEW: 0, ReviewState.IN_WORK: 0, ReviewState.DONE: 1, ReviewState.SET_ASIDE: 2}
+
+
+@dataclass(frozen=True)
+class WorkCase:
+    """A case as the list shows it.
+
+    Parameters
+    ----------
+    name : str
+    state : ReviewState
+        Done is what was done on the source as it is now.
+    frames : int or None
+        None where nothing was computed.
+    stretch : Stretch or None
+        Where the expected overlap of the machine's masks is lowest, and how low.
+    gain : float
+        Dice that corrections are expected to win, summed over frames and lesions.
+    next_frame : int or None
+        The frame to look at first.
+    frames_drawn : int
+        Frames that the reader drew or confirmed.
+    seconds : float
+        Spent by the reader.
+    reason : str
+        Why it was set aside.
+    machine : str
+        ``done``, ``failed`` or ``waiting``: how far the batch is with it.
+    remark : str
+        What a person should know, or ''.
+    """
+
+    name: str
+    state: ReviewState = ReviewState.NEW
+    frames: int | None = None
+    stretch: Stretch | None = None
+    gain: float = 0.0
+    next_frame: int | None = None
+    frames_drawn: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+    machine: str = "waiting"
+    remark: str = ""
+
+    @property
+    def overlap(self) -> float | None:
+        """Expected overlap of the worst stretch, 0 to 1."""
+        return self.stretch.overlap if self.stretch else None
+
+    @property
+    def place(self) -> tuple[float, str]:
+        """Sorts what is to be won to the front; cases without a result come last."""
+        return (-self.gain if self.frames is not None else math.inf), self.name
+
+
+class Worklist:
+    """The cases of a batch folder for one reader.
+
+    Parameters
+    ----------
+    output : Path or str
+        The batch's output folder; ``begin`` makes one where no batch has run yet.
+    reader : str
+        A short code, no name.
+    moves : mapping of Path to Path, optional
+        Folders of sources that were moved; ``moves`` of an earlier list.
+
+    Raises
+    ------
+    ReviewError
+        When the folder is no batch's, or the code is not usable.
+    """
+
+    def __init__(self, output: Path | str, reader: str, moves: dict[Path, Path] | None = None) -> None:
+        self.reader = check_reader(reader)
+        self._folder = BatchFolder(Path(output))
+        self._reviews = ReviewFolder(self._folder.root)
+        self._sources = MovedSources(moves)
+        if not (self._folder.sources.is_file() or self._folder.cases.is_dir()):
+            raise ReviewError(
+                "the folder is no batch's output; choose the folder that holds 'cases' and 'index.html', or begin one "
+                "from a folder of cines"
+            )
+        self.refresh()
+
+    @property
+    def moves(self) -> dict[Path, Path]:
+        """Folders of sources that were moved, former to present."""
+        return self._sources.moves
+
+    def refresh(self) -> None:
+        """Read the disk again: a batch may still be running, and others may work with the same reader's code."""
+        listed = read_listed(self._folder.sources) if self._folder.sources.is_file() else []
+        self._listed = {one.case.name: one for one in listed}
+        indexed = read_index(self._folder)
+        on_disk = self._folder.names() if self._folder.cases.is_dir() else []
+        # the files of a case are read where the batch wrote no index
+        rows = {name: indexed.get(name) or read_case(self._folder, name) for name in on_disk}
+        self._rows = {name: row for name, row in rows.items() if row is not None}
+        self._records = self._reviews.records(self.reader)
+        self._aside = self._reviews.aside(self.reader)
+        names = [*self._listed, *(name for name in on_disk if name not in self._listed)]
+        self._cases = {name: self._case(name) for name in names}
+
+    def _case(self, name: str) -> WorkCase:
+        row, listed, record = self._rows.get(name), self._listed.get(name), self._records.get(name)
+        remarks = []
+        case = WorkCase(name, machine="done" if row else listed.state or "waiting" if listed else "waiting")
+        if listed is not None and listed.state == "failed":
+            case = replace(case, machine="failed")
+            remarks.append(f"not computed: {listed.reason}")
+        if row is not None and row.has_result:
+            next_frame = row.offers[0] if row.offers else None
+            frames = int(row.cells["frames"])
+            case = replace(case, frames=frames, stretch=row.stretch, gain=row.gain, next_frame=next_frame)
+            remarks += row.remarks
+        if isinstance(record, ReviewError):
+            remarks.append(str(record))
+        elif record is not None:
+            state = record.state_for(row.cells.get("source_sha256") if row else None)
+            if state is not record.state:
+                remarks.append("the source has changed since the case was done")
+            case = replace(
+                case,
+                state=state,
+                frames_drawn=len(record.frames_drawn),
+                seconds=record.seconds,
+                reason=record.reason,
+            )
+        if name in self._aside:
+            remarks.append(f"work that came after the case had been taken over lies aside ({self._aside[name]})")
+        return replace(case, remark="; ".join(remarks))
+
+    def cases(self, states: Collection[ReviewState] | None = None) -> list[WorkCase]:
+        """Return the cases, what is to be won by them first; done ones and those set aside come last.
+
+        Parameters
+        ----------
+        states : collection of ReviewState, optional
+            Return these alone.
+        """
+        chosen = [one for one in self._cases.values() if states is None or one.state in states]
+        return sorted(chosen, key=lambda one: (_ORDER[one.state], *one.place))
+
+    def case(self, name: str) -> WorkCase:
+        """Return one case.
+
+        Raises
+        ------
+        ReviewError
+            When there is none of this name.
+        """
+        if name not in self._cases:
+            raise ReviewError("the batch has no case of this name; take one from its list")
+        return self._cases[name]
+
+    def pace(self) -> Pace:
+        """Return how far the reader is, and how long the rest takes at this pace."""
+        cases = list(self._cases.values())
+        done = [one for one in cases if one.state is ReviewState.DONE]
+        left = sum(one.state in OPEN for one in cases)
+        timed = [one.seconds for one in done if one.seconds > 0]
+        seconds_left = left * sum(timed) / len(timed) if timed else None
+        return Pace(len(done), sum(one.state is ReviewState.SET_ASIDE for one in cases), len(cases), seconds_left)
+
+    def next_case(self, after: str | None = None) -> str | None:
+        """Return the case to open next: new or in work, in nobody's hands, the one with most to win first.
+
+        Parameters
+        ----------
+        after : str, optional
+            The case that was open: the next one in the list's order, so that a case that was left is not next again
+            before all others. From the end of the list it goes on at its beginning.
+
+        Returns
+        -------
+        str or None
+            None when nothing is left.
+        """
+        waiting = [one for one in self.cases(OPEN) if one.name != after]
+        if after in self._cases:
+            place = self._cases[after].place
+            waiting.sort(key=lambda one: one.place <= place)
+        for one in waiting:
+            self._update(one.name)  # it may have been done on another machine since
+            if self._cases[one.name].state in OPEN and not self._reviews.work(self.reader, one.name).is_held():
+                return one.name
+        return None
+
+    def source_of(self, name: str) -> Path | None:
+        """Return where the source of a case is now; None where it is not found or the batch's key is not here."""
+        listed = self._listed.get(self.case(name).name)
+        return self._sources.present(listed.case.source) if listed else None
+
+    def find_source(self, name: str, folder: Path, progress: Callable[[int], None] | None = None) -> Path | None:
+        """Look for the source of a case below a folder; sources that were moved with it are then found by themselves.
+
+        Parameters
+        ----------
+        name : str
+        folder : Path
+        progress : callable, optional
+            Called with the number of files looked at; an exception it raises ends the search.
+        """
+        listed = self._listed.get(self.case(name).name)
+        record = self._folder.record(name)
+        inputs = record.get("inputs") if record else None
+        digest = inputs.get("source") if isinstance(inputs, dict) else None
+        return self._sources.search(listed.case.source if listed else None, Path(folder), digest, progress)
+
+    def open(self, name: str) -> OpenCase:
+        """Take a case up: nobody else can with this reader's code until it is closed.
+
+        Raises
+        ------
+        HeldError
+            When somebody else has it.
+        ReviewError
+            When there is no such case, or its files are damaged.
+        """
+        self.case(name)
+        work = self._reviews.work(self.reader, name)
+        hold = work.hold()
+        try:
+            return OpenCase(
+                name,
+                work,
+                hold,
+                source=self.source_of(name),
+                seeds=self._seeds(self._listed.get(name)),
+                machine=read_machine_result(self._folder.cases / name),
+                record=work.record(),
+                anchors=work.anchors(),
+                stored=self._take,
+            )
+        except BaseException:
+            hold.release()
+            raise
+
+    def _seeds(self, listed: ListedCase | None) -> tuple[Path, ...]:
+        found = (self._sources.present(seed.path) for seed in listed.case.seeds) if listed else ()
+        return tuple(path for path in found if path is not None)
+
+    def set_aside(self, name: str, reason: str) -> None:
+        """Set a case aside without opening its cine; what was drawn stays.
+
+        Parameters
+        ----------
+        name : str
+        reason : str
+            Why, for whoever decides what becomes of it.
+
+        Raises
+        ------
+        HeldError
+            When somebody is at work on it.
+        ReviewError
+            When no reason is given.
+        """
+        if not reason.strip():
+            raise ReviewError("no reason was given; say why the case is set aside")
+        self._change(name, ReviewState.SET_ASIDE, reason.strip())
+
+    def take_up(self, name: str) -> None:
+        """Put a case that was set aside or done back among those to look at; what was drawn stays.
+
+        Raises
+        ------
+        HeldError
+            When somebody is at work on it.
+        """
+        self._change(name, ReviewState.IN_WORK)
+
+    def _change(self, name: str, state: ReviewState, reason: str = "") -> None:
+        self.case(name)
+        work = self._reviews.work(self.reader, name)
+        with work.hold() as hold:
+            before, anchors = work.record() or ReviewRecord(name, self.reader), work.anchors()
+            if state is ReviewState.IN_WORK and not anchors and not before.seconds:
+                state = ReviewState.NEW
+            lesions = [one.name for one in before.lesions]
+            changed = Work(before.source, anchors, lesions, state, reason, before.seconds, before.comment)
+            self._take(work.store(hold, changed))
+
+    def _take(self, record: ReviewRecord) -> None:
+        self._records[record.case] = record
+        self._cases[record.case] = self._case(record.case)
+
+    def _update(self, name: str) -> None:
+        try:
+            record = self._reviews.work(self.reader, name).record()
+        except ReviewError as error:
+            self._records[name] = error
+        else:
+            if record is not None:
+                self._records[name] = record
+        self._cases[name] = self._case(name)
+
+
+def begin(source: Path | str, output: Path | str) -> int:
+    """Make the list of a folder of cines, or of a manifest, without computing anything; returns the number of cases.
+
+    A batch that runs later over the same source and output computes these cases under the same names.
+
+    Parameters
+    ----------
+    source, output : Path or str
+        As for ``run_batch``.
+
+    Raises
+    ------
+    BatchError, OutputError
+        When there is no cine, the folder cannot be written, or a batch is running in it.
+    """
+    folder = BatchFolder(Path(output))
+    cases, _ = find_cases(Path(source), folder.root)
+    with folder.held():
+        before = {one.case.name: one for one in read_listed(folder.sources)} if folder.sources.is_file() else {}
+        named = [before.get(one.case.name, one) for one in named_cases(cases, folder)]
+        write_listed(folder.sources, named)
+    return len(cases)
