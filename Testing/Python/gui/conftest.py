@@ -67,6 +67,17 @@ def module(session) -> Iterator[object]:
     loaded.unload()
 
 
+@pytest.fixture
+def database(session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+    """Slicer's DICOM database, empty."""
+    import slicer
+    from standins.dicom_database import Database
+
+    database = Database(tmp_path / "database")
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    return database
+
+
 @pytest.fixture(scope="session")
 def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one sound model bundle, named bright, of random weights."""

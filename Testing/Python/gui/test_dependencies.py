@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import slicer
 
+from UltrasoundLesionSegLib.errors import BatchError
+
 ROOT = Path(__file__).resolve().parents[3]
 LIBRARY = ROOT / "UltrasoundLesionSeg" / "UltrasoundLesionSegLib"
 SHELL_ONLY = ("cli", "evaluation", "training", "dicom/send.py")  # never imported inside Slicer
@@ -76,6 +78,16 @@ def test_what_is_missing_is_named_with_its_size(absent: set[str], dependencies: 
     user.module.leave()
     user.module.open()
     assert "torch (200 MB, with CUDA 2,500 MB), monai (2 MB)" in user.read("dependencyLabel")
+
+
+def test_a_batch_from_the_console_says_what_is_missing_and_what_to_do(
+    absent: set[str], dependencies: Any, user: Any, tmp_path: Path
+) -> None:
+    absent.add("matplotlib")
+    dependencies._met.clear()
+    with pytest.raises(BatchError, match="not installed: matplotlib; open the module Ultrasound Lesion Segmentation"):
+        user.module.widget.logic.processBatch(tmp_path, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
 
 
 def test_an_old_version_is_missing_too(dependencies: Any, monkeypatch: pytest.MonkeyPatch) -> None:

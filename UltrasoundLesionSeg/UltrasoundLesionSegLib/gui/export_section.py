@@ -10,6 +10,7 @@ import slicer
 
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.dicom_database import add_to_database, database_is_open
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -76,6 +77,8 @@ class ExportSection(Section):
         for kind, box in self._boxes().items():
             box.enabled = self._is_possible(kind)
         self.ui.labelmapSegCheckBox.enabled = self._is_possible("seg")
+        self.ui.sr3dCheckBox.enabled = self._is_possible("sr")
+        self.ui.addToDatabaseCheckBox.enabled = self._is_dicom and database_is_open()
         self.ui.blankOutsideCheckBox.enabled = bool(self.ui.pixelsAllowedCheckBox.checked)
         needs_dicom = self.host.browser is not None and not self._is_dicom
         hint = "DICOM SEG and SR need a cine that comes from DICOM." if needs_dicom else ""
@@ -102,6 +105,11 @@ class ExportSection(Section):
             options = self._options()
             outcomes = [self._export_kind(kind, folder, options) for kind in kinds]
             lines = [line for line, _ in outcomes]
+            written = {
+                name for kind, (_, names) in zip(kinds, outcomes, strict=True) if kind in NEEDS_DICOM for name in names
+            }
+            if written and self.ui.addToDatabaseCheckBox.checked and database_is_open():
+                lines.append(self._add_to_database([Path(folder, name) for name in sorted(written)]))
             if options["blank_outside"] and any(holds_images(name, True) for _, names in outcomes for name in names):
                 lines.append(self._what_is_black())
             self.host.tables_changed()
@@ -119,6 +127,13 @@ class ExportSection(Section):
             "blank_outside": pixels_allowed and bool(self.ui.blankOutsideCheckBox.checked),
         }
 
+    def _add_to_database(self, files: list[Path]) -> str:
+        """Add DICOM files to Slicer's database; returns a line of rich text that tells the outcome."""
+        if add_to_database(files):
+            return colored("SEG and SR are in Slicer's DICOM database.", Tone.GOOD, self.ui.exportMessageLabel)
+        said = "Slicer's DICOM database did not take the files: import them in the DICOM browser, which says why."
+        return colored(said, Tone.BAD, self.ui.exportMessageLabel)
+
     def _what_is_black(self) -> str:
         """Return what the ultrasound image was found by, or that it was not and the pictures are whole."""
         area = self.logic.imageArea(self.host.browser)
@@ -128,8 +143,9 @@ class ExportSection(Section):
 
     def _export_kind(self, kind: str, folder: str, options: dict[str, bool]) -> tuple[str, list[str]]:
         """Write one kind; returns a line of rich text that tells the outcome, and the files in the folder."""
+        wanted = "sr3d" if kind == "sr" and self.ui.sr3dCheckBox.checked else kind
         try:
-            written = self.logic.export(self.host.browser, folder, (kind,), **options)
+            written = self.logic.export(self.host.browser, folder, (wanted,), **options)
         except LesionSegError as error:
             return colored(f"{TITLES[kind]}: {error}.", Tone.BAD, self.ui.exportMessageLabel), []
         names = [Path(path).relative_to(folder).as_posix() for path in written]

@@ -9,6 +9,8 @@ from typing import Any
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from UltrasoundLesionSegLib.errors import BatchError
+from UltrasoundLesionSegLib.gui.dependencies import TITLE, missing_needs
 from UltrasoundLesionSegLib.gui.parameters import UltrasoundLesionSegParameterNode
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
@@ -45,7 +47,17 @@ class UltrasoundLesionSegLogic(UltrasoundLesionWorkflow, ScriptedLoadableModuleL
         Returns
         -------
         UltrasoundLesionSegLib.batch.run.BatchResult
+
+        Raises
+        ------
+        BatchError
+            When Python packages are missing, and as ``run_batch`` says.
         """
+        if lacking := [need.package for need in missing_needs()]:
+            raise BatchError(
+                f"a batch needs Python packages that are not installed: {', '.join(lacking)}; open the module "
+                f"{TITLE} and press the button at the top of its panel"
+            )
         from UltrasoundLesionSegLib.batch.plan import BatchSettings
         from UltrasoundLesionSegLib.batch.run import run_batch
 

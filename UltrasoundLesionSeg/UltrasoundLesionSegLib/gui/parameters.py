@@ -47,6 +47,8 @@ class UltrasoundLesionSegParameterNode:
     allowOverlap : whether lesions may share pixels
     export... : the kinds of files to write
     labelmapSeg : whether the DICOM SEG is a label map
+    sr3d : whether the DICOM SR is a Comprehensive 3D SR
+    addToDatabase : whether SEG and SR are added to Slicer's DICOM database too
     pixelsAllowed : whether images may be written
     blankOutside : whether everything outside the ultrasound image is black, where images may be written
     """
@@ -70,5 +72,7 @@ class UltrasoundLesionSegParameterNode:
     exportSheet: bool = False
     exportReport: bool = False
     labelmapSeg: bool = False
+    sr3d: bool = False
+    addToDatabase: bool = False
     pixelsAllowed: bool = False
     blankOutside: bool = True
