@@ -189,3 +189,13 @@ def test_a_frame_declared_empty_does_not_make_the_lesion_unknown_behind_it() -> 
     results = {r.frame: r for r in inferer(inputs_for(cine, anchors), RemindedNetwork(CLEAR)) if r.final[0]}
     assert not any(results[frame].masks.any() for frame in LEFT if frame != middle)
     assert all(dice(results[frame].masks[0], truth[frame]) > 0.9 for frame in range(LEFT[-1] + 2, 14))
+
+
+def test_a_lesion_whose_drawn_rim_looks_otherwise_than_its_core_is_not_lost_on_the_next_frame() -> None:
+    core, drawn = disc(SHAPE, *HERE, 12), disc(SHAPE, *HERE, 24)
+    picture = np.full(SHAPE, AROUND, np.uint8)
+    picture[drawn], picture[core] = 20, 150  # as a whole darker than its surroundings, its core brighter
+    results = follow(Cine.from_array(np.stack([picture] * 3)), Anchor(0, 0, drawn), CLEAR)
+    levels = picture / 255 - 0.5
+    assert certainty(1 / (1 + np.exp(-levels * CLEAR))) < CERTAIN_FAINT
+    assert all(dice(results[frame].masks[0], core) > 0.9 for frame in (1, 2))

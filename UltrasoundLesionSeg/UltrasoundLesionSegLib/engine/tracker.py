@@ -158,6 +158,9 @@ class LesionTracker:
             view, drawn = past.view, past.seen[0, 0].cpu().numpy()
             predicted = self._segment(view, PreviousFrame(view.tensor, view.code, past.seen), index)
             self._correction = OutlineCorrection(drawn, predicted, view.grey, past.window)
+            # like is compared with like: on later frames it is the network's own outline that must stand out. A drawn
+            # outline with a bright rim has another contrast than the dark core inside it, which never changed.
+            self._contrast = contrast(view.grey, predicted > 0.5)
             self._anchor_overlap = overlap(drawn > 0.5, predicted > 0.5)
 
     @torch.inference_mode()
