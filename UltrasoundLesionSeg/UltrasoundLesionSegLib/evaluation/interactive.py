@@ -22,8 +22,9 @@ from UltrasoundLesionSegLib.engine.next_frame import expected_gains
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import Model
-from UltrasoundLesionSegLib.evaluation.people import CHOOSERS, PEOPLE, Masks, Situation, dice, says_done
+from UltrasoundLesionSegLib.evaluation.people import CHOOSERS, PEOPLE, Masks, Situation, says_done
 from UltrasoundLesionSegLib.evaluation.sessions import Filled, Follower, ModelFollower, Session
+from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 SEED_FRAMES = ("first", "middle", "worst")

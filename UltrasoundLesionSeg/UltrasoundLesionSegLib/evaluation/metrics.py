@@ -10,6 +10,7 @@ import torch
 from monai.metrics import compute_dice, compute_iou
 
 from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.measurement.overlap import hausdorff95
 
 # DAVIS: a boundary pixel within this share of the image's diagonal counts as found (Perazzi et al., CVPR 2016)
 BOUNDARY_TOLERANCE = 0.008
@@ -105,27 +106,6 @@ def boundary_f(found: Mask, truth: Mask, tolerance: int) -> float:
     precision = float(np.count_nonzero(edges[0] & near_truth)) / np.count_nonzero(edges[0])
     recall = float(np.count_nonzero(edges[1] & near_found)) / np.count_nonzero(edges[1])
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def hausdorff95(found: Mask, truth: Mask) -> float:
-    """Return the 95% Hausdorff distance in pixels; nan when a mask is empty.
-
-    The larger of both directions' 95th percentiles of the distance from one boundary's pixels to the other boundary.
-    (``monai.metrics.compute_hausdorff_distance`` needs scipy, which nothing else here does.)
-
-    Parameters
-    ----------
-    found, truth : ndarray of bool, shape (H, W)
-        Not touching the arrays' edge.
-    """
-    if not found.any() or not truth.any():
-        return float("nan")
-    edges = [mask & ~(cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) for mask in (found, truth)]
-    percentiles = []
-    for one, other in (edges, edges[::-1]):
-        distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        percentiles.append(float(np.percentile(distance[one], 95)))
-    return max(percentiles)
 
 
 def _boundary(mask: Mask) -> Mask:

@@ -17,7 +17,6 @@ from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.moving_clips import write_moving_stills
-from UltrasoundLesionSegLib.evaluation.people import dice
 from UltrasoundLesionSegLib.evaluation.val_clips import (
     choose_records,
     plan_clips_apart,
@@ -25,6 +24,7 @@ from UltrasoundLesionSegLib.evaluation.val_clips import (
     write_simulated_clips,
     write_still_clips,
 )
+from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.training.stills import read_index
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 

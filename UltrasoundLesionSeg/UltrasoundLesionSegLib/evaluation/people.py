@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.engine.click_prompt import Click
 from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
 from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
 from UltrasoundLesionSegLib.engine.next_frame import Outlook, expected_gains, next_frame
+from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.training.click_simulation import next_click
 
 Masks = NDArray[np.bool_]  # (K, H, W)
@@ -193,9 +194,3 @@ PEOPLE: Mapping[str, Person] = {
     "draws_where_poor": DrawsWherePoor(),
     "clicks_where_poor": ClicksWherePoor(),
 }
-
-
-def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Return the Dice coefficient; 1 when both are empty."""
-    total = np.count_nonzero(found) + np.count_nonzero(truth)
-    return 2 * np.count_nonzero(found & truth) / total if total else 1.0
