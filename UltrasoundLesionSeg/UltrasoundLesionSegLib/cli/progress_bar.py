@@ -13,6 +13,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -52,6 +53,21 @@ def _bars(*columns: ProgressColumn) -> Progress:
     """Return bars on standard error; they are not shown where that is no terminal."""
     console = Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+@contextmanager
+def share_bar(what: str) -> Iterator[Callable[[float, str], None]]:
+    """Show a bar on standard error; yields what advances it, with the share done (0 to 1) and what is being done."""
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("", total=1.0)
+
+    def advance(share: float, sentence: str) -> None:
+        bar.start()
+        bar.update(task, completed=share, description=sentence)
+
+    with _taken_away_by_errors(bar):
+        yield advance
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""``compare`` from the shell, on a batch folder as ``batch`` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from stand_in_networks import BrightNetwork
+
+from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.review.work.results import read_machine_result
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
+
+Run = Callable[..., tuple[int, str, str]]
+Folder = tuple[Path, NDArray[np.bool_]]
+
+
+@pytest.fixture
+def reviewed(run: Run, bright_model: BrightNetwork, frames_folder: Folder) -> Path:
+    """A batch of one case of six frames, which readers A and B have done; A outlined frame 3, B a part of it."""
+    folder, truth = frames_folder
+    out = folder / "out"
+    code, _, said = run(
+        "segment", folder / "frames", "--seed", folder / "seed.png", "--output", out / "cases" / "case-0001"
+    )
+    assert code == 0, said
+    machine = read_machine_result(out / "cases" / "case-0001")
+    assert machine is not None
+    (lesion,) = machine.lesions
+    half = truth[3][0].copy()
+    half[:, : half.shape[1] // 2] = False
+    for reader, mask in (("A", truth[3][0]), ("B", half)):
+        anchors = [ReaderAnchor(3, lesion, mask, How.DRAWN)]
+        work = ReviewFolder(out).work(reader, "case-0001")
+        with work.hold() as hold:
+            result = machine.with_anchors(anchors)
+            work.store(hold, Work(machine.source, anchors, state=ReviewState.DONE, result=result))
+    return out
+
+
+def test_two_readers_are_compared(run: Run, reviewed: Path) -> None:
+    code, out, _ = run("compare", reviewed, "--reader", "A", "--reader", "B")
+    assert code == 0
+    assert "Frames that both outlined: 1 frames of 1 lesions, Dice 0." in out
+    assert {path.name for path in (reviewed / "comparison" / "A-B").iterdir()} == {
+        "comparison.csv",
+        "comparison.json",
+        "comparison.html",
+    }
+    code, out, _ = run("compare", reviewed, "--reader", "A", "--reader", "model", "--output", reviewed / "other")
+    assert code == 0
+    assert (reviewed / "other" / "comparison.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("readers", "words"),
+    [(["A"], "--reader twice"), (["A", "C"], "the readers are: A, B"), (["A", "B C"], "reader's code is not usable")],
+)
+def test_wrong_readers_are_named(run: Run, reviewed: Path, readers: list[str], words: str) -> None:
+    code, _, said = run("compare", reviewed, *(part for one in readers for part in ("--reader", one)))
+    assert code == 2
+    (sentence,) = said.strip().splitlines()
+    assert words in sentence
+    assert str(reviewed) not in sentence

@@ -1,0 +1,88 @@
+"""The whole comparison: read, compare, write, and say what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from UltrasoundLesionSegLib.review.case_cines import CaseCines
+from UltrasoundLesionSegLib.review.comparison import Comparison, Kind, compare_readers, masks_of, side_of
+from UltrasoundLesionSegLib.review.comparison_pictures import pictures_of
+from UltrasoundLesionSegLib.review.comparison_results import MOST_SHOWN, TITLES, overall, shown, worst, write_comparison
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a comparison came to.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    sentences : list of str
+        For a person.
+    left_out : int
+        Cases.
+    """
+
+    comparison: Comparison
+    sentences: list[str]
+    left_out: int
+
+
+def compare_and_write(
+    batch: Path,
+    codes: tuple[str, str],
+    folder: Path,
+    pixels_allowed: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Compare two readers, or a reader and ``model``, and write table, JSON and page.
+
+    Parameters
+    ----------
+    batch : Path
+        Output folder of a batch.
+    codes : tuple of str
+    folder : Path
+        Of the results.
+    pixels_allowed : bool
+        Whether the page may show pictures of the worst cases.
+    progress : callable or None
+        Called with cases done and their number.
+
+    Returns
+    -------
+    Written
+
+    Raises
+    ------
+    LesionSegError
+        When there is nothing to compare, or a file cannot be written.
+    """
+    cines = CaseCines(batch)
+    found = compare_readers(batch, *codes, cines.cine, progress)
+    pictures: Mapping[tuple[str, str], bytes] | None = None
+    if pixels_allowed:
+        pictures = pictures_of(
+            worst(found, MOST_SHOWN),
+            cines.cine,
+            lambda row: masks_of(row, side_of(batch, codes[0], row.case), side_of(batch, codes[1], row.case)),
+        )
+    write_comparison(found, folder, pictures)
+    return Written(found, _sentences(found), len(found.left_out))
+
+
+def _sentences(found: Comparison) -> list[str]:
+    lines = []
+    for kind in Kind:
+        one = overall(found, kind)
+        if one is None:
+            continue
+        lines.append(f"{TITLES[kind]}: {one.frames} frames of {one.lesions} lesions, Dice {shown(one.dice)}")
+        lines += [
+            f"  long axis: bias {shown(lengths.axes.bias, 2)} {lengths.unit}, limits of agreement "
+            f"{lengths.axes.lower.value:.2f} to {lengths.axes.upper.value:.2f}, ICC {shown(lengths.correlation)}"
+            for lengths in one.lengths
+        ]
+    return lines
