@@ -298,7 +298,7 @@ class CaseWork:
             source=work.source,
             lesions=table.lesions(),
             anchors=tuple(notes),
-            seconds=work.seconds,
+            seconds=round(work.seconds, 1),
             comment=work.comment,
             finished=self._write_result(work.result) if work.result is not None else None,
         )

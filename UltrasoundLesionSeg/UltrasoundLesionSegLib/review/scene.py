@@ -1,0 +1,304 @@
+"""A case of the list in the scene: the cine, the machine's masks, the reader's anchors over them; and back to disk."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.cine import Mask, Origin
+from UltrasoundLesionSegLib.errors import ReviewError, SceneError
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.mrml.segments import SegmentInfo, SegmentState
+from UltrasoundLesionSegLib.mrml.steps import run_to_end
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.review.open_case import OpenCase
+from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.review.work.results import CaseMasks, no_masks
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.effort_log import LONGEST_PAUSE
+
+_Key = tuple[int, str]  # frame and segment ID
+
+
+def open_in_scene(workflow: UltrasoundLesionWorkflow, case: OpenCase, source: Path | None = None) -> SceneCase:
+    """Load a case into the scene.
+
+    Parameters
+    ----------
+    workflow : UltrasoundLesionWorkflow
+    case : OpenCase
+    source : Path, optional
+        Where the cine is; by default where the list says.
+
+    Raises
+    ------
+    ReviewError
+        When the cine is not found, or is another one than was worked on or computed before.
+    SourceError
+        When it cannot be read.
+    """
+    return run_to_end(opening_steps(workflow, case, source))
+
+
+def opening_steps(
+    workflow: UltrasoundLesionWorkflow, case: OpenCase, source: Path | None = None
+) -> Generator[int, None, SceneCase]:
+    """Do what ``open_in_scene`` does, one frame a step; yields the number of frames read, returns the case.
+
+    Closing the generator leaves nothing in the scene. The case stays held either way.
+    """
+    path = source or case.source
+    if path is None:
+        raise ReviewError("the cine of this case is not where it was; choose the folder it was moved to")
+    cine = read_cine(path, leave_out=case.seeds)
+    note = SourceNote(cine.identity.digest, len(cine), cine.height, cine.width)
+    case.check_source(note)
+    browser = yield from workflow.addCineSteps(cine, case.name)
+    try:
+        return SceneCase(workflow, case, browser, note)
+    except BaseException:
+        workflow.removeCine(browser)
+        raise
+
+
+class SceneCase:
+    """A case in the scene; made by ``open_in_scene``.
+
+    Attributes
+    ----------
+    case : OpenCase
+    browser : vtkMRMLSequenceBrowserNode
+    clock : callable
+        Returns seconds; pauses of more than five minutes between two calls of ``touch`` or ``store`` count as five.
+    """
+
+    def __init__(self, workflow: UltrasoundLesionWorkflow, case: OpenCase, browser: Any, source: SourceNote) -> None:
+        self.case = case
+        self.browser = browser
+        self.clock: Callable[[], float] = time.monotonic
+        self._workflow = workflow
+        self._source = source
+        self._seconds, self._touched = 0.0, self.clock()
+        self._given: dict[_Key, Mask] = {}  # the machine's anchors: not the reader's as long as they are as they were
+        self._fill()
+        self._stored: dict[_Key, ReaderAnchor] = dict(self._known)
+        self._names = self._lesions()
+
+    @property
+    def sequence(self) -> SegmentationSequence:
+        """The lesions in the scene."""
+        found = SegmentationSequence.find(self.browser) if self.browser.GetScene() is not None else None
+        if found is None:
+            raise SceneError("the case is no longer in the scene; open it again")
+        return found
+
+    def _fill(self) -> None:
+        """Write the machine's masks, then the reader's anchors over them."""
+        # of a done case what the reader saw, which is what a batch may have replaced since
+        machine = self.case.work.result() or self.case.machine or no_masks(self._source)
+        self._model, self._settings = dict(machine.model), dict(machine.settings)
+        drawn = [one.name for one in self.case.record.lesions] if self.case.record else []
+        names = list(dict.fromkeys([*machine.lesions, *drawn])) or ["Lesion"]
+        infos = [SegmentInfo.numbered(number, name) for number, name in enumerate(names, start=1)]
+        sequence = SegmentationSequence.create(self.browser, infos)
+        identifiers = {info.name: info.id for info in infos}
+        for frame in range(machine.frames):
+            masks = machine.masks(frame)
+            if masks is None:
+                continue
+            origins = {name: machine.origins[name][frame] for name in machine.lesions}
+            stack = {
+                identifiers[name]: mask for name, mask in zip(machine.lesions, masks, strict=True) if origins[name]
+            }
+            sequence.write(
+                frame,
+                stack,
+                {identifiers[name]: origin for name, origin in origins.items()},
+                {identifiers[name]: float(machine.confidences[name][frame]) for name in machine.lesions},
+            )
+            anchored = [name for name, origin in origins.items() if origin is not None and origin.is_anchor]
+            self._given |= {(frame, identifiers[name]): stack[identifiers[name]] for name in anchored}
+        self._known: dict[_Key, ReaderAnchor] = {}
+        for one in self.case.anchors:
+            segment = identifiers[one.lesion]
+            sequence.write(one.frame, {segment: one.mask}, {segment: one.how.origin}, None, {segment: one.provenance})
+            self._known[one.frame, segment] = one
+            self._given.pop((one.frame, segment), None)
+
+    def touch(self) -> None:
+        """The reader is at work: call it when another frame is shown, so that looking counts as time spent."""
+        now = self.clock()
+        self._seconds += min(max(now - self._touched, 0.0), LONGEST_PAUSE)
+        self._touched = now
+
+    def confirm(self, frame: int | None = None) -> None:
+        """Declare the masks on a frame right, as ``confirmFrame`` does, and also anchors that came with the case."""
+        at = self.browser.GetSelectedItemNumber() if frame is None else frame
+        self._workflow.confirmFrame(self.browser, at)
+        for segment in [one for place, one in self._given if place == at]:
+            state = self.sequence.state(at, segment)
+            self.sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED, provenance=state.provenance))
+            del self._given[at, segment]
+
+    def store(self) -> bool:
+        """Store the reader's anchors as the scene has them; returns False where nothing has changed since last time.
+
+        Call it after every ``commitEdit``: what is painted and not committed is not stored.
+
+        Raises
+        ------
+        HeldError
+            When somebody else has taken the case over; the work then lies aside.
+        OutputError
+            When it cannot be written; the scene still has it.
+        """
+        self.touch()
+        anchors, names = self._anchors(), self._lesions()
+        is_same = anchors.keys() == self._stored.keys() and all(
+            one is self._stored[key] for key, one in anchors.items()
+        )
+        if is_same and names == self._names:
+            return False
+        self._write(anchors, ReviewState.IN_WORK)
+        return True
+
+    def finish(self, comment: str | None = None) -> ReviewRecord:
+        """Declare the case done: the masks of all frames, as they are in the scene, are stored with the anchors.
+
+        Parameters
+        ----------
+        comment : str, optional
+
+        Raises
+        ------
+        ReviewError
+            When no frame has a mask or was declared to show no lesion.
+        """
+        self._workflow.commitEdit(self.browser)
+        self.touch()
+        result = self._result()
+        if all(origin is None for origins in result.origins.values() for origin in origins):
+            raise ReviewError("the case has no masks yet; draw or propagate, or set the case aside")
+        return self._write(self._anchors(), ReviewState.DONE, comment, result=result)
+
+    def set_aside(self, reason: str, comment: str | None = None) -> ReviewRecord:
+        """Set the case aside; what was drawn is stored.
+
+        Raises
+        ------
+        ReviewError
+            When no reason is given.
+        """
+        if not reason.strip():
+            raise ReviewError("no reason was given; say why the case is set aside")
+        self._workflow.commitEdit(self.browser)
+        self.touch()
+        return self._write(self._anchors(), ReviewState.SET_ASIDE, comment, reason.strip())
+
+    def close(self) -> None:
+        """Store what changed, take the cine out of the scene, and let others take the case up.
+
+        When it cannot be stored, the error is raised and everything stays as it is.
+        """
+        if self.browser.GetScene() is not None:
+            self._workflow.commitEdit(self.browser)
+            self.store()
+            self._workflow.removeCine(self.browser)
+        self.case.close()
+
+    def discard(self) -> None:
+        """Take the cine out of the scene and let go of the case without storing what changed since the last time."""
+        if self.browser.GetScene() is not None:
+            self._workflow.removeCine(self.browser)
+        self.case.close()
+
+    def _write(
+        self,
+        anchors: dict[_Key, ReaderAnchor],
+        state: ReviewState,
+        comment: str | None = None,
+        reason: str = "",
+        result: CaseMasks | None = None,
+    ) -> ReviewRecord:
+        names = self._lesions()
+        record = self.case.store(
+            [anchors[key] for key in sorted(anchors)],
+            self._source,
+            self._seconds,
+            state,
+            comment,
+            reason,
+            list(names.values()),
+            result,
+        )
+        self._stored, self._names = anchors, names
+        return record
+
+    def _lesions(self) -> dict[str, str]:
+        """Return each lesion's name by segment ID, with the ID behind it where two lesions have one name."""
+        infos = self.sequence.segments()
+        names = [one.name for one in infos]
+        return {one.id: one.name if names.count(one.name) == 1 else f"{one.name} ({one.id})" for one in infos}
+
+    def _anchors(self) -> dict[_Key, ReaderAnchor]:
+        """Return the reader's anchors in the scene; the same objects as before where nothing has changed."""
+        sequence, names = self.sequence, self._lesions()
+        found: dict[_Key, ReaderAnchor] = {}
+        for segment, name in names.items():
+            for frame, state in enumerate(sequence.states(segment)):
+                origin = state.origin
+                if origin is None or not origin.is_anchor:
+                    continue
+                key, mask = (frame, segment), sequence.read(frame, segment)
+                if not origin.is_by_person or self._is_given(key, mask):
+                    continue
+                known = self._known.get(key)
+                same = known is not None and np.array_equal(known.mask, mask) and known.how.origin is origin
+                how = known.how if known and same else self._how(frame, origin, mask)
+                if known is None or not same or (known.lesion, known.provenance) != (name, state.provenance):
+                    known = ReaderAnchor(frame, name, mask, how, state.provenance)
+                found[key] = known
+        self._known = found
+        return found
+
+    def _is_given(self, key: _Key, mask: Mask) -> bool:
+        """Whether an anchor is one of the machine's that the reader has not changed."""
+        return key in self._given and np.array_equal(self._given[key], mask)
+
+    def _how(self, frame: int, origin: Origin, mask: Mask) -> How:
+        if origin is Origin.MANUAL:
+            return How.DRAWN if mask.any() else How.NOT_VISIBLE
+        if origin is Origin.EDITED:
+            return How.CLICKED if self._workflow.efforts.has_clicks(self.browser, frame) else How.EDITED
+        return How.CONFIRMED
+
+    def _result(self) -> CaseMasks:
+        """Return the masks of all frames as they are in the scene."""
+        sequence, names = self.sequence, self._lesions()
+        states = {name: sequence.states(segment) for segment, name in names.items()}
+        model, settings = self._model, self._settings
+        with contextlib.suppress(SceneError):  # not propagated again: the masks are those the case came with
+            summary = self._workflow.lastPropagation(self.browser)
+            model = {"name": summary.model, "version": summary.version, "sha256": summary.sha256}
+            settings = settings | {"model": summary.model, "weights": summary.sha256, "direction": summary.direction}
+
+        def read(frame: int) -> NDArray[np.bool_] | None:
+            if all(of_frames[frame].origin is None for of_frames in states.values()):
+                return None
+            return np.stack([sequence.read(frame, segment) for segment in names])
+
+        return CaseMasks(
+            self._source,
+            tuple(names.values()),
+            read,
+            {name: [one.origin for one in of_frames] for name, of_frames in states.items()},
+            {name: np.array([one.confidence for one in of_frames], float) for name, of_frames in states.items()},
+            model,
+            settings,
+        )
