@@ -1,13 +1,15 @@
 """One file of many pictures is a cine: TIFF stacks, animated GIF, PNG and WebP."""
 
+import io
 import shutil
+import struct
 
 import av
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from source_makers import PLANTED, moving_frames
+from source_makers import PLANTED, jpeg, moving_frames
 
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
@@ -196,3 +198,96 @@ def test_the_inputs_from_the_field(shared_data, name, rate):
     base = read_cine(shared_data / "field" / "00_base" / "base.dcm")
     np.testing.assert_array_equal(stacked(cine), stacked(base))
     assert cine.timing.frames_per_second == pytest.approx(rate)
+
+
+def gif_of(pictures, width=60, height=40):
+    """A GIF of grey pictures, each at (x, y) with a disposal method, None for no control block."""
+    ramp = b"".join(bytes([level] * 3) for level in range(256))
+    found = b"GIF89a" + struct.pack("<HH", width, height) + bytes([0xF7, 0, 0]) + ramp
+    for x, y, picture, disposal in pictures:
+        if disposal is not None:
+            found += b"\x21\xf9\x04" + bytes([disposal << 2, 5, 0, 0, 0])
+        target = io.BytesIO()
+        image = Image.fromarray(picture).convert("P")
+        image.putpalette(ramp)
+        image.save(target, "GIF", optimize=False)
+        written = target.getvalue()
+        at = written.index(b"\x2c" + struct.pack("<HHHH", 0, 0, *picture.shape[::-1]))
+        palette = 3 << (written[at + 9] & 7) + 1 if written[at + 9] & 0x80 else 0
+        found += b"\x2c" + struct.pack("<HHHHB", x, y, *picture.shape[::-1], 0) + written[at + 10 + palette : -1]
+    return found + b"\x3b"
+
+
+@pytest.mark.parametrize("later", [1, 0, None])
+@pytest.mark.parametrize("first", [0, 1, 2, 3, None])
+def test_what_becomes_of_a_frame_of_a_gif_is_as_the_file_says(tmp_path, first, later):
+    ground, patch = np.full((40, 60), 50, np.uint8), np.full((10, 12), 200, np.uint8)
+    (tmp_path / "a.gif").write_bytes(gif_of([(0, 0, ground, first), (5, 5, patch, later), (30, 20, patch, later)]))
+    kept = np.zeros((40, 60), np.uint8) if first in (2, 3) else ground.copy()
+    expected = [ground.copy()]
+    for x, y in ((5, 5), (30, 20)):
+        kept[y : y + 10, x : x + 12] = 200
+        expected.append(kept.copy())
+    np.testing.assert_array_equal(stacked(read_cine(tmp_path / "a.gif")), expected)
+
+
+def test_a_gif_frame_that_is_to_be_replaced_and_one_that_does_not_say(tmp_path):
+    ground, patch = np.full((40, 60), 50, np.uint8), np.full((10, 12), 200, np.uint8)
+    layers = [(0, 0, ground, 1), (5, 5, patch, 3), (20, 5, patch, 0), (30, 20, patch, 2), (45, 25, patch, None)]
+    (tmp_path / "a.gif").write_bytes(gif_of(layers))
+    last = ground.copy()
+    last[5:15, 20:32] = 200
+    cleared = last.copy()
+    cleared[20:30, 30:42] = 0
+    cleared[25:35, 45:57] = 200
+    found = stacked(read_cine(tmp_path / "a.gif"))
+    np.testing.assert_array_equal(found[2], last)
+    np.testing.assert_array_equal(found[4], cleared)
+
+
+def test_a_gif_without_its_end_says_so(tmp_path):
+    whole = gif_of([(0, 0, frame[:40, :56], 1) for frame in FRAMES], 56)
+    (tmp_path / "a.gif").write_bytes(whole[:-1])
+    cine = read_cine(tmp_path / "a.gif")
+    assert len(cine) == 8
+    assert "lacks its end" in cine.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_frames_that_a_writer_merged_are_noted(kind, tmp_path):
+    repeated = FRAMES[[0, 1, 1, 1, 2, 3, 4, 4, 5, 5]]
+    cine = read_cine(save_animation(tmp_path / "a", repeated, kind))
+    assert len(cine) == 6
+    assert cine.notes[0].startswith("2 of the 6 frames are shown for twice the usual time or longer")
+
+
+def jpegs(path, frames, is_indexed):
+    """JPEG streams in one file, with an index or without."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    if is_indexed:
+        pictures[0].save(path, "MPO", save_all=True, append_images=pictures[1:], quality=95)
+    else:
+        path.write_bytes(b"".join(jpeg(frame) for frame in frames))
+    return path
+
+
+@pytest.mark.parametrize("is_indexed", [True, False])
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_jpeg_file_of_several_pictures(tmp_path, is_indexed, count):
+    cine = read_cine(jpegs(tmp_path / "a", FRAMES[:count], is_indexed))
+    assert (len(cine), cine.timing, cine.notes) == (count, None, ())
+    assert np.abs(stacked(cine).astype(int) - FRAMES[:count]).mean() < 2
+    assert np.abs(cine.frames[1].astype(int) - FRAMES[1]).mean() < 2
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a").rename(tmp_path / "folder" / "a.jpg")
+    assert len(read_cine(tmp_path / "folder")) == count
+    (tmp_path / "folder" / "b.jpg").write_bytes((tmp_path / "folder" / "a.jpg").read_bytes())
+    with pytest.raises(SourceError, match="2 pictures of several frames each"):
+        read_cine(tmp_path / "folder")
+
+
+def test_a_preview_in_a_jpeg_file_is_no_frame(tmp_path):
+    small = FRAMES[0][:20, :28]
+    assert len(read_cine(jpegs(tmp_path / "a.jpg", [FRAMES[0], small], True))) == 1
+    cine = read_cine(jpegs(tmp_path / "b.jpg", [FRAMES[0], FRAMES[1], small], True))
+    assert (len(cine), cine.notes) == (2, ("1 of the 3 pictures of the JPEG file have another size: left out.",))

@@ -192,3 +192,34 @@ def test_the_input_from_the_field(shared_data):
     base = read_cine(shared_data / "field" / "00_base" / "base.dcm")
     np.testing.assert_array_equal(np.stack(list(cine)), np.stack(list(base)))
     assert cine.notes == (MASKS_NOTE.format(6),)
+
+
+@pytest.mark.parametrize("name", ["chosen.png", "a look at the lesion.png", "frame_2_by_hand.jpg"])
+@pytest.mark.parametrize("is_stored_as_rgb", [False, True])
+def test_a_frame_with_something_drawn_upon_it_under_any_name(tmp_path, name, is_stored_as_rgb):
+    folder = tmp_path / PLANTED
+    for index, frame in enumerate(FRAMES):
+        save(folder, f"frame_{index}.png", np.dstack([frame] * 3) if is_stored_as_rgb else frame)
+    drawn = np.dstack([FRAMES[2]] * 3)
+    drawn[MASKS[2] > 0] = (255, 0, 0)
+    save(folder, name, drawn)
+    check(folder, "1 overlay among the pictures of the folder left out: no frames of the cine.")
+
+
+def test_colour_flow_in_some_frames_is_no_overlay(tmp_path):
+    folder = tmp_path / PLANTED
+    for index, frame in enumerate(FRAMES):
+        picture = np.dstack([frame] * 3)
+        if index > 3:
+            picture[10:20, 10:20] = (200, 20, 20)
+        save(folder, f"frame_{index}.png", picture)
+    cine = read_cine(folder)
+    assert (len(cine), cine.is_color, cine.notes) == (6, True, ())
+
+
+def test_one_picture_of_another_size_and_name_in_good_english(tmp_path):
+    folder = folder_of(tmp_path, [f"frame_{index}.png" for index in range(6)])
+    save(folder, "logo.png", FRAMES[0][:20])
+    check(
+        folder, "1 picture of another size and name among the pictures of the folder left out: no frames of the cine."
+    )

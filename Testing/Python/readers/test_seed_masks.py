@@ -268,3 +268,29 @@ def test_a_file_that_slicer_itself_writes(tmp_path, is_cropped):
     found = read_seed_file(tmp_path / "a.seg.nrrd")
     assert found.names == {1: "Mass", 2: "Cyst"}
     np.testing.assert_array_equal(found.masks[None], LABELS)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_masks_that_the_writer_of_an_animation_merged_are_on_their_frames(tmp_path, kind):
+    masks = np.zeros((7, 40, 60), np.uint8)
+    masks[1:4, 10:20, 10:20] = 255
+    masks[5, 20:30, 30:40] = 255
+    pictures = [Image.fromarray(one) for one in masks]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pictures[0].save(tmp_path / "a", kind, save_all=True, append_images=pictures[1:], duration=40, **options)
+    found = read_seed_file(tmp_path / "a", count=7)
+    assert sorted(found.masks) == [1, 2, 3, 5]
+    for frame, labels in found.masks.items():
+        np.testing.assert_array_equal(labels > 0, masks[frame] > 0)
+    other = read_seed_file(tmp_path / "a", count=20)
+    assert sorted(other.masks) == [1, 3]
+    assert "where equal ones were merged" in other.remarks[-1]
+
+
+def test_masks_of_an_animation_as_long_as_the_cine_are_on_the_frames_of_their_numbers(tmp_path):
+    masks = np.zeros((3, 40, 60), np.uint8)
+    masks[1, 10:20, 10:20] = 255
+    pictures = [Image.fromarray(one) for one in masks]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[40, 40, 2000])
+    found = read_seed_file(tmp_path / "a.gif", count=3)
+    assert (sorted(found.masks), found.remarks) == ([1], ())

@@ -356,3 +356,16 @@ def test_files_that_slicer_itself_writes(tmp_path):
         np.testing.assert_allclose(cine.timing.seconds, np.arange(7) / 20)
         assert cine.calibration.spacing == pytest.approx((0.1, 0.08))
     assert volume  # the module under test
+
+
+@pytest.mark.parametrize(
+    ("told", "is_noted"), [("MF", False), ("MFA", False), ("UF", True), ("UN", True), ("MN", True)]
+)
+def test_a_tracked_sequence_in_another_orientation_than_the_screen(tmp_path, told, is_noted):
+    frames = moving_frames(3, 24, 32)
+    header = f"ObjectType = Image\nNDims = 3\nUltrasoundImageOrientation = {told}\nDimSize = 32 24 3\n"
+    path = tmp_path / "a.mha"
+    path.write_bytes((header + "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n").encode() + frames.tobytes())
+    cine = read_cine(path)
+    np.testing.assert_array_equal(np.stack(list(cine)), frames)
+    assert any(f"orientation {told}" in note for note in cine.notes) is is_noted

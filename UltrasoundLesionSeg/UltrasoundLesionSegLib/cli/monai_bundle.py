@@ -133,7 +133,7 @@ class BundleRun:
         """Return the seeds: one a lesion of the mask file."""
         if not self._seed:
             raise SeedError("this model needs a seed: --seed MASK --seed_frame FRAME")
-        found = read_seed_file(self._seed, cine.shape)
+        found = read_seed_file(self._seed, cine.shape, count=len(cine))
         anchors = []
         for said, labels in found.masks.items():
             frame = self._seed_frame if said is None else said

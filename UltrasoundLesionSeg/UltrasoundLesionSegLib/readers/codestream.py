@@ -7,6 +7,7 @@ anyone compares.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
+
+NEXT_STREAM = re.compile(rb"\xff\xd9\0*(?=\xff\xd8\xff|\xff\x4f\xff\x51)")
+"""The end of a JPEG or JPEG 2000 stream before the beginning of another; within one it cannot be."""
 
 _WITHOUT_LENGTH = frozenset(range(0xD0, 0xD9)) | {0x01, 0xFF}
 _JPEG_2000 = b"\xff\x4f\xff\x51"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from pydicom.uid import UID
 
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
-from UltrasoundLesionSegLib.readers.codestream import begins_frame
+from UltrasoundLesionSegLib.readers.codestream import NEXT_STREAM, begins_frame
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
 from UltrasoundLesionSegLib.readers.digest import unreadable
 from UltrasoundLesionSegLib.readers.limits import MAX_FRAGMENTS, check_frame_count
@@ -40,9 +39,6 @@ _VIDEO_SYNTAXES = tuple(
 )  # MPEG-2 to HEVC, fragmentable too
 _HEAD_BYTES = 64
 """Of a fragment, which tell whether it begins a picture."""
-
-_NEXT_STREAM = re.compile(rb"\xff\xd9\0*(?=\xff\xd8\xff|\xff\x4f\xff\x51)")
-"""The end of a JPEG or JPEG 2000 stream before the beginning of another."""
 
 
 @dataclass(frozen=True)
@@ -371,7 +367,7 @@ def _apart(
 ) -> list[tuple[Span, ...]]:
     """Divide fragments in which several streams follow each other, or that begin within one, each stream a frame."""
     joined = b"".join(_read_at(stream, *span) for span in fragments)
-    bounds = [0, *(match.end() for match in _NEXT_STREAM.finditer(joined)), len(joined)]
+    bounds = [0, *(match.end() for match in NEXT_STREAM.finditer(joined)), len(joined)]
     found = [_part(fragments, begin, end) for begin, end in itertools.pairwise(bounds)]
     return found if len(found) > len(groups) or len(found) == told else groups
 

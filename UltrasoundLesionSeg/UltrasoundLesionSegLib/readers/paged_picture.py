@@ -1,4 +1,4 @@
-"""One picture file of several frames -> `Cine`: TIFF stacks, animated GIF and WebP."""
+"""One picture file of several frames -> `Cine`: TIFF stacks, JPEG of several, animated GIF and WebP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.believed_times import believed
 from UltrasoundLesionSegLib.readers.digest import file_digest
 from UltrasoundLesionSegLib.readers.image_folder import image_values
+from UltrasoundLesionSegLib.readers.merged_frames import merged_note
 from UltrasoundLesionSegLib.readers.pages import PageFile
 
 _DAMAGED_BEFORE = "its picture is damaged, or one before it that it is built upon"
@@ -53,7 +54,7 @@ class PagedFrames(frames.CachedFrames):
     def _decode(self, index: int) -> Frame:
         if index >= self._sound:
             raise FrameError(index, _DAMAGED_BEFORE)
-        if self._pages.stack is None:
+        if self._pages.is_animation:
             # an animation is built up from its first picture: on the way back, what may be wanted next is kept
             begin = 0 if index < self._next else self._next
             for on_the_way in range(max(begin, index - self._capacity + 1), index):
@@ -71,7 +72,7 @@ def page_values(pages: PageFile, index: int) -> NDArray[Any]:
     if deep is not None:
         return deep
     image = pages.image(index)
-    return image_values(image) if pages.stack is not None else _over_black(image)
+    return _over_black(image) if pages.is_animation else image_values(image)
 
 
 def _over_black(image: Image.Image) -> NDArray[Any]:
@@ -98,11 +99,11 @@ def read_paged_picture(path: Path, pages: PageFile) -> Cine:
         When no frame can be read.
     """
     count = len(pages)
-    if pages.stack is None:
+    if pages.is_animation:
         timing, sound, timing_notes = _animation_timing(pages)
         indices = frames.sampled_indices(sound, frames.COLOR_SAMPLES)
     else:
-        interval = pages.stack.interval
+        interval = pages.stack.interval if pages.stack is not None else 0.0
         seconds = np.arange(count, dtype=np.float64) * interval
         timing, timing_notes = None, ()
         if interval:
@@ -129,7 +130,7 @@ def read_paged_picture(path: Path, pages: PageFile) -> Cine:
 
 
 def _animation_timing(pages: PageFile) -> tuple[Timing | None, int, tuple[str, ...]]:
-    """Return the times of an animation, how many of its frames can be read, and a note where times are not told."""
+    """Return the times of an animation, how many of its frames can be read, and notes on its times."""
     lasting: list[float] = []
     for index in range(len(pages)):
         try:
@@ -144,4 +145,4 @@ def _animation_timing(pages: PageFile) -> tuple[Timing | None, int, tuple[str, .
     shown = lasting[: len(pages) - 1] + [usual] * (len(pages) - 1 - len(lasting))
     seconds = np.concatenate([[0.0], np.cumsum(shown)]).astype(np.float64)
     timing, notes = believed(Timing(seconds, "frame durations of the animation", approximate=True))
-    return timing, len(lasting), notes
+    return timing, len(lasting), (*notes, *merged_note(lasting))

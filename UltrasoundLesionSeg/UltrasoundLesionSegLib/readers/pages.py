@@ -1,10 +1,12 @@
-"""Picture files and the pictures in them: TIFF pages, animated GIF, WebP and PNG; of any other file the one it has.
+"""Picture files and their pictures: TIFF pages, JPEG of several, animated GIF, WebP and PNG; of others the only one.
 
 Animated PNG is here for masks: cines of it go through FFmpeg, because Pillow restores cleared parts wrongly.
 """
 
 from __future__ import annotations
 
+import io
+import itertools
 from pathlib import Path
 from types import TracebackType
 
@@ -13,12 +15,16 @@ import numpy as np
 from PIL import Image
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.codestream import NEXT_STREAM, read_codestream
 from UltrasoundLesionSegLib.readers.digest import unreadable
+from UltrasoundLesionSegLib.readers.gif_blocks import playable
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.tiff_pages import TiffStack, find_stack
 
 _ANIMATED = ("GIF", "PNG", "WEBP")
+_GIF = b"GIF8"
+_JPEG = ("JPEG", "MPO")
 _DAMAGED = "no picture of the source can be read; choose a folder of PNG, JPEG, BMP or TIFF frames"
 
 
@@ -53,6 +59,7 @@ class PageFile:
         self.stack: TiffStack | None = None
         self.notes: tuple[str, ...] = ()
         self._state: tuple[int, int] | None = None
+        self._streams: list[tuple[int, int]] = []
         self._first = 0
         self._at = 0
         self._is_broken = False
@@ -81,6 +88,11 @@ class PageFile:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def is_animation(self) -> bool:
+        """Whether each picture is built upon those before it."""
+        return self.format in _ANIMATED
 
     def close(self) -> None:
         """Close the file; a picture asked for later opens it again."""
@@ -130,7 +142,7 @@ class PageFile:
             if self._state != (state.st_size, state.st_mtime_ns):
                 raise SourceError("the source has changed")
             with quiet():
-                return Image.open(self._path)
+                return Image.open(self._gif() or self._path)
         except OSError as error:
             if error.errno is not None:
                 raise unreadable(error) from None
@@ -138,25 +150,56 @@ class PageFile:
         except Exception:
             raise SourceError(_DAMAGED) from None
 
+    def _gif(self) -> io.BytesIO | None:
+        """Return a GIF file in the form that Pillow plays right, None for any other file."""
+        with self._path.open("rb") as stream:
+            if stream.read(len(_GIF)) != _GIF:
+                return None
+            gif = playable(_GIF + stream.read())
+        self.notes = () if gif.is_whole else ("The animation lacks its end: frames may be missing.",)
+        return io.BytesIO(gif.data)
+
     def _find_pages(self) -> int:
         if self.format == "TIFF":
             self.stack = find_stack(self._path)
             self.notes = self.stack.notes
             self._image.seek(max(0, self.stack.frames[0][0]) if self.stack.data_offset is None else 0)
             return len(self.stack.frames)
+        if self.format in _JPEG:
+            return self._find_streams()
         if self.format not in _ANIMATED:
-            return 1  # further pictures of a camera's JPEG are previews
+            return 1
         count = int(getattr(self._image, "n_frames", 1))
         # the picture that programs show which know no animated PNG, and that is no frame of it
         self._first = int(count > 1 and bool(getattr(self._image, "default_image", False)))
         return count - self._first
 
+    def _find_streams(self) -> int:
+        """Find the pictures of a JPEG file that follow each other in it, as far as they have the size of the first.
+
+        The index of such a file (CIPA DC-007) is not believed: Pillow writes wrong ones from four pictures on.
+        """
+        data = self._path.read_bytes()
+        bounds = [0, *(match.end() for match in NEXT_STREAM.finditer(data)), len(data)]
+        found = [(begin, end - begin) for begin, end in itertools.pairwise(bounds)]
+        size = self._image.size
+        self._streams = [one for one in found if _jpeg_size(data[one[0] : one[0] + one[1]]) in (size, None)]
+        if len(self._streams) < len(found):
+            others = len(found) - len(self._streams)
+            self.notes = (f"{others} of the {len(found)} pictures of the JPEG file have another size: left out.",)
+        return max(1, len(self._streams))
+
     def _picture(self, index: int) -> Image.Image:
-        is_back = self.stack is None and index < self._at
+        is_back = self.is_animation and index < self._at
         if is_back or self._is_broken:  # after a failure Pillow hands out the picture before as if it were this one
             self.close()
             self._image, self._is_broken = self._open(), False
         self._at = index
+        if len(self._streams) > 1:
+            with self._path.open("rb") as stream:
+                stream.seek(self._streams[index][0])
+                self._image = Image.open(io.BytesIO(stream.read(self._streams[index][1])), formats=("JPEG",))
+            return self._loaded(0)
         if self.stack is None:
             return self._loaded(index + self._first)
         numbers = self.stack.frames[index]
@@ -170,7 +213,7 @@ class PageFile:
         return parts[0] if len(parts) == 1 else Image.merge("RGB", parts)
 
     def _loaded(self, number: int) -> Image.Image:
-        if self._count > 1:
+        if self._count > 1 and not self._streams:
             self._image.seek(number)
         check_frame_size(self._image.height, self._image.width)
         self._image.load()  # raises for a picture that is cut off
@@ -183,12 +226,20 @@ def _native(values: np.ndarray) -> np.ndarray:
     return (native >> 8).astype(np.uint8) if native.ndim == 3 and native.dtype == np.uint16 else native
 
 
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Return columns and rows of a JPEG stream, None where they cannot be read."""
+    stream = read_codestream(data)
+    return None if stream is None else (stream.columns, stream.rows)
+
+
 def count_pages(path: Path) -> int:
     """Return how many pictures a file holds, 1 for one that cannot be read or is of a kind that never holds more."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(32)
-        if not head.startswith((b"II", b"MM", b"GIF8", b"RIFF")):
+            head = stream.read(8)
+            if head.startswith(b"\xff\xd8") and not NEXT_STREAM.search(head + stream.read()):
+                return 1
+        if not head.startswith((b"II", b"MM", b"GIF8", b"RIFF", b"\xff\xd8")):
             return 1
         with PageFile(path) as pages:
             return len(pages)

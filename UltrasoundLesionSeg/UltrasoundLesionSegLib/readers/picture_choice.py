@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from UltrasoundLesionSegLib.readers.frames import LOSSY_GREY_TOLERANCE, is_color_picture
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
 _KINDS = {
@@ -34,8 +35,8 @@ def choose_frames(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
 
     Left out is what has the name of another picture and a word for a mask, an overlay or a preview
     (``a.png``, ``a_mask.png``, ``a_mask_1.png``); what such a word, another naming or another kind of pixel sets apart
-    and what looks like a mask; and what has both another name and another size than most. When all are alike, all are
-    frames.
+    and what looks like a mask; and what has another name than most and another size, or colours where these have none.
+    When all are alike, all are frames.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def left_out_note(counts: Mapping[str, int]) -> tuple[str, ...]:
     """Return the sentence on pictures that are no frames, nothing when there are none."""
     if not counts:
         return ()
-    listed = " and ".join(f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in sorted(counts.items()))
+    one = {kind: kind.replace("s", "", 1) if kind.startswith("pictures") else kind[:-1] for kind in counts}
+    listed = " and ".join(f"{count} {kind if count > 1 else one[kind]}" for kind, count in sorted(counts.items()))
     return (f"{listed} among the pictures of the folder left out: no frames of the cine.",)
 
 
@@ -91,11 +93,27 @@ def _odd_ones(paths: Sequence[Path]) -> dict[Path, str]:
         return {}
     found = {path: "masks" for path in sorted(worded | apart | other_pixels) if looks_like_mask(path)}
     found |= {path: "masks" for path in sorted(sets_of_masks) if path in found or _is_blank(path)}
-    for path in apart - set(found):
+    for path in sorted(apart - set(found)):
         head = heads[path]
         if head is not None and usual_head is not None and head[1] != usual_head[1]:
             found[path] = "pictures of another size and name"
+        elif head is not None and _is_colored(path) and not any(_is_colored(one) for one in _spread(frames)):
+            found[path] = "overlays"
     return found
+
+
+def _spread(paths: Sequence[Path]) -> Sequence[Path]:
+    return paths[:: max(1, len(paths) // _LOOKED_AT)]
+
+
+def _is_colored(path: Path) -> bool:
+    """Whether a picture has colours, as a frame with something drawn upon it."""
+    try:
+        with quiet(), Image.open(path) as image:
+            channels = np.asarray(image.convert("RGB"))
+    except Exception:  # damaged: it keeps its place as a frame
+        return False
+    return is_color_picture(channels, LOSSY_GREY_TOLERANCE)
 
 
 def _named_apart(naming: Mapping[Path, tuple[str, str]]) -> tuple[set[Path], set[Path]]:
@@ -122,7 +140,7 @@ def _named_apart(naming: Mapping[Path, tuple[str, str]]) -> tuple[set[Path], set
 
 def _all_look_like_masks(paths: Sequence[Path]) -> bool:
     """Whether some of the pictures, spread over all, are masks; blank ones among them tell nothing."""
-    spread = [path for path in paths[:: max(1, len(paths) // _LOOKED_AT)] if not _is_blank(path)]
+    spread = [path for path in _spread(paths) if not _is_blank(path)]
     return bool(spread) and all(looks_like_mask(path) for path in spread)
 
 

@@ -90,10 +90,13 @@ class Painted:
         One a picture.
     remarks : tuple of str
         How they were found, in phrases; () where there was nothing to find out.
+    lasting : tuple of float
+        Seconds for which an animation shows each of them; () for what is none.
     """
 
     labels: list[LabelMap]
     remarks: tuple[str, ...] = ()
+    lasting: tuple[float, ...] = ()
 
 
 def read_labels(pages: Sequence[NDArray[Any]]) -> Painted | None:

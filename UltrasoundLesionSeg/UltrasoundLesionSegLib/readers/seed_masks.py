@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from UltrasoundLesionSegLib.errors import SeedError, SourceError
-from UltrasoundLesionSegLib.readers.seed_levels import LabelMap
+from UltrasoundLesionSegLib.readers.merged_frames import merged_note, pages_by_frame
+from UltrasoundLesionSegLib.readers.seed_levels import LabelMap, Painted
 from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
 from UltrasoundLesionSegLib.readers.seed_pictures import read_mask_video, read_picture
 from UltrasoundLesionSegLib.readers.seed_segments import is_segmentation, read_segments
@@ -48,7 +49,9 @@ class SeedFile:
     remarks: tuple[str, ...] = ()
 
 
-def read_seed_file(path: Path | str, shape: tuple[int, int] | None = None, space: Space | None = None) -> SeedFile:
+def read_seed_file(
+    path: Path | str, shape: tuple[int, int] | None = None, space: Space | None = None, count: int | None = None
+) -> SeedFile:
     """Read the lesions painted in a file.
 
     * Pictures: labels of 1 to 64 (grey values, or the numbers of a palette whose colours tell them apart); else the
@@ -66,6 +69,8 @@ def read_seed_file(path: Path | str, shape: tuple[int, int] | None = None, space
         ``(H, W)`` of the cine, for a cropped .seg.nrrd that does not say how large its reference image was.
     space : Space, optional
         Where the cine lies, for volumes in another grid.
+    count : int, optional
+        Frames of the cine, for animations whose writer merged equal masks.
 
     Returns
     -------
@@ -77,7 +82,7 @@ def read_seed_file(path: Path | str, shape: tuple[int, int] | None = None, space
         When the file cannot be read, is no mask, it cannot be told what is lesion in it, or nothing is.
     """
     try:
-        found = _read(Path(path), shape, space)
+        found = _read(Path(path), shape, space, count)
     except SourceError as error:
         raise SeedError(f"the seed cannot be read: {error}") from None
     except OSError as error:
@@ -89,7 +94,7 @@ def read_seed_file(path: Path | str, shape: tuple[int, int] | None = None, space
     return found
 
 
-def _read(path: Path, shape: tuple[int, int] | None, space: Space | None) -> SeedFile:
+def _read(path: Path, shape: tuple[int, int] | None, space: Space | None, count: int | None) -> SeedFile:
     kind = sniff(path)
     if kind in _VOLUMES:
         header = read_volume_header(path, kind)
@@ -106,5 +111,18 @@ def _read(path: Path, shape: tuple[int, int] | None, space: Space | None) -> See
         if kind in (Format.IMAGE, Format.VIDEO):
             raise SeedError(f"the seed's picture is damaged: {error}") from None
         raise SeedError("the seed is no mask file; give a PNG, NRRD, MHA or .seg.nrrd mask") from None
-    pages = {None: painted.labels[0]} if len(painted.labels) == 1 else dict(enumerate(painted.labels))
-    return SeedFile({frame: labels for frame, labels in pages.items() if labels.any()}, {}, painted.remarks)
+    if len(painted.labels) == 1:
+        return SeedFile({None: painted.labels[0]} if painted.labels[0].any() else {}, {}, painted.remarks)
+    labels, remarks = _by_frame(painted, count)
+    return SeedFile({frame: one for frame, one in enumerate(labels) if one.any()}, {}, (*painted.remarks, *remarks))
+
+
+def _by_frame(painted: Painted, count: int | None) -> tuple[list[LabelMap], tuple[str, ...]]:
+    """Return the label map of each frame; of an animation, those that stand for several equal ones as often."""
+    pages = pages_by_frame(painted.lasting, count) if count is not None and painted.lasting else None
+    if pages is not None:
+        how = "masks that the animation shows longer are on as many frames"
+        return [painted.labels[page] for page in pages], (how,)
+    is_doubtful = len(painted.labels) != count and bool(merged_note(painted.lasting))
+    how = "picture k of the animation is on frame k, though some are shown longer, as where equal ones were merged"
+    return painted.labels, (how,) if is_doubtful else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from UltrasoundLesionSegLib.readers.pages import PageFile
 from UltrasoundLesionSegLib.readers.seed_levels import LabelMap, Painted
 from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
 from UltrasoundLesionSegLib.readers.seed_values import Page, read_pages
-from UltrasoundLesionSegLib.readers.video import read_video
+from UltrasoundLesionSegLib.readers.video import animated_png, read_video
 
 _LOSSY = ("JPEG", "MPO")
 _PERHAPS_LOSSY = ("WEBP", "JPEG2000")
@@ -46,8 +47,10 @@ def read_picture(path: Path) -> Painted:
     if len({one.size for one in images}) > 1:
         raise SeedError("the seed's pictures have different sizes; save the masks of one cine in its frames' size")
     if all(one.mode in ("P", "PA") for one in images):
-        return _read_indexed(images)
-    return read_pages([_page(one) for one in images], is_lossy)
+        painted = _read_indexed(images)
+    else:
+        painted = read_pages([_page(one) for one in images], is_lossy)
+    return replace(painted, lasting=tuple(float(one.info.get("duration") or 0) / 1000 for one in images))
 
 
 def read_mask_video(path: Path) -> Painted:
@@ -66,7 +69,7 @@ def read_mask_video(path: Path) -> Painted:
     first = [Page(video.frames[at]) for at in sampled_indices(len(video), GREY_SAMPLES)]
     read_pages(first, _is_lossy(first))  # a cine is refused before all of it is decoded
     pages = [Page(frame) for frame in video]
-    return read_pages(pages, _is_lossy(pages))
+    return replace(read_pages(pages, _is_lossy(pages)), lasting=animated_png(path)[1])
 
 
 def _is_lossy(pages: list[Page]) -> bool:

@@ -24,6 +24,7 @@ from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.believed_times import Found, believed
 from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
+from UltrasoundLesionSegLib.readers.merged_frames import merged_note
 from UltrasoundLesionSegLib.readers.sniff import is_animated_png
 from UltrasoundLesionSegLib.readers.video_stream import (
     Opener,
@@ -361,12 +362,13 @@ def read_video(path: Path) -> Cine:
     """
     digest = file_digest(path)
     opener = functools.partial(open, path, "rb")
-    told, is_timed = _animated_png(path)
+    told, lasting = animated_png(path)
     index = index_video(opener)
     index = dataclasses.replace(index, told=told or index.told)
     timing, timing_notes = video_timing(index)
-    if not is_timed:
+    if not all(lasting):
         timing, timing_notes = None, ("The animation does not say how long each frame is shown: times are unknown.",)
+    timing_notes = (*timing_notes, *merged_note(lasting))
     return Cine(
         VideoFrames(opener, index),
         index.height,
@@ -379,26 +381,27 @@ def read_video(path: Path) -> Cine:
     )
 
 
-def _animated_png(path: Path) -> tuple[int, bool]:
+def animated_png(path: Path) -> tuple[int, tuple[float, ...]]:
     """Return what FFmpeg does not say of an animated PNG.
 
     Returns
     -------
     told : int
         The number of its frames by the header, 0 for any other file.
-    is_timed : bool
-        False when a frame is shown for 0 s, for which FFmpeg puts a time of its own.
+    lasting : tuple of float
+        Seconds for which each frame is shown; 0 where that is not told, for which FFmpeg puts a time of its own.
     """
-    told, is_timed = 0, True
+    told, lasting = 0, []
     with path.open("rb") as stream:
         if not is_animated_png(stream.read(_HEAD_BYTES)):
-            return told, is_timed
+            return 0, ()
         stream.seek(_PNG_MAGIC_BYTES)
         while len(head := stream.read(8)) == 8:
             begin, length = stream.tell(), int.from_bytes(head[:4], "big")
             if head[4:] == b"acTL":
                 told = int.from_bytes(stream.read(4), "big")
             elif head[4:] == b"fcTL":
-                is_timed = is_timed and any(stream.read(22)[20:])  # the numerator of its delay
+                delay = stream.read(24)[20:]
+                lasting.append(int.from_bytes(delay[:2], "big") / (int.from_bytes(delay[2:], "big") or 100))
             stream.seek(begin + length + 4)
-    return told, is_timed
+    return told, tuple(lasting)

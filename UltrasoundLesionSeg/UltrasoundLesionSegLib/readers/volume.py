@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,7 @@ def read_volume(path: Path, kind: Format) -> Cine:
     blank = frames_without_image(header)
     if missing := len(blank & frozenset(range(len(slices)))):
         notes.append(f"The sequence says of {missing} of its {len(slices)} frames that they hold no image.")
+    notes += _orientation_note(header)
     levels, is_color, look_notes = _look(slices, header)
     calibration, spacing_notes = volume_calibration(header)
     timing, timing_notes = volume_timing(header, len(slices))
@@ -225,6 +227,20 @@ def read_volume(path: Path, kind: Format) -> Cine:
         timing=timing,
         notes=(*notes, *look_notes, *spacing_notes, *timing_notes),
     )
+
+
+def _orientation_note(header: VolumeHeader) -> list[str]:
+    """Return the sentence on a tracked sequence whose frames do not lie as on the screen of the scanner.
+
+    PLUS names the sides that columns and rows run to: M(arked) or U(nmarked), F(ar from the transducer) or N(ear).
+    """
+    told = header.fields.get("ultrasoundimageorientation", "").strip().upper()
+    if not re.fullmatch("[MUFNAD]{2,3}", told) or told.startswith("MF"):
+        return []
+    return [
+        f"The sequence says that its frames are stored in the orientation {told} (MF is that of the screen): they are "
+        "shown as stored, so the skin may be below or at a side, and left and right may be exchanged."
+    ]
 
 
 def data_path_of(path: Path, header: VolumeHeader) -> Path:

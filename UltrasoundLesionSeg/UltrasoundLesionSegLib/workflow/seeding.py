@@ -69,7 +69,7 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> FileSeeds:
         read = read_segmentation(path, cine)
         segments = [(one.name, at, mask) for one in read.segments for at, mask in sorted(one.masks.items())]
         return FileSeeds(segments)
-    file = read_seed_file(path, cine.shape, _space_of_cine(cine))
+    file = read_seed_file(path, cine.shape, _space_of_cine(cine), len(cine))
     found = []
     for at, labels in file.masks.items():
         for label, mask in _lesions_of(labels):
