@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import gc
 import struct
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ from source_makers import PLANTED, moving_frames
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import video
 from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.readers.video_stream import VideoStream
 
 CODECS = [("clip.avi", "MJPG"), ("clip.mp4", "mp4v"), ("clip.avi", "FFV1"), ("clip.mpg", "PIM1")]
 
@@ -103,7 +105,8 @@ def test_the_cache_is_bounded(save_video):
     reader = reader_of(path, 10 * 32 * 48)
     for at in (99, 50, 0, 99):
         reader[at]
-        assert sum(frame.nbytes for frame in reader._cached.values()) <= 10 * 32 * 48
+        assert reader._kept.nbytes <= 10 * 32 * 48
+        assert len(reader._cached) <= 10
 
 
 def test_color_switched_on_late_is_seen(save_video):
@@ -257,3 +260,28 @@ def test_several_threads_read_one_video(save_video):
     with ThreadPoolExecutor(4) as pool:
         for at, frame in zip(order, pool.map(reader.__getitem__, order), strict=True):
             np.testing.assert_array_equal(frame, expected[at])
+
+
+@pytest.mark.parametrize("is_color", [False, True])
+def test_pictures_that_were_handed_out_are_not_kept_by_the_decoder(save_video, is_color):
+    path = save_video(moving_frames(60, 48, 64, color=is_color), "clip.mp4", "mp4v")
+    reader = reader_of(path, 4 * 48 * 64)
+    gc.collect()
+    gc.disable()
+    try:
+        for index in [*range(60), 5, 50, 20, *range(30, 0, -1)]:
+            reader[index]
+        alive = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive < 10
+
+
+def test_a_jump_converts_few_pictures_on_its_way(save_video, monkeypatch):
+    path = save_video(moving_frames(200, 32, 48), "clip.mp4", "mp4v")
+    reader = reader_of(path, 2**20)
+    converted = []
+    whole = VideoStream.as_array
+    monkeypatch.setattr(VideoStream, "as_array", lambda *given: converted.append(1) or whole(*given))
+    reader[150]
+    assert len(converted) <= 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
@@ -55,8 +56,12 @@ class CachedFrames(ABC):
         self._count = count
         self._shape = (height, width)
         self._is_color = is_color
-        self._cache_bytes = cache_bytes
-        self._cached: OrderedDict[int, Frame] = OrderedDict()
+        frame_shape = (height, width, 3) if is_color else (height, width)
+        self._capacity = max(1, min(count, cache_bytes // max(1, math.prod(frame_shape))))
+        # one block of memory, filled as it is needed: thousands of pieces among those of a decoder would tear the heap
+        # into holes, as large as the cache again
+        self._kept = np.empty((self._capacity, *frame_shape), np.uint8)
+        self._cached: OrderedDict[int, int] = OrderedDict()  # place in it by frame, the last one used at the end
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
@@ -78,31 +83,28 @@ class CachedFrames(ABC):
         if not 0 <= position < self._count:
             raise IndexError(f"frame {index} is not in a cine of {self._count} frames")
         with self._lock:
-            frame = self._cached.get(position)
-            if frame is None:
-                frame = self._keep(position, self._decode(position))
-            else:
-                self._cached.move_to_end(position)
-            return frame.copy()
+            if position not in self._cached:
+                self._keep(position, self._decode(position))
+            self._cached.move_to_end(position)
+            return self._kept[self._cached[position]].copy()
 
     @abstractmethod
     def _decode(self, index: int) -> Frame:
         """Return frame ``index``, grey or RGB as stored; raise ``FrameError`` when it cannot be read."""
 
-    def _keep(self, index: int, decoded: Frame) -> Frame:
-        """Bring a decoded frame to the form of the cine, put it into the cache and return it."""
+    def _keep(self, index: int, decoded: Frame) -> None:
+        """Bring a decoded frame to the form of the cine and put it into the cache."""
         if decoded.shape[:2] != self._shape:
             raise FrameError(
                 index,
                 f"it is {decoded.shape[0]} x {decoded.shape[1]} pixels where the cine is "
                 f"{self._shape[0]} x {self._shape[1]}",
             )
-        frame = to_rgb(decoded) if self._is_color else to_grey(decoded)
-        self._cached[index] = frame
-        self._cached.move_to_end(index)
-        while len(self._cached) > max(1, self._cache_bytes // max(1, frame.nbytes)):
-            self._cached.popitem(last=False)
-        return frame
+        place = self._cached.pop(index, len(self._cached))
+        if place == self._capacity:
+            _, place = self._cached.popitem(last=False)
+        self._kept[place] = to_rgb(decoded) if self._is_color else to_grey(decoded)
+        self._cached[index] = place
 
 
 def to_grey(picture: NDArray[np.uint8]) -> Frame:

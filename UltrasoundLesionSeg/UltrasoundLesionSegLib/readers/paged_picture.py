@@ -48,7 +48,6 @@ class PagedFrames(frames.CachedFrames):
         self._pages = pages
         self._levels = levels
         self._sound = sound
-        self._capacity = max(1, cache_bytes // (pages.height * pages.width * (3 if is_color else 1)))
         self._next = 0
 
     def _decode(self, index: int) -> Frame:

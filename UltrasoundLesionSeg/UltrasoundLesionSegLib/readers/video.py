@@ -27,6 +27,8 @@ from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame
 from UltrasoundLesionSegLib.readers.merged_frames import merged_note
 from UltrasoundLesionSegLib.readers.sniff import is_animated_png
 from UltrasoundLesionSegLib.readers.video_stream import (
+    UPRIGHT,
+    Matrix,
     Opener,
     Picture,
     VideoStream,
@@ -35,6 +37,9 @@ from UltrasoundLesionSegLib.readers.video_stream import (
 )
 
 _BLOCK_FRAMES = 64
+_LONGEST_STEP = 8
+"""Frames from one to the next wanted, for who looks through a cine backward."""
+
 _KEYS_BACK = (0, 1, 4)
 _HEAD_BYTES = 1024
 _PNG_MAGIC_BYTES = 8
@@ -66,6 +71,8 @@ class VideoIndex:
         The times at which decoding can begin, in order.
     pixel_aspect : float or None
         Height of a pixel divided by its width, where the file says it.
+    matrix : tuple of int
+        How the pictures are turned and flipped; see `video_stream.display_matrix`.
     """
 
     checksums: tuple[int | None, ...]
@@ -79,6 +86,7 @@ class VideoIndex:
     told_seconds: float = 0.0
     key_times: tuple[int, ...] = ()
     pixel_aspect: float | None = None
+    matrix: Matrix = UPRIGHT
     positions: dict[int, int] = field(init=False, repr=False)
     """Frame by time; empty where times are missing or not different."""
 
@@ -102,14 +110,14 @@ def index_video(opener: Opener) -> VideoIndex:
         raise unreadable(error) from None
     found: list[tuple[int | None, int | None]] = []
     shape: tuple[int, int] | None = None
-    is_color, looked_at = False, 0
+    is_color, looked_at, matrix = False, 0, UPRIGHT
     with stream:
         for picture in stream.pictures():
             check_frame_count(len(found) + 1)
             frame = picture.frame
             if frame is not None and shape is None:
                 check_frame_size(frame.height, frame.width)
-                shape, is_turned = (frame.height, frame.width), display_matrix(frame)[0] == 0
+                shape, matrix = (frame.height, frame.width), display_matrix(frame)
             if frame is None or (frame.height, frame.width) != shape:
                 found.append((picture.time, None))
                 continue
@@ -126,6 +134,7 @@ def index_video(opener: Opener) -> VideoIndex:
     told = max(0, stream.told - stream.discarded)
     while len(found) < told and found[-1][1] is None:  # the file was cut off within a frame
         found.pop()
+    is_turned = matrix[0] == 0
     height, width = shape[::-1] if is_turned else shape
     aspect = 1 / stream.pixel_aspect if stream.pixel_aspect and is_turned else stream.pixel_aspect
     return VideoIndex(
@@ -138,8 +147,9 @@ def index_video(opener: Opener) -> VideoIndex:
         told,
         stream.rate,
         stream.told_seconds,
-        tuple(sorted(set(stream.key_times))),
+        tuple(sorted(stream.key_times)),
         aspect,
+        matrix,
     )
 
 
@@ -153,7 +163,7 @@ def _is_color(stream: VideoStream, frame: av.VideoFrame) -> bool:
 
 
 class VideoFrames(frames.CachedFrames):
-    """Frames of a video. Forward access decodes each frame once; going back, 64 frames are decoded at a time.
+    """Frames of a video. Forward access decodes each frame once; walking back, 64 frames are decoded at a time.
 
     Parameters
     ----------
@@ -168,9 +178,7 @@ class VideoFrames(frames.CachedFrames):
         super().__init__(len(index.checksums), index.height, index.width, index.is_color, cache_bytes)
         self._opener = opener
         self._index = index
-        frame_bytes = index.height * index.width * (3 if index.is_color else 1)
-        self._capacity = max(1, cache_bytes // frame_bytes)
-        self._block = max(1, min(_BLOCK_FRAMES, self._capacity // 2))
+        self._block = max(1, min(_BLOCK_FRAMES, self._capacity // 2 if self._capacity < len(self) else len(self)))
         self._stream: VideoStream | None = None
         self._pictures: Iterator[Picture] = iter(())
         self._next = 0
@@ -183,14 +191,15 @@ class VideoFrames(frames.CachedFrames):
         if self._stream is None:
             self._restart(index)
         is_near = self._next <= index < self._next + self._block
-        kept = self._block
+        # who walks back wants the frames before this one next, who jumps this one alone
+        is_step_back = any(index + step in self._cached for step in range(1, _LONGEST_STEP + 1))
+        kept = max(self._block, self._capacity // 2) if is_step_back else _LONGEST_STEP
         if not is_near:
-            # a step back wants the frames before it next, a jump ahead those after it
-            wanted = max(0, index - self._block + 1) if index < self._next else index
-            if not self._seek(wanted):
-                if index < self._next:
-                    self._restart(index)
-                kept = self._capacity  # a way this long is gone as rarely as can be
+            wanted = max(0, index - self._block + 1) if is_step_back else index
+            if not self._seek(wanted) and index < self._next:
+                self._restart(index)
+        if not self._index.positions or self._failed_seeks >= _MAX_FAILED_SEEKS:
+            kept = self._capacity  # the way is always the longest: it is gone as rarely as can be
         frame = self._read_until(index, kept)
         if frame is None and self._has_sought:
             # not where we believed to be, or pictures that lack those they are predicted from
@@ -250,7 +259,7 @@ class VideoFrames(frames.CachedFrames):
         if picture.frame is None or checksum(picture.frame) != self._index.checksums[position]:
             return None
         try:
-            return self._stream.as_array(picture.frame, self._index.is_color)
+            return self._stream.as_array(picture.frame, self._index.is_color, self._index.matrix)
         except (av.FFmpegError, ValueError):
             return None
 

@@ -28,6 +28,9 @@ from UltrasoundLesionSegLib.readers.limits import MAX_FRAME_PIXELS, check_frame_
 Opener = Callable[[], io.IOBase]
 """Opens the bytes of a video, from the beginning."""
 
+Matrix = tuple[int, int, int, int]
+UPRIGHT: Matrix = (1, 0, 0, 1)
+
 _CONTAINERS = (
     "avi,mov,mp4,3gp,mpeg,mpegvideo,mpegts,matroska,webm,asf,h264,hevc,m4v,mjpeg,flv,dv,ivf,av1,obu,ogg,mxf,"
     "yuv4mpegpipe,apng"
@@ -83,7 +86,7 @@ class VideoStream:
         How long the video lasts by a header that has no number of pictures, 0 when it does not say.
     pixel_aspect : float or None
         Height of a pixel divided by its width as it is stored, None when unknown.
-    key_times : list of int
+    key_times : set of int
         The times of the pictures met so far from which decoding can begin.
     discarded : int
         Pictures met so far that the header says not to show (edit lists).
@@ -120,7 +123,7 @@ class VideoStream:
         except Exception:
             self.close()
             raise SourceError(_CANNOT) from None
-        self.key_times: list[int] = []
+        self.key_times: set[int] = set()
         self.discarded = 0
         self._gray, self._rgb = VideoReformatter(), VideoReformatter()
 
@@ -180,7 +183,7 @@ class VideoStream:
             self.discarded += packet.is_discard
             is_key = packet.size > 0 and packet.is_keyframe
             if is_key and packet.pts is not None:
-                self.key_times.append(packet.pts)
+                self.key_times.add(packet.pts)
             trust.add(number, packet.pts, is_key)
             packet.opaque = number
             frames, is_sound = _decoded(packet)
@@ -210,10 +213,10 @@ class VideoStream:
                 return
             yield packet
 
-    def as_array(self, frame: av.VideoFrame, is_color: bool) -> Frame:
+    def as_array(self, frame: av.VideoFrame, is_color: bool, matrix: Matrix = UPRIGHT) -> Frame:
         """Return a picture as RGB ``(H, W, 3)``, or by its luma over the whole range of levels as grey ``(H, W)``.
 
-        The file's display matrix is applied in steps of 90 degrees, as players do. Grey stored as RGB comes as RGB.
+        A display matrix is applied in steps of 90 degrees, as players do. Grey stored as RGB comes as RGB.
 
         Raises
         ------
@@ -223,7 +226,7 @@ class VideoStream:
         to_gray = not is_color and not frame.format.is_rgb
         reformatter, form = (self._gray, "gray") if to_gray else (self._rgb, "rgb24")
         converted = reformatter.reformat(frame, format=form, threads=1)
-        return oriented(np.asarray(converted.to_ndarray(), np.uint8), display_matrix(frame))
+        return oriented(np.asarray(converted.to_ndarray(), np.uint8), matrix)
 
 
 def _decoded(packet: Any) -> tuple[list[Any], bool]:
@@ -298,22 +301,22 @@ def checksum(frame: av.VideoFrame) -> int:
     return zlib.crc32(np.ascontiguousarray(rows[step // 2 :: step, :row_bytes]))
 
 
-def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+def display_matrix(frame: av.VideoFrame) -> Matrix:
     """Return ``a, b, c, d`` of a picture's display matrix as whole quarter turns and flips, 1, 0, 0, 1 without one.
 
-    A point (x, y) is shown at (a x + c y, b x + d y) (ISO/IEC 14496-12, 8.3.2).
+    A point (x, y) is shown at (a x + c y, b x + d y) (ISO/IEC 14496-12, 8.3.2). To be asked of one picture alone: PyAV
+    keeps a picture in memory for long after that.
     """
-    identity = (1, 0, 0, 1)
     found = cast(Any, frame.side_data).get(Type.DISPLAYMATRIX)
     if found is None:
-        return identity
+        return UPRIGHT
     values = np.frombuffer(bytes(found), np.int32)[[0, 1, 3, 4]]
     turn = np.sign(values) * (np.abs(values) >= 0x8000)
     is_quarter = np.abs(turn).tolist() in ([1, 0, 0, 1], [0, 1, 1, 0])
-    return cast(tuple[int, int, int, int], tuple(int(one) for one in turn)) if is_quarter else identity
+    return cast(Matrix, tuple(int(one) for one in turn)) if is_quarter else UPRIGHT
 
 
-def oriented(picture: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> Frame:
+def oriented(picture: NDArray[np.uint8], matrix: Matrix) -> Frame:
     """Return a picture turned and flipped as its display matrix says."""
     a, b, c, d = matrix
     if a == 0:  # columns become rows
