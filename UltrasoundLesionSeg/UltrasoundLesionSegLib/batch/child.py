@@ -105,7 +105,7 @@ class WorkerProcess:
         tell : callable
             Takes what is to be said of the case meanwhile.
         """
-        with contextlib.suppress(OSError):  # a dead worker: found out by what it does not answer
+        with contextlib.suppress(OSError):  # a dead worker is noticed because it does not answer
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(job.as_message()).encode() + b"\n")
             self._process.stdin.flush()
@@ -132,7 +132,7 @@ class WorkerProcess:
 
     def _cause_of_death(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=5)  # its output has ended, so it is about to
+            self._process.wait(timeout=5)  # its output has ended, so the process is about to end
         self.kill()
         code = self._process.wait()
         if code == -getattr(signal, "SIGKILL", 9):

@@ -24,7 +24,7 @@ from UltrasoundLesionSegLib.errors import BatchError
 from UltrasoundLesionSegLib.readers.quiet import silent_loggers
 
 SECONDS_TO_CONNECT = 20
-SECONDS_BETWEEN_FRAMES = 0.5  # the scheduler passes on what is said of frames: not every one of hundreds of clips
+SECONDS_BETWEEN_FRAMES = 0.5  # fewer messages: the scheduler passes on those of hundreds of clips
 _DASK_LOGGERS = tuple(f"distributed.{name}" for name in ("client", "utils", "core", "batched", "comm.tcp"))
 _EVENTS = {one.__name__: one for one in (CaseStarted, CaseProgress, CaseLogged)}
 
@@ -56,7 +56,7 @@ class DaskPool:
         BatchError
             When dask.distributed is not installed, or no scheduler answers.
         """
-        # a scheduler that goes away is said in our own words, not in tracebacks
+        # if the scheduler is lost, our own message appears instead of tracebacks
         with silent_loggers(*_DASK_LOGGERS):
             yield from self._run_with(jobs, self._connect())
 
@@ -68,7 +68,7 @@ class DaskPool:
                 key = f"{self._run}-{job.name}"
                 future = client.submit(compute_here, self._run, job.as_message(), self._time_limit, key=key)
                 future.add_done_callback(partial(self._end, job.name))
-                futures[job.name] = future  # Dask forgets a task whose future nobody keeps
+                futures[job.name] = future  # Dask drops a task if its future is not kept
             yield from self._until_ended(client, futures)
         finally:
             if client.status == "running":
@@ -103,7 +103,7 @@ class DaskPool:
                     return
                 continue
             if event.name not in left:
-                continue  # what is said of a frame can come after its case has ended
+                continue  # a message about a frame can arrive after its case has ended
             if isinstance(event, CaseEnded):
                 left.pop(event.name)
             yield event
@@ -120,7 +120,7 @@ class DaskPool:
         elif future.status == "cancelled":
             self._events.put(CaseEnded(name, reason="the cluster gave the case up; run the batch again to go on"))
         elif future.status != "error":
-            # its machine was lost after it had ended and before it was told here: Dask computes it again
+            # its machine was lost before the result arrived here: Dask computes the case again
             future.add_done_callback(partial(self._end, name))
         else:
             kind = type(future.exception()).__name__
@@ -143,7 +143,7 @@ class _Crew:
             try:
                 worker = self.idle.get_nowait()
             except queue.Empty:
-                # Dask says by this variable how many threads its tasks may have
+                # Dask uses this variable to set the number of threads of a task
                 worker = WorkerProcess(int(os.environ.get("OMP_NUM_THREADS", "1")), self.stopped)
                 worker.wait_until_ready()
             if worker.is_alive:

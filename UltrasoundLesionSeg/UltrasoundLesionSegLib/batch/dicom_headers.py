@@ -88,7 +88,7 @@ def _is_multi_frame(header: FileDataset, path: Path) -> bool:
         return frames > 1
     try:
         return len(read_object(path)[1]) > 1
-    except SourceError:  # it stays a case, whose reader says what is wrong
+    except SourceError:  # it stays a case: its reader reports what is wrong
         return True
 
 

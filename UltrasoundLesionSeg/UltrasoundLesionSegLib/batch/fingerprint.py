@@ -85,7 +85,7 @@ def _detached_pixels(path: Path) -> Path | None:
         return None
     try:
         pixels = data_path_of(path, read_volume_header(path, kind))
-    except LesionSegError:  # damaged: running the case says how
+    except LesionSegError:  # damaged: the case itself reports what is wrong
         return None
     return pixels if pixels != path else None
 

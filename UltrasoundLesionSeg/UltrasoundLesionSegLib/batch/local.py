@@ -62,7 +62,7 @@ class LocalPool:
             left = len(jobs)
             while left:
                 try:
-                    event = self._events.get(timeout=1)  # Windows lets Ctrl+C through between two waits only
+                    event = self._events.get(timeout=1)  # on Windows, Ctrl+C only arrives between two waits
                 except queue.Empty:
                     continue
                 left -= isinstance(event, CaseEnded)
@@ -77,7 +77,7 @@ class LocalPool:
         """Return the device of each worker."""
         if self._device == "auto":
             return devices_of_workers(found, self._processes)
-        # "cuda" is all of them, "cuda:1" one
+        # "cuda" is all GPUs, "cuda:1" one of them
         matching = [one for one in [*found, "cpu"] if self._device in (one, one.partition(":")[0])]
         if not matching:
             raise DeviceError(f"the device '{self._device}' is not on this machine; choose 'auto' or 'cpu'")
@@ -102,7 +102,7 @@ class LocalPool:
                     self._events.put(worker.compute(job.on(device), self._time_limit, self._events.put))
                 except BatchError as error:
                     self._events.put(CaseEnded(job.name, reason=str(error)))
-                except Exception as error:  # whatever happens, the case must end, or the batch waits for it for ever
+                except Exception as error:  # the case must end in any event, otherwise the batch waits for ever
                     self._events.put(CaseEnded(job.name, reason=f"an unforeseen {type(error).__name__}"))
         finally:
             if worker is not None:

@@ -44,7 +44,7 @@ def locked(path: Path) -> Iterator[None]:
                 f"the output folder is in use by another batch{_holder(file)}; wait for it to end, "
                 "or choose another output folder"
             )
-        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only its message is missing
+        with contextlib.suppress(OSError):  # on a full disk only the text is missing; the lock still holds
             file.truncate(0)
             since = datetime.now(timezone.utc).isoformat(timespec="seconds")
             file.write(f"{os.getpid()}\n{socket.gethostname()}\n{since}\n".encode())

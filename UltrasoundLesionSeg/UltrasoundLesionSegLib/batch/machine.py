@@ -37,7 +37,7 @@ def free_memory() -> int | None:
     found = [value for value in (_available_linux(), _left_in_cgroup()) if value is not None]
     if found:
         return min(found)
-    try:  # macOS tells how much there is but not how much is free
+    try:  # macOS gives the total memory but not the free memory
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (ValueError, OSError):
         return None

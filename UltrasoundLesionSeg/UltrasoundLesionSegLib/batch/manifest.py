@@ -94,7 +94,7 @@ def read_listed(path: Path) -> list[ListedCase]:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise BatchError("the manifest is larger than 64 MB; to segment one cine use the command segment")
-        # names of files that are no UTF-8 come through as the bytes they are
+        # file names that are not UTF-8 are kept as bytes
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         reason = error.strerror or type(error).__name__

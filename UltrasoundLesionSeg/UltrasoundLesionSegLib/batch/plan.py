@@ -199,7 +199,7 @@ def _request(case: BatchCase, settings: BatchSettings, work: Path) -> CaseReques
         further_kinds=tuple(dict.fromkeys(("report", *settings.further_kinds))),
         pixels_allowed=settings.pixels_allowed,
         blank_outside=settings.blank_outside,
-        with_scene=False,  # hundreds of scenes that hold all images are asked for by name, or not written
+        with_scene=False,  # scenes hold all images and are large: a batch writes them only with --also scene
         allow_overlap=settings.allow_overlap,
         log_level=settings.log_level,
     )

@@ -139,7 +139,7 @@ class _Run:
 
     def run(self, listed: list[ListedCase], own: int, notes: tuple[str, ...]) -> BatchResult:
         """Run the first ``own`` of the cases listed; the others are those of earlier runs."""
-        # first of all, so that names stay with their sources whatever happens from here on
+        # written first, so that each source keeps its name whatever happens later
         write_listed(self._folder.sources, listed)
         self._total = own
         self._result.left_out = notes

@@ -156,7 +156,7 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
     objects = [path for path, kind in kinds.items() if kind is Format.DICOM]
     sources += _dicom_sources(folder, objects, found, has_cines=bool(sources))
     pictures = [path for path, kind in kinds.items() if kind is Format.IMAGE]
-    # TIFF stacks and animated GIF are a cine each; of many pictures the first tells
+    # each TIFF stack or animated GIF is a cine; the first picture decides for the whole folder
     looked_at = pictures if len(pictures) <= _MOST_LOOKED_INTO else pictures[:1]
     if stacks := [path for path in looked_at if count_pages(path) > 1 and not looks_like_mask(path)]:
         sources += stacks if len(looked_at) == len(pictures) else pictures
@@ -186,7 +186,7 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
             found.instances[header.uid] = folder if is_series else path
     if is_series:
         return [folder]
-    # what cannot be read stays a case, whose reader says what is wrong
+    # an unreadable file stays a case: its reader reports what is wrong
     stills = [path for path, one in images.items() if one.is_readable and not one.is_multi_frame]
     found.stills += stills
     return [path for path in images if path not in stills]
@@ -194,7 +194,7 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
 
 def _are_masks(pictures: list[Path]) -> bool:
     """Whether pictures are masks, as data sets keep them beside their frames."""
-    # neighbours, so that frames and masks in turns are seen as both
+    # neighbouring pictures, so that alternating frames and masks are noticed
     return all(looks_like_mask(one) for one in {*pictures[:_LOOKED_AT], *pictures[-_LOOKED_AT:]})
 
 

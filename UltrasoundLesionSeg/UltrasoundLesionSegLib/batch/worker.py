@@ -47,7 +47,7 @@ def compute(job: Job, send: Send) -> None:
     send : callable
         Takes a message.
     """
-    # a folder of its own for every attempt: an earlier one, cut off, may still be writing
+    # each attempt has its own folder, because an earlier one may still be writing
     folder = job.request.output / f"{job.name}-{secrets.token_hex(4)}"
 
     def advance(step: PropagationProgress) -> None:
@@ -62,7 +62,7 @@ def compute(job: Job, send: Send) -> None:
     except MemoryError:
         send({"failed": "there is not enough memory for the case; run fewer processes (--processes 1)"})
     except Exception as error:
-        # the text of a foreign error can quote paths and values
+        # the text of an error from a library can quote paths and values
         send({"failed": f"an unforeseen {type(error).__name__}; run segment --debug on the source to see where"})
     else:
         send({"done": str(folder)})
@@ -88,11 +88,11 @@ def main() -> None:
         answers.flush()
 
     try:
-        answers.write(b"\n")  # ends a line that the application began before this
+        answers.write(b"\n")  # ends a line that the application may have begun
         send({"ready": devices()})
         while True:
             compute(jobs.get(), send)
-    except OSError:  # nobody listens any more
+    except OSError:  # the batch has ended
         os._exit(1)
 
 

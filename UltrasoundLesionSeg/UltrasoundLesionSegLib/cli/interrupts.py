@@ -25,7 +25,7 @@ _raises = False
 def install() -> None:
     """Have Ctrl+C end this process; call it before anything large is imported."""
     signal.signal(signal.SIGINT, _interrupted)
-    for needed in ("shutil", "threading", "_thread"):  # by the handler: loaded once it is in place
+    for needed in ("shutil", "threading", "_thread"):  # the handler needs these: load them now
         importlib.import_module(needed)
 
 
@@ -46,7 +46,7 @@ def end(sentence: str) -> None:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     cursor = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress bar hides it
-    with suppress(OSError):  # not by sys.stderr, which may be in the middle of writing
+    with suppress(OSError):  # not sys.stderr: it may be interrupted while it writes
         os.write(2, f"{cursor}{sentence}\n".encode())
     os._exit(EXIT_CODE)
 
@@ -72,7 +72,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _remove_unfinished() -> None:
-    # looked up and not imported: where the module is not loaded, nothing is being written
+    # not imported: if the module is not loaded, no file is being written
     atomic = sys.modules.get("UltrasoundLesionSegLib.writers.atomic")
     if atomic is None:
         return

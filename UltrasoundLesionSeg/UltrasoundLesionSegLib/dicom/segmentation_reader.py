@@ -26,7 +26,7 @@ from UltrasoundLesionSegLib.readers.deflated import plain_stream
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 
 _ORIGIN_COMMENT = re.compile(r"segment (\d+): (\w+)")
-# what another program's masks are to us: a person's work must never be overwritten by a model
+# origin of masks from other programs: in doubt a person's, which no model overwrites
 _ORIGIN_OF_TYPE = {"MANUAL": Origin.MANUAL, "SEMIAUTOMATIC": Origin.EDITED}
 
 
@@ -136,7 +136,7 @@ def _read_file(path: Path) -> Dataset:
         with quiet_dicom(), path.open("rb") as stream:
             dataset = dcmread(plain_stream(stream), force=True)
             modality = normalize.text(dataset, "Modality")
-    # whatever a damaged file makes pydicom raise, its text may quote the file: it is not passed on
+    # any exception of pydicom for a damaged file; its text is not passed on, because it may quote the file
     except Exception:
         raise SeedError("the segmentation file is not readable DICOM; choose a DICOM SEG file") from None
     if modality != "SEG":
@@ -197,7 +197,7 @@ def _cine_frame(group: Dataset, shared: Dataset, instances: Mapping[str, int], l
             references += 1
             uid = reference.ReferencedSOPInstanceUID
             if uid in instances:
-                # of a single object the number counts, even where one frame is left of it
+                # for a single object the stated number counts, even if it has one frame only
                 frames |= {instances[uid]} if len(instances) > 1 else _referenced_frames(reference, length)
     if not references or len(frames) > 1:
         raise SeedError(

@@ -314,7 +314,7 @@ class _TlsAdapter(requests.adapters.HTTPAdapter):
 def _session(server: WebServer) -> requests.Session:
     """Return an HTTP session with the server's TLS and token settings."""
     session = requests.Session()
-    # the environment names proxies; its certificates and passwords would overrule what was asked for
+    # only proxies come from the environment: its certificates and passwords would override the given ones
     session.trust_env = False
     session.proxies = requests.utils.get_environ_proxies(server.url)
     session.verify = server.tls.verify

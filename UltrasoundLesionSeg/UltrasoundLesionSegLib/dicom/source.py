@@ -44,7 +44,7 @@ _HEADER = (
     "LossyImageCompressionMethod",
 )
 _IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
-# what an archive takes: stricter than what devices write would refuse sound studies (a component that begins with 0)
+# as archives accept it: a stricter rule would refuse studies of real devices (a component that begins with 0)
 _UID = re.compile(r"[0-9.]{1,64}")
 _READ_AGAIN = "load the cine from its DICOM files again"
 
@@ -111,7 +111,7 @@ class DicomSource:
             return cls._from_headers(cine, headers)
         except OutputError:
             raise
-        # elements are parsed when they are looked at, and pydicom then raises anything: the text may quote the file
+        # pydicom parses elements when they are read and can raise any exception, whose text may quote the file
         except Exception:
             raise NotExpressibleError(
                 "the source's DICOM header is damaged where results must repeat it; export the masks in another format"
@@ -169,7 +169,7 @@ def _read_header(path: Path) -> Dataset:
     try:
         with quiet_dicom(), path.open("rb") as stream:
             return dcmread(plain_stream(stream), stop_before_pixels=True, force=True, specific_tags=list(_HEADER))
-    # whatever a damaged file makes pydicom raise, its text may quote the file: it is not passed on
+    # any exception of pydicom for a damaged file; its text is not passed on, because it may quote the file
     except Exception:
         raise NotExpressibleError(f"a DICOM file of the cine can no longer be read; {_READ_AGAIN}") from None
 

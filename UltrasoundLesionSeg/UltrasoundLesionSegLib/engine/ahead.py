@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 Task = Callable[[], T]
 
-AHEAD = 2  # tasks a source has handed out and not got back: one computing, and the next so that its thread never waits
+AHEAD = 2  # tasks in work: one is computed, and the next one is ready for the thread
 
 
 def computed_ahead(sources: Sequence[Iterator[Task[T]]], threads: int) -> Generator[T, None, None]:
@@ -45,7 +45,7 @@ def computed_ahead(sources: Sequence[Iterator[Task[T]]], threads: int) -> Genera
     before = torch.get_num_threads()
     with ExitStack() as stack:
         stack.enter_context(_garbage_left_to_the_caller())
-        # a thread that is new to PyTorch takes over the last number anyone set: put back the caller's
+        # a new thread takes over the number of threads that was set last: restore the caller's
         stack.callback(torch.set_num_threads, before)
         lanes = deque(stack.enter_context(_Lane(source, max(1, threads // len(sources)))) for source in sources)
         while lanes:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from UltrasoundLesionSegLib.errors import ModelError
 
-# torch takes seconds to import: the list of models must not wait for it
+# imported late: torch takes seconds, and the list of models does not need it
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROPAGATE, SUGGEST, CLICK = "propagate", "suggest", "click"
-# where the metadata describe what a model of a role is run with
+# entry of the metadata with the settings of a role
 ROLE_OPTIONS = {PROPAGATE: "propagation", SUGGEST: "suggestion", CLICK: "clicking"}
-# every network a bundle may name, and what it is for
+# every network that a bundle may name, and its role
 NETWORK_ROLES = {
     "UltrasoundLesionSegLib.engine.networks.stpfnet.STPFNet": PROPAGATE,
     "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate": PROPAGATE,
     "UltrasoundLesionSegLib.engine.networks.bas.Bas": SUGGEST,
     "UltrasoundLesionSegLib.engine.networks.bas.BasClick": CLICK,
 }
-# the winner on the validation clips among the models fast enough for a CPU (Docs/results)
+# the best on the validation clips of the models that are fast enough on a CPU (Docs/results)
 DEFAULT_MODELS = {PROPAGATE: "stpfnet_light", SUGGEST: "bas_s", CLICK: "bas_s_click"}
-OVERLAP = "expected_overlap"  # the configuration that tells the expected overlap of a model's masks
+OVERLAP = "expected_overlap"  # the configuration file of the expected overlap
 WEIGHT_FILES = ("model.safetensors", "model.pt")
 FOLDERS_VARIABLE = "ULS_MODELS"
-# a description says what to build: these bound how much memory and time a foreign one can ask for
+# limits on the memory and time that a bundle of unknown origin can ask for
 _LARGEST_CONFIGURATION = 2**24  # bytes
 _LARGEST_NUMBER = 4096  # among a network's arguments
-_LARGEST_NUMBERS = {"blocks": 64}  # of single ones: each block is made before its parameters can be counted
+_LARGEST_NUMBERS = {"blocks": 64}  # lower limits: blocks are built before their parameters can be counted
 _LARGEST_INPUT = 2048  # pixels
 _MOST_PARAMETERS = 200_000_000
 _MOST_REMEMBERED = 10_000  # frames
@@ -159,7 +159,7 @@ class Bundle:
             if parameters > _MOST_PARAMETERS:
                 raise ValueError(f"{parameters:,} parameters are too many")
             network: nn.Module = kind(**arguments)
-        except Exception as error:  # arguments of any kind reach the layers, which raise whatever they lead to
+        except Exception as error:  # wrong arguments can lead to any exception in the layers
             raise ModelError(
                 f"the model '{self.name}' describes a network that cannot be built ({error}); correct its network_def"
             ) from error
@@ -232,7 +232,7 @@ class Bundle:
                 return load(content)
             state: Mapping[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             return dict(state)
-        except Exception as error:  # both readers raise many kinds for a file that is not what its name says
+        except Exception as error:  # both readers raise many kinds of exceptions for a damaged file
             raise ModelError(
                 f"the weights of the model '{self.name}' are no plain tensors; save them as safetensors or a state dict"
             ) from error

@@ -30,12 +30,12 @@ from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
 from UltrasoundLesionSegLib.engine.threads import threads_for_inference
 from UltrasoundLesionSegLib.engine.window import Window, rgb
 
-MARGIN = 2.0  # a window's side over the longer side of what it is to show
+MARGIN = 2.0  # side of a window / longer side of what it must show
 SMALLEST_SIDE = 48.0  # of a window, pixels of the frame
 MOST_LOOKS = 3  # for the first click or a box
 MOST_MENDING_LOOKS = 2
 FITTING = 1.4  # a window this many times too large or too small is good enough
-CLOSEST = 3.0  # one look brings the next one at most this many times closer: a speck may be a mistake
+CLOSEST = 3.0  # a look may reduce the window by at most this factor, because a speck may be a mistake
 
 
 @dataclass(frozen=True)

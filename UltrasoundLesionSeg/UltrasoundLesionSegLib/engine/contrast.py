@@ -17,9 +17,9 @@ from UltrasoundLesionSegLib.cine import Mask
 
 RIM = 2  # pixels on either side of the outline that belong to neither
 RING = 0.25  # width of the ring around the lesion, of the side of a square of its area
-FAINT = 0.35  # share of the anchor's difference below which a lesion stands out no more
-RISEN = 0.15  # share of it by which the inside must have changed towards the ring
-CLEAR = 0.5  # of the ring's standard deviation: a smaller contrast says nothing
+FAINT = 0.35  # share of the anchor's contrast; below it the lesion does not stand out
+RISEN = 0.15  # share of it by which the inside must have become more like the ring
+CLEAR = 0.5  # of the ring's standard deviation; a smaller contrast is not used
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Contrast:
         return self.difference / anchor.difference < FAINT and risen > RISEN
 
 
-NO_CONTRAST = Contrast(math.nan, math.nan, clear=False)  # nothing is seen, and nothing has gone
+NO_CONTRAST = Contrast(math.nan, math.nan, clear=False)  # no lesion to compare with
 
 
 def contrast(grey: NDArray[np.uint8], lesion: Mask) -> Contrast:

@@ -89,4 +89,4 @@ def one_answer(network: nn.Module, stacked: Tensor, device: torch.device, what: 
         try:
             return network.cpu()(stacked)[0, 0].float()
         finally:
-            network.to(device)  # whoever holds it believes it to be there
+            network.to(device)  # its owner expects it on the device

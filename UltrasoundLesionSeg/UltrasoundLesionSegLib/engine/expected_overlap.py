@@ -19,7 +19,7 @@ from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals
 
 MOST_KNOTS = 64
 EDGE = 1e-4  # from 0 and 1: keeps log odds finite
-# what the model of the blend between two anchors is told (``blend_inputs``)
+# inputs of the model for frames between two anchors (``blend_inputs``)
 OF_BLEND = ("weighted", "lower", "agreement", "nearest")
 
 

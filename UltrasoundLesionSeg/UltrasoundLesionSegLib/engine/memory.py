@@ -72,7 +72,7 @@ class MemoryBank:
         self._values: Tensor | None = None  # (slots, ...)
         self._frames: list[int] = []
         self._permanent: list[bool] = []
-        self._previous: int | None = None  # slot of the previous frame while it has not earned a place of its own
+        self._previous: int | None = None  # slot of the previous frame while it is kept only for being that
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -133,7 +133,7 @@ class MemoryBank:
         likeness.fill_diagonal_(-1.0)
         redundancy = likeness.amax(dim=1).tolist()
         passing = [slot for slot, permanent in enumerate(self._permanent) if not permanent]
-        # of two equally redundant frames the one further from the present goes
+        # of two equally redundant frames the one further from the present is dropped
         return max(passing, key=lambda slot: (round(redundancy[slot], 6), abs(frame - self._frames[slot])))
 
     def _new_slot(self, item: MemoryItem) -> int:
@@ -159,7 +159,7 @@ def _grown(buffer: Tensor | None, like: Tensor, used: int) -> Tensor:
     if buffer is not None and slots == buffer.shape[0]:
         return buffer
     shape = (slots, *like.shape[1:])
-    # channels side by side: what attention reads, so that it reads in place
+    # channels_last, because attention reads it that way without a copy
     layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
     larger = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
     if buffer is not None:

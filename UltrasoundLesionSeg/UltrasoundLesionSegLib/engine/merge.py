@@ -31,7 +31,7 @@ def soft_aggregate(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(probabilities) < 2:
         return probabilities
     merged = np.zeros_like(probabilities)
-    rows, columns = np.nonzero(probabilities.max(axis=0) > LEAST)  # most of a frame is nobody's: skip it
+    rows, columns = np.nonzero(probabilities.max(axis=0) > LEAST)  # most of a frame belongs to no lesion: skip it
     inside = np.clip(probabilities[:, rows, columns].astype(np.float64), LEAST, 1 - LEAST)
     background = np.clip(np.prod(1 - inside, axis=0), LEAST, 1 - LEAST)
     odds = inside / (1 - inside)
@@ -98,7 +98,7 @@ class PackedProbabilities:
     @classmethod
     def pack(cls, probabilities: NDArray[np.float32] | Mask) -> PackedProbabilities:
         """Pack a map, or a mask, of shape (H, W)."""
-        # everything that will not be rounded to 0, found before the rest of the frame costs anything
+        # the part of the frame that is not rounded to 0; only this part is processed
         inside = probabilities > 0.49 / 255 if probabilities.dtype != np.bool_ else probabilities
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1) if len(rows) else (0, 0, 0, 0)

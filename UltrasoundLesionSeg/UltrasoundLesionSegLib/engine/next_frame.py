@@ -15,14 +15,14 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-# How much of a frame's error a correction d frames away takes away: SHARE * exp(-d / (REACH * n + NEAR)), n the length
-# of the cine; of what exceeds FLOOR alone, since two people do not agree closer than that.
-# Docs/results/interactive.md has what was expected beside what was won.
+# A correction d frames away reduces a frame's error by the share SHARE * exp(-d / (REACH * n + NEAR)), where n is the
+# length of the cine. Only the error above FLOOR counts, because two people do not agree closer than that.
+# Docs/results/interactive.md compares the expected gain with the real one.
 SHARE, FLOOR = 0.6, 0.03
 REACH, NEAR = 0.15, 3.0
-NEIGHBOURS = 2  # frames on both sides of an anchor that are never offered: they are the anchor's, as good as drawn
-# Dice that a correction must be expected to win, summed over frames, and as a mean over the frames with a mask: below
-# both, it is not worth a person's time.
+NEIGHBOURS = 2  # frames on both sides of an anchor that are never offered, because their masks are almost the anchor's
+# Least expected gain in Dice, summed over frames and as a mean over the frames with a mask. A correction below both is
+# not worth a person's time.
 LEAST_SUM, LEAST_MEAN = 0.25, 0.004
 STRETCH = 10  # frames of a stretch that is called the worst: what a person sees at a glance
 

@@ -30,7 +30,7 @@ from UltrasoundLesionSegLib.engine.networks.fused import fuse
 from UltrasoundLesionSegLib.engine.networks.stpfnet import STPFNet
 
 TELEMETRY = "openvino_telemetry"
-# without the first, processors that have bfloat16 use it unasked: masks would differ from machine to machine
+# without the first setting, processors with bfloat16 use it: masks would differ between machines
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
 
@@ -184,7 +184,7 @@ class _Segment(nn.Module):
         *features: Tensor,
     ) -> tuple[Tensor, ...]:
         previous = PreviousFrame(frames, FrameCode(previous_key), masks)
-        # of the memory STPFNet reads keys and values alone, of the frame before the key and the mask
+        # STPFNet reads only keys and values of the memory, and the key and mask of the previous frame
         memory = MemoryRead(memory_keys, memory_values, (), ())
         return (self.network.segment(frames, FrameCode(key, features), previous, memory),)
 

@@ -29,11 +29,11 @@ from UltrasoundLesionSegLib.engine.window import Image, Window
 Field = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
-LARGEST = 0.05  # of the window's side: beyond it the network was wrong about the lesion, not about its outline
-TRUST = 3  # power of the likeness with which the drawn outline itself counts: at half of the structure an eighth
-FLOW_SMOOTHING = 0.02  # of the window's side, standard deviation: speckle moves by itself, tissue does not
-SMOOTHING = 0.01  # of the window's side, standard deviation: finer detail does not outlive a few frames
-BAND = 0.1  # of the window's side on both sides of the outline: where the anchor's structure is looked for
+LARGEST = 0.05  # of the window's side; a larger difference means that the network found something else
+TRUST = 3  # weight of the drawn outline: likeness to this power (an eighth if half of the structure is left)
+FLOW_SMOOTHING = 0.02  # standard deviation, of the window's side: removes the random motion of speckle
+SMOOTHING = 0.01  # standard deviation, of the window's side: finer detail lasts a few frames only
+BAND = 0.1  # of the window's side, on both sides of the outline: here the anchor's structure is compared
 FINE, COARSE = 1.0, 5.0  # pixels, standard deviations of the smoothings between which structure counts as fine
 STEEPEST = 15.0  # log odds; beyond it a probability is 0 or 1 to six digits
 
@@ -56,7 +56,7 @@ class OutlineCorrection:
         size = drawn.shape[0]
         difference = signed_distance(drawn) - signed_distance(predicted)
         bounded = np.clip(difference, -LARGEST * size, LARGEST * size)
-        # kept in pixels of the frame, so that it means the same in every window
+        # in pixels of the frame, so that it does not depend on the window
         self._difference = cv2.GaussianBlur(bounded, (0, 0), SMOOTHING * size) * np.float32(window.side / size)
         self._drawn = signed_distance(drawn) * np.float32(window.side / size)
         self._largest = float(np.abs(self._difference).max())
@@ -65,7 +65,7 @@ class OutlineCorrection:
         self._window = window
         self._area = self._area_of(drawn, window)
         self.likeness = 1.0  # of the present frame's fine structure to the anchor's, as of the last ``apply``
-        # where on the anchor's picture each pixel of the present one comes from: (column, row)
+        # position on the anchor's picture of each pixel of the present one: (column, row)
         self._origin = np.indices((size, size), np.float32)[::-1]
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
@@ -95,7 +95,7 @@ class OutlineCorrection:
         size = predicted.shape[0]
         scale = size / window.side
         largest = LARGEST * size
-        # further away the probability is that of STEEPEST whatever the correction: half of a window is not computed
+        # further away the correction changes nothing (STEEPEST): half of the window need not be computed
         reach = max(STEEPEST + self._largest * scale + largest, BAND * size)
         box = _around_lesion(predicted, int(reach) + 2)
         own = signed_distance(predicted[box])
@@ -106,7 +106,7 @@ class OutlineCorrection:
         difference, drawn, structure = carried
         near = np.abs(own) < BAND * size
         self.likeness = likeness = _likeness(structure[near], _fine_structure(now)[box][near])
-        # a smaller section has smaller lobes, and one about to vanish must be free to
+        # the correction shrinks with the section, so that a section can vanish
         remaining = min(1.0, area / self._area)
         distance = own + difference * np.float32(remaining * likeness * scale)
         towards = np.clip(drawn * np.float32(scale) - distance, -largest, largest)
@@ -128,7 +128,7 @@ class OutlineCorrection:
         back = cv2.GaussianBlur(back, (0, 0), FLOW_SMOOTHING * size)
         rows, columns = np.indices((size, size), np.float32)
         place = columns + back[..., 0], rows + back[..., 1]
-        # the places are composed, not the fields: resampling these on every frame would blur them away
+        # positions are composed instead of flow fields, which would blur if they were resampled on every frame
         self._origin = np.stack([_remapped(field, *place) for field in origin])
         self._window = window
 

@@ -235,7 +235,7 @@ class _Sweep:
         computed = np.zeros(self._inputs.lesion_count, np.bool_)
         final = np.zeros(self._inputs.lesion_count, np.bool_)
         for place, stretch in enumerate(self._schedule[index]):
-            if index in stretch.frames:  # otherwise only walked through on the way to the range asked for
+            if index in stretch.frames:  # other frames are only passed on the way to the requested range
                 known[stretch.lesion] = merged[place] > 0.5
                 computed[stretch.lesion] = True
                 final[stretch.lesion] = not (self._forward and stretch.is_two_sided)

@@ -46,23 +46,23 @@ class TrackerSettings:
     outline_correction: bool = True
 
 
-# The window moves only when it must: a still window lets the previous frame's key be used again.
+# The window moves only when it must: if it stays, the previous frame's key can be used again.
 DRIFT = 0.08  # of the side, between the window's centre and the lesion's
 RESCALE = 1.2  # between the window's side and the one wanted
-# A lost lesion is looked for where it was last seen, and after a while also everywhere, in turns: in a window of the
-# whole frame a small lesion is too small to be seen with certainty (Docs/results/ablations.md, for all of these rules).
-SEARCH = 1.4  # the window's side over the usual one: what has come back is seen among its surroundings
+# A lost lesion is searched for where it was last seen, and after a while alternately in the whole frame, in which a
+# small lesion is too small to be seen with certainty (Docs/results/ablations.md, for all of these rules).
+SEARCH = 1.4  # side of the search window / usual side, so that the surroundings are seen too
 FRAMES_BEFORE_WHOLE = 4
-# What looks like a lost lesion is often something else, and a tracker that follows it stays there: what comes back
-# must be seen clearly, and the more so the further away it is.
+# Other tissue can look like the lost lesion, and a tracker that follows it stays there. So a returning lesion must be
+# seen with certainty, and with more certainty the further away it is.
 CERTAIN_HERE = 0.75  # certainty needed where the lesion was last seen
 CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
 # A lesion that leaves the plane shrinks, and what is left in its place may hold a tracker: a doubtful small remainder
 # is none.
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
 CERTAIN_REMAINDER = 0.7  # this is needed
-CERTAIN_FAINT = 0.9  # certainty needed of what does not stand out as the lesion did (contrast.py)
-SPECK = 0.1  # islands smaller than this share of the largest are noise: they would blow up the window
+CERTAIN_FAINT = 0.9  # certainty needed if the contrast is lower than the lesion's (contrast.py)
+SPECK = 0.1  # islands smaller than this share of the largest are noise, which would enlarge the window
 REACH = 3  # pixels a lesion's island may be away from the previous mask
 
 
@@ -121,10 +121,10 @@ class LesionTracker:
         self._remembers = False  # whether any anchor is in the memory
         self._past: _Past | None = None
         self._correction: OutlineCorrection | None = (
-            None  # follows the tissue of the anchor, whether it corrects or not
+            None  # follows the tissue of the anchor, with or without a correction
         )
         self._anchor_overlap = NAN  # of the network's outline on the anchor with the drawn one
-        self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was handed out
+        self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was returned
         self._lost = 0  # frames since the lesion was last seen
         self._sure_of_none = 1.0  # how sure the last look at a lost lesion was that there is none
         self._contrast = NO_CONTRAST  # of the latest anchor that shows the lesion
@@ -147,7 +147,7 @@ class LesionTracker:
         """
         self._memorize_anchor(index, frame, mask)
         if mask.any():
-            self._last_seen = _centre(mask)  # where it is looked for, should it not be visible where the tracker starts
+            self._last_seen = _centre(mask)  # to search first, if the lesion is not visible where the tracker starts
 
     def start_at_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
         """Put an anchor into the memory permanently and continue from it. Parameters as for ``remember_anchor``."""
@@ -188,11 +188,11 @@ class LesionTracker:
         redrawn = predicted if self._correction is None else self._correction.apply(predicted, view.grey, window)
         if (found := probabilities > 0.5).any() and not self._is_lesion(found, certainty, faint):
             probabilities = corrected = np.zeros_like(probabilities)
-            certainty = 1 - certainty  # that nothing is there
+            certainty = 1 - certainty  # certainty that nothing is there
         elif self._correction is not None and self._settings.outline_correction:
             corrected = self._paste(redrawn, window, past.mask)
         if self._lost and not (probabilities > 0.5).any():
-            # two looks in turn are one: what was seen in one part of the frame is not undone by looking at another
+            # both search windows count as one look: a result in one of them is not undone by the other
             certainty, self._sure_of_none = min(certainty, self._sure_of_none), certainty
         self._past = replace(past, frame=frame, probabilities=probabilities, view=view)
         self._given = corrected
@@ -243,12 +243,12 @@ class LesionTracker:
             self._lost, self._sure_of_none = 0, 1.0
             self._bank.add(index, self._network.memorize(past.view.tensor, past.view.code, past.seen))
         else:
-            # an empty mask teaches nothing about the lesion: the memory keeps the frames where it was seen
+            # frames with an empty mask do not enter the memory: they show nothing of the lesion
             if before.any():
                 self._last_seen = _centre(before)
-                self._extent = max(self._extent, _extent(before))  # anchors may all say that it is not visible
+                self._extent = max(self._extent, _extent(before))  # all anchors may be marked "not visible"
             self._lost += 1
-            self._correction = None  # what comes back is another section
+            self._correction = None  # the returning lesion is cut in another section
         return final
 
     def to(self, device: torch.device) -> None:
@@ -309,7 +309,7 @@ class LesionTracker:
         probabilities = mask.astype(np.float32)
         view, seen = self._look(frame, window), self._cut_mask(probabilities, window)
         if mask.any() or not self._remembers:
-            # an empty mask teaches nothing about the lesion: beside anchors that show it, it would only hide it
+            # an anchor with an empty mask is not remembered beside anchors that show the lesion
             self._bank.add(index, self._network.memorize(view.tensor, view.code, seen), permanent=True)
             self._remembers = True
         self._extent = max(self._extent, _extent(mask))
@@ -327,7 +327,7 @@ class LesionTracker:
     def _paste(self, seen: NDArray[np.float32], window: Window, before: Mask) -> NDArray[np.float32]:
         """Return probabilities in the window on the frame, without what cannot be the lesion."""
         probabilities = window.paste(seen, *before.shape)
-        box = window.box(*before.shape)  # what lies outside is 0, and not worth looking at
+        box = window.box(*before.shape)  # the mask is 0 outside
         probabilities[box] = plausible_parts(probabilities[box], before[box])
         return probabilities
 
@@ -340,7 +340,7 @@ class LesionTracker:
         pixels = window.cut(frame, self._settings.input_size)
         # a third of a whole number is never half-way between two: adding one and cutting off rounds to the nearest
         grey = pixels if pixels.ndim == 2 else ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
-        # the colours of a pixel stay side by side in memory (channels_last): what convolutions want
+        # channels_last, which makes convolutions faster
         colours = torch.from_numpy(rgb(pixels)).permute(2, 0, 1)
         return self._to_tensor(colours)[None].to(self._device), grey
 

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from UltrasoundLesionSegLib.errors import ModelError
 
-# torch refuses modules and parameters with a dot or nothing as their name, so no network has a tensor named like this
+# torch allows no empty names and no dots in names of parameters, so no tensor of a network has such a name
 SCALE_SUFFIX = "..scale"
 # First and depthwise convolutions are among these tensors: few weights (150,000 of stpfnet_light's 3,870,000), with
 # which 8 bits change its logits most.
 SMALL = 2**14
-_LARGEST = 127  # -128 stays unused: weights of either sign are rounded alike
+_LARGEST = 127  # -128 is not used, so that positive and negative weights are treated alike
 
 
 def stored_tensors(state: Mapping[str, Tensor], dtype: torch.dtype, model: str) -> dict[str, Tensor]:
@@ -114,7 +114,7 @@ def _to_8_bits(weights: Tensor) -> tuple[Tensor, Tensor]:
 def _is_scale_of(levels: Tensor, scale: Tensor) -> bool:
     if scale.dtype != torch.float32 or levels.ndim < 2 or scale.shape != levels.shape[:1]:
         return False
-    # the largest weight that a foreign file can ask for must be a number too; any comparison with NaN is false
+    # also catches NaN, because every comparison with NaN is false
     largest = scale * -torch.iinfo(torch.int8).min
     return bool(((scale > 0) & (largest < math.inf)).all())
 

@@ -31,7 +31,7 @@ from UltrasoundLesionSegLib.training.click_simulation import next_click
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 MOST_CLICKS = 20
-SHOWN = (1, 2, 3, 5)  # numbers of clicks whose Dice is told
+SHOWN = (1, 2, 3, 5)  # numbers of clicks in the table
 WANTED = (0.85, 0.9)
 SMALL = 0.01  # of the frame
 

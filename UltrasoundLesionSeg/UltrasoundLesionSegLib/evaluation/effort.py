@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.evaluation.interactive import Course, Step
 from UltrasoundLesionSegLib.evaluation.people import GOOD
 from UltrasoundLesionSegLib.evaluation.review import POOR, told_apart
 
-OFFERED = "next frame"  # the chooser that is the product's
+OFFERED = "next frame"  # the way of choosing that the program uses
 ENOUGH = 0.95  # share of frames that must be good for a cine to be finished
 
 

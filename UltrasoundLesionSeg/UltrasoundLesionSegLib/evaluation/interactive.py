@@ -29,7 +29,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 SEED_FRAMES = ("first", "middle", "worst")
 CANDIDATES = 5  # frames that are tried to find the worst one to start on
-VERSION = 1  # of what is kept a case; another one is computed again
+VERSION = 1  # of the stored results; results of another version are computed again
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _course(work: _Work, follower: Follower, plan: Plan, seed: int, way: tuple[s
     frames = list(work.truth)
     labelled = np.zeros(len(work.cine), bool)
     labelled[frames] = True
-    # another case's frames must not be the same ones by chance
+    # each case draws other random frames
     rng = np.random.default_rng((run, int(hashlib.sha256(work.case.name.encode()).hexdigest()[:8], 16)))
     at, drawn, steps = seed, True, []
     while True:

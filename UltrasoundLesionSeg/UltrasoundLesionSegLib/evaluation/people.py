@@ -26,7 +26,7 @@ from UltrasoundLesionSegLib.training.click_simulation import next_click
 
 Masks = NDArray[np.bool_]  # (K, H, W)
 MOST_CLICKS = 3  # on a lesion of one frame
-GOOD = 0.9  # Dice from which on a person lets a mask be
+GOOD = 0.9  # a person does not correct masks with at least this Dice
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.evaluation.metrics import SCORES, FrameScores, bootstrap_interval
 from UltrasoundLesionSegLib.evaluation.review import ReviewScores, score_review
 
-COMPARED = ("dice", "last_dice", "missed")  # the video's scores whose differences are told
+COMPARED = ("dice", "last_dice", "missed")  # scores of a video that are compared
 Interval = tuple[float, float, float]  # mean, and the lower and upper end of 95%
 
 

@@ -40,8 +40,8 @@ HARD_EXIT_SEED = 90_000  # of the clips from stills in which every lesion leaves
 APART_SEED = 70_000  # of the held-out test clips
 APART_FRAMES = (45, 60)  # their shortest and longest
 KEY_INTERVAL = 7  # frames between the key frames of the motion
-FILM_SIDE = 64  # pixels of the longer side that a soap film is made at
-FILM_STEPS = 1000  # of its relaxation: a hole of half the picture is filled to within a grey level
+FILM_SIDE = 64  # pixels of the longer side of the picture in which the hole is filled
+FILM_STEPS = 1000  # of relaxation: fills a hole of half the picture to within one grey level
 
 
 @dataclass(frozen=True)
@@ -329,7 +329,7 @@ class StillWalk:
         started = min(time / 10, 1.0)
         base += np.float32(difficulty.tissue * started) * ahead * self._far * (self._foreign - base)
         kept = difficulty.kept + (1 - difficulty.kept) / (1 + (time / 2.5) ** 2)
-        # nothing of a lesion's own speckle is left where it is no more
+        # no speckle of the lesion may stay where the lesion has gone
         still_own = np.float32(kept) * (1 - lost)
         spread = self._spread + lost * (self._spread_around - self._spread)
         tissue = base + still_own * self._own + np.sqrt(1 - still_own**2) * spread * self._noise.next()

@@ -8,7 +8,7 @@ from typing import Any
 
 import qt
 
-TURN_S = 0.05  # work between two turns of the window
+TURN_S = 0.05  # seconds of work between two updates of the window
 
 
 class CineLoading:

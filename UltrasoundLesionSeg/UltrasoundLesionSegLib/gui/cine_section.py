@@ -153,7 +153,7 @@ class CineSection(Section):
         try:
             cine = self.logic.cine(browser)
             if browser.GetPlaybackItemSkippingEnabled() and browser.GetPlaybackRateFps() == SLICERS_RATE:
-                play_as_recorded(browser, cine.timing)  # as Slicer left it, which knows no frame times
+                play_as_recorded(browser, cine.timing)  # Slicer does not know the frame times
             self.ui.cineInfoLabel.text = describe(cine, self.ui.cineInfoLabel)
         except LesionSegError as error:
             tell(self.ui.cineInfoLabel, f"This cannot be used as a cine: {error}.", Tone.CAUTION)

@@ -10,7 +10,7 @@ import slicer
 from UltrasoundLesionSegLib.gui.view_layout import ViewLayout
 from UltrasoundLesionSegLib.mrml.segmentation_nodes import find_sequence
 
-HIDDEN_BY_US = "UltrasoundLesionSeg.Hidden"  # on display nodes: a scene saved meanwhile still tells what to give back
+HIDDEN_BY_US = "UltrasoundLesionSeg.Hidden"  # on display nodes, so that a scene saved meanwhile says what to show again
 
 
 class CineViews:

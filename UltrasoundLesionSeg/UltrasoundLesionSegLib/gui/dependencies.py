@@ -25,7 +25,7 @@ import slicer
 logger = logging.getLogger(__name__)
 
 TITLE = "Ultrasound Lesion Segmentation"
-# Slicer's own and the PyTorch extension's: never another version because of us
+# packages of Slicer and of the PyTorch extension: their versions are never changed
 HELD = ("numpy", "vtk", "SimpleITK", "scipy", "requests", "torch", "torchvision")
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
 TORCH_MINIMUM = "2.4.1"  # what MONAI 1.5 needs; MONAI 1.4 does not go with Slicer's numpy 2
@@ -101,7 +101,7 @@ NEEDS = (
 )
 
 
-_met: set[Need] = set()  # what was found once is not looked for again
+_met: set[Need] = set()  # packages that were found are not checked again
 
 
 def missing_needs() -> list[Need]:

@@ -13,7 +13,7 @@ from UltrasoundLesionSegLib.mrml.edit_guard import EditGuard
 from UltrasoundLesionSegLib.mrml.segment_display import Shown, read_display, write_display
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
-DRAWING_EVENTS = (  # strokes, undo; names and colours
+DRAWING_EVENTS = (  # strokes and undo; names and colours
     slicer.vtkSegmentation.SourceRepresentationModified,
     slicer.vtkSegmentation.RepresentationModified,
     slicer.vtkSegmentation.SegmentModified,

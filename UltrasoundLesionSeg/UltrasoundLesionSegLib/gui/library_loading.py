@@ -16,7 +16,7 @@ import time
 from collections.abc import Generator
 
 MODULES = (("torch", "PyTorch"), ("monai.inferers", "MONAI"))
-TURN_S = 0.05  # the import goes on for this long between two turns of the window
+TURN_S = 0.05  # seconds of import between two updates of the window
 
 
 def load_libraries() -> Generator[str, None, None]:

@@ -83,7 +83,7 @@ class Panel:
     def enter(self) -> None:
         """Show the present state: the module is shown."""
         self._views.enter()
-        if self.busy:  # a propagation goes on while other modules are open
+        if self.busy:  # a propagation continues while other modules are open
             self._show_in_views()
         else:
             self.refresh()
@@ -117,7 +117,7 @@ class Panel:
     def follow_parameters(self) -> None:
         """Show the cine and the choices that the parameter node names."""
         if slicer.mrmlScene.IsImporting():
-            return  # half of the nodes are not there yet; the end of the import shows everything
+            return  # during an import nodes are still missing; its end shows everything
         wanted = self.parameters.browser if self.parameters is not None else None
         if wanted == self.browser:
             for section in self.sections:
@@ -325,7 +325,7 @@ class Panel:
         segments = segmentation.GetSegmentation() if segmentation is not None else None
         names = [segments.GetSegment(one).GetName() for one in segments.GetSegmentIDs()] if segments else []
         drawing = (frame if painted else -1, painted, names)
-        if drawing != self._drawing_shown:  # another frame alone changes nothing here
+        if drawing != self._drawing_shown:  # nothing to do if only the frame changed
             self._drawing_shown = drawing
             for section in self.sections:
                 section.drawing_changed()

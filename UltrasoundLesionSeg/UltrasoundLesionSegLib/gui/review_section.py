@@ -27,9 +27,9 @@ class ReviewSection(Section):
         self._entered = False
         self._seconds: Any = None  # of every frame, None where they are unknown
         self._confidences: dict[str, Any] = {}
-        self._visited: set[int] = set()  # frames already gone to in this round
+        self._visited: set[int] = set()  # frames already visited in this round
         self._order: list[int] = []  # frames to look at
-        self._is_new = False  # results that nothing was said of
+        self._is_new = False  # whether there are results that the line does not describe yet
         self._delete_asked = ""
         self._delete_timer = qt.QTimer(host.root)
         self._delete_timer.setSingleShot(True)
@@ -88,7 +88,7 @@ class ReviewSection(Section):
         browser = self.host.browser
         self._confidences, self._order = {}, []
         if browser is not None and self.host.segmentation() is not None:
-            if not self.host.busy:  # while results are being made nothing is settled
+            if not self.host.busy:  # while results are computed the list still changes
                 self._order = self.logic.reviewOrder(browser)
             self._confidences = self.logic.confidences(browser)
         self._show_timeline()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 SHOW_EVERY_S = 0.1
-SHARE = 0.2  # of the time of a computation that may go into showing it
+SHARE = 0.2  # share of a computation's time that may be used to show it
 
 
 class ShowingBudget:

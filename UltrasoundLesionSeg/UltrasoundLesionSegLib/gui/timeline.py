@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.gui.messages import is_dark
 
 # From unsure to sure; told apart by people who cannot tell red from green, and in grey
 SCALE = ((178, 60, 20), (236, 160, 50), (150, 190, 205), (40, 110, 165))
-LOWEST, HIGHEST = 0.3, 1.0  # confidences below the lowest look like it
+LOWEST, HIGHEST = 0.3, 1.0  # lower confidences have the colour of the lowest
 ROW, GAP, MARKS = 14, 4, 12  # heights in px: a lesion's row, between rows, the marks of anchors above
 
 Columns = NDArray[np.float32]  # confidence of every pixel column of a row, nan where there is none
@@ -60,7 +60,7 @@ class Timeline:
         self._to_look_at: list[int] = []
         self._strip: Any = None  # everything but the line of the frame shown
         self._painted: list[Columns | None] = []  # what each row shows
-        self._look: tuple[Any, ...] = ()  # what a change of makes everything be painted anew
+        self._look: tuple[Any, ...] = ()  # if this changes, everything is painted again
         self._filter = _LabelEvents(label)
         self._filter.listener = self
         label.installEventFilter(self._filter)
@@ -160,7 +160,7 @@ class _LabelEvents(qt.QObject):
             return False
         if kind == qt.QEvent.Resize:
             self.listener.paint()
-        elif kind in (qt.QEvent.MouseButtonPress, qt.QEvent.MouseMove):  # without tracking, moves are drags
+        elif kind in (qt.QEvent.MouseButtonPress, qt.QEvent.MouseMove):  # without tracking, only drags arrive
             place = event.position() if hasattr(event, "position") else event.pos()  # Qt 6, Qt 5
             self.listener.pressed(place.x())
         return False

@@ -13,7 +13,7 @@ _SLICE_VIEW = """<view class="vtkMRMLSliceNode" singletontag="Red">
   <property name="viewlabel" action="default">R</property>
   <property name="viewcolor" action="default">#F34A33</property>
  </view>"""
-# Without a splitSize Qt divides by what the views ask for, and a chart asks for 54 pixels
+# without a splitSize Qt uses the size hints of the views, and a chart's is 54 pixels
 LAYOUTS = {
     CINE: f"""<layout type="horizontal" label="Ultrasound cine"><item>{_SLICE_VIEW}</item></layout>""",
     CINE_WITH_CHARTS: f"""

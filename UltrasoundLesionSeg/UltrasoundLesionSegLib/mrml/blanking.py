@@ -27,7 +27,7 @@ def blanked(browser: Any, inside: Mask) -> Iterator[None]:
     images = [image_of(node) for node in (*nodes, browser.GetProxyNode(sequence))]
     outside, kept = ~inside, []
     try:
-        # the shown volume may share its image with a frame: what is put back is put back in reverse
+        # the shown volume may share its image with a frame, so the images are restored in reverse order
         for image in images:
             if image is None or image.GetDimensions() != (inside.shape[1], inside.shape[0], 1):
                 continue  # an unreadable frame

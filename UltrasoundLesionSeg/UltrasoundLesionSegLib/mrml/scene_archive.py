@@ -55,7 +55,7 @@ def _stays_inside(archive: zipfile.ZipFile) -> bool:
         leaves = path.is_absolute() or ".." in path.parts or "\\" in one.filename or one.filename[1:2] == ":"
         if leaves or "\0" in one.filename or stat.S_ISLNK(one.external_attr >> 16):
             return False
-    # members that overlap are how a small archive becomes a large one: then they seem longer than the file
+    # overlapping members can make a small archive expand to a large one; their sizes then exceed the file's
     stream = archive.fp
     assert stream is not None
     if sum(one.compress_size for one in members) > stream.seek(0, io.SEEK_END):

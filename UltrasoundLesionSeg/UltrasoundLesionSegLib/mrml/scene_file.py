@@ -146,7 +146,7 @@ def save_segmentation_frames(sequence: Any, folder: Path | str) -> list[Path]:
 
 def _write_node(storage: Any, node: Any, path: Path) -> None:
     """Write one node with a storage node of its own, which leaves the node's own storage as it was."""
-    # in the scene for as long as it writes: a sequence's storage looks there for the nodes' classes
+    # in the scene while it writes, because a sequence's storage node looks up the nodes' classes there
     slicer.mrmlScene.AddNode(storage)
     try:
         storage.SetFileName(str(path))

@@ -172,7 +172,7 @@ class SegmentationNodes:
         if not all(np.array_equal(read_mask(shown, one, self.geometry), mask) for one, mask in masks.items()):
             write_masks(shown, masks, self.geometry)
         for one in ids:
-            # only where it differs: an editor's undo stumbles over every change (as text, because nan is not nan)
+            # only if it differs: every change disturbs the editor's undo (compared as text, because nan is not nan)
             state = read_state(stored.GetSegment(one))
             if repr(read_state(shown.GetSegment(one))) != repr(state):
                 write_state(shown.GetSegment(one), state)

@@ -50,7 +50,7 @@ _GDCM_SYNTAXES = (
     JPEG2000Lossless,
     JPEG2000,
 )
-# syntaxes of one kind of stream; which of them it is the data set may say
+# transfer syntaxes of one kind of stream; the data set may say which
 _FAMILIES = (
     _JPEG_8_BIT,
     (JPEGLossless, JPEGLosslessSV1),
@@ -158,7 +158,7 @@ class FrameDecoder:
             return
         try:
             slow, fast = self._library_pixels(encoded, self._checked_stream(encoded)), self._pillow_pixels(encoded)
-        except Exception:  # a damaged frame teaches nothing; the caller tries another
+        except Exception:  # a damaged frame cannot answer this; the caller tries another one
             return
         if slow.dtype == fast.dtype == np.uint8 and slow.shape == fast.shape:
             self._is_fast = bool(np.abs(slow.astype(np.int16) - fast).max() <= 1)

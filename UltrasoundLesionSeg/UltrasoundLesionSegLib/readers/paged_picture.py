@@ -54,7 +54,7 @@ class PagedFrames(frames.CachedFrames):
         if index >= self._sound:
             raise FrameError(index, _DAMAGED_BEFORE)
         if self._pages.is_animation:
-            # an animation is built up from its first picture: on the way back, what may be wanted next is kept
+            # an animation is composed from its first picture on; for reading backward, frames on the way are kept
             begin = 0 if index < self._next else self._next
             for on_the_way in range(max(begin, index - self._capacity + 1), index):
                 self._keep(on_the_way, self._picture(on_the_way))

@@ -170,7 +170,7 @@ class PageFile:
         if self.format not in _ANIMATED:
             return 1
         count = int(getattr(self._image, "n_frames", 1))
-        # the picture that programs show which know no animated PNG, and that is no frame of it
+        # the picture for programs that cannot show animations; it is not a frame
         self._first = int(count > 1 and bool(getattr(self._image, "default_image", False)))
         return count - self._first
 

@@ -179,7 +179,7 @@ def looks_like_mask(path: Path) -> bool:
     counts = np.bincount(values.ravel(), minlength=256)
     used = np.flatnonzero(counts)
     if len(used) < 2:
-        return False  # a black frame is one too
+        return False  # a black frame has one level too
     if len(used) <= _LEVELS_OF_A_MASK:
         return True
     low, high = int(used[0]), int(used[-1])

@@ -90,7 +90,7 @@ def find_stack(path: Path) -> TiffStack:
         frames = [frame for one in same for frame in _frames_of(one)]
         told = int((file.imagej_metadata or {}).get("images", 0)) if len(file.pages) == 1 else 0
         check_frame_count(told)
-        if len(frames) == 1 < told:  # what tifffile makes of a stack in one directory that is cut off
+        if len(frames) == 1 < told:  # tifffile reads a truncated stack with one directory like this
             frames = [(place,) for place in range(told)]
         is_apart = len(file.pages) < sum(len(frame) for frame in frames)
         offset = main.keyframe.dataoffsets[0] if is_apart and main.keyframe.is_contiguous else None

@@ -122,7 +122,7 @@ def index_video(opener: Opener) -> VideoIndex:
                 found.append((picture.time, None))
                 continue
             found.append((picture.time, checksum(frame)))
-            # every 16th frame: colour flow that is switched on late must not be lost
+            # every 16th frame, so that colour flow that is switched on late is noticed
             if not is_color and looked_at % 16 == 0:
                 is_color = _is_color(stream, frame)
             looked_at += 1
@@ -191,7 +191,7 @@ class VideoFrames(frames.CachedFrames):
         if self._stream is None:
             self._restart(index)
         is_near = self._next <= index < self._next + self._block
-        # who walks back wants the frames before this one next, who jumps this one alone
+        # after a step back the frames before this one are wanted next, after a jump only this one
         is_step_back = any(index + step in self._cached for step in range(1, _LONGEST_STEP + 1))
         kept = max(self._block, self._capacity // 2) if is_step_back else _LONGEST_STEP
         if not is_near:
@@ -199,10 +199,10 @@ class VideoFrames(frames.CachedFrames):
             if not self._seek(wanted) and index < self._next:
                 self._restart(index)
         if not self._index.positions or self._failed_seeks >= _MAX_FAILED_SEEKS:
-            kept = self._capacity  # the way is always the longest: it is gone as rarely as can be
+            kept = self._capacity  # the way is always the longest, so it is decoded as rarely as possible
         frame = self._read_until(index, kept)
         if frame is None and self._has_sought:
-            # not where we believed to be, or pictures that lack those they are predicted from
+            # wrong position, or pictures whose reference pictures are missing
             self._failed_seeks += 1
             self._restart(index)
             frame = self._read_until(index, self._capacity)
@@ -273,7 +273,7 @@ class VideoFrames(frames.CachedFrames):
         keys = self._index.key_times
         last = bisect.bisect_right(keys, self._index.times[wanted] or 0) - 1
         for back in _KEYS_BACK:
-            # from the beginning it is as near
+            # reading from the beginning is as fast
             if last - back < 1 or self._index.positions.get(keys[last - back], 0) <= self._next <= wanted:
                 return False
             landed = self._land(keys[last - back])
@@ -281,7 +281,7 @@ class VideoFrames(frames.CachedFrames):
                 self._next = landed
                 return True
         self._failed_seeks += 1
-        self._next = len(self)  # wherever we are, it is not before any frame
+        self._next = len(self)  # the position is unknown: no frame can be read without a seek
         return False
 
     def _land(self, time: int) -> int | None:

@@ -35,7 +35,7 @@ _CONTAINERS = (
     "avi,mov,mp4,3gp,mpeg,mpegvideo,mpegts,matroska,webm,asf,h264,hevc,m4v,mjpeg,flv,dv,ivf,av1,obu,ogg,mxf,"
     "yuv4mpegpipe,apng"
 )
-# nothing but the file that is open: a playlist inside it would open others, or the network
+# only the open file: a playlist inside it could open other files or the network
 _CONTAINER_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
 _CODEC_OPTIONS = {"err_detect": "crccheck+explode", "max_pixels": str(MAX_FRAME_PIXELS)}
 _IO_BYTES = 2**18
@@ -45,7 +45,7 @@ _REORDERED = 20
 _CONCEALED = "concealing "
 _LISTENING = threading.Lock()
 _LISTENERS: list[int | None] = []
-logging.getLogger("libav").setLevel(logging.CRITICAL + 1)  # what other threads' streams say while one listens
+logging.getLogger("libav").setLevel(logging.CRITICAL + 1)  # hides messages of other threads' streams
 _CHECKED_ROWS = 64
 _CANNOT = "the video file cannot be decoded; convert it to MP4 (H.264) or AVI and try again"
 
@@ -137,7 +137,7 @@ class VideoStream:
         self._stream = stream
         codec = stream.codec_context
         codec.options = dict(_CODEC_OPTIONS)
-        codec.thread_count = 1  # with more, errors are told of some later picture
+        codec.thread_count = 1  # with more threads, errors are reported for a later picture
         codec.copy_opaque = True
         self.told = stream.frames if 0 < stream.frames < 2**31 else 0
         self.tick = float(stream.time_base or 0)
@@ -192,7 +192,7 @@ class VideoStream:
                 waiting.pop(number - _REORDERED, None)
             if not is_sound and packet.size:
                 trust.fail(number, packet.is_disposable)
-                failed |= waiting  # the decoder may drop those too that it had not shown yet
+                failed |= waiting  # the decoder may also drop pictures that it has not returned yet
             for frame in frames:
                 origin = frame.opaque if isinstance(frame.opaque, int) else number
                 shown.add(origin)
@@ -295,7 +295,7 @@ def checksum(frame: av.VideoFrame) -> int:
     """Return a CRC-32 over 64 rows or more, spread over the first plane of a decoded picture."""
     plane, form = frame.planes[0], frame.format
     bits = form.padded_bits_per_pixel if not form.is_planar else 8 if form.components[0].bits <= 8 else 16
-    row_bytes = min(plane.line_size, (plane.width * bits + 7) // 8)  # what pads a row is whatever lay in memory
+    row_bytes = min(plane.line_size, (plane.width * bits + 7) // 8)  # the padding of a row is uninitialised memory
     rows = np.frombuffer(plane, np.uint8)[: plane.height * plane.line_size].reshape(plane.height, plane.line_size)
     step = max(1, plane.height // _CHECKED_ROWS)
     return zlib.crc32(np.ascontiguousarray(rows[step // 2 :: step, :row_bytes]))

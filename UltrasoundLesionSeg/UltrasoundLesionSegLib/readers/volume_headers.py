@@ -128,7 +128,7 @@ def _lines(stream: BinaryIO, is_last: str = "") -> dict[str, str]:
         text = line.decode("utf-8", "replace").strip()
         if not line or (not text and not is_last):
             break
-        # by hand: for a line without a mark, a pattern takes time by the square of its length
+        # not by a regular expression, whose time grows with the square of the length for a line without a colon
         ends = [at for at in (text.find(":"), text.find("=")) if at > 0]
         if not ends or text[0] in ":=#":
             continue

@@ -124,7 +124,7 @@ def _moving_area(cine: Cine) -> Mask | None:
     spread = np.sqrt(np.maximum(cv2.blur(mean * mean, (side, side)) - cv2.blur(mean, (side, side)) ** 2, 0))
     tissue = (_share_around(np.abs(mean) > DARK_LEVEL, side) >= TISSUE_SHARE) & (spread >= SPECKLE_LEVELS)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    # closed: dark cysts and shadows do not move; opened: a clock beside the image hangs on by a thread
+    # closing fills dark cysts and shadows, which do not move; opening cuts off a clock beside the image
     found = cv2.morphologyEx((dense | tissue).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(found, cv2.MORPH_OPEN, kernel))
     sizes = statistics[:, cv2.CC_STAT_AREA].astype(float)

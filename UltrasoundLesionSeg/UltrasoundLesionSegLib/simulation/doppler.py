@@ -56,7 +56,8 @@ class ColorDoppler:
         window = (slice(row_min, row_max + 1), slice(column_min, column_max + 1))
         x, y, z = (np.ascontiguousarray(one[window]) * np.float32(1 / VESSEL_MM) for one in points)
         noise, at = smooth_noise(), np.float32(self.offset)
-        across = np.hypot(noise(x + at, y, z), noise(x, y + at, z + 5))  # both near zero: a line in space
+        # where both are near zero there is a line in space: a vessel
+        across = np.hypot(noise(x + at, y, z), noise(x, y + at, z + 5))
         beat = 0.6 + 0.4 * np.sin(2 * np.pi * BEATS_PER_SECOND * seconds)
         speed = np.clip(1 - across / np.float32(0.28 * beat), 0, 1)
         speed[(grey[window] > 150) | ~inside[window]] = 0  # the scanner gives bright echoes priority over colour

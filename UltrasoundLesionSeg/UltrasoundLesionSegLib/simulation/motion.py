@@ -146,7 +146,7 @@ class Motion:
         chest = z * np.float32(1 / self.depth_mm)
         ripple = np.sin(x * np.float32(2 * np.pi / 23) + z * np.float32(2 * np.pi / 17) + np.float32(pose.wobble))
         rise = np.float32(pose.breath_mm) * chest * chest + np.float32(self.wobble_mm) * (1 - decay) * ripple
-        # what lies at the skin is dragged along by the probe, what lies deep stays
+        # tissue at the skin moves with the probe, deep tissue stays
         slid = np.float32(pose.lateral_mm) * (1 - np.float32(0.3) * decay)
         tissue_x = x * np.float32(1 - 0.4 * pose.strain) + slid - np.float32(pose.roll) * z
         tissue_z = z + squeezed + rise + np.float32(pose.roll) * x * (1 - decay)

@@ -100,7 +100,7 @@ def scatterers() -> PeriodicVolume:
     """
     amplitudes = np.random.default_rng(20240229).standard_normal((*SCATTERER_CELLS, 2), dtype=np.float32)
     amplitudes = _blur_circular(amplitudes, SLICE_SIGMA_MM / SCATTERER_CELL_MM[1], axis=0)
-    # a little of the pulse is in the lattice already: interpolated white noise would fade half-way between the cells
+    # the lattice is smoothed a little, because interpolated white noise is weaker half-way between the cells
     amplitudes = _blur_circular(_blur_circular(amplitudes, 0.7, axis=1), 0.7, axis=2)
     amplitudes /= amplitudes.std()
     return PeriodicVolume(np.ascontiguousarray(amplitudes))

@@ -17,9 +17,9 @@ from UltrasoundLesionSegLib.training.datasets import CANVAS, SMALLEST_SIDE, Numb
 from UltrasoundLesionSegLib.training.prompts import corrupt_prior
 
 SMALLEST_LESION = 30  # pixels of the network's input
-FAR_SHARE = 0.4  # of samples in a window whose side has nothing to do with the lesion's: as at a first click
+FAR_SHARE = 0.4  # share of samples whose window does not fit the lesion's size, as at a first click
 BOX_SHARE = 0.15
-RELIT_SHARE = 0.2  # of lesions made as bright as their surroundings, or brighter: stills have few such ones
+RELIT_SHARE = 0.2  # share of lesions made as bright as their surroundings or brighter, of which stills have few
 ROUNDS = (0.3, 0.25, 0.18, 0.12, 0.1, 0.05)  # chances of 0, 1, ... clicks into errors after the first one
 
 

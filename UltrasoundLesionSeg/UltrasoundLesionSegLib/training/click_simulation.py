@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.engine.click_prompt import Click
 
-NEAR_MIDDLE = 0.5  # a hand that is no machine's clicks where the depth is at least this share of the largest
+NEAR_MIDDLE = 0.5  # a human hand clicks where the distance to the border is at least this share of the largest
 
 
 def next_click(found: Mask, truth: Mask, rng: np.random.Generator | None = None) -> Click | None:

@@ -22,10 +22,10 @@ from UltrasoundLesionSegLib.training.outlines import drawn_otherwise
 from UltrasoundLesionSegLib.training.prompts import corrupt_prior
 from UltrasoundLesionSegLib.training.stills import Still, read_index, read_still
 
-SMALLEST_SIDE = 48.0  # of a window, pixels of the frame: the engine's
+SMALLEST_SIDE = 48.0  # of a window, in pixels of the frame; the same as in the engine
 SMALLEST_LESION = 40  # pixels of the network's input; a clip whose first mask is smaller is drawn again
 ATTEMPTS = 20  # until a sample shows a lesion
-CANVAS = 1.35  # side of the synthesized canvas over the window's: what motion brings in
+CANVAS = 1.35  # side of the synthesized canvas / side of the window: motion brings new tissue in
 
 
 @dataclass(frozen=True)

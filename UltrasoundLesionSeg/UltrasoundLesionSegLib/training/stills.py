@@ -149,7 +149,7 @@ def find_marks(image: NDArray[np.uint8]) -> Mask:
     # against the wider surroundings too: letters lie close together, so that a top-hat alone misses their insides
     contrast = padded.astype(np.int16) - cv2.medianBlur(padded, 21)
     core = (top_hat > 70) & (contrast > 90) & (padded > 165)
-    # a stroke's blurred rim belongs to it: whatever is bright beside its core
+    # the blurred rim of a stroke: bright pixels beside its core
     rim = cv2.dilate(core.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & (contrast > 35)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((core | rim).astype(np.uint8), connectivity=8)
     keep = np.zeros(count, bool)

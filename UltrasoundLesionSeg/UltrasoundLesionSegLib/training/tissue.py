@@ -56,7 +56,7 @@ class TissueSheet:
         self.near: Field = np.clip(1 + self.distance / np.float32(reach), 0, 1)
         grown = cv2.dilate(lesion.astype(np.uint8), np.ones((2 * int(reach * 0.4) + 3,) * 2, np.uint8)) > 0
         shrunk = self.distance > min(0.15 * min(self.radii), 4)
-        # the lesion painted over by what surrounds it, and its surroundings painted over by the lesion
+        # the lesion filled with its surroundings, and the surroundings filled with the lesion
         self.blank = _painted_over(self.layers.echo, grown, max(reach * 0.2, 1.0))
         self.full = (
             _painted_over(self.layers.echo, (self.near > 0) & ~shrunk, 1.0) if shrunk.any() else self.layers.echo

@@ -168,7 +168,7 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     output = OutputFolder(request.output, request.overwrite)
     seconds: dict[str, float] = {}
     logic = UltrasoundLesionWorkflow()
-    logic.efforts.clock = None  # nobody is at work while a case runs: its seconds are no person's
+    logic.efforts.clock = None  # no person works while a case runs, so its seconds do not count
     with collected(request.log_level) as lines:
         with _stage(seconds, "read"):
             browser = logic.addCine(read_cine(request.source, leave_out=[seed.path for seed in request.seeds]))

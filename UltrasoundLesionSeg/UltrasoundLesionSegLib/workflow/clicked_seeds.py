@@ -48,7 +48,7 @@ class ClickedSeeds(SeedsAndAnchors):
 
     def __init__(self) -> None:
         super().__init__()
-        # by browser ID, the last one of each cine: their answers are kept
+        # by browser ID: the latest drawing of each cine, which keeps the model's answers
         self._clicked: dict[str, _Clicked] = {}
         self._drawings: dict[str, tuple[tuple[int, str, str], Mask, ClickDrawing]] = {}
 
@@ -136,7 +136,7 @@ class ClickedSeeds(SeedsAndAnchors):
             clicked.written = drawn
             self._log_mask(sequence, at, Origin.EDITED)
         else:
-            # the state first: what a person vouches for is not overwritten by what nobody does
+            # the state first, because a mask that is no anchor does not overwrite an anchor's
             state = clicked.state
             sequence.set_state(at, identifier, state)
             sequence.write(

@@ -129,7 +129,7 @@ class EffortKeeper:
     def __init__(self) -> None:
         self.clock: Callable[[], float] | None = time.monotonic
         self._last: dict[str, tuple[EffortLog, float]] = {}  # by browser ID: the log after the last act, and when
-        self._points: dict[tuple[str, int, str], tuple[tuple[float, ...], ...]] = {}  # the last ones of each drawing
+        self._points: dict[tuple[str, int, str], tuple[tuple[float, ...], ...]] = {}  # the latest of each drawing
 
     def forget(self, browser_id: str | None = None) -> None:
         """Forget when a cine's last act was (of all cines when none is named); the log itself stays in the scene."""
@@ -160,7 +160,7 @@ class EffortKeeper:
             return
         key, now = sequence.browser.GetID(), self.clock()
         left, then = self._last.get(key, (None, now))
-        # another log than the one left here: another scene was opened, and the time in between was not for this one
+        # the log is not the one kept here: another scene was opened, so the time since the last act does not count
         pause = min(max(now - then, 0.0), LONGEST_PAUSE) if left == log else 0.0
         counted = replace(counted, seconds=(log.seconds or 0.0) + pause)
         _write(sequence, counted)

@@ -157,7 +157,7 @@ class ExportJob:
         from UltrasoundLesionSegLib.dicom.lesions import LesionDescription, ModelIdentity
 
         summary = self.source.propagation
-        # after a scene was reopened nobody remembers which model it was; the software's own version is still true
+        # a reopened scene does not say which model made its masks; the version of the software is still right
         model = ModelIdentity(summary.model, summary.version) if summary else ModelIdentity("unknown", __version__)
         found = []
         for number, segment in enumerate(self.segments, start=1):
@@ -224,7 +224,7 @@ def _masks(job: ExportJob) -> list[Path]:
 
     written = write_davis(job.folder / "masks", job.masks, len(job.cine), job.frames_without_result)
     for left_over in set((job.folder / "masks").glob(f"{'[0-9]' * 5}.png")) - set(written):
-        left_over.unlink()  # of a longer clip that was written here before, or of a frame that has no result now
+        left_over.unlink()  # from an earlier, longer clip, or of a frame that has no result any more
     return written
 
 

@@ -131,7 +131,7 @@ def measure_cine(cine: Cine, sequence: SegmentationSequence) -> CineMeasurements
         if not speaking:
             continue
         try:
-            image = cine.frames[frame]  # once for all lesions: decoding costs more than measuring
+            image = cine.frames[frame]  # decoded once for all lesions: decoding takes longer than measuring
         except FrameError:
             continue
         for one in speaking:
@@ -176,7 +176,7 @@ def show_measurements(measured: CineMeasurements, browser: Any) -> CineMeasureme
     lesion_table = write_table(LESION_TABLE, tabulate(LESION_COLUMNS, measured.lesion_rows()), browser)
     shown = [segment for segment in measured.segments if segment.frames]
     charts = tuple(chart for segment in shown for chart in _charts(segment, browser))
-    # a lesion that was renamed or deleted leaves none behind
+    # no tables and charts of lesions that were renamed or deleted
     kept = {FRAME_TABLE, LESION_TABLE, *(_chart_table(one.name) for one in shown)}
     kept.update(name for one in shown for name in chart_names(one.name))
     remove_tables_and_charts(browser, kept)

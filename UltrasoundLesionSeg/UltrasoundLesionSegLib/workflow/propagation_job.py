@@ -219,7 +219,7 @@ class PropagationJob:
                 yield PropagationProgress(
                     result.frame, done, total, stage_started - started, result.error, frames_done, len(self._wanted)
                 )
-                stage_started = time.perf_counter()  # the time the caller took is not ours
+                stage_started = time.perf_counter()  # without the time that the caller took
         finally:
             results.close()
             return_free_memory()
@@ -303,7 +303,7 @@ class PropagationJob:
             masks[segment_id] = self._within_editable(frame, segment_id, mask)
             origins[segment_id] = None if result.error else Origin.MODEL
             confidences[segment_id] = float(result.confidence[k])
-            # a masked result is not what its anchors and model alone would give: it never counts as done
+            # a result limited by masking is not the full result of anchors and model, so it never counts as done
             is_whole = self._plan.editable is None and (result.final[k] or bool(result.error))
             provenances[segment_id] = self._provenance[id(self._stretch_at[k, frame])] if is_whole else UNFINISHED
         self._sequence.write(frame, masks, origins, confidences, provenances)

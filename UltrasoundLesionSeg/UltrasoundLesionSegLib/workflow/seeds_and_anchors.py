@@ -35,7 +35,7 @@ class SeedsAndAnchors(ModelAccess):
     def __init__(self) -> None:
         super().__init__()
         self._readings: dict[str, str] = {}  # by browser ID: how the last seed file was read
-        # by browser ID and frame: to tell drawing from accepting, and to know which model proposed it
+        # by browser ID and frame: tells an accepted suggestion from a drawing, and which model proposed it
         self._suggestions: dict[tuple[str, int], tuple[Mask, Suggester]] = {}
         self.efforts = EffortKeeper()
 

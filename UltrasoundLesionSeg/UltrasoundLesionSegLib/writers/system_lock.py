@@ -6,7 +6,7 @@ import errno
 import sys
 from typing import BinaryIO
 
-# Windows' locks keep others from reading what is locked: a byte far behind the text, so that who holds it can be read
+# on Windows others cannot read a locked byte: lock one far behind the text that names the holder
 _LOCKED_BYTE = 2**20
 _LOCKED_BY_ANOTHER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 

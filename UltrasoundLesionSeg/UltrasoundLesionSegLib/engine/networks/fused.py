@@ -41,7 +41,7 @@ def has_onednn() -> bool:
         operation = torch.ops.mkldnn._convolution_pointwise
         alone = operation.default(-ones, *layout, "relu", [], "")
         with_sum = operation.binary(ones, ones, *layout, "add", 1.0, None, [], None)
-    except (AttributeError, RuntimeError, TypeError, NotImplementedError):  # operations that PyTorch does not promise
+    except (AttributeError, RuntimeError, TypeError, NotImplementedError):  # not public operations of PyTorch
         return False
     return float(alone) == 0 and float(with_sum) == 3
 
@@ -98,7 +98,7 @@ class FusedConvolution(nn.Module):
         plain, name, numbers, algorithm = _ACTIVATIONS[self.activation]
         ordinary = x.device.type != "cpu" or x.dtype != torch.float32 or torch.jit.is_tracing() or not has_onednn()
         if ordinary:
-            # channels_last, which frames come in, is oneDNN's layout; what others make of it was never measured here
+            # frames come in channels_last, the layout of oneDNN; other backends were not measured
             y = functional.conv2d(x.contiguous(), self.weight, self.bias, self.stride, self.padding, 1, self.groups)
             return plain(y if added is None else y + added)
         weight = self._laid_out.get(x.shape)
@@ -264,7 +264,7 @@ def _fused(module: nn.Module) -> nn.Module:
         return FusedUpsample(module)
     if type(module) is nn.Sequential:
         return _fused_sequence(module)
-    # a mask's convolution comes between the first one and its norm: these two stay apart
+    # the mask's convolution is added between the first convolution and its norm, so these are not merged
     if isinstance(module, ResNet) and not module.with_mask:
         setattr(module, "conv1", FusedConvolution(module.conv1, module.bn1))  # noqa: B010
         setattr(module, "bn1", nn.Identity())  # noqa: B010

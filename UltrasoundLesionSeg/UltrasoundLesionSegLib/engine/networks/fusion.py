@@ -92,7 +92,7 @@ class ChannelWeights(nn.Module):
         ``average``, ``max`` or ``both`` (concatenated, in that order; the paper's best).
     """
 
-    # the paper does not give the hidden width; a quarter squeezes without starving
+    # the paper does not give the hidden width; a quarter of the channels was chosen
     _SQUEEZE = 4
 
     def __init__(self, channels: int, pooling: str) -> None:
