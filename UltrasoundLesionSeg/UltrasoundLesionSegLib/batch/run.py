@@ -95,7 +95,7 @@ def run_batch(
     source : str or Path
         Manifest (CSV or JSON) or folder; see ``manifest`` and ``scan``.
     output : str or Path
-        Folder for the results; made when it is not there. What earlier runs finished there is not done again.
+        Folder for the results; made if it does not exist. What earlier runs finished there is not done again.
     settings : BatchSettings, optional
     progress : callable, optional
         Called in this thread after every event; an exception it raises stops the batch and keeps what is finished.

@@ -22,7 +22,7 @@ def make_dicom(
     laterality: Annotated[str, typer.Option(help="L or R; empty if unknown.")] = "",
     lossless: Annotated[bool, typer.Option(help="RLE instead of JPEG.")] = False,
     frame_rate: Annotated[
-        float | None, typer.Option(help="Frames a second, where the source does not say when its frames were taken.")
+        float | None, typer.Option(help="Frames a second, if the source does not say when its frames were taken.")
     ] = None,
 ) -> None:
     """Make an ultrasound multi-frame DICOM image of a video, so that a SEG can refer to it."""

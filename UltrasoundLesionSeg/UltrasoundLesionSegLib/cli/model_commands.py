@@ -33,19 +33,21 @@ def evaluate(
     model: Annotated[list[str] | None, typer.Option(help="Model to evaluate; the default one. Repeatable.")] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data set, for example val.")] = None,
     device: Device = "auto",
-    interactive: Annotated[bool, typer.Option("--interactive", help="Let a simulated person correct frames.")] = False,
-    corrections: Annotated[int, typer.Option(min=0, help="Frames offered to the person.")] = 3,
-    seed_frame: Annotated[str, typer.Option(help="The person's first frame: first, middle or worst.")] = "first",
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Let a simulated person correct frames, and measure the gain.")
+    ] = False,
+    corrections: Annotated[int, typer.Option(min=0, help="Number of frames offered to the simulated person.")] = 3,
+    seed_frame: Annotated[str, typer.Option(help="The frame of the seed: first, middle or worst.")] = "first",
     person: Annotated[
         list[str] | None,
-        typer.Option(help="draws every frame offered, draws_where_poor, or clicks_where_poor. Repeatable."),
+        typer.Option(help="What the person does: draws, draws_where_poor or clicks_where_poor. Repeatable."),
     ] = None,
-    random_runs: Annotated[int, typer.Option(min=1, help="How often frames are chosen at random.")] = 5,
-    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate that many cases.")] = None,
+    random_runs: Annotated[int, typer.Option(min=1, help="Number of runs with frames chosen at random.")] = 5,
+    limit: Annotated[int | None, typer.Option(min=1, help="Evaluate only that many cases.")] = None,
 ) -> None:
-    """Evaluate models and baselines on a data set with masks, and print the papers' table.
+    """Evaluate models and baselines on a data set with masks, and print a table.
 
-    With --interactive: what each correction of a simulated person wins, by who chooses the frame.
+    With --interactive, measure how much each correction of a simulated person improves the masks.
     """
     from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, SUGGEST, default_bundle
     from UltrasoundLesionSegLib.evaluation.effort_tables import write_effort

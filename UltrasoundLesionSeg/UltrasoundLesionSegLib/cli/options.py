@@ -40,7 +40,7 @@ class LayoutChoice(str, Enum):
     STILLS = "stills"
 
 
-Output = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
+Output = Annotated[Path, typer.Option(help="Folder for the results; made if it does not exist.")]
 Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CPU).")]
 Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")]
@@ -49,22 +49,24 @@ Also = Annotated[
     typer.Option(help="Write this too: sr, sr3d, coco, nifti, sequence, frames, scene, sheet, video. Repeatable."),
 ]
 PixelsAllowed = Annotated[
-    bool, typer.Option(help="Pictures may be written: you have looked, no name is burned into the frames.")
+    bool, typer.Option(help="Allow pictures: you looked at the frames, and no name is burned into them.")
 ]
-Direction = Annotated[DirectionChoice, typer.Option(help="Where to go from the seeds.")]
+Direction = Annotated[
+    DirectionChoice, typer.Option(help="Direction from the seeds: to later frames, to earlier ones, or both.")
+]
 Overlap = Annotated[bool, typer.Option("--overlap", help="Lesions may share pixels.")]
 BlankOutside = Annotated[
     bool | None,
     typer.Option(
         "--blank-outside/--no-blank-outside",
-        help="Black outside the ultrasound image, in pictures, report and scene; on when pictures are allowed.",
+        help="Make all outside the ultrasound image black in pictures, report and scene; on if pictures are allowed.",
         show_default=False,
     ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files in an output folder that holds something else.")
 ]
-Level = Annotated[LogLevel, typer.Option(help="What the log file holds.")]
+Level = Annotated[LogLevel, typer.Option(help="The least important messages that the log file holds.")]
 
 
 def parse_seed(text: str) -> SeedFileRequest:

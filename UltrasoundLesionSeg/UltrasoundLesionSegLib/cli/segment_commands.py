@@ -117,17 +117,20 @@ def batch(
     pixels_allowed: PixelsAllowed = False,
     blank_outside: BlankOutside = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Cases at a time; by default what the machine holds, one a GPU.")
+        int | None,
+        typer.Option(min=1, help="Cases at a time; by default as many as the machine can hold, one on each GPU."),
     ] = None,
-    time_limit: Annotated[float, typer.Option(min=1, help="Seconds after which a case is given up.")] = 3600,
+    time_limit: Annotated[
+        float, typer.Option(min=1, help="Seconds after which a case is stopped and counted as failed.")
+    ] = 3600,
     scheduler: Annotated[
         str | None, typer.Option(help="Compute on the Dask cluster of this scheduler, for example tcp://host:8786.")
     ] = None,
     log_level: Level = LogLevel.INFO,
 ) -> None:
-    """Segment many cines, as `segment` does one; started again, finish what is left. Exits with 1 if a case failed.
+    """Segment many cines. Run again after an interruption, it computes what is left. Exits with 1 if a case failed.
 
-    Scenes, which hold all images, are written with `--also scene` alone.
+    Scenes hold all images and are written only with `--also scene`.
     """
     from UltrasoundLesionSegLib.batch.plan import BatchSettings
     from UltrasoundLesionSegLib.batch.run import run_batch

@@ -14,8 +14,8 @@ def simulate(
     output: Output,
     kind: Annotated[SimulationKind, typer.Option(help="Format of the cine.")] = SimulationKind.DICOM,
     seed: Annotated[int, typer.Option(help="The same seed gives the same cine.")] = 1,
-    frames: Annotated[int, typer.Option(min=1)] = 60,
-    lesions: Annotated[int, typer.Option(min=1, max=3)] = 1,
+    frames: Annotated[int, typer.Option(min=1, help="Number of frames.")] = 60,
+    lesions: Annotated[int, typer.Option(min=1, max=3, help="Number of lesions.")] = 1,
     leaves_plane: Annotated[bool, typer.Option(help="Let the lesion leave the imaging plane for a while.")] = False,
 ) -> None:
     """Simulate a breast ultrasound cine and write it with its true masks."""
@@ -32,7 +32,7 @@ def demo(
     model: Model = None,
     device: Device = "auto",
 ) -> None:
-    """Do the whole job on a simulated cine and say where the pictures are."""
+    """Simulate a cine, segment and measure it, and write a report, a video and pictures."""
     from UltrasoundLesionSegLib.cli.demo import run_demo
 
     run_demo(output, model, device)

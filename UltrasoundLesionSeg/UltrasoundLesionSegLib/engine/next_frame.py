@@ -1,8 +1,8 @@
-"""Which frame a person should look at next: the one whose correction is expected to win most over the whole cine.
+"""Which frame a person should look at next: the one whose correction is expected to improve the whole cine most.
 
 That is not the worst frame (Yin et al., Learning to Recommend Frame for Interactive Video Object Segmentation in the
-Wild, CVPR 2021): a frame in the middle of a poor run of frames mends its neighbours too. A correction acts as far as
-the neighbouring anchors, so each anchor ends what a frame beyond it could win.
+Wild, CVPR 2021): a correction in the middle of several poor frames improves its neighbours too. A correction has no
+effect beyond the neighbouring anchors.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Stretch:
 
 
 def next_frame(lesions: Sequence[Outlook]) -> Offer | None:
-    """Return the frame to look at next; None when no correction is expected to be worth it.
+    """Return the frame to look at next; None when no correction is worth a person's time.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class _Errors:
         return total * self._decay + error
 
     def correct(self, frame: int) -> None:
-        """Take away what a correction of this frame is expected to take away."""
+        """Reduce the errors as a correction of this frame is expected to."""
         for errors, anchors in zip(self._errors, self._anchors, strict=True):
             start, stop = _neighbours(anchors, frame, self._frames)
             away = np.abs(np.arange(start + 1, stop) - frame)

@@ -1,20 +1,19 @@
-"""The outline as the person drew it: what a network gets wrong on the anchor is put right on the frames after it.
+"""Correction of later outlines by the outline that a person drew on the anchor.
 
-A network redraws the lesion's outline on every frame by its own habits: with an anchor in memory and as the previous
-frame, it still draws that very anchor otherwise (halo in or out, lobes rounded off, the memory's stride of 16
-pixels). What it does wrong there it does wrong on the following frames too, at the same places of the tissue. So the
-signed distance between the drawn and the network's own outline is measured once, on the anchor, carried along with the
-tissue by optical flow, and added to every later outline. The drawn outline itself is carried along as well: where the
-tissue is still the anchor's, it is the better answer, and the corrected outline is drawn towards it. Both count by how
-much of the anchor's fine structure is still in view, the second much less once it fades: as the plane moves on, the
-anchor says less and less about what is seen.
+A network has its own way of drawing a lesion's outline. Even with the anchor in memory and as the previous frame, it
+does not reproduce the anchor's mask exactly: it may include the halo or not, or round off lobes (the memory has a
+stride of 16 pixels). It makes the same errors on the following frames, at the same places of the tissue. So the signed
+distance between the drawn outline and the network's own outline is measured once, on the anchor. It is moved with the
+tissue by optical flow and added to every later outline. The drawn outline itself is moved too. Where the tissue has not
+changed since the anchor it is the better answer, and the corrected outline is shifted towards it. The weight of both
+depends on how much of the anchor's fine structure is still visible. The weight of the drawn outline falls much faster.
 
-The tissue is looked for on the anchor's own picture, from where it was one frame before, so that errors of the flow do
+The flow is computed to the anchor's own picture, starting from the result for the previous frame, so that its errors do
 not add up from frame to frame.
 
-The network itself goes on from its own outlines. Given the corrected ones it would answer with larger ones that are
-then corrected again: on a beating heart the outline crept through the open valve. What the correction wins is measured
-in Docs/results/ablations.md.
+The network continues from its own outlines. If it got the corrected ones, it would answer with larger ones, which would
+be corrected again: on a beating heart the outline moved through the open valve. Docs/results/ablations.md shows the
+effect of the correction.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What can be seen of a mask, without the truth, that tells how well it fits.
+"""Signals that tell how well a mask fits, without the truth.
 
-Signals that told nothing on clips the estimate was not fitted on are not here: the change of area from frame to frame,
-how alike whole pictures are (a probe that moves changes them, and nothing is wrong), the contrast to the surroundings.
+Signals that predicted nothing on held-out clips are not used: the change of area from frame to frame, the change of the
+whole picture (a moving probe changes it although nothing is wrong), and the contrast to the surroundings.
 """
 
 from __future__ import annotations

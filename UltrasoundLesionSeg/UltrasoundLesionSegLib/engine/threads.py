@@ -1,9 +1,9 @@
-"""How many threads compute, on a machine that has other things to do.
+"""The number of threads for computing on a machine that other programs use too.
 
-PyTorch's OpenMP threads spin while they wait for each other. As soon as something else wants the cores (in Slicer:
-rendering, the GUI), a thread that was put aside holds up all others, and they spin in vain: a hundred times slower
-than one thread alone (Docs/results/speed.md). With OMP_WAIT_POLICY=PASSIVE they sleep instead, which OpenMP reads when
-PyTorch is loaded and never again.
+PyTorch's OpenMP threads spin while they wait for each other. If another program needs a core (in Slicer: rendering, the
+GUI), one thread is suspended and all others wait for it, spinning. This can be a hundred times slower than one thread
+alone (Docs/results/speed.md). With OMP_WAIT_POLICY=PASSIVE waiting threads sleep instead. OpenMP reads this variable
+only when PyTorch is loaded.
 """
 
 from __future__ import annotations

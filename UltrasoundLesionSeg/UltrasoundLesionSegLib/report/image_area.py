@@ -60,7 +60,7 @@ class ImageArea:
         """What was done, for a person."""
         if self.mask is None:
             return self.source
-        return f"what lies outside {self.source} ({100 * (1 - self.share):.0f}% of the frame) is black in pictures"
+        return f"in pictures, everything outside {self.source} is black ({100 * (1 - self.share):.0f}% of the frame)"
 
 
 def find_image_area(cine: Cine) -> ImageArea:

@@ -87,7 +87,7 @@ class ClickedSeeds(SeedsAndAnchors):
             not belong to the lesion.
         frame : int, optional
         segment : str, optional
-            Name or ID of the lesion, "Lesion" by default; made when it is not there.
+            Name or ID of the lesion, "Lesion" by default; made if it does not exist.
         box : (top, left, bottom, right), optional
             A rectangle around the lesion, in the same pixels.
         editable : ndarray of bool, shape (H, W), optional

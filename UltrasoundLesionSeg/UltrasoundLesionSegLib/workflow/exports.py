@@ -91,7 +91,7 @@ class ExportJob:
     ----------
     source : ExportSource
     folder : Path
-        Receives the files; made when it is not there.
+        Receives the files; made if it does not exist.
     options : ExportOptions
     """
 

@@ -83,7 +83,7 @@ def take(folder: Path) -> Hold:
     Parameters
     ----------
     folder : Path
-        Of the case; made when it is not there.
+        Of the case; made if it does not exist.
 
     Raises
     ------
