@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from engine_helpers import dice, disc, inputs_for
-from stand_in_networks import BrightNetwork
+from engine_helpers import clip_of_moving_discs, dice, disc, inputs_for
+from stand_in_networks import BrightNetwork, HoldNetwork
 from torch import Tensor
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle
 from UltrasoundLesionSegLib.engine.confidence import certainty
 from UltrasoundLesionSegLib.engine.contrast import FAINT, RISEN
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame
@@ -25,6 +26,7 @@ from UltrasoundLesionSegLib.engine.tracker import (
     TrackerSettings,
 )
 from UltrasoundLesionSegLib.engine.window import Window
+from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 
 SHAPE = (96, 128)
 HERE, BESIDE, AWAY = (48, 30), (48, 38), (48, 90)  # row and column of the disc's centre
@@ -42,6 +44,7 @@ class SureNetwork(BrightNetwork):
         self.sureness = sureness
 
     def segment(self, frames: Tensor, code: FrameCode, previous: PreviousFrame, memory: MemoryRead) -> Tensor:
+        self.reads.append(memory)
         return (frames.mean(dim=1, keepdim=True) - 0.5) * self.sureness
 
 
@@ -181,12 +184,18 @@ class RemindedNetwork(SureNetwork):
         return super().segment(frames, code, previous, memory) if known else torch.full_like(frames[:, :1], -CLEAR)
 
 
+def results_of(cine: Cine, anchors: list[Anchor], network: BrightNetwork, **plan: object) -> dict[int, FrameResult]:
+    settings = TrackerSettings(input_size=96, outline_correction=False)
+    inferer = PropagationInferer(settings, torch.device("cpu"))
+    return {r.frame: r for r in inferer(inputs_for(cine, anchors, **plan), network) if r.final.any()}
+
+
 def test_a_frame_declared_empty_does_not_make_the_lesion_unknown_behind_it() -> None:
     cine, truth = clip(HERE)
     middle = LEFT[len(LEFT) // 2]
     anchors = [Anchor(0, 0, truth[0]), Anchor(0, middle, truth[middle])]
-    inferer = PropagationInferer(TrackerSettings(input_size=96), torch.device("cpu"))
-    results = {r.frame: r for r in inferer(inputs_for(cine, anchors), RemindedNetwork(CLEAR)) if r.final[0]}
+    results = results_of(cine, anchors, RemindedNetwork(CLEAR))
+    assert sorted(results) == [frame for frame in range(1, 14) if frame != middle]
     assert not any(results[frame].masks.any() for frame in LEFT if frame != middle)
     assert all(dice(results[frame].masks[0], truth[frame]) > 0.9 for frame in range(LEFT[-1] + 2, 14))
 
@@ -199,3 +208,95 @@ def test_a_lesion_whose_drawn_rim_looks_otherwise_than_its_core_is_not_lost_on_t
     levels = picture / 255 - 0.5
     assert certainty(1 / (1 + np.exp(-levels * CLEAR))) < CERTAIN_FAINT
     assert all(dice(results[frame].masks[0], core) > 0.9 for frame in (1, 2))
+
+
+@pytest.mark.parametrize("back", [HERE, BESIDE, AWAY])
+@pytest.mark.parametrize("declared", [[LEFT[0]], [LEFT[2]], [LEFT[-1]], list(LEFT)])
+@pytest.mark.parametrize("seed", [0, 13])
+def test_frames_declared_empty_where_nothing_was_seen_change_no_other_frame(
+    back: tuple[int, int], declared: list[int], seed: int
+) -> None:
+    cine, truth = clip(back)
+    drawn = Anchor(0, seed, truth[seed])
+    without = results_of(cine, [drawn], SureNetwork(CLEAR))
+    assert not any(without[frame].masks.any() for frame in LEFT)
+    anchors = [drawn, *(Anchor(0, frame, truth[frame]) for frame in declared)]
+    results = results_of(cine, anchors, SureNetwork(CLEAR))
+    assert sorted(results) == sorted(set(without) - set(declared))
+    assert all(np.array_equal(one.masks, without[frame].masks) for frame, one in results.items())
+
+
+def test_what_was_followed_to_a_frame_declared_empty_was_not_the_lesion() -> None:
+    """A disc drifts away; a person says that it is not the lesion, and the lesion comes back where it was drawn."""
+    places = np.linspace(HERE[1], AWAY[1], 7).astype(int)
+    cine, truth = shown([*((HERE[0], column) for column in places), *[AWAY] * 4, *[HERE] * 5])
+    drawn = Anchor(0, 0, truth[0])
+    followed = results_of(cine, [drawn], SureNetwork(FAIR))
+    assert all(dice(followed[frame].masks[0], truth[frame]) > 0.9 for frame in range(1, 11))
+    network = SureNetwork(FAIR)
+    told = results_of(cine, [drawn, Anchor(0, 7, np.zeros(SHAPE, bool))], network)
+    assert not any(told[frame].masks.any() for frame in (8, 9, 10))
+    assert all(dice(told[frame].masks[0], truth[frame]) > 0.9 for frame in (12, 13, 14, 15))
+    # what was remembered of the drift is forgotten, the anchor is not
+    assert [len(read.permanent) for read in network.reads[6:10]] == [6, 1, 1, 1]
+
+
+def test_between_anchors_a_frame_declared_empty_counts_on_both_of_its_sides() -> None:
+    """Of a disc that one direction holds and the other does not see, what is nearer to the empty frame is not there."""
+    cine, truth = shown([HERE] * 3 + [None] * 10 + [HERE] * 2)
+    held = truth[0]
+    anchors = [Anchor(0, 0, held), Anchor(0, 8, np.zeros(SHAPE, bool)), Anchor(0, 14, truth[14])]
+    inferer = PropagationInferer(TrackerSettings(input_size=96, outline_correction=False), torch.device("cpu"))
+    inputs = inputs_for(cine, anchors)
+    assert [stretch.distances(6) for stretch in inputs.stretches] == [(6, 2)]
+    final = {r.frame: r for r in inferer(inputs, HoldNetwork()) if r.final[0]}
+    # holding goes on from a seed, and from nothing after a frame without the lesion
+    assert [frame for frame, one in sorted(final.items()) if one.masks.any()] == [1, 2, 3, 4, 11, 12, 13]
+
+
+def test_one_lesion_may_be_declared_empty_where_another_is_drawn_or_followed() -> None:
+    cine, truth = shown([HERE] * 9)
+    other = disc(SHAPE, 48, 90, 14)
+    cine = bright([one | other for one in truth])
+    nothing = np.zeros(SHAPE, bool)
+    anchors = [Anchor(0, 0, truth[0]), Anchor(1, 0, other), Anchor(0, 4, nothing), Anchor(1, 6, other)]
+    inferer = PropagationInferer(TrackerSettings(input_size=96, window_margin=1.2), torch.device("cpu"))
+    steps = list(inferer(inputs_for(cine, anchors), SureNetwork(CLEAR)))
+    assert len(steps) == inputs_for(cine, anchors).count_steps()
+    final = {r.frame: r for r in steps if r.final.any()}
+    computed = {r.frame: r.computed.tolist() for r in steps if r.computed.any()}
+    assert computed[4] == [False, True]
+    assert not final[4].masks[0].any()
+    assert dice(final[4].masks[1], other) > 0.9
+    assert computed[3] == computed[5] == [False, True]  # of the backward sweep, which the first lesion has no part in
+    assert all(dice(final[frame].masks[1], other) > 0.9 for frame in (1, 2, 3, 5, 7, 8))
+
+
+def test_a_frame_declared_empty_that_cannot_be_read_is_named_and_still_believed() -> None:
+    cine, truth = clip_of_moving_discs(frames=9, hidden=range(4, 6), broken=(4,))
+    network = SureNetwork(CLEAR)
+    inferer = PropagationInferer(TrackerSettings(input_size=64, outline_correction=False), torch.device("cpu"))
+    anchors = [Anchor(0, 0, truth[0][0]), Anchor(0, 4, truth[4][0])]
+    results = {r.frame: r for r in inferer(inputs_for(cine, anchors), network)}
+    assert "frame 4 cannot be read" in results[4].error
+    assert not results[4].masks.any()
+    # frames 1 to 3 are forgotten behind it
+    assert [len(read.permanent) for read in network.reads] == [1, 1, 2, 3, 1, 1, 2, 3]
+    assert all(dice(results[frame].masks[0], truth[frame][0]) > 0.9 for frame in (1, 2, 3, 7, 8))
+
+
+def test_the_default_model_finds_a_simulated_lesion_again_behind_a_frame_declared_empty() -> None:
+    simulated = simulate_cine(SimulationSettings(seed=2, frames=26, height=160, width=180, leaves_plane=True))
+    cine = simulated.cine
+    truth = [simulated.truth[frame][0] for frame in range(len(cine))]
+    gone = [frame for frame, mask in enumerate(truth) if not mask.any()]
+    bundle = default_bundle(PROPAGATE)
+    inferer = PropagationInferer(bundle.tracker_settings(), torch.device("cpu"))
+    network = bundle.load_for_inference("cpu")
+    scores = []
+    for declared in ([], [gone[len(gone) // 2]]):
+        anchors = [Anchor(0, 0, truth[0]), *(Anchor(0, frame, truth[frame]) for frame in declared)]
+        found = {r.frame: r.masks[0] for r in inferer(inputs_for(cine, anchors), network) if r.final[0]}
+        scores.append(np.mean([dice(found[t], truth[t]) for t in found if truth[t].any()]))
+    assert scores[0] > 0.85
+    assert scores[1] > scores[0] - 0.01

@@ -31,6 +31,20 @@ def test_all_keeps_every_frame_with_its_own_value() -> None:
     assert read.permanent.count(True) == 1
 
 
+@pytest.mark.parametrize("settings", [MemorySettings(), MemorySettings(MemoryPolicy.ALL), MemorySettings(capacity=0)])
+def test_what_was_passed_can_be_forgotten_and_anchors_stay_with_their_own_values(settings: MemorySettings) -> None:
+    bank = filled(settings, range(1, 4))
+    bank.add(9, item(9), permanent=True)
+    bank.forget_passing()
+    read = bank.read(10)
+    assert bank.frames == (0, 9)
+    assert [int(v) for v in read.values[0, :, 0, 0, 0]] == [0, 9]
+    assert torch.equal(read.keys[0, 1], item(9).key[0])
+    bank.add(11, item(11))
+    assert bank.frames == (0, 9, 11)
+    assert bank.read(12).permanent == (True, True, False)
+
+
 def test_every_n_keeps_anchor_multiples_and_the_previous_frame() -> None:
     bank = filled(MemorySettings(MemoryPolicy.EVERY_N, every=5), range(1, 14))
     assert sorted(bank.frames) == [0, 5, 10, 13]

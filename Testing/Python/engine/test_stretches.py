@@ -50,11 +50,40 @@ def test_lesions_have_their_own_stretches() -> None:
     assert described(plan) == [(0, 0, None, range(1, 8)), (1, None, 5, range(5)), (1, 5, None, range(6, 8))]
 
 
-def test_where_no_end_shows_the_lesion_the_nearest_anchor_that_does_is_a_reminder() -> None:
-    seen, unseen = np.ones((2, 2), bool), np.zeros((2, 2), bool)
-    places = [Anchor(0, 0, seen), Anchor(0, 4, seen), Anchor(0, 8, unseen), Anchor(0, 12, unseen), Anchor(1, 9, seen)]
+SEEN, UNSEEN = np.ones((2, 2), bool), np.zeros((2, 2), bool)
+
+
+def test_an_anchor_without_the_lesion_is_passed_and_ends_nothing() -> None:
+    places = [Anchor(0, 0, SEEN), Anchor(0, 4, UNSEEN), Anchor(0, 8, SEEN), Anchor(0, 12, UNSEEN), Anchor(1, 4, SEEN)]
     plan = plan_stretches(places, Direction.BOTH, range(20))
-    reminders = {(s.lesion, s.frames.start): s.reminder.frame if s.reminder else None for s in plan}
-    assert reminders == {(0, 1): None, (0, 5): None, (0, 9): 4, (0, 13): 4, (1, 0): None, (1, 10): None}
-    assert [anchor.frame for anchor in plan[3].anchors] == [12, 4]
-    assert plan_stretches([Anchor(0, 3, unseen)], Direction.BOTH, range(5))[0].reminder is None
+    assert described(plan) == [
+        (0, 0, 8, range(1, 8)),
+        (0, 8, None, range(9, 20)),
+        (1, None, 4, range(4)),
+        (1, 4, None, range(5, 20)),
+    ]
+    assert [list(stretch.absent) for stretch in plan] == [[4], [12], [], []]
+    assert plan[0].computed == [1, 2, 3, 5, 6, 7]
+    assert [plan[0].computes(frame) for frame in (0, 3, 4, 8)] == [False, True, False, False]
+    assert [plan[0].distances(frame) for frame in (1, 3, 5, 7)] == [(1, 3), (3, 1), (1, 3), (3, 1)]
+    forward = plan_stretches(places[:4], Direction.FORWARD, range(20))
+    assert described(forward) == [(0, 0, None, range(1, 8)), (0, 8, None, range(9, 20))]
+    assert [list(stretch.absent) for stretch in forward] == [[4], [12]]
+
+
+def test_what_a_range_is_walked_to_past_is_known_and_what_lies_behind_it_is_not() -> None:
+    places = [Anchor(0, 2, SEEN), Anchor(0, 4, UNSEEN), Anchor(0, 12, UNSEEN), Anchor(0, 15, SEEN)]
+    assert list(plan_stretches(places, Direction.FORWARD, range(6, 9))[0].absent) == [4]
+    assert list(plan_stretches(places, Direction.BACKWARD, range(6, 9))[0].absent) == [12]
+    assert list(plan_stretches(places, Direction.BOTH, range(6, 9))[0].absent) == [4, 12]
+
+
+def test_nothing_is_left_to_compute_where_every_frame_is_declared_empty() -> None:
+    places = [Anchor(0, 0, SEEN), Anchor(0, 1, UNSEEN), Anchor(0, 2, UNSEEN), Anchor(0, 3, SEEN)]
+    assert described(plan_stretches(places, Direction.BOTH, range(5))) == [(0, 3, None, range(4, 5))]
+
+
+def test_a_lesion_that_no_anchor_shows_is_looked_for_from_each_of_them() -> None:
+    plan = plan_stretches([Anchor(0, 3, UNSEEN), Anchor(0, 6, UNSEEN)], Direction.BOTH, range(8))
+    assert described(plan) == [(0, None, 3, range(3)), (0, 3, 6, range(4, 6)), (0, 6, None, range(7, 8))]
+    assert not any(stretch.absent for stretch in plan)

@@ -44,7 +44,7 @@ class Holds:
     def fill(self, cine: Cine, anchors: Mapping[int, np.ndarray], frames: range) -> dict[int, Filled]:
         self.asked.append((tuple(anchors), frames))
         found = {}
-        for frame in frames:
+        for frame in (one for one in frames if one not in anchors):
             nearest = min(anchors, key=lambda one: abs(one - frame))
             masks = tuple(PackedProbabilities.pack(mask) for mask in anchors[nearest])
             found[frame] = Filled(masks, (1 - 0.02 * abs(nearest - frame),) * len(masks))
@@ -109,6 +109,15 @@ def test_a_correction_computes_its_two_stretches_alone_and_nothing_twice(driftin
     assert sorted(session.results()) == [frame for frame in range(FRAMES) if frame not in (0, 20)]
     session.results()
     assert follower.asked == [((0,), range(1, 30)), ((0, 20), range(1, 20)), ((20,), range(21, 30))]
+
+
+def test_a_frame_without_the_lesion_ends_no_run_of_frames(drifting: Path) -> None:
+    case = next(iter(read_cases(drifting, Layout.DAVIS)))
+    follower = Holds()
+    masks = {frame: case.truth(frame) for frame in range(FRAMES)}
+    session = Session(case.cine, follower, 1, {}, {0: masks[0], 20: masks[20], 10: np.zeros_like(masks[0])})
+    assert sorted(session.results()) == [frame for frame in range(FRAMES) if frame not in (0, 10, 20)]
+    assert follower.asked == [((0, 10, 20), range(1, 20)), ((20,), range(21, 30))]
 
 
 def test_who_corrects_poor_masks_alone_confirms_the_others(drifting: Path) -> None:

@@ -111,6 +111,25 @@ def test_propagating_again_after_a_correction_computes_its_two_stretches_alone(
     assert bright_model.segmented == 20 + 2 * 3 + 2 * 2 + anchors
 
 
+def test_a_frame_marked_not_visible_makes_the_frames_up_to_the_next_drawings_stale(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[2][0], frame=2)
+    logic.setSeed(browser, truth[9][0], frame=9)
+    logic.propagate(browser)
+    logic.markNotVisible(browser, frame=6)
+    again = logic.propagate(browser)
+    assert again.frames_computed == [3, 4, 5, 7, 8]
+    assert not stored(browser, segment)[6].any()
+    assert logic.propagate(browser).frames_computed == []
+    logic.setSeed(browser, truth[4][0], frame=4)
+    assert logic.propagate(browser).frames_computed == [3, 5, 7, 8]
+    logic.releaseAnchor(browser, 6)
+    assert logic.propagate(browser).frames_computed == [5, 6, 7, 8]
+    assert dice(stored(browser, segment)[6], truth[6][0]) > 0.9
+
+
 def test_a_released_anchor_is_computed_again(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

@@ -100,6 +100,16 @@ class MemoryBank:
         self._write(slot, frame, item, False)
         self._previous = slot
 
+    def forget_passing(self) -> None:
+        """Keep nothing but what was remembered for good."""
+        kept = [slot for slot, permanent in enumerate(self._permanent) if permanent]
+        for place, slot in enumerate(kept):  # a slot never moves to a later one, so that none is overwritten too soon
+            if self._keys is not None and self._values is not None and place != slot:
+                self._keys[place], self._values[place] = self._keys[slot], self._values[slot]
+        self._frames = [self._frames[slot] for slot in kept]
+        self._permanent = [True] * len(kept)
+        self._previous = None
+
     def read(self, frame: int) -> MemoryRead:
         """Return everything remembered, seen from ``frame``, with batch size 1; views, no copies."""
         assert self._keys is not None

@@ -66,7 +66,7 @@ def blend(
 ) -> NDArray[np.float32]:
     """Blend the forward and the backward result of a frame between two anchors.
 
-    Each is weighted by its expected overlap and by nearness to the anchor it comes from:
+    Each is weighted by its expected overlap and by nearness to the anchor on its side:
     ``w_f = e_f * d_b / (d_f + d_b)``.
 
     Parameters
@@ -75,7 +75,7 @@ def blend(
     expected : (float, float)
         Expected overlap of the forward and the backward result, 0 to 1.
     distances : (int, int)
-        Frames from the left and from the right anchor, each > 0.
+        Frames from the nearest anchor on the left and on the right, each > 0.
     """
     weight_forward = max(expected[0], LEAST) * distances[1]
     weight_backward = max(expected[1], LEAST) * distances[0]

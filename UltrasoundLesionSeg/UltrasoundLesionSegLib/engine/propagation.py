@@ -7,7 +7,7 @@ go on. The same input on the same device gives the same masks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -153,7 +153,7 @@ class _Given:
     frame : ndarray of uint8, shape (H, W) or (H, W, 3)
     known : ndarray of bool, shape (K, H, W)
     anchored : dict of int to ndarray of uint8
-        The frames of the anchors of the stretches that begin here, by index.
+        The frames of the end anchors of the stretches that begin here, by index.
     """
 
     index: int
@@ -201,23 +201,33 @@ class _Sweep:
                 continue
             new = [stretch for stretch in self._schedule[index] if id(stretch) not in begun]
             begun.update(id(stretch) for stretch in new)
-            anchors = {anchor.frame for stretch in new for anchor in stretch.anchors}
+            anchors = {anchor.frame for stretch in new for anchor in stretch.ends}
             anchored = {one: without_tint(self._inputs.cine.frames[one]) for one in sorted(anchors)}
             yield partial(self._compute, _Given(index, frame, known, anchored))
 
     def _compute(self, given: _Given) -> FrameResult:
         index, known = given.index, given.known
-        stretches = self._schedule[index]
-        runs = [self._run_of(stretch, given.anchored) for stretch in stretches]
+        runs = [self._run_of(stretch, given.anchored) for stretch in self._schedule[index]]
+        for run in runs:
+            if index in run.stretch.absent:
+                self._pass_absent(run, given.frame, index)
+        scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
+        followed = [run for run in runs if index not in run.stretch.absent]
+        found = self._follow(followed, given, scores) if followed else {}
+        self._runs = {k: run for k, run in self._runs.items() if index != run.stretch.walk(self._forward)[-1]}
+        return self._result(index, known, found, scores)
+
+    def _follow(self, runs: list[_Run], given: _Given, scores: NDArray[np.float32]) -> dict[int, NDArray[np.float32]]:
+        """Return the probabilities of lesions that are followed through a frame, and fill in their ``scores``."""
+        index = given.index
         predictions = [self._step(run, given.frame, index) for run in runs]
-        lesions = [stretch.lesion for stretch in stretches]
-        others: Mask = np.logical_or.reduce(np.delete(known, lesions, axis=0), axis=0)
+        lesions = [run.stretch.lesion for run in runs]
+        others: Mask = np.logical_or.reduce(np.delete(given.known, lesions, axis=0), axis=0)
         maps = [prediction.probabilities for prediction in predictions]
         stacked = np.stack(maps) if len(maps) > 1 else maps[0][None]
         merged = merge_lesions(stacked, others, self._inputs.allow_overlap)
-        scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
         # the trackers keep views of `merged`: their own direction, not the blend
-        final = merged.copy() if any(stretch.is_two_sided for stretch in stretches) else merged
+        final = merged.copy() if any(run.stretch.is_two_sided for run in runs) else merged
         for place, run in enumerate(runs):
             run.tracker.accept(index, merged[place])
             signals = replace(predictions[place].signals, distance=float(abs(index - run.start)))
@@ -226,23 +236,29 @@ class _Sweep:
                 final[place], scores[lesions[place]] = self._two_sided(run, index, merged[place], scores)
         if not self._forward and len(runs) > 1:
             final = merge_lesions(final, others, self._inputs.allow_overlap)
-        self._runs = {k: run for k, run in self._runs.items() if index != run.stretch.walk(self._forward)[-1]}
-        return self._result(index, known, final, scores)
+        return dict(zip(lesions, final, strict=True))
 
     def _result(
-        self, index: int, known: NDArray[np.bool_], merged: NDArray[np.float32], scores: NDArray[np.float32]
+        self,
+        index: int,
+        known: NDArray[np.bool_],
+        found: Mapping[int, NDArray[np.float32]],
+        scores: NDArray[np.float32],
     ) -> FrameResult:
         computed = np.zeros(self._inputs.lesion_count, np.bool_)
         final = np.zeros(self._inputs.lesion_count, np.bool_)
-        for place, stretch in enumerate(self._schedule[index]):
-            if index in stretch.frames:  # other frames are only passed on the way to the requested range
-                known[stretch.lesion] = merged[place] > 0.5
+        for stretch in self._schedule[index]:
+            if stretch.computes(index):  # other frames are only passed
+                known[stretch.lesion] = found[stretch.lesion] > 0.5
                 computed[stretch.lesion] = True
                 final[stretch.lesion] = not (self._forward and stretch.is_two_sided)
         scores[~computed] = np.nan
         return FrameResult(index, known, scores, computed, final)
 
     def _unreadable(self, index: int, known: NDArray[np.bool_], error: FrameError) -> FrameResult:
+        for run in self._runs.values():
+            if index in run.stretch.absent:
+                self._pass_absent(run, None, index)
         nothing = np.zeros(self._inputs.lesion_count, np.bool_)
         scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
         return FrameResult(index, known, scores, nothing, nothing, str(error))
@@ -253,21 +269,23 @@ class _Sweep:
         if run is None or run.stretch is not stretch:
             start, end = (stretch.left, stretch.right) if self._forward else (stretch.right, stretch.left)
             assert start is not None
-            others = [one for one in (end, stretch.reminder) if one is not None and one.mask.any()]
-            tracker = self._falling_back(lambda: self._started_tracker(start, others, anchored), start.frame)
+            tracker = self._falling_back(lambda: self._started_tracker(start, end, anchored), start.frame)
             run = _Run(stretch, tracker, start.frame)
             self._runs[stretch.lesion] = run
         return run
 
-    def _started_tracker(self, start: Anchor, others: Sequence[Anchor], anchored: dict[int, Frame]) -> LesionTracker:
+    def _started_tracker(self, start: Anchor, end: Anchor | None, anchored: dict[int, Frame]) -> LesionTracker:
         tracker = LesionTracker(self._network, self._inferer.settings, self._inferer.device)
-        for other in others:
-            tracker.remember_anchor(other.frame, anchored[other.frame], other.mask)
+        if end is not None and end.mask.any():
+            tracker.remember_anchor(end.frame, anchored[end.frame], end.mask)
         tracker.start_at_anchor(start.frame, anchored[start.frame], start.mask)
         return tracker
 
     def _step(self, run: _Run, frame: Frame, index: int) -> Prediction:
         return self._falling_back(lambda: run.tracker.step(frame, index), index)
+
+    def _pass_absent(self, run: _Run, frame: Frame | None, index: int) -> None:
+        self._falling_back(lambda: run.tracker.pass_absent(frame), index)
 
     def _falling_back(self, work: Callable[[], T], index: int) -> T:
         """Return what ``work`` returns, on the CPU where the GPU's memory does not suffice."""
@@ -295,9 +313,7 @@ class _Sweep:
         held = self._waiting.pop(place, None)
         if held is None:  # the forward pass could not read this frame, the backward pass could
             return probabilities, score
-        assert run.stretch.left is not None
-        assert run.stretch.right is not None
-        distances = (index - run.stretch.left.frame, run.stretch.right.frame - index)
+        distances = run.stretch.distances(index)
         forward = held.probabilities.unpack()
         both = (held.expected, score)
         blended = blend(forward, probabilities, both, distances)

@@ -1,14 +1,17 @@
 """Which frames are to be computed from which anchors.
 
-A stretch is a run of frames of one lesion between two neighbouring anchors, or between an anchor and the end of the
-clip. Its result depends on its own end anchors alone, so that a correction makes only its two neighbouring stretches
-stale.
+A stretch is a run of frames of one lesion between two neighbouring anchors that show the lesion, or between such an
+anchor and the end of the clip. Its result depends on its own anchors alone, so that a correction that shows the lesion
+makes only its two neighbouring stretches stale.
+
+An anchor that says that the lesion is not visible does not end a stretch. Masks are not carried from it, since it knows
+nothing of the lesion: they are carried past it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 from UltrasoundLesionSegLib.cine import Anchor
@@ -33,16 +36,16 @@ class Stretch:
         The anchor before the first and after the last frame of the run from which masks are carried; None where
         there is none or where the direction does not use it. At least one is given.
     frames : range
-        The frames to compute, ascending, anchors excluded; not empty.
-    reminder : Anchor or None
-        Where no end anchor shows the lesion: the nearest one that does, from which it is known again.
+        From the first to the last frame of the run, ascending; not all of them are in ``absent``.
+    absent : mapping of int to Anchor
+        The anchors on the way that say that the lesion is not visible, by frame. Their frames are not computed.
     """
 
     lesion: int
     left: Anchor | None
     right: Anchor | None
     frames: range
-    reminder: Anchor | None = None
+    absent: Mapping[int, Anchor] = field(default_factory=dict)
 
     @property
     def is_two_sided(self) -> bool:
@@ -50,9 +53,33 @@ class Stretch:
         return self.left is not None and self.right is not None
 
     @property
+    def ends(self) -> tuple[Anchor, ...]:
+        """The end anchors there are."""
+        return tuple(anchor for anchor in (self.left, self.right) if anchor is not None)
+
+    @property
     def anchors(self) -> tuple[Anchor, ...]:
-        """The end anchors there are, and the reminder."""
-        return tuple(anchor for anchor in (self.left, self.right, self.reminder) if anchor is not None)
+        """Everything that a person said about the run."""
+        return (*self.ends, *self.absent.values())
+
+    @property
+    def computed(self) -> list[int]:
+        """The frames to compute, ascending; not empty."""
+        return [index for index in self.frames if index not in self.absent]
+
+    def computes(self, index: int) -> bool:
+        """Tell whether a frame is to be computed; others are only walked through."""
+        return index in self.frames and index not in self.absent
+
+    def distances(self, index: int) -> tuple[int, int]:
+        """Return how many frames the nearest anchors before and after a frame are away, of a stretch that has both.
+
+        Those that say that the lesion is not visible count: next to them, what is followed from the far side of them is
+        the better answer.
+        """
+        frames = [anchor.frame for anchor in self.anchors]
+        before, after = (index - one for one in frames if one < index), (one - index for one in frames if one > index)
+        return min(before), min(after)
 
     def walk(self, forward: bool) -> range:
         """Return the frames stepped through in one direction, in that order; empty where no anchor starts it.
@@ -83,24 +110,27 @@ def plan_stretches(anchors: Iterable[Anchor], direction: Direction, frames: rang
     by_lesion: dict[int, dict[int, Anchor]] = {}
     for anchor in anchors:
         by_lesion.setdefault(anchor.lesion, {})[anchor.frame] = anchor
-    plan = []
-    for lesion in sorted(by_lesion):
-        ordered = [anchor for _, anchor in sorted(by_lesion[lesion].items())]
-        for left, right in zip([None, *ordered], [*ordered, None], strict=True):
-            start = frames.start if left is None else max(frames.start, left.frame + 1)
-            stop = frames.stop if right is None else min(frames.stop, right.frame)
-            source_left = None if direction is Direction.BACKWARD else left
-            source_right = None if direction is Direction.FORWARD else right
-            if start < stop and (source_left or source_right):
-                reminder = _reminder(ordered, (source_left, source_right), range(start, stop))
-                plan.append(Stretch(lesion, source_left, source_right, range(start, stop), reminder))
-    return plan
+    return [
+        stretch
+        for lesion in sorted(by_lesion)
+        for stretch in _of_lesion([one for _, one in sorted(by_lesion[lesion].items())], direction, frames)
+    ]
 
 
-def _reminder(anchors: Sequence[Anchor], ends: Iterable[Anchor | None], frames: range) -> Anchor | None:
-    """Return the nearest anchor that shows the lesion, where none of the ends does."""
-    if any(end is not None and end.mask.any() for end in ends):
-        return None
-    showing = [anchor for anchor in anchors if anchor.mask.any()]
-    middle = (frames[0] + frames[-1]) / 2
-    return min(showing, key=lambda anchor: abs(anchor.frame - middle), default=None)
+def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -> Iterable[Stretch]:
+    """Yield the stretches of one lesion, whose anchors ascend by frame."""
+    # a lesion that no anchor shows can only be looked for, from each frame where it is known not to be visible
+    ends = [anchor for anchor in anchors if anchor.mask.any()] or list(anchors)
+    for left, right in zip([None, *ends], [*ends, None], strict=True):
+        start = frames.start if left is None else max(frames.start, left.frame + 1)
+        stop = frames.stop if right is None else min(frames.stop, right.frame)
+        source_left = None if direction is Direction.BACKWARD else left
+        source_right = None if direction is Direction.FORWARD else right
+        if source_left is None and source_right is None:
+            continue
+        # those that lie before the range asked for, between it and the anchor that is carried from, are passed too
+        first = start if source_left is None else source_left.frame + 1
+        last = stop if source_right is None else source_right.frame
+        absent = {one.frame: one for one in anchors if first <= one.frame < last}
+        if any(index not in absent for index in range(start, stop)):
+            yield Stretch(anchors[0].lesion, source_left, source_right, range(start, stop), absent)

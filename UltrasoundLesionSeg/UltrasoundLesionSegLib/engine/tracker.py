@@ -130,6 +130,7 @@ class LesionTracker:
         self._contrast = NO_CONTRAST  # of the latest anchor that shows the lesion
         self._extent = 0.0  # the lesion's largest on an anchor, or when it was last seen
         self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
+        self._begun_at: tuple[float, float] | None = None  # the same of the lesion on the anchor started at
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
         # of the network through Python, which costs more than the operation.
         to_float = ScaleIntensity(minv=None, maxv=None, factor=1 / 255 - 1)
@@ -146,8 +147,6 @@ class LesionTracker:
         mask : ndarray of bool, shape (H, W)
         """
         self._memorize_anchor(index, frame, mask)
-        if mask.any():
-            self._last_seen = _centre(mask)  # to search first, if the lesion is not visible where the tracker starts
 
     def start_at_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
         """Put an anchor into the memory permanently and continue from it. Parameters as for ``remember_anchor``."""
@@ -155,6 +154,7 @@ class LesionTracker:
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
         self._correction, self._anchor_overlap = None, NAN
         if mask.any():
+            self._begun_at = _centre(mask)
             view, drawn = past.view, past.seen[0, 0].cpu().numpy()
             predicted = self._segment(view, PreviousFrame(view.tensor, view.code, past.seen), index)
             self._correction = OutlineCorrection(drawn, predicted, view.grey, past.window)
@@ -244,12 +244,43 @@ class LesionTracker:
             self._bank.add(index, self._network.memorize(past.view.tensor, past.view.code, past.seen))
         else:
             # frames with an empty mask do not enter the memory: they show nothing of the lesion
-            if before.any():
-                self._last_seen = _centre(before)
-                self._extent = max(self._extent, _extent(before))  # all anchors may be marked "not visible"
-            self._lost += 1
-            self._correction = None  # the returning lesion is cut in another section
+            self._lose(before)
         return final
+
+    @torch.inference_mode()
+    def pass_absent(self, frame: Frame | None) -> None:
+        """Go past a frame that a person marked "not visible": the lesion is lost from here on.
+
+        Parameters
+        ----------
+        frame : ndarray of uint8, shape (H, W) or (H, W, 3), or None
+            None where it cannot be read.
+        """
+        assert self._past is not None, "start_at_anchor comes before pass_absent"
+        past = self._past
+        nothing = np.zeros_like(past.probabilities)
+        view = past.view if frame is None else self._look(frame, past.window)
+        self._past = replace(
+            past,
+            frame=past.frame if frame is None else frame,
+            probabilities=nothing,
+            mask=nothing > 0.5,
+            view=view,
+            seen=self._cut_mask(nothing, past.window),
+        )
+        self._lose(past.mask)
+        if past.mask.any():
+            # the mask followed up to here may never have been the lesion: only the anchors are certain
+            self._bank.forget_passing()
+            self._last_seen = self._begun_at
+
+    def _lose(self, before: Mask) -> None:
+        """Take note that the lesion, seen as ``before`` one frame ago, is not visible."""
+        if before.any():
+            self._last_seen = _centre(before)
+            self._extent = max(self._extent, _extent(before))  # all anchors may be marked "not visible"
+        self._lost += 1
+        self._correction = None  # the returning lesion is cut in another section
 
     def to(self, device: torch.device) -> None:
         """Move what is remembered to another device; the caller moves the network."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
@@ -27,13 +27,13 @@ class Follower(Protocol):
     name: str
 
     def fill(self, cine: Cine, anchors: Mapping[int, Masks], frames: range) -> dict[int, Filled]:
-        """Return what is found on ``frames``, all of which lie between the same two anchors (or an end of the cine).
+        """Return what is found on ``frames``, less those with an anchor.
 
         Parameters
         ----------
         cine : Cine
         anchors : mapping of int to ndarray of bool, shape (K, H, W)
-            The one or two anchors next to ``frames``.
+            Those next to ``frames``, which show all lesions, and those among ``frames``, which do not.
         frames : range
         """
         ...
@@ -78,6 +78,8 @@ class ModelFollower:
         filled = {}
         for result in self._model.propagate(inputs):
             found[result.frame] = result.masks
+            if result.frame in anchors:
+                continue
             masks = tuple(PackedProbabilities.pack(mask) for mask in result.masks)
             filled[result.frame] = Filled(masks, tuple(float(one) for one in result.confidence))
         return filled
@@ -109,20 +111,23 @@ class Session:
 
     def results(self) -> dict[int, Filled]:
         """Return masks and expected overlaps of every frame without an anchor."""
-        ends = [-1, *sorted(self.anchors), len(self.cine)]
+        showing = [frame for frame, masks in self.anchors.items() if masks.any(axis=(1, 2)).all()]
         found: dict[int, Filled] = {}
-        for left, right in pairwise(ends):
-            if right - left > 1:
-                found |= self._stretch([one for one in (left, right) if one in self.anchors], range(left + 1, right))
+        for left, right in pairwise([-1, *sorted(showing), len(self.cine)]):
+            anchors = {one: self.anchors[one] for one in range(left, right + 1) if one in self.anchors}
+            frames = range(left + 1, right)
+            if any(one not in anchors for one in frames):
+                found |= self._between(anchors, frames)
         return found
 
-    def _stretch(self, ends: Sequence[int], frames: range) -> dict[int, Filled]:
+    def _between(self, anchors: Mapping[int, Masks], frames: range) -> dict[int, Filled]:
+        """Return what is found on a run of frames between anchors that show all lesions."""
         digest = hashlib.sha256(f"{self.follower.name} {frames}".encode())
-        for frame in ends:
-            digest.update(f" {frame} ".encode() + np.packbits(self.anchors[frame]).tobytes())
+        for frame, masks in anchors.items():
+            digest.update(f" {frame} ".encode() + np.packbits(masks).tobytes())
         key = digest.hexdigest()
         if key not in self.known:
-            self.known[key] = self.follower.fill(self.cine, {one: self.anchors[one] for one in ends}, frames)
+            self.known[key] = self.follower.fill(self.cine, anchors, frames)
         return self.known[key]
 
     def outlook(self, results: Mapping[int, Filled]) -> list[Outlook]:

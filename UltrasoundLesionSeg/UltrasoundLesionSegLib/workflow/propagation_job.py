@@ -2,7 +2,7 @@
 
 Only stretches whose result is not there yet are computed: every frame written carries its provenance (model, anchors,
 direction), and a stretch whose frames all carry the provenance it would give now is left alone. So a correction costs
-its two neighbouring stretches, and asking twice costs nothing.
+the frames up to the neighbouring anchors that show the lesion, and asking twice costs nothing.
 """
 
 from __future__ import annotations
@@ -190,7 +190,9 @@ class PropagationJob:
         self._wanted = (reached | {anchor.frame for anchor in anchors}) & set(plan.frames)
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
         self.stretches = [stretch for stretch in stretches if self._is_stale(stretch)]
-        self._stretch_at = {(stretch.lesion, index): stretch for stretch in self.stretches for index in stretch.frames}
+        self._stretch_at = {
+            (stretch.lesion, index): stretch for stretch in self.stretches for index in stretch.computed
+        }
 
     def steps(self) -> Generator[PropagationProgress, None, None]:
         """Compute and write frame by frame; closing the generator cancels and keeps what is done."""
@@ -268,7 +270,7 @@ class PropagationJob:
         """Return a short digest of everything a stretch's result depends on."""
         model = f"{self._bundle.sha256} {self._settings} {self._overlap}"
         digest = hashlib.sha256(f"{model} {self._plan.allow_overlap}".encode())
-        for anchor in (stretch.left, stretch.right, stretch.reminder):
+        for anchor in (stretch.left, stretch.right, *stretch.absent.values()):
             digest.update(f" {anchor.frame if anchor else None} ".encode())
             digest.update(np.packbits(anchor.mask).tobytes() if anchor else b"")
         return digest.hexdigest()[:16]
@@ -276,7 +278,7 @@ class PropagationJob:
     def _is_stale(self, stretch: Stretch) -> bool:
         segment_id = self._segment_ids[stretch.lesion]
         wanted = self._provenance[id(stretch)]
-        return any(self._sequence.provenance(index, segment_id) != wanted for index in stretch.frames)
+        return any(self._sequence.provenance(index, segment_id) != wanted for index in stretch.computed)
 
     def _known(self, index: int) -> NDArray[np.bool_]:
         return np.stack([self._sequence.read(index, segment_id) for segment_id in self._segment_ids])
