@@ -35,7 +35,7 @@ def frame_with_discs() -> np.ndarray:
     return frame
 
 
-def test_the_largest_part_is_proposed() -> None:
+def test_the_surest_part_is_proposed() -> None:
     mask = suggest_mask(frame_with_discs(), Bright(), 96, CPU)
     assert mask[40, 50]
     assert not mask[80, 110]
@@ -46,3 +46,30 @@ def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so(caplog: pytest.LogCapt
     expected = suggest_mask(frame_with_discs(), Bright(), 96, CPU)
     np.testing.assert_array_equal(suggest_mask(frame_with_discs(), Bright(overflows=1), 96, CPU), expected)
     assert "the GPU ran out of memory; the suggestion is computed on the CPU" in caplog.text
+
+
+def test_what_the_first_look_finds_is_looked_at_again_closer() -> None:
+    seen: list[Tensor] = []
+
+    class Noted(Bright):
+        def forward(self, frames: Tensor) -> Tensor:
+            seen.append(frames)
+            return super().forward(frames)
+
+    frame = frame_with_discs()
+    mask = suggest_mask(frame, Noted(), 96, CPU)
+    whole, closer = ((one.mean(dim=1) > 0.5).float().mean().item() for one in seen)
+    assert closer > 2 * whole  # the disc of a radius of 20 in a window of 78 pixels instead of 128
+    drawn = frame[:70] == 230
+    assert 2 * (mask[:70] & drawn).sum() / (mask[:70].sum() + drawn.sum()) > 0.98
+    assert len(seen) == 2
+    assert not suggest_mask(np.zeros((96, 128), np.uint8), Noted(), 96, CPU).any()
+    assert len(seen) == 3  # nothing was found that could be looked at again
+
+
+def test_a_small_part_seen_surely_is_preferred_to_a_larger_doubtful_one() -> None:
+    frame = frame_with_discs()
+    frame[(frame == 230) & (np.mgrid[:96, :128][1] < 80)] = 128  # the larger disc: hardly more than mid-grey
+    mask = suggest_mask(frame, Bright(), 96, CPU)
+    assert mask[80, 110]
+    assert not mask[40, 50]

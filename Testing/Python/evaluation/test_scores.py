@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,16 @@ def test_differences_are_in_the_table_and_in_a_file(tmp_path: Path) -> None:
         ("ours", "held", "missed", "-0.10000"),
     ]
     assert "minus" not in table_text(summaries[:1])
+
+
+def test_small_lesions_and_masks_elsewhere_are_told_apart() -> None:
+    rows = [
+        replace(row, share=share)
+        for row, share in zip(scored("ours", {"v1": [0.9, 0.6, 0.05, 1.0]}), (0.2, 0.005, 0.008, 0.0), strict=True)
+    ]
+    summary = summarize(rows, "ours")
+    assert summary.small[0] == 2
+    assert summary.small[1][0] == pytest.approx((0.6 + 0.05) / 2)
+    assert summary.elsewhere == pytest.approx(1 / 3)  # of the frames that show the lesion
+    assert "| ours | 2 | 0.325 (" in table_text([summary])
+    assert "Small lesions" not in table_text([summarize(scored("ours", {"v1": [0.9]}), "ours")])

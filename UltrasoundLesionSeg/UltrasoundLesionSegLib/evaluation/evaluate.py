@@ -50,7 +50,10 @@ def score_video(case: Case, method: Method) -> list[ScoredFrame]:
             scores = score_frame(found.masks[place], truth[lesion])
             sure = float("nan") if found.confidence is None else float(found.confidence[place])
             elapsed = found.frame - start
-            rows.append(ScoredFrame(method.name, case.name, case.patient, lesion, found.frame, elapsed, scores, sure))
+            share = float(truth[lesion].mean())
+            rows.append(
+                ScoredFrame(method.name, case.name, case.patient, lesion, found.frame, elapsed, scores, sure, share)
+            )
     return rows
 
 
@@ -58,8 +61,9 @@ def score_still(case: Case, method: FrameModel) -> list[ScoredFrame]:
     """Score a network without a seed on a still."""
     truth = case.truth(0)
     assert truth is not None
-    scores = score_frame(method.find(case.cine.frames[0])[0], np.asarray(truth.any(axis=0)))
-    return [ScoredFrame(method.name, case.name, case.patient, 0, 0, 0, scores)]
+    lesion = np.asarray(truth.any(axis=0))
+    scores = score_frame(method.find(case.cine.frames[0])[0], lesion)
+    return [ScoredFrame(method.name, case.name, case.patient, 0, 0, 0, scores, share=float(lesion.mean()))]
 
 
 def evaluate(

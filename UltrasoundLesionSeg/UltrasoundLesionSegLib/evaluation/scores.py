@@ -13,6 +13,9 @@ from UltrasoundLesionSegLib.evaluation.review import ReviewScores, score_review
 
 COMPARED = ("dice", "last_dice", "missed")  # scores of a video that are compared
 Interval = tuple[float, float, float]  # mean, and the lower and upper end of 95%
+NOTHING = (float("nan"),) * 3
+SMALL = 0.01  # of the frame: lesions that take less are told apart
+ELSEWHERE = 0.1  # Dice below which a mask is not of the lesion
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class ScoredFrame:
     scores : FrameScores
     confidence : float
         The method's own, 0 to 1; nan where it has none.
+    share : float
+        Of the frame that the true lesion takes.
     """
 
     method: str
@@ -38,6 +43,7 @@ class ScoredFrame:
     elapsed: int
     scores: FrameScores
     confidence: float = float("nan")
+    share: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,10 @@ class Summary:
         higher than the other's: mean, lower, upper.
     review : ReviewScores or None
         What the method's confidence is worth; None where it has none.
+    small : tuple of int and Interval
+        Frames whose lesion takes less than ``SMALL`` of them, and the Dice there.
+    elsewhere : float
+        Share of the frames that show the lesion on which Dice is below ``ELSEWHERE``: the mask is empty, or elsewhere.
     """
 
     method: str
@@ -67,6 +77,8 @@ class Summary:
     last_dice: Interval
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     review: ReviewScores | None = None
+    small: tuple[int, Interval] = (0, NOTHING)
+    elsewhere: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,26 @@ def summarize(rows: Sequence[ScoredFrame], method: str, others: Sequence[str] = 
         [row.case for row in own],
         [row.patient for row in own],
     )
-    return Summary(method, len(own), len(videos.names), per_frame, per_video, last_dice, differences, review)
+    small = [row for row in own if 0 < row.share < SMALL]
+    dice = [row.scores.dice for row in own if row.share > 0]
+    return Summary(
+        method,
+        len(own),
+        len(videos.names),
+        per_frame,
+        per_video,
+        last_dice,
+        differences,
+        review,
+        small=(len(small), _dice_of(small)),
+        elsewhere=float(np.mean(np.array(dice) < ELSEWHERE)) if dice else float("nan"),
+    )
+
+
+def _dice_of(rows: Sequence[ScoredFrame]) -> Interval:
+    if not rows:
+        return NOTHING
+    return bootstrap_interval(np.array([row.scores.dice for row in rows]), np.array([row.patient for row in rows]))
 
 
 def _videos(own: Sequence[ScoredFrame]) -> _Videos:

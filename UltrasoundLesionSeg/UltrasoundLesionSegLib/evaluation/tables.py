@@ -11,7 +11,7 @@ import numpy as np
 
 from UltrasoundLesionSegLib.evaluation.metrics import SCORES
 from UltrasoundLesionSegLib.evaluation.review import LOOKED_AT, POOR
-from UltrasoundLesionSegLib.evaluation.scores import Interval, ScoredFrame, Summary
+from UltrasoundLesionSegLib.evaluation.scores import ELSEWHERE, SMALL, Interval, ScoredFrame, Summary
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 HEADINGS = {
@@ -75,7 +75,7 @@ def table_text(summaries: Sequence[Summary]) -> str:
             last = [interval_cell(summary.last_dice)] if with_last else []
             rows.append([summary.method, *cells, *last])
         lines += [f"{title}: mean, and 95% confidence interval ({BOOTSTRAP})", "", *markdown_table(headings, rows), ""]
-    lines += _difference_lines(summaries) + _review_lines(summaries)
+    lines += _difference_lines(summaries) + _size_lines(summaries) + _review_lines(summaries)
     if summaries:
         lines.append(
             f"{summaries[0].videos} videos or stills, {summaries[0].frames} scored frames and lesions a method."
@@ -104,6 +104,18 @@ def _difference_lines(summaries: Sequence[Summary]) -> list[str]:
             "",
         ]
     return lines
+
+
+def _size_lines(summaries: Sequence[Summary]) -> list[str]:
+    rows = [
+        [one.method, str(one.small[0]), interval_cell(one.small[1]), f"{one.elsewhere:.1%}"]
+        for one in summaries
+        if not np.isnan(one.elsewhere)
+    ]
+    if not rows:
+        return []
+    headings = ["method", f"lesions under {SMALL:.0%} of the frame", "their Dice", f"Dice below {ELSEWHERE:g}, of all"]
+    return ["Small lesions, and lesions that were not found", "", *markdown_table(headings, rows), ""]
 
 
 def _review_lines(summaries: Sequence[Summary]) -> list[str]:
