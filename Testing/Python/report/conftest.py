@@ -62,7 +62,7 @@ def make_case(calibration, timing, names=("Mass left", "<b>Cyst</b> & co"), orig
         ModelRecord("stpfnet_light", "1.2", "ab" * 32),
         {"ultrasound-lesion-seg": "0.1.0"},
         {"Device": "cpu"},
-        {BROKEN: "its data is damaged"},
+        {BROKEN: f"frame {BROKEN} cannot be read: its data is damaged"},
     )
 
 

@@ -60,7 +60,7 @@ def test_says_what_was_measured_by_whom_and_with_what(page, case):
         "ab" * 32,
         "a pixel is 0.1200 mm deep and 0.1000 mm wide, from SequenceOfUltrasoundRegions. Measured twice.",
         "frames per second, from FrameTime",
-        "frame 6: its data is damaged",
+        "Frames that cannot be read frame 6 cannot be read: its data is damaged",
         "The clip has a cut.",
         "ultrasound-lesion-seg 0.1.0",
         "need a clip at a right angle",

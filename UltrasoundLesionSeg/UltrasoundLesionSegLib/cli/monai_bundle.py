@@ -124,7 +124,7 @@ class BundleRun:
         plan = plan_stretches(anchors, Direction.BOTH, range(len(cine)))
         for result in self._inferer(PropagationInputs(cine, count, plan, known), network):
             if result.error:
-                print(f"frame {result.frame} has no mask: {result.error}")
+                print(f"{result.error}; it has no mask")
                 continue
             masks[result.frame] = result.masks
         return masks
@@ -151,7 +151,7 @@ class BundleRun:
             try:
                 masks[index] = suggest_mask(cine.frames[index], network, input_size, self._device)[None]
             except FrameError as error:
-                print(f"frame {index} has no mask: {error}")
+                print(f"{error}; it has no mask")
         return masks
 
     def _clicked(self, cine: Cine, network: Any, input_size: int) -> NDArray[np.bool_]:

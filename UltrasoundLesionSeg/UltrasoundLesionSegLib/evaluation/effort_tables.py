@@ -24,24 +24,29 @@ matplotlib.use("Agg")  # no window, wherever this runs
 from matplotlib import pyplot
 
 STYLES = {OFFERED: "C3-o", "evenly spaced": "C0--s", "random": "C7:", "oracle": "C2-."}
-HEAD = """# The person's time
+HEAD = """# How much work a person has
 
-What a person's corrections win, by who chooses the frame, and what the confidence (the
-[expected overlap](../models.md#confidence)) is worth.
+This page shows how much corrections by a (simulated) person improve the masks, for several ways of choosing the frame
+to correct. It also shows how well the confidence (the [expected overlap](../models.md#confidence)) predicts the quality
+of masks.
 
 Made by `ultrasound-lesion-seg evaluate SET --interactive --model MODEL --output RESULTS/SET` for each set, then
 `python -m UltrasoundLesionSegLib.evaluation.effort_tables RESULTS --output Docs/results/interactive.md`.
 [How the clips are made, and what is simulated](../training.md#evaluate-how-much-work-a-person-has).
 
-* *after 0, 1, ...*: mean Dice over all frames after that many frames were offered and corrected with the truth;
-  drawn frames count as 1. *area*: the mean height of that curve.
-* *finished*: clips of which 95% of the frames reach Dice 0.9. *until finished*: frames offered until then, one more
-  than there were where it is not reached.
-* *random* is the mean of the runs there are of each clip. *oracle* takes the truly worst frame: not the best one to
-  correct, so that it can be beaten.
-* *share of the oracle's lead*: of the area, over random frames. *where seen*: of masks with a Dice between 0 and 1.
-* The estimate of the expected overlap was fitted on other clips of the kinds of `hard_apart`, `simulated_apart` and
-  `moving_stills` (other patients, other seeds), to `stpfnet_light` alone. Nothing was fitted on `phantom`.
+* *after 0, 1, ...*: mean Dice over all frames after that many frames were offered and corrected with the truth.
+  Drawn frames count as 1. *area*: the mean of these values.
+* *finished*: share of clips in which 95% of the frames reach Dice 0.9. *until finished*: number of frames offered until
+  then. If a clip is not finished, it counts as one more than were offered.
+* *random*: frames chosen at random; the mean over several runs. *oracle*: the frame that is truly worst. That is not
+  always the best frame to correct, so another way can be better than the oracle.
+* *share of the oracle's lead*: how much of the oracle's gain in area over random frames is reached. *where seen*: only
+  masks with a Dice between 0 and 1.
+* *rank*: rank correlation of expected overlap and Dice. *calibration error*: mean difference of the two in groups of
+  masks. *below 0.8 told apart*: in how many pairs a mask with Dice below 0.8 has a lower expected overlap than another.
+  *first in worst third*: how often the first frame offered is among the third of frames with the lowest Dice.
+* The estimate of the expected overlap was fitted to `stpfnet_light`, on clips that are like `hard_apart`,
+  `simulated_apart` and `moving_stills` but have other patients and other seeds. Nothing was fitted on `phantom`.
 """
 Results = Mapping[str, Sequence[Course]]  # by model
 

@@ -111,7 +111,7 @@ class CaseReport:
     settings : mapping of str to str
         What else the result depends on (device, direction, ...), as it is to be printed.
     unreadable : mapping of int to str
-        Frames that could not be read, and why.
+        Frames that could not be read, each with a sentence that says so and why.
     created : datetime or None
         When the report was made; None leaves it out.
     effort : str

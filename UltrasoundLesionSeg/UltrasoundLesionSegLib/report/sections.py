@@ -287,7 +287,7 @@ def source_facts(case: CaseReport) -> str:
         ("Calibration", _calibration(case)),
     ]
     if case.unreadable:
-        listed = "; ".join(f"frame {frame}: {reason}" for frame, reason in sorted(case.unreadable.items()))
+        listed = "; ".join(sentence for _, sentence in sorted(case.unreadable.items()))
         rows.append(("Frames that cannot be read", escape(listed)))
     notes = "".join(f"<li>{escape(note)}</li>" for note in cine.notes)
     return facts(rows) + (f'<ul class="notes">{notes}</ul>' if notes else "")

@@ -260,7 +260,7 @@ def _run_loaded(
             temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return CaseResult(
         record,
-        [f"frame {frame}: {why}" for frame, why in sorted(summary.unreadable.items())],
+        [sentence for _, sentence in sorted(summary.unreadable.items())],
         measured.lesion_rows(),
         logic.framesToLookAt(browser),
     )

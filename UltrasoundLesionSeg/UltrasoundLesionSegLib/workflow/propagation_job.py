@@ -109,7 +109,7 @@ class PropagationSummary:
     frames_unfinished : list of int
         Frames whose new result has seen one direction only when the propagation was cancelled, ascending.
     unreadable : dict of int to str
-        Frames that could not be read, with the reason.
+        Frames that could not be read, each with a sentence that says so and why.
     notices : list of str
         What a person should know, one sentence each.
     seconds : dict of str to float
