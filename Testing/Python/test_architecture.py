@@ -34,10 +34,15 @@ ROOMS = (
     "review",
     "training",
     "evaluation",
+    "adaptation",  # fits models to reviewed cases: it trains, evaluates and reads reviews, so it stands above all three
     "gui",
     "cli",
 )
-NEVER_ELSEWHERE = {"training": {"evaluation", "cli", "training"}, "evaluation": {"cli", "evaluation"}}
+NEVER_ELSEWHERE = {
+    "training": {"training", "evaluation", "adaptation", "cli"},
+    "evaluation": {"evaluation", "adaptation", "cli"},
+    "adaptation": {"adaptation", "cli"},
+}
 
 
 def room_of(dotted: str) -> str:

@@ -2,8 +2,8 @@
 
 One row is one source with one seed; rows with the same ``case`` (or, without one, the same ``source``) are one case
 with several seeds. Columns: ``source`` (required), ``case``, ``seed``, ``frame``, ``suggest``, ``model``,
-``direction``, ``frames``. Paths are relative to the manifest's folder. ``state`` and ``reason``, which a batch writes,
-are skipped.
+``direction``, ``frames``, ``patient``. Paths are relative to the manifest's folder. ``state`` and ``reason``, which a
+batch writes, are skipped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 SuggestFrame = int | Literal["middle"]
 
-COLUMNS = ("case", "source", "seed", "frame", "suggest", "model", "direction", "frames")
+COLUMNS = ("case", "source", "seed", "frame", "suggest", "model", "direction", "frames", "patient")
 SKIPPED = ("state", "reason")
 DIRECTIONS = ("forward", "backward", "both")
 LARGEST_BYTES = 64 * 2**20  # a manifest of half a million rows; anything larger is another kind of file
@@ -47,6 +47,8 @@ class BatchCase:
         Without seeds: the frame on which a model proposes one.
     model, direction, frames
         As for ``CaseRequest``; None where the batch's own setting holds.
+    patient : str
+        Whose the source is, or '': whatever tells patients apart. It stays in ``key``.
     """
 
     source: Path
@@ -56,6 +58,7 @@ class BatchCase:
     model: str | None = None
     direction: str | None = None
     frames: tuple[int, int] | None = None
+    patient: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ def _case(row: Mapping[str, str], folder: Path) -> BatchCase:
         model=row.get("model") or None,
         direction=direction,
         frames=_frame_range(row["frames"]) if row.get("frames") else None,
+        patient=row.get("patient", ""),
     )
 
 
@@ -278,6 +282,7 @@ def _rows_of(listed: ListedCase) -> list[dict[str, Any]]:
         "model": case.model or "",
         "direction": case.direction or "",
         "frames": f"{case.frames[0]}:{case.frames[1]}" if case.frames else "",
+        "patient": case.patient,
         "state": listed.state,
         "reason": listed.reason,
     }

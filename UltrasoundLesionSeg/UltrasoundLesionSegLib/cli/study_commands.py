@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from UltrasoundLesionSegLib.cli.options import PixelsAllowed
+from UltrasoundLesionSegLib.cli import interrupts
+from UltrasoundLesionSegLib.cli.options import Device, PixelsAllowed
+from UltrasoundLesionSegLib.cli.training_commands import (
+    Precision,
+    PrecisionOption,
+    Threads,
+    Workers,
+    check_training_tools,
+)
 from UltrasoundLesionSegLib.errors import ReviewError
 
 Batch = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a batch.")]
@@ -40,3 +49,51 @@ def compare(
     if lines.left_out:
         typer.echo(f"note: {counted(lines.left_out, 'case')} left out; the page says why")
     typer.echo(f"results are in {folder}; the page: {folder / 'comparison.html'}")
+
+
+def adapt(
+    batch: Batch,
+    reader: Annotated[str, typer.Option(help="Whose done cases to learn from: a reader's code.", show_default=False)],
+    start: Annotated[str, typer.Option("--from", help="Model to begin with (see `models`).", show_default=False)],
+    name: Annotated[str, typer.Option(help="Name of the new model.", show_default=False)],
+    minutes: Annotated[float, typer.Option(min=1, help="How long it may take.")] = 60,
+    models: Annotated[
+        Path | None, typer.Option(help="Folder for the new model; OUT/models when left out.", show_default=False)
+    ] = None,
+    device: Device = "auto",
+    workers: Workers = 1,
+    threads: Threads = 0,
+    precision: PrecisionOption = Precision.NO,
+) -> None:
+    """Fit a model to a reader's done cases; write it if it is better on patients that it has not seen.
+
+    Given again after an interruption, go on.
+    """
+    check_training_tools()
+    import cv2
+    import torch
+
+    from UltrasoundLesionSegLib.adaptation.adapt import AdaptSettings
+    from UltrasoundLesionSegLib.adaptation.reviewed import FOLDER, MODELS, adapt_to_reader
+    from UltrasoundLesionSegLib.cli.progress_bar import share_bar
+    from UltrasoundLesionSegLib.engine.bundles import FOLDERS_VARIABLE, list_bundles
+
+    cv2.setNumThreads(1)
+    if threads:
+        torch.set_num_threads(threads)
+    settings = AdaptSettings(start, name, minutes, None, workers, precision.value, device)
+    target = models or batch / MODELS
+    try:
+        with interrupts.raising(), share_bar("adapt") as advance:
+            outcome = adapt_to_reader(batch, reader, settings, target, lambda step: advance(step.share, step.sentence))
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on", err=True)
+        raise typer.Exit(interrupts.EXIT_CODE) from None
+    if os.environ.get("RANK", "0") != "0":
+        return  # another process of the same training says it
+    typer.echo(outcome.sentence)
+    for note in outcome.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"figures are in {batch / FOLDER / name / 'outcome.md'}")
+    if outcome.is_better and name not in {one.name for one in list_bundles()}:
+        typer.echo(f"to use it, name the folder {target} in the variable {FOLDERS_VARIABLE}")

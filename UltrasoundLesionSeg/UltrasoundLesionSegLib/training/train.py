@@ -11,11 +11,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import cv2
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -38,7 +39,7 @@ from UltrasoundLesionSegLib.training.run_state import AveragedWeights, Checkpoin
 from UltrasoundLesionSegLib.training.stills import Still
 from UltrasoundLesionSegLib.training.train_config import Stage, TrainConfig, read_train_config
 
-CHECKPOINT_SECONDS = 120
+CHECKPOINT_SECONDS = 60
 LOG_STEPS = 20
 VALIDATION_BATCHES = 12
 VALIDATION_SEED = 900_001  # samples that no training seed draws, from the validation split
@@ -254,6 +255,8 @@ class Trainer:
         rate = self.learning_rate(self.step - 1)
         if self._log is not None:
             self._log.add(step=self.step, seconds=seconds, learning_rate=rate, loss=loss, train_dice=dice)
+        if self._progress is not None:
+            return  # told there
         self._accelerator.print(
             f"step {self.step}/{self._config.steps}: loss {loss:.4f}, Dice {dice:.4f}, {seconds:.2f} s a step",
             flush=True,
@@ -295,12 +298,14 @@ def start_from_trunk(network: nn.Module, path: Path) -> None:
         load_trunk_weights(trunk, path)
 
 
-def make_accelerator(precision: str) -> Accelerator:
+def make_accelerator(precision: str, longest_wait: timedelta | None = None) -> Accelerator:
     """Return the accelerator of this process.
 
     Parameters
     ----------
     precision : {"no", "bf16", "fp16"}
+    longest_wait : timedelta or None
+        How long processes may wait for each other; None leaves PyTorch's choice.
 
     Raises
     ------
@@ -309,7 +314,8 @@ def make_accelerator(precision: str) -> Accelerator:
         When the device cannot compute in that precision.
     """
     try:
-        accelerator = Accelerator(mixed_precision=precision)
+        waiting = [InitProcessGroupKwargs(timeout=longest_wait)] if longest_wait else []
+        accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=waiting)
     except ValueError as error:
         raise DeviceError(
             f"this machine does not train with --precision {precision}; use bf16 or no, or a GPU that does"

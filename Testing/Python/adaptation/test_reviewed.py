@@ -1,0 +1,179 @@
+"""A reader's done cases of a batch folder become lesions to learn from; the command writes a model or says why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from UltrasoundLesionSegLib.adaptation import clips, reviewed
+from UltrasoundLesionSegLib.adaptation.reviewed import reviewed_lesions
+from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, read_listed, write_listed
+from UltrasoundLesionSegLib.cine import Cine
+from UltrasoundLesionSegLib.cli import main as cli
+from UltrasoundLesionSegLib.dicom.patient import SIMULATED_PATIENT
+from UltrasoundLesionSegLib.dicom.ultrasound_image import with_frame_rate, write_ultrasound_image
+from UltrasoundLesionSegLib.errors import BatchError, ReviewError
+from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState, SourceNote
+from UltrasoundLesionSegLib.review.work.results import no_masks
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
+
+MovingDisc = Callable[[int], tuple[np.ndarray, np.ndarray]]
+OUTLINED = (1, 4, 6)
+
+
+class Study:
+    """A batch folder in which reader A is done with every case."""
+
+    def __init__(self, folder: Path, moving_disc: MovingDisc) -> None:
+        self.out, self._folder, self._moving_disc = folder / "out", folder, moving_disc
+        self._listed: list[ListedCase] = []
+
+    def add(self, number: int, patient: str = "", dicom_id: str = "", outlined: tuple[int, ...] = OUTLINED) -> Path:
+        """Add a case of PNG frames, or of a DICOM object with a Patient ID; returns its source."""
+        frames, masks = self._moving_disc(number)
+        source = self._folder / f"cine{number}"
+        if dicom_id:
+            source = source.with_suffix(".dcm")
+            whose = replace(SIMULATED_PATIENT, patient_id=dicom_id)
+            timed = with_frame_rate(Cine.from_array(frames), 20)
+            write_ultrasound_image(timed, source, whose, body_part="BREAST", laterality="L")
+        else:
+            source.mkdir()
+            for index, frame in enumerate(frames):
+                Image.fromarray(frame).save(source / f"{index}.png")
+        case = f"case-{number:04d}"
+        self._listed.append(ListedCase(BatchCase(source, name=case, patient=patient), "done"))
+        write_listed(BatchFolder(self.out).sources, self._listed)
+        cine = read_cine(source)
+        note = SourceNote(cine.identity.digest, len(cine), *cine.shape)
+        anchors = [ReaderAnchor(frame, "Lesion", masks[frame], How.DRAWN) for frame in outlined]
+        work = ReviewFolder(self.out).work("A", case)
+        with work.hold() as hold:
+            done = no_masks(note).with_anchors(anchors)
+            work.store(hold, Work(note, anchors, state=ReviewState.DONE, result=done))
+        return source
+
+
+@pytest.fixture
+def study(tmp_path: Path, moving_disc: MovingDisc) -> Study:
+    return Study(tmp_path, moving_disc)
+
+
+def test_patients_are_known_by_the_manifest_or_by_dicom(study: Study) -> None:
+    study.add(0, patient="p7")
+    study.add(1, dicom_id="ID-1")
+    study.add(2, dicom_id="ID-1")
+    study.add(3, dicom_id="ID-2", patient="p7")  # the manifest goes before
+    study.add(4)
+    found = reviewed_lesions(study.out, "A")
+    assert [(one.name, one.patient) for one in found.lesions] == [
+        ("case-0000-1", "patient-1"),
+        ("case-0001-1", "patient-2"),
+        ("case-0002-1", "patient-2"),
+        ("case-0003-1", "patient-1"),
+        ("case-0004-1", "patient-3"),
+    ]
+    (note,) = found.notes
+    assert note.startswith("the patients of 1 cases are not known")
+    assert [sorted(one.masks) for one in found.lesions] == [[0, 3, 5]] * 5
+    assert read_listed(BatchFolder(study.out).sources)[0].case.patient == "p7"
+
+
+def test_a_digest_tells_patients_apart_and_says_no_id(study: Study) -> None:
+    one, same, other = (study.add(number, dicom_id=who) for number, who in enumerate(("A-1", "A-1", "B-1")))
+    digests = [patient_digest(path) for path in (one, same, other)]
+    assert digests[0] == digests[1] != digests[2]
+    assert "A-1" not in str(digests[0])
+    assert patient_digest(study.add(3) / "0.png") is None
+    assert patient_digest(study.out / "nowhere.dcm") is None
+
+
+def test_what_cannot_be_learnt_from_is_counted(study: Study) -> None:
+    gone, changed = study.add(0, patient="a"), study.add(1, patient="b")
+    study.add(2, patient="c", outlined=(3,))
+    study.add(3, patient="d")
+    for path in gone.iterdir():
+        path.unlink()
+    Image.fromarray(np.zeros((96, 120), np.uint8)).save(changed / "0.png")
+    found = reviewed_lesions(study.out, "A")
+    assert [one.name for one in found.lesions] == ["case-0003-1"]
+    assert [note.partition(" were")[0] for note in found.notes] == ["2 done cases", "1 lesions"]
+    with pytest.raises(ReviewError, match="the readers are: A"):
+        reviewed_lesions(study.out, "B")
+    BatchFolder(study.out).sources.unlink()
+    with pytest.raises(BatchError, match=r"key/sources\.csv"):
+        reviewed_lesions(study.out, "A")
+
+
+def test_the_command_says_what_it_found(
+    study: Study, tiny_model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        study.add(number, patient=f"p{number}")
+    monkeypatch.setattr(clips, "REHEARSED", 1)
+    monkeypatch.setattr(reviewed, "SECONDS_BETWEEN", 0.0)
+    quick = reviewed.adapt
+
+    def of_two_steps(lesions: object, settings: object, *rest: object) -> object:
+        return quick(lesions, replace(settings, steps=2), *rest)  # type: ignore[arg-type, type-var]
+
+    monkeypatch.setattr(reviewed, "adapt", of_two_steps)
+    arguments = ["adapt", str(study.out), "--reader", "A", "--from", tiny_model, "--name", "own", "--workers", "0"]
+    monkeypatch.setattr(sys, "argv", ["ultrasound-lesion-seg", *arguments, "--device", "cpu"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert not stopped.value.code, err
+    assert "on 3 patients that it had not seen" in out
+    work = study.out / "adapt" / "own"
+    assert json.loads((work / "progress.json").read_text())["share"] == 1
+    written = (study.out / "models" / "own" / "models" / "model.safetensors").is_file()
+    assert written == json.loads((work / "outcome.json").read_text())["is_better"]
+    everything = "".join(path.read_text() for path in work.rglob("*") if path.is_file())
+    assert str(study.out.parent) not in everything
+
+
+LAUNCHED = """
+import sys
+from dataclasses import replace
+from UltrasoundLesionSegLib.adaptation import clips, reviewed, runs
+clips.REHEARSED, runs.BATCH, quick = 1, 2, reviewed.adapt
+reviewed.adapt = lambda lesions, settings, *rest: quick(lesions, replace(settings, steps=3), *rest)
+from UltrasoundLesionSegLib.cli.main import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_adapt_together(study: Study, tiny_model: str, tmp_path: Path) -> None:
+    for number in range(3):
+        study.add(number, patient=f"p{number}")
+    script = tmp_path / "launched.py"
+    script.write_text(LAUNCHED)
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    arguments = ["adapt", str(study.out), "--reader", "A", "--from", tiny_model, "--name", "own", "--workers", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    ended = subprocess.run(
+        [*launcher, str(script), *arguments, "--device", "cpu"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("on 3 patients that it had not seen") == 1  # one process speaks
+    assert json.loads((study.out / "adapt" / "own" / "outcome.json").read_text())["steps"] == 3

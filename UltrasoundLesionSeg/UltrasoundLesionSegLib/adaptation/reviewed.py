@@ -1,0 +1,160 @@
+"""A reader's done cases of a batch -> outlined lesions, and the adaptation to them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from UltrasoundLesionSegLib.adaptation.adapt import AdaptProgress, AdaptSettings, Tell, adapt
+from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion
+from UltrasoundLesionSegLib.adaptation.outcome import Outcome
+from UltrasoundLesionSegLib.batch.manifest import check_name
+from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
+from UltrasoundLesionSegLib.errors import ReviewError
+from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
+from UltrasoundLesionSegLib.review.case_cines import CaseCines
+from UltrasoundLesionSegLib.review.work.record import ReviewRecord, ReviewState
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+FOLDER, MODELS = "adapt", "models"  # in the batch's folder
+PROGRESS = "progress.json"
+SECONDS_BETWEEN = 1.0  # of two writings of the progress
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What a reader's work gives to learn from.
+
+    Parameters
+    ----------
+    lesions : list of OutlinedLesion
+    notes : list of str
+        What a person should know: one sentence each.
+    """
+
+    lesions: list[OutlinedLesion]
+    notes: list[str]
+
+
+def reviewed_lesions(output: Path, reader: str) -> Reviewed:
+    """Return the lesions of a reader's done cases with everything that the reader outlined or confirmed.
+
+    Patients are told apart by the manifest's column ``patient``, else by the digest of DICOM's Patient ID; a source
+    that says nothing counts as a patient of its own. Here they are numbers.
+
+    Parameters
+    ----------
+    output : Path
+        Folder of a batch.
+    reader : str
+
+    Raises
+    ------
+    ReviewError
+        When the reader is unknown.
+    BatchError
+        When the folder has no list of sources.
+    """
+    folder = ReviewFolder(output)
+    if reader not in folder.readers():
+        raise ReviewError(
+            f"there is no work of a reader '{reader}' in this folder; the readers are: "
+            f"{', '.join(folder.readers()) or 'none'}"
+        )
+    cines = CaseCines(output)
+    listed = cines.listed
+    patients: dict[str, str] = {}
+    lesions: list[OutlinedLesion] = []
+    missing = unknown = few = 0
+    for case, record in folder.records(reader).items():
+        if not isinstance(record, ReviewRecord) or record.state is not ReviewState.DONE or record.source is None:
+            continue
+        cine = cines.cine(case, record.source.sha256)
+        if cine is None:
+            missing += 1
+            continue
+        who = listed[case].patient or _patient_of(cine)
+        unknown += who is None
+        number = patients.setdefault(who or f"source {cine.identity.digest}", f"patient-{len(patients) + 1}")
+        masks: dict[str, dict[int, Mask]] = {}
+        for anchor in folder.work(reader, case).anchors():
+            masks.setdefault(anchor.lesion, {})[anchor.frame] = anchor.mask
+        for index, outlines in enumerate(masks.values(), start=1):
+            lesion = outlined_lesion(f"{case}-{index}", number, cine, outlines)
+            if lesion is None:
+                few += 1
+            else:
+                lesions.append(lesion)
+    return Reviewed(lesions, _notes(missing, unknown, few))
+
+
+def _patient_of(cine: Cine) -> str | None:
+    if cine.identity.kind not in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES) or not cine.identity.paths:
+        return None
+    return patient_digest(cine.identity.paths[0])
+
+
+def _notes(missing: int, unknown: int, few: int) -> list[str]:
+    notes = []
+    if missing:
+        notes.append(f"{missing} done cases were left out, because their source is not there or has changed")
+    if few:
+        notes.append(
+            f"{few} lesions were left out, because they are outlined on fewer than two frames or never visible"
+        )
+    if unknown:
+        notes.append(
+            f"the patients of {unknown} cases are not known, and each of their sources counts as a patient of its own: "
+            "where a patient has several, the figures are too good (the manifest's column 'patient' tells them apart)"
+        )
+    return notes
+
+
+def adapt_to_reader(
+    output: Path, reader: str, settings: AdaptSettings, models: Path, progress: Tell | None = None
+) -> Outcome:
+    """Fit a model to a reader's done cases of a batch (``adapt``).
+
+    The work is kept in ``OUT/adapt/NAME``, with ``progress.json`` for whoever wants to know how far it is: ``share``,
+    ``sentence`` and ``seconds_left`` of ``AdaptProgress``. To cancel, end the process: the same call goes on later.
+
+    Parameters
+    ----------
+    output : Path
+        Folder of a batch.
+    reader : str
+    settings : AdaptSettings
+    models : Path
+        Folder in which the model's bundle appears.
+    progress : callable or None
+
+    Raises
+    ------
+    LesionSegError
+        As ``adapt`` does, and when the name or the reader is not usable.
+    """
+    check_name(settings.name)
+    work = output / FOLDER / settings.name
+    reviewed = reviewed_lesions(output, reader)
+    tell = _noted(work / PROGRESS, progress)
+    return adapt(reviewed.lesions, settings, work, models, tell, reviewed.notes)
+
+
+def _noted(path: Path, progress: Tell | None) -> Callable[[AdaptProgress], None]:
+    """Return what tells the progress and writes it to a file, at most once a second."""
+    written = [float("-inf")]
+
+    def tell(step: AdaptProgress) -> None:
+        now = time.monotonic()
+        if now - written[0] >= SECONDS_BETWEEN or step.share >= 1:
+            written[0] = now
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(asdict(step)) + "\n", encoding="utf-8")
+        if progress is not None:
+            progress(step)
+
+    return tell
