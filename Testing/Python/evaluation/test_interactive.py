@@ -92,11 +92,13 @@ def test_evenly_spaced_from_the_first_frame_is_last_middle_quarter(drifting: Pat
 
 
 def test_the_seed_s_frame(drifting: Path) -> None:
-    frames = {
-        where: courses_of(drifting, Plan(1, where, ("oracle",)))[0][0].steps[0].frame
-        for where in ("first", "middle", "worst")
-    }
-    assert frames == {"first": 0, "middle": 15, "worst": 0}
+    courses, _ = courses_of(drifting, Plan(1, ("first", "middle", "worst"), ("oracle", "evenly spaced")))
+    assert {course.seed: course.steps[0].frame for course in courses} == {"first": 0, "middle": 15, "worst": 0}
+    assert [(one.seed, one.chooser) for one in efforts(courses)] == [
+        (seed, chooser) for seed in ("first", "middle", "worst") for chooser in ("oracle", "evenly spaced")
+    ]
+    text = effort_text({"holds": courses})
+    assert [text.count(f"seed on the {seed} frame") for seed in ("first", "middle", "worst")] == [1, 1, 1]
 
 
 def test_a_correction_computes_its_two_stretches_alone_and_nothing_twice(drifting: Path) -> None:
@@ -175,7 +177,7 @@ def test_effort_is_averaged_over_runs_then_cases() -> None:
 
     def course(case: str, chooser: str, run: int, curve: list[float]) -> Course:
         steps = [step(0, [1.0, value], [nan, value]) for value in curve]
-        return Course(case, case, chooser, "draws", run, [0, 1], steps)
+        return Course(case, case, "first", chooser, "draws", run, [0, 1], steps)
 
     found = efforts(
         [
@@ -198,7 +200,7 @@ def test_what_the_expected_overlap_is_worth() -> None:
     told = [0.55, 0.75, 0.8, 0.9, 0.95, 0.97, nan]
     better = [0.9, 0.9, 1.0, 0.95, 0.95, 0.96, 1.0]
     steps = [step(6, true, told), step(2, better, [0.9, 0.9, nan, 0.9, 0.9, 0.9, nan], done=True)]
-    found = worth([Course("a", "a", OFFERED, "draws", 0, list(range(7)), steps)])
+    found = worth([Course("a", "a", "first", OFFERED, "draws", 0, list(range(7)), steps)])
     assert found is not None
     assert (found.masks, found.poor) == (11, 2)
     assert found.inside == pytest.approx(1.0)  # the second state says the same of all: it has no rank
@@ -236,7 +238,7 @@ def test_a_model_on_a_data_set_and_what_is_written(davis: Path, tmp_path: Path) 
 
 
 def test_what_is_not_known_is_refused(davis: Path, tmp_path: Path) -> None:
-    for wrong in ({"seed_frame": "last"}, {"choosers": ("best",)}, {"people": ("nobody",)}):
+    for wrong in ({"seeds": ("last",)}, {"choosers": ("best",)}, {"people": ("nobody",)}):
         with pytest.raises(SourceError, match="choose among"):
             Plan(**wrong)  # type: ignore[arg-type]
     with pytest.raises(SourceError, match="stills"):

@@ -37,7 +37,9 @@ def evaluate(
         bool, typer.Option("--interactive", help="Let a simulated person correct frames, and measure the gain.")
     ] = False,
     corrections: Annotated[int, typer.Option(min=0, help="Number of frames offered to the simulated person.")] = 3,
-    seed_frame: Annotated[str, typer.Option(help="The frame of the seed: first, middle or worst.")] = "first",
+    seed_frame: Annotated[
+        list[str] | None, typer.Option(help="The frame of the seed: first (the default), middle or worst. Repeatable.")
+    ] = None,
     person: Annotated[
         list[str] | None,
         typer.Option(help="What the person does: draws, draws_where_poor or clicks_where_poor. Repeatable."),
@@ -57,8 +59,8 @@ def evaluate(
     role = SUGGEST if layout is LayoutChoice.STILLS else PROPAGATE
     models = model or [default_bundle(role).name]
     if interactive:
-        people = tuple(person or Plan.people)
-        plan = Plan(corrections, seed_frame, people=people, random_runs=random_runs)
+        seeds, people = tuple(seed_frame or Plan.seeds), tuple(person or Plan.people)
+        plan = Plan(corrections, seeds, people=people, random_runs=random_runs)
         write_effort(evaluate_interactive(dataset, layout.value, models, output, plan, split, device, limit), output)
         typer.echo((output / "effort.md").read_text(encoding="utf-8"))
         return

@@ -31,7 +31,7 @@ class Effort:
 
     Parameters
     ----------
-    chooser, person : str
+    seed, chooser, person : str
     cases : int
     curve : ndarray of float, shape (N + 1,)
         Mean Dice over all frames after 0, 1, ... N frames offered; drawn frames count as 1.
@@ -45,6 +45,7 @@ class Effort:
         Frames drawn, of the N offered.
     """
 
+    seed: str
     chooser: str
     person: str
     cases: int
@@ -101,18 +102,19 @@ class Worth:
 
 def efforts(courses: Sequence[Course]) -> list[Effort]:
     """Return what each way of working comes to, in the order in which they first appear."""
-    ways: dict[tuple[str, str], dict[str, list[Course]]] = defaultdict(lambda: defaultdict(list))
+    ways: dict[tuple[str, str, str], dict[str, list[Course]]] = defaultdict(lambda: defaultdict(list))
     for course in courses:
-        ways[course.person, course.chooser][course.case].append(course)
+        ways[course.seed, course.person, course.chooser][course.case].append(course)
     longest = max((len(course.steps) for course in courses), default=0)
     found = []
-    for (person, chooser), cases in ways.items():
+    for (seed, person, chooser), cases in ways.items():
         curves = np.array([np.mean([_curve(run, longest) for run in runs], axis=0) for runs in cases.values()])
         until = [[_until(run, longest) for run in runs] for runs in cases.values()]
         drawn = [[sum(step.drawn for step in run.steps[1:]) for run in runs] for runs in cases.values()]
         curve = curves.mean(axis=0)
         found.append(
             Effort(
+                seed,
                 chooser,
                 person,
                 len(cases),
@@ -147,7 +149,7 @@ def worth(courses: Sequence[Course]) -> Worth | None:
             known = ~np.isnan(np.array(step.expected))
             expected.append(np.array(step.expected)[known])
             found.append(np.array(step.dice)[known])
-            clips.append(np.full(int(known.sum()), f"{course.case} {course.person} {number}"))
+            clips.append(np.full(int(known.sum()), f"{course.case} {course.seed} {course.person} {number}"))
     all_expected, all_found, all_clips = (np.concatenate(one) for one in (expected, found, clips))
     poor = all_found < POOR
     seen = (all_found > 0) & (all_found < 1)

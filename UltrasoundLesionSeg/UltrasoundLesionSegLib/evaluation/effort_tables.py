@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 
 from UltrasoundLesionSegLib.evaluation.effort import OFFERED, Effort, Worth, efforts, worth
-from UltrasoundLesionSegLib.evaluation.interactive import Course, read_courses
+from UltrasoundLesionSegLib.evaluation.interactive import SEED_FRAMES, Course, read_courses
 from UltrasoundLesionSegLib.evaluation.people import PEOPLE
 from UltrasoundLesionSegLib.evaluation.tables import markdown_table
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
@@ -61,9 +61,10 @@ def effort_text(results: Results) -> str:
         offered = len(found[0].curve) - 1
         heads = ["who chooses the frame", *(f"after {number}" for number in range(offered + 1)), "area", "finished"]
         heads += ["until finished", "drawn"]
-        for person in dict.fromkeys(one.person for one in found):
-            rows = [_effort_row(one) for one in found if one.person == person]
-            lines += [f"**{model}**, {found[0].cases} clips; the person {PEOPLE[person].name}", ""]
+        for seed, person in dict.fromkeys((one.seed, one.person) for one in found):
+            rows = [_effort_row(one) for one in found if (one.seed, one.person) == (seed, person)]
+            who = f"seed on the {seed} frame, the person {PEOPLE[person].name}"
+            lines += [f"**{model}**, {found[0].cases} clips; {who}", ""]
             lines += [*markdown_table(heads, rows), ""]
         if (told := worth(courses)) is not None:
             lines += [_worth_text(told), ""]
@@ -110,16 +111,18 @@ def write_effort(results: Results, output: Path) -> None:
         path.write_text(effort_text(results) + "\n", encoding="utf-8")
     with atomic_path(output / "effort.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["model", "person", "chooser", "cases", "offered", "dice"])
+        writer.writerow(["model", "seed", "person", "chooser", "cases", "offered", "dice"])
         for model, courses in results.items():
             for one in efforts(courses):
                 for number, value in enumerate(one.curve):
-                    writer.writerow([model, one.person, one.chooser, one.cases, number, f"{value:.5f}"])
+                    writer.writerow([model, one.seed, one.person, one.chooser, one.cases, number, f"{value:.5f}"])
     plot({output.name: results}, output / "effort.png")
 
 
 def plot(sets: Mapping[str, Results], target: Path) -> None:
-    """Plot effort curves, a row a model and a column a set, and in a last row how reliable the expected overlap is.
+    """Plot effort curves and how reliable the expected overlap is.
+
+    A row a model and a column a set, from a seed on the first frame; the reliability is in the last row.
 
     Parameters
     ----------
@@ -135,7 +138,7 @@ def plot(sets: Mapping[str, Results], target: Path) -> None:
         for row, model in enumerate(models):
             own = axes[row][column]
             for one in efforts(results.get(model, [])):
-                if one.person == "draws":
+                if (one.seed, one.person) == (SEED_FRAMES[0], "draws"):
                     own.plot(range(len(one.curve)), one.curve, STYLES.get(one.chooser, ""), label=one.chooser, ms=4)
             own.set_title(f"{name}\n{model}" if row == 0 else model, fontsize=8)
             own.grid(alpha=0.3)
@@ -173,30 +176,40 @@ def lead(found: Sequence[Effort]) -> tuple[float, float]:
 
 def summary_text(sets: Mapping[str, Results]) -> str:
     """Return one table over all sets and models."""
-    heads = ["set", "model", "clips", "area over evenly spaced", "share of the oracle's lead", "rank inside clips"]
+    heads = [
+        "set",
+        "model",
+        "seed",
+        "clips",
+        "area over evenly spaced",
+        "share of the oracle's lead",
+        "rank inside clips",
+    ]
     heads += ["where seen", "calibration error", "below 0.8 told apart", "first in worst third"]
     rows = []
     for name, results in sets.items():
         for model, courses in results.items():
-            found, told = efforts(courses), worth(courses)
-            if told is None:
-                continue
-            above, share = lead(found)
-            rows.append(
-                [
-                    name,
-                    model,
-                    str(found[0].cases),
-                    "-" if np.isnan(above) else f"{above:+.4f}",
-                    "-" if np.isnan(share) else f"{share:.0%}",
-                    f"{told.inside:.2f}",
-                    f"{told.inside_seen:.2f}",
-                    f"{told.error:.3f}",
-                    f"{told.told_apart:.0%}",
-                    "-" if np.isnan(told.first_in_worst_third) else f"{told.first_in_worst_third:.0%}",
-                ]
-            )
+            for seed in dict.fromkeys(course.seed for course in courses):
+                rows += _summary_row([name, model, seed], [course for course in courses if course.seed == seed])
     return "\n".join(markdown_table(heads, rows))
+
+
+def _summary_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]:
+    """Return the row of a model's work from one seed; none without courses that follow the product's offers."""
+    found, told = efforts(courses), worth(courses)
+    if told is None:
+        return []
+    above, share = lead(found)
+    numbers = [
+        "-" if np.isnan(above) else f"{above:+.4f}",
+        "-" if np.isnan(share) else f"{share:.0%}",
+        f"{told.inside:.2f}",
+        f"{told.inside_seen:.2f}",
+        f"{told.error:.3f}",
+        f"{told.told_apart:.0%}",
+        "-" if np.isnan(told.first_in_worst_third) else f"{told.first_in_worst_third:.0%}",
+    ]
+    return [[*names, str(found[0].cases), *numbers]]
 
 
 def main() -> None:

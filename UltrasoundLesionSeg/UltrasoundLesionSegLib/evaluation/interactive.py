@@ -40,9 +40,9 @@ class Plan:
     ----------
     corrections : int
         Frames offered to the person, one after the other.
-    seed_frame : str
-        ``first`` or ``middle`` of the frames that show a lesion, or ``worst``: of five evenly spaced ones that from
-        which the model does worst.
+    seeds : tuple of str
+        Frames to start on, each with work of its own: ``first`` or ``middle`` of those that show a lesion, or
+        ``worst``: of five evenly spaced ones that from which the model does worst.
     choosers, people : tuple of str
         Names in ``CHOOSERS`` and ``PEOPLE``.
     random_runs : int
@@ -50,7 +50,7 @@ class Plan:
     """
 
     corrections: int = 3
-    seed_frame: str = "first"
+    seeds: tuple[str, ...] = ("first",)
     choosers: tuple[str, ...] = tuple(CHOOSERS)
     people: tuple[str, ...] = ("draws",)
     random_runs: int = 5
@@ -59,7 +59,7 @@ class Plan:
         for chosen, known, what in (
             (self.choosers, CHOOSERS, "who chooses the frame"),
             (self.people, PEOPLE, "the person"),
-            ((self.seed_frame,), SEED_FRAMES, "the seed's frame"),
+            (self.seeds, SEED_FRAMES, "the seed's frame"),
         ):
             for one in chosen:
                 if one not in known:
@@ -100,7 +100,7 @@ class Course:
 
     Parameters
     ----------
-    case, patient, chooser, person : str
+    case, patient, seed, chooser, person : str
     run : int
         Of those that differ by chance alone.
     frames : list of int
@@ -110,6 +110,7 @@ class Course:
 
     case: str
     patient: str
+    seed: str
     chooser: str
     person: str
     run: int
@@ -127,18 +128,29 @@ class _Work:
     known: dict[str, dict[int, Filled]]
 
 
+@dataclass(frozen=True)
+class _Way:
+    """What tells a course from the others of its case."""
+
+    seed: str
+    chooser: str
+    person: str
+    run: int
+
+
 def run_case(case: Case, follower: Follower, plan: Plan) -> list[Course]:
     """Let people work on a case in all the plan's ways; empty where no frame shows a lesion."""
     work = _opened(case)
     if work is None:
         return []
-    seed = _seed_frame(work, follower, plan.seed_frame)
-    courses = []
-    for person in plan.people:
-        for chooser in plan.choosers:
-            for run in range(plan.random_runs if chooser == "random" else 1):
-                courses.append(_course(work, follower, plan, seed, (chooser, person, run)))
-    return courses
+    return [
+        _course(work, follower, plan, start, _Way(seed, chooser, person, run))
+        for seed in plan.seeds
+        for start in [_seed_frame(work, follower, seed)]
+        for person in plan.people
+        for chooser in plan.choosers
+        for run in range(plan.random_runs if chooser == "random" else 1)
+    ]
 
 
 def _opened(case: Case) -> _Work | None:
@@ -185,15 +197,14 @@ def _found(session: Session, results: dict[int, Filled], frame: int) -> Masks:
     return np.stack([mask.unpack() > 0.5 for mask in results[frame].masks])
 
 
-def _course(work: _Work, follower: Follower, plan: Plan, seed: int, way: tuple[str, str, int]) -> Course:
-    chooser, person, run = way
-    session = _started(work, follower, seed)
+def _course(work: _Work, follower: Follower, plan: Plan, start: int, way: _Way) -> Course:
+    session = _started(work, follower, start)
     frames = list(work.truth)
     labelled = np.zeros(len(work.cine), bool)
     labelled[frames] = True
     # each case draws other random frames
-    rng = np.random.default_rng((run, int(hashlib.sha256(work.case.name.encode()).hexdigest()[:8], 16)))
-    at, drawn, steps = seed, True, []
+    rng = np.random.default_rng((way.run, int(hashlib.sha256(work.case.name.encode()).hexdigest()[:8], 16)))
+    at, drawn, steps = start, True, []
     while True:
         scores, expected, results = _state(session, work)
         everywhere = np.full(len(work.cine), np.nan)
@@ -202,11 +213,11 @@ def _course(work: _Work, follower: Follower, plan: Plan, seed: int, way: tuple[s
         rounded = [np.round(one, 5).tolist() for one in (scores, expected)]
         gain = float(expected_gains(situation.outlook).max(initial=0.0))
         steps.append(Step(at, drawn, says_done(situation), round(gain, 4), *rounded))
-        wanted = CHOOSERS[chooser](situation) if len(steps) <= plan.corrections else None
+        wanted = CHOOSERS[way.chooser](situation) if len(steps) <= plan.corrections else None
         if wanted is None:
-            return Course(work.case.name, work.case.patient, chooser, person, run, frames, steps)
+            return Course(work.case.name, work.case.patient, **asdict(way), frames=frames, steps=steps)
         found = _found(session, results, wanted)
-        masks, drawn = PEOPLE[person].answer(work.cine.frames[wanted], found, work.truth[wanted])
+        masks, drawn = PEOPLE[way.person].answer(work.cine.frames[wanted], found, work.truth[wanted])
         session.draw(wanted, masks)
         at = wanted
 
