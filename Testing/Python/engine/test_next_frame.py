@@ -43,6 +43,22 @@ def test_neighbours_of_an_anchor_are_never_offered() -> None:
         assert all(abs(a - b) > rule.NEIGHBOURS for i, a in enumerate(order) for b in order[:i])
 
 
+def test_beside_a_frame_marked_not_visible_any_frame_may_be_offered_and_a_correction_acts_past_it() -> None:
+    expected = [0.96] * 30
+    expected[11] = 0.1
+    values = np.array(expected)
+    values[[0, 10]] = np.nan
+    offer = next_frame([Outlook(values, (0, 10), absent=(10,))])
+    assert offer is not None
+    assert offer.frame == 11
+    assert next_frame([Outlook(values, (0, 10))]).frame > 10 + rule.NEIGHBOURS  # type: ignore[union-attr]
+    gains = expected_gains([Outlook(values, (0, 10), absent=(10,))])
+    assert gains[10] == 0
+    assert gains[8] > expected_gains([Outlook(values, (0, 10))])[8]
+    order = [one.frame for one in review_order([Outlook(np.where(np.isnan(values), np.nan, 0.6), (0, 10), (10,))])]
+    assert 10 not in order
+
+
 def test_a_poor_run_of_frames_comes_before_the_worst_frame() -> None:
     expected = [0.96] * 60
     expected[50] = 0.3

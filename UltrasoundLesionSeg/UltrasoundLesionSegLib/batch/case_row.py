@@ -163,17 +163,20 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def _outlook(measured: Sequence[Mapping[str, str]], frames: int) -> list[Outlook]:
     """Return what is expected of each lesion's masks."""
-    lesions: dict[str, tuple[NDArray[np.float64], set[int]]] = {}
+    lesions: dict[str, tuple[NDArray[np.float64], dict[int, bool]]] = {}  # and which anchors show the lesion
     for row in measured:
-        expected, anchors = lesions.setdefault(row.get("segment", ""), (np.full(frames, np.nan), set()))
+        expected, anchors = lesions.setdefault(row.get("segment", ""), (np.full(frames, np.nan), {}))
         frame = int(row["frame"])
         if not 0 <= frame < frames:
             continue
         if row.get("origin") in ANCHORS:
-            anchors.add(frame)
+            anchors[frame] = float(row.get("area_mm2") or row.get("area_px2") or 0) > 0
         elif row.get("confidence"):
             expected[frame] = float(row["confidence"])
-    return [Outlook(expected, tuple(sorted(anchors))) for expected, anchors in lesions.values()]
+    return [
+        Outlook(expected, tuple(sorted(shown)), tuple(sorted(one for one, visible in shown.items() if not visible)))
+        for expected, shown in lesions.values()
+    ]
 
 
 def _cells(

@@ -2,7 +2,7 @@
 
 That is not the worst frame (Yin et al., Learning to Recommend Frame for Interactive Video Object Segmentation in the
 Wild, CVPR 2021): a correction in the middle of several poor frames improves its neighbours too. A correction has no
-effect beyond the neighbouring anchors.
+effect beyond the neighbouring anchors that show the lesion.
 """
 
 from __future__ import annotations
@@ -37,10 +37,14 @@ class Outlook:
         Expected overlap of each frame's mask, 0 to 1; nan where there is no mask of a model.
     anchors : tuple of int
         Frames that a person drew or confirmed.
+    absent : tuple of int
+        Those of them that a person marked "not visible". Masks are carried past them, so that they end no run of
+        frames, and the masks beside them are as uncertain as any.
     """
 
     expected: NDArray[np.floating]
     anchors: tuple[int, ...]
+    absent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,11 +130,12 @@ def expected_gains(lesions: Sequence[Outlook]) -> NDArray[np.float64]:
 
 
 class _Errors:
-    """Expected errors of the lesions' masks, stretch by stretch between anchors."""
+    """Expected errors of the lesions' masks, stretch by stretch between anchors that show the lesion."""
 
-    def __init__(self, errors: list[NDArray[np.float64]], anchors: list[set[int]], masks: int) -> None:
+    def __init__(self, lesions: Sequence[Outlook], errors: list[NDArray[np.float64]], masks: int) -> None:
         self._errors = errors
-        self._anchors = anchors
+        self._anchors = [set(one.anchors) - set(one.absent) for one in lesions]
+        self._absent = [list(one.absent) for one in lesions]
         self.masks = masks
         self._frames = len(errors[0]) if errors else 0
         self._decay = math.exp(-1 / (REACH * self._frames + NEAR))
@@ -144,13 +149,16 @@ class _Errors:
         ]
         for one, error in zip(lesions, errors, strict=True):
             error[list(one.anchors)] = 0
-        return cls(errors, [set(one.anchors) for one in lesions], int(sum(seen.sum() for seen in known)))
+        return cls(lesions, errors, int(sum(seen.sum() for seen in known)))
 
     def gains(self) -> NDArray[np.float64]:
         total = np.zeros(self._frames)
-        for errors, anchors in zip(self._errors, self._anchors, strict=True):
+        for errors, anchors, absent in zip(self._errors, self._anchors, self._absent, strict=True):
+            own = np.zeros(self._frames)
             for start, stop in _stretches(anchors, self._frames):
-                total[start + 1 : stop] += self._within(errors[start + 1 : stop], start in anchors, stop in anchors)
+                own[start + 1 : stop] = self._within(errors[start + 1 : stop], start in anchors, stop in anchors)
+            own[absent] = 0
+            total += own
         return total
 
     def _within(self, errors: NDArray[np.float64], after: bool, before: bool) -> NDArray[np.float64]:

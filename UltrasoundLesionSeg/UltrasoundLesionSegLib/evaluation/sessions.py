@@ -136,4 +136,5 @@ class Session:
         for frame, one in results.items():
             expected[:, frame] = one.expected
         anchors = tuple(sorted(self.anchors))
-        return [Outlook(row, anchors) for row in expected]
+        absent = [tuple(one for one in anchors if not self.anchors[one][k].any()) for k in range(self.lesions)]
+        return [Outlook(row, anchors, empty) for row, empty in zip(expected, absent, strict=True)]

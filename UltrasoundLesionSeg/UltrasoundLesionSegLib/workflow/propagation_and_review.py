@@ -187,7 +187,14 @@ class PropagationAndReview(ClickedSeeds):
         """Return what is expected of each lesion's masks."""
         from UltrasoundLesionSegLib.engine.next_frame import Outlook
 
-        anchors = self.anchors(browser)
+        sequence = self._find_sequence(browser)
+        if sequence is None:
+            return []
         return [
-            Outlook(values, tuple(anchors.get(segment, ()))) for segment, values in self.confidences(browser).items()
+            Outlook(
+                sequence.confidences(segment),
+                tuple(anchors),
+                tuple(frame for frame in anchors if not sequence.read(frame, segment).any()),
+            )
+            for segment, anchors in sequence.anchors().items()
         ]
