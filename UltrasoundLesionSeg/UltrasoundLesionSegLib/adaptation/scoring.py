@@ -100,7 +100,7 @@ def score_lesions(
 
 def score_lesion(lesion: OutlinedLesion, follower: Follower) -> LesionScore:
     """Score a model on a lesion."""
-    (course,) = run_case(lesion, follower, Plan(CORRECTIONS, "first", choosers=(OFFERED,)))
+    (course,) = run_case(lesion, follower, Plan(CORRECTIONS, choosers=(OFFERED,)))
     start = course.steps[0]
     undrawn = ~np.isnan(np.array(start.expected))
     curve = [float(np.mean(step.dice)) for step in course.steps]
