@@ -49,3 +49,11 @@ class Database:
     def fileForInstance(self, uid: str) -> str:
         """Return the file of a SOP instance, '' where it is not known."""
         return next((file for file, header in self._headers.items() if header.SOPInstanceUID == uid), "")
+
+    def instanceForFile(self, file: str) -> str:
+        """Return the SOP instance of a file, '' where it is not known."""
+        return str(self._headers[file].SOPInstanceUID) if file in self._headers else ""
+
+    def filesForSeries(self, uid: str) -> tuple[str, ...]:
+        """Return all files of a series; a tuple, as PythonQt gives a QStringList."""
+        return tuple(file for file, header in self._headers.items() if header.SeriesInstanceUID == uid)

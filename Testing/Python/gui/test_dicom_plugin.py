@@ -45,6 +45,12 @@ def exported(cine_file: Path, tmp_path: Path, session: Any) -> tuple[Path, Path,
     return found["SEG"], found["SR"], mask
 
 
+def load_as_the_browser_does(plugins: list[Any], file_lists: list[list[str]]) -> list[str]:
+    from DICOMLib import load_as_the_browser_does  # found while the session is in place, as Slicer's own is
+
+    return load_as_the_browser_does(plugins, file_lists)
+
+
 def offers(plugin: Any, *paths: Path) -> list[Any]:
     for path in paths:
         slicer.dicomDatabase.remember(path)
@@ -80,7 +86,7 @@ def test_single_pictures_are_offered_as_a_cine_but_not_ticked(plugin: Any, tmp_p
     folder = write_series(tmp_path / "series", speckle(5, 48, 64))
     (offer,) = offers(plugin, *sorted(folder.iterdir()))
     assert not offer.selected
-    assert offer.confidence < 0.7
+    assert offer.confidence < 0.2, "the browser ticks the surest of a series: Slicer's single volume is this sure"
     assert plugin.load(offer)
     assert len(UltrasoundLesionWorkflow().cine(browsers()[0])) == 5
 
@@ -133,7 +139,7 @@ def test_a_segmentation_goes_into_its_cine(
     (cine,) = offers(plugin, cine_file)
     if cine_is_in_the_scene:
         assert plugin.load(cine)
-    (offer,) = offers(plugin, seg)
+    offer = offers(plugin, seg)[-1]
     assert offer.confidence > 0.95
     assert plugin.load(offer)
     (browser,) = browsers()
@@ -153,6 +159,56 @@ def test_a_segmentation_whose_cine_is_nowhere_is_told_in_one_sentence(
     assert not plugin.load(offer)
     assert "the cine of the segmentation is not in the DICOM database; import it first" in caplog.text
     assert browsers() == []
+
+
+@pytest.mark.parametrize("chosen", ["segmentation", "segmentation and cine", "cine, then segmentation"])
+def test_the_browser_loads_a_segmentation_and_its_cine_once_each(
+    plugin: Any, exported: tuple[Path, Path, np.ndarray], cine_file: Path, chosen: str
+) -> None:
+    seg = str(exported[0])
+    for path in (cine_file, exported[0]):
+        slicer.dicomDatabase.remember(path)
+    if chosen == "cine, then segmentation":
+        load_as_the_browser_does([plugin], [[str(cine_file)]])
+    both = [[seg], [str(cine_file)]] if chosen == "segmentation and cine" else [[seg]]
+    assert len(load_as_the_browser_does([plugin], both)) == 2
+    (browser,) = browsers()
+    assert list(UltrasoundLesionWorkflow().anchors(browser).values()) == [[1, 4]]
+
+
+def test_slicer_has_no_reason_to_ask_for_the_cine_of_a_segmentation(
+    plugin: Any, exported: tuple[Path, Path, np.ndarray], cine_file: Path
+) -> None:
+    slicer.dicomDatabase.remember(cine_file)
+    found = offers(plugin, exported[0])
+    assert [str(cine_file)] in [one.files for one in found]
+    assert not any(hasattr(one, "referencedInstanceUIDs") for one in found)
+
+
+def test_the_cine_of_single_pictures_is_whole_although_only_some_are_segmented(
+    plugin: Any, tmp_path: Path, session: Any
+) -> None:
+    pictures = sorted(write_series(tmp_path / "series", speckle(5, 48, 64)).iterdir())
+    logic = UltrasoundLesionWorkflow()
+    browser = logic.loadCine(tmp_path / "series")
+    mask = np.zeros((48, 64), bool)
+    mask[10:30, 20:45] = True
+    logic.setSeed(browser, mask, 2)
+    (seg,) = logic.export(browser, tmp_path / "out", ("seg",))
+    slicer.mrmlScene.Clear(0)
+    for path in (*pictures, seg):
+        slicer.dicomDatabase.remember(path)
+    load_as_the_browser_does([plugin], [[str(seg)]])
+    (browser,) = browsers()
+    assert len(logic.cine(browser)) == 5
+    assert list(logic.anchors(browser).values()) == [[2]]
+
+
+def test_a_cine_that_is_in_the_scene_is_not_loaded_a_second_time(plugin: Any, cine_file: Path) -> None:
+    slicer.dicomDatabase.remember(cine_file)
+    for _ in range(2):
+        assert len(load_as_the_browser_does([plugin], [[str(cine_file)]])) == 1
+    assert len(browsers()) == 1
 
 
 def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.ndarray]) -> None:

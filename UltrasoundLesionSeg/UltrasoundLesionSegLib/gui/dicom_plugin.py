@@ -25,7 +25,8 @@ SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7") 
 REPORT = tuple(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (22, 33, 34))  # Enhanced, Comprehensive, and 3D
 VOLUME_SCANNERS = ("Invenia",)  # automated breast ultrasound: multi-frame objects that are volumes, not cines
 SURE = 0.97
-UNSURE = 0.6  # below Slicer's image sequences: single pictures may or may not be the frames of a cine
+UNSURE = 0.15  # below all of Slicer's: single pictures may or may not be the frames of a cine
+SERIES_UID = "0020,000E"
 
 
 class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
@@ -45,12 +46,22 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
     def examineForImport(self, fileLists: Sequence[Sequence[str]]) -> list[Any]:  # noqa: N802, N803 - Slicer's names
         """Return a DICOMLoadable for everything that this module loads better than Slicer.
 
+        A segmentation comes with an offer of its cine, from the database. Slicer would ask otherwise whether to load
+        what the segmentation refers to, and then load that by its own plugins as well.
+
         Parameters
         ----------
         fileLists : sequence of sequence of str
             Files of each series.
         """
-        return [loadable for files in fileLists for loadable in self._examine(files)]
+        offers = [loadable for files in fileLists for loadable in self._examine(files)]
+        offered = {frozenset(one.files) for one in offers}
+        for segmentation in [one for one in offers if one.kind == "segmentation"]:
+            files = files_of_cine(segmentation.instances)
+            if files and frozenset(files) not in offered:
+                offers.append(self._cine(files, SURE))
+                offered.add(frozenset(files))
+        return sorted(offers, key=lambda one: one.kind != "cine")  # Slicer loads them in this order
 
     def load(self, loadable: Any) -> bool:
         """Load what was offered; what goes wrong is one sentence in the log."""
@@ -115,7 +126,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         if not ultrasound or len(ultrasound) < len(references):
             return None
         loadable = self._offer("segmentation", [file], SURE, "Lesions of an ultrasound cine", "Into the cine it is of")
-        loadable.referencedInstanceUIDs = list(dict.fromkeys(ultrasound))
+        loadable.instances = list(dict.fromkeys(ultrasound))
         return loadable
 
     def _report(self, file: str) -> Any:
@@ -124,18 +135,21 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
     # ---- what is loaded
 
     def _load_cine(self, files: Sequence[Path], loadable: Any) -> None:
-        browser = _logic().addCine(_read(files), loadable.name)
-        volume = browser.GetProxyNode(browser.GetMasterSequenceNode())
-        self.addSeriesInSubjectHierarchy(loadable, volume)
+        """Load a cine; one that is in the scene already is shown, with what was drawn on it."""
+        logic = _logic()
+        browser = _browser_of(logic, [slicer.dicomDatabase.instanceForFile(str(file)) for file in files])
+        if browser is None:
+            browser = logic.addCine(_read(files), loadable.name)
+            self.addSeriesInSubjectHierarchy(loadable, logic.volumeNode(browser))
         if slicer.app.layoutManager() is not None:
-            slicer.util.setSliceViewerLayers(background=volume, fit=True)
+            slicer.util.setSliceViewerLayers(background=logic.volumeNode(browser), fit=True)
 
     def _load_segmentation(self, file: Path, loadable: Any) -> None:
         logic = _logic()
-        browser = _browser_of(logic, loadable.referencedInstanceUIDs)
+        browser = _browser_of(logic, loadable.instances)
         if browser is None:
-            sources = [slicer.dicomDatabase.fileForInstance(uid) for uid in loadable.referencedInstanceUIDs]
-            if not sources or not all(sources):
+            sources = files_of_cine(loadable.instances)
+            if not sources:
                 raise LesionSegError("the cine of the segmentation is not in the DICOM database; import it first")
             browser = logic.addCine(_read([Path(source) for source in sources]))
         logic.importSegmentation(browser, file)
@@ -167,6 +181,26 @@ def referenced_instances(path: Path) -> Iterator[tuple[str, str]]:
         except Exception:  # not a segmentation as the standard asks: not ours to load
             return
     yield from found
+
+
+def files_of_cine(instances: Sequence[str]) -> list[str]:
+    """Return the files of the cine that has these instances, [] where the database lacks one of them.
+
+    A series of single pictures is one cine: all of it, also pictures that are not among the instances.
+
+    Parameters
+    ----------
+    instances : sequence of str
+        SOP Instance UIDs, not empty.
+    """
+    database = slicer.dicomDatabase
+    files = [str(database.fileForInstance(uid)) for uid in instances]
+    if not all(files):
+        return []
+    if database.fileValue(files[0], "0008,0016") in ULTRASOUND_MULTI_FRAME:
+        return files
+    series = database.filesForSeries(database.fileValue(files[0], SERIES_UID))
+    return [str(file) for file in series if database.fileValue(file, "0008,0016") in ULTRASOUND_IMAGE]
 
 
 def _logic() -> Any:
