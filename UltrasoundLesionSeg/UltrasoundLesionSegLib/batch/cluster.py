@@ -1,10 +1,8 @@
 """The pool of a Dask cluster that the user names.
 
-Scheduling, trying a case again whose machine is lost, and authentication are Dask's.
-
-Every task has its case computed by a worker process of our own on the machine it lands on, which stays for the next
-case: so a hanging case can be killed there too, and Slicer's libraries never meet Dask's threads. The sources and the
-output folder must have the same paths on all machines.
+Dask does the scheduling and the authentication, and repeats a case whose machine is lost. On each machine, a worker
+process of our own computes the cases, one after the other. So a case that hangs can be killed there too, and Slicer's
+libraries do not run in Dask's threads. The sources and the output folder must have the same paths on all machines.
 """
 
 from __future__ import annotations

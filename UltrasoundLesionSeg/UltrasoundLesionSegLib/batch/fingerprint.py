@@ -1,8 +1,8 @@
 """What a case's result depends on, as hashes: the source, the seeds, the settings, the models' weights.
 
-It is stored in the case's ``run.json``; when it differs at the next start, the case is computed anew. The device and
-the number of processes are not in it: results agree between them but for rounding. Nor is the software's version, which
-is in the table of cases instead.
+It is stored in the case's ``run.json``. If it differs at the next start, the case is computed again. The device and the
+number of processes are not part of it, because they change results only by rounding errors. The software's version is
+not part of it either; it is in the table of cases.
 """
 
 from __future__ import annotations

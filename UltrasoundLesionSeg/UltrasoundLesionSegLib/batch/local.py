@@ -1,4 +1,4 @@
-"""The pool of this machine: as many worker processes as it holds, each replaced when it dies or hangs."""
+"""The pool of this machine: as many worker processes as it can hold. A process that dies or hangs is replaced."""
 
 from __future__ import annotations
 

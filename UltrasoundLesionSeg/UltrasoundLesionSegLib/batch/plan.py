@@ -1,4 +1,4 @@
-"""Which cases a batch has, what they are called, and which of them there is anything left to do for."""
+"""Which cases a batch has, their names, and which of them must still be computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker process: computes one case after another, told by lines of JSON on its standard input.
+"""A worker process: computes one case after another, which it gets as lines of JSON on its standard input.
 
 It keeps libraries loaded between cases, which take seconds. It answers on its standard output; whatever libraries print
 there goes to standard error. When its input ends, because the batch has ended or died, it ends at once.

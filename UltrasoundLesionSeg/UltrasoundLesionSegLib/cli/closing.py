@@ -1,4 +1,4 @@
-"""What ``segment`` says when it is done: what a person wants to know before opening anything."""
+"""The last lines of ``segment``: the most important facts about the result."""
 
 from __future__ import annotations
 

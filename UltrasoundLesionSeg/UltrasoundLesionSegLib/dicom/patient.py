@@ -1,4 +1,4 @@
-"""Whose cine an image made by this program is: the patient and study that a caller or a JSON file names."""
+"""Patient and study of an image made by this program, as given by a caller or a JSON file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A cine as a DICOM Ultrasound Multi-frame Image (PS3.3 A.7): for videos that were never DICOM, and simulated cines.
 
-Who the patient is must be said by the caller; a simulated cine belongs to a patient who says that he is none.
+The caller must name the patient. A simulated cine belongs to a patient whose name says that it is simulated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Work done in other threads while the caller uses the previous result.
 
-A task that has to be computed one after the other (a mask needs the one before) leaves a second core idle, and the
-caller's own work (reading frames, writing masks into a scene) leaves both idle. So every source of tasks gets a thread
-that is kept one task ahead, and two sources that do not depend on each other run side by side.
+Tasks that depend on each other (a mask needs the one before) use one core only, and while the caller works (reads
+frames, writes masks into a scene) no core computes. So each source of tasks has a thread that is one task ahead of the
+caller, and two independent sources run side by side.
 """
 
 from __future__ import annotations

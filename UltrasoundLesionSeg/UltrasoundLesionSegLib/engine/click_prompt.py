@@ -1,4 +1,4 @@
-"""What a person points at on a frame, and how a network that takes clicks sees it.
+"""Clicks and boxes of a person on a frame, and how they are given to a network.
 
 As in RITM (Sofiiuk et al., "Reviving Iterative Training with Mask Guidance for Interactive Segmentation", ICIP 2022):
 clicks are disks of a few pixels of the network's input, whatever the frame's scale, and the mask so far is a channel.

@@ -1,8 +1,8 @@
-"""A lesion drawn on one frame from a person's clicks or a box, and a mask mended by clicks.
+"""A lesion drawn on one frame from a person's clicks or a box, and a mask corrected by clicks.
 
-The lesion's scale is not known at the first click: the network looks through a window as large as the frame around it,
-then through one around what it saw, until the window fits. Each further click is one look, or two, through the window
-around the mask so far, which is a part of the prompt.
+The size of the lesion is not known at the first click. The network first looks through a window as large as the frame,
+then through one around the mask that it found, until the window fits. Each further click takes one look, or two,
+through the window around the present mask, which is part of the prompt.
 """
 
 from __future__ import annotations

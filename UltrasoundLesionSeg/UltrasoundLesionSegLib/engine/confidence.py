@@ -1,4 +1,4 @@
-"""How certain a network is of a mask, which the tracker's rules ask. People are shown the expected overlap."""
+"""The certainty of a network about a mask, used by the tracker's rules. People see the expected overlap instead."""
 
 from __future__ import annotations
 

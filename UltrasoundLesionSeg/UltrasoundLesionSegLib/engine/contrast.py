@@ -1,7 +1,7 @@
-"""How a lesion stands out from what surrounds it, by which tissue that has taken its place is told from it.
+"""The contrast of a lesion to its surroundings, used to tell it from other tissue in its place.
 
-A network that was told where the lesion is stays on the place after the lesion has left the plane, at least where the
-old rim shows. A reader sees that what is inside now looks like what was outside.
+After the lesion has left the plane, a network often keeps a mask at its place, at least if the old rim still shows. A
+reader sees that the inside now looks like the surroundings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the C library does with memory that was freed: keep it while a network runs, give it back afterwards."""
+"""Freed memory: the C library keeps it while a network runs and gives it back afterwards."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a tracker remembers of past frames. Knows nothing of networks: it stores keys and values and chooses among them.
 
-Three policies (NETWORKS: inference memory):
+Three policies:
 
 * ``all``: every past frame, as STPFNet's paper does; cost and memory grow with the clip.
 * ``every_n``: anchors, every n-th frame and the previous one, as STM does; grows n times slower.

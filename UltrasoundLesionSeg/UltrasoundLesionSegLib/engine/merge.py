@@ -1,4 +1,4 @@
-"""Several lesions on one frame, and two results for one frame, made into one."""
+"""Merging: several lesions on one frame, and the forward and the backward result for one frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine needs of a network, and nothing more: networks know nothing of time, the engine nothing of layers.
+"""The interface between engine and networks: networks know nothing of time, the engine nothing of layers.
 
 All frames are float32 RGB in [0, 1], shape (B, 3, h, w) with h and w multiples of 16; a network normalises them itself.
 Every batch element is one lesion: (frame, prompt) pairs are independent of each other.

@@ -1,7 +1,7 @@
 """Masks carried from anchors through a cine: one generator, one ``FrameResult`` a frame, as soon as it is known.
 
-Stopping to iterate cancels; what was yielded stands. A frame that cannot be read is named in its result and the others
-go on. The same input on the same device gives the same masks.
+To cancel, stop iterating; what was yielded remains valid. If a frame cannot be read, its result says so, and the other
+frames are computed. The same input on the same device gives the same masks.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 In 8 bits, ``NAME`` is an int8 tensor and ``NAME..scale`` a float32 vector with one number for each entry of the
 tensor's first axis, the output channel of linear layers and convolutions (of transposed ones, the input channel). The
-weights are their product. Small tensors are not worth the loss and stay in float16.
+weights are their product. Small tensors stay in float16.
 """
 
 from __future__ import annotations

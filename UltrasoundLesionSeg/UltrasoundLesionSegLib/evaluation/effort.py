@@ -1,4 +1,4 @@
-"""What people's simulated work on cines comes to: effort curves, and what the expected overlap was worth."""
+"""The results of simulated people's work on cines: effort curves, and how good the expected overlap is."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Fit what tells the expected overlap of masks, and write it into models' bundles.
+"""Fit the estimate of the expected overlap, and write it into models' bundles.
 
 ``python -m UltrasoundLesionSegLib.evaluation.fit_overlap --data STILLS --work FOLDER --model NAME [--model NAME ...]``
 
 Clips of training patients and simulated sweeps with seeds of their own are made once (``FOLDER/clips``), each model is
-run on each clip once (``FOLDER/records``), and one estimate for all the models is fitted. It is the error that is
-fitted, in logarithms: a mask of Dice 0.97 is told from one of 0.94 as one of 0.8 is from one of 0.6. A curve that must
-rise (or fall) for any sensible reason is held to it. The last curve makes a calibrated number of the sum.
+run on each clip once (``FOLDER/records``), and one estimate for all the models is fitted. The logarithm of the error is
+fitted, so that Dice 0.97 and 0.94 are as different as 0.8 and 0.6. A curve that should rise (or fall) is restricted to
+do so. The last curve turns the sum into a calibrated number.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A simulated person corrects cines: what a correction wins, by who chooses the frame.
+"""A simulated person corrects cines: the gain of each correction, for several ways of choosing the frame.
 
-``ultrasound-lesion-seg evaluate DATASET --interactive`` runs it; the page of results is written by
-``interactive_page.py``. Every case is kept in a file of its own as soon as it is done, so that a run that was
-interrupted goes on.
+``ultrasound-lesion-seg evaluate DATASET --interactive`` runs it; ``effort_tables.py`` writes the page of results. Every
+case is stored in a file of its own as soon as it is done, so that an interrupted run can be resumed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How well a mask agrees with the truth: the papers' measures, DAVIS's J and F, the 95% Hausdorff distance."""
+"""Agreement of a mask with the truth: the papers' measures, DAVIS's J and F, the 95% Hausdorff distance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's masks look like beside the truth: clips to fit the expected overlap on, and its signals there."""
+"""Clips to fit the expected overlap on, and the signals and true Dice of a model's masks on them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Simulated people who work on a cine: who chooses the next frame, and what is done there.
+"""Simulated people who work on a cine: how the next frame is chosen, and what the person does there.
 
-A way of working is a chooser and a person; ``interactive.py`` runs several beside each other. Another one is another
-``Person`` or ``Chooser``.
+A way of working is a chooser and a person; ``interactive.py`` compares several. To add one, write another ``Person`` or
+``Chooser``.
 """
 
 from __future__ import annotations

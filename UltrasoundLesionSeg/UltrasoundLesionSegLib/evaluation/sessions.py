@@ -1,4 +1,4 @@
-"""A cine in a person's hands: anchors go in, masks with their expected overlap come out, as in the product."""
+"""A cine for a simulated person: takes anchors, gives masks with their expected overlap, as the program does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model with other settings, to be evaluated beside it.
+"""A copy of a model with other settings, to compare with the original.
 
 ``python -m UltrasoundLesionSegLib.evaluation.variants MODEL NAME --models FOLDER --set propagation.window_margin=2.5``
 copies a bundle into a folder; with that folder in ``ULS_MODELS`` the copy is evaluated by its name.

@@ -1,8 +1,8 @@
 """Ultrasound cines, segmentations of them and our reports in Slicer's DICOM browser.
 
 Slicer's own plugins load an ultrasound cine without its calibration where it has several regions and without its frame
-times, and give any segmentation to a program that needs planes in space, which ultrasound has not. This plugin is surer
-than those (0.7 and 0.95) of exactly these objects and says nothing of any other.
+times, and give any segmentation to a program that needs planes in space, which ultrasound has not. This plugin reports
+a higher confidence than those (0.7 and 0.95) for these objects, and offers no others.
 """
 
 from __future__ import annotations

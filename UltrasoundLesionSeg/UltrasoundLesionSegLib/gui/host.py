@@ -1,4 +1,4 @@
-"""What a section of the panel may ask of the panel that holds it, and nothing else."""
+"""The interface of the panel for its sections: everything that a section may ask of it."""
 
 from __future__ import annotations
 

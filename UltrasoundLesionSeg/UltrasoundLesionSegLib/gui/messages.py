@@ -1,4 +1,4 @@
-"""Lines in the panel that tell what happened, instead of windows that pop up."""
+"""Lines of text in the panel that say what happened, used instead of pop-up windows."""
 
 from __future__ import annotations
 

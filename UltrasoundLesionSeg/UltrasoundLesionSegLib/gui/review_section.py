@@ -1,4 +1,4 @@
-"""Section 4: where to look, correcting, undo, names."""
+"""Section 4: frames to look at, corrections, undo, names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often progress is shown: as often as a person sees, and never for more than a small share of the time."""
+"""How often progress is shown: often enough for a person, and for at most a small share of the time."""
 
 from __future__ import annotations
 

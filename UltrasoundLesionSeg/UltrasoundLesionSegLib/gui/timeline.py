@@ -1,7 +1,6 @@
 """A strip of the whole cine: confidence of every frame, anchors, and where the cine stands. A click goes to a frame.
 
-It is painted into the pixmap of a plain label and listens through an event filter, the two ways to a picture of one's
-own that Slicer's Python surely has.
+It is painted into the pixmap of a plain label and uses an event filter, because both work in Slicer's Python.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the echo levels say: inside the lesion, against its surroundings, at its boundary, and below it.
+"""Echo levels inside the lesion, in its surroundings, at its boundary, and below it.
 
 Echo levels are the image's grey levels, 0 to 255. An ultrasound machine compresses echo amplitudes logarithmically
 before display, with curves of its own making: differences of levels compare within one clip, not between machines or

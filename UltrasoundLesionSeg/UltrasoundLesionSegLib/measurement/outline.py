@@ -1,4 +1,4 @@
-"""The outline of a mask at sub-pixel accuracy, free of the staircase's bias.
+"""The outline of a mask with sub-pixel accuracy, without the bias of a staircase.
 
 A mask pixel is an area of one pixel by one pixel, not a point. An outline through the centres of the outermost
 pixels is half a pixel too small on every side; one along the pixels' edges is a staircase, 27% too long and with

@@ -1,4 +1,4 @@
-"""Voxels of VTK images at the same cost in the first frame and in the twenty-thousandth.
+"""Access to the voxels of VTK images whose cost does not grow with the number of frames.
 
 VTK (since 9.4) shows Python its images and their point data as subclasses written in Python. When Python lets go of one
 whose VTK object stays, as every frame in a sequence does, VTK remembers it, and searches all it remembers each time it

@@ -1,4 +1,4 @@
-"""Scenes in files: one .mrb that comes back complete."""
+"""Saving and loading scenes: one .mrb file with everything in it."""
 
 from __future__ import annotations
 

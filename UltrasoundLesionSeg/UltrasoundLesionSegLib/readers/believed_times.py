@@ -1,4 +1,4 @@
-"""Frame times that a source states, as far as a scanner can have taken them."""
+"""Frame times that a source states, if they are plausible for a scanner."""
 
 from __future__ import annotations
 

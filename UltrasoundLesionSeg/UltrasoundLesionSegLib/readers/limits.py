@@ -1,7 +1,7 @@
-"""How large a source may be: what a header states is believed only as far as a cine of ultrasound can go.
+"""Limits on the size of a source: larger values in a header are refused.
 
-A header is a few bytes that anyone can write; memory and time follow what it says. The limits leave room beyond the
-largest cine this program is made for (4096 x 4096 pixels, 20,000 frames).
+A header is a few bytes that anyone can write, but it decides how much memory and time are used. The limits are above
+the largest cine that this program is made for (4096 x 4096 pixels, 20,000 frames).
 """
 
 from __future__ import annotations

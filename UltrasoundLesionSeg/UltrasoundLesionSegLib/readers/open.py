@@ -1,4 +1,4 @@
-"""The one way in: any source of frames -> `Cine`."""
+"""Open any source of frames as a `Cine`."""
 
 from __future__ import annotations
 

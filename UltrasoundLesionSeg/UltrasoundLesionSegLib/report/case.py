@@ -1,4 +1,4 @@
-"""What a report is made of: a cine, the masks and measurements of its lesions, and where they come from."""
+"""The contents of a report: a cine, the masks and measurements of its lesions, and their origin."""
 
 from __future__ import annotations
 

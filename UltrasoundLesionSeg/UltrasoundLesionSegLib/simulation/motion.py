@@ -1,4 +1,4 @@
-"""How the image plane moves through the tissue and how the tissue gives way."""
+"""Motion of the image plane through the tissue, and deformation of the tissue."""
 
 from __future__ import annotations
 

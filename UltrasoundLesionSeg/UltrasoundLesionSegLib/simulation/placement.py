@@ -1,4 +1,4 @@
-"""Where lesions lie: in the picture, apart from each other, and mostly where they can be seen."""
+"""Positions of lesions: in the picture, apart from each other, and mostly at visible places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes: where the beams run, how wide they are, and how their samples become an image (scan conversion)."""
+"""Probes: position and width of the beams, and scan conversion of their samples to an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to be echoed on the image plane: scatterers and interfaces, weakened by what lies above them."""
+"""Reflectivity on the image plane: scatterers and interfaces, attenuated by the tissue above them."""
 
 from __future__ import annotations
 

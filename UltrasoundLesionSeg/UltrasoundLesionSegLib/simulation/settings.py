@@ -1,4 +1,4 @@
-"""What to simulate."""
+"""Settings of a simulation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be measured on real and simulated ultrasound alike: grey levels, speckle size, decorrelation over time."""
+"""Statistics of real and simulated ultrasound: grey levels, speckle size, decorrelation over time."""
 
 from __future__ import annotations
 

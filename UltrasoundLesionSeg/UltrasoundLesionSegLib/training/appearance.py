@@ -1,4 +1,4 @@
-"""What the scanner, the screen and the recording do to a frame; everything here stays put while the tissue moves."""
+"""Effects of scanner, screen and recording on a frame. They do not move with the tissue."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 ``python -m UltrasoundLesionSegLib.training.export --run ... --bundle ...``
 
-Of several runs that went on one from the other (``--run`` given again) their mean: Izmailov et al., "Averaging Weights
-Leads to Wider Optima and Better Generalization", UAI 2018.
+If ``--run`` is given more than once, for runs that continue each other, the bundle gets their mean: Izmailov et al.,
+"Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Smooth random motion of tissue under a hand-held probe: how each pixel of a frame is found in the still."""
+"""Smooth random motion of tissue under a hand-held probe: where each pixel of a frame lies in the still."""
 
 from __future__ import annotations
 

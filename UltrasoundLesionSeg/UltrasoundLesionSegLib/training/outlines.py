@@ -1,9 +1,9 @@
-"""Stills whose outline is not the edge of the dark core: what a network must learn to keep because it was drawn.
+"""Stills whose drawn outline differs from the edge of the dark core, so that networks learn to keep drawn outlines.
 
-On most stills a lesion is dark and its outline is the edge of the dark. A network that sees nothing else learns to find
-the dark and drops the parts of a lesion that look otherwise: a bright rim, pointed lobes, a part in shadow, tissue as
-bright as its surroundings. Here the outline is moved and the picture is changed with it, so that only the drawn mask
-says what belongs to the lesion.
+On most stills a lesion is dark, and its outline is the edge of the dark area. A network that sees only such lesions
+learns to find the dark area, and leaves out parts of a lesion that look different: a bright rim, pointed lobes, a part
+in shadow, tissue as bright as its surroundings. Here the outline is moved and the picture is changed with it, so that
+only the drawn mask shows what belongs to the lesion.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Wrong previous masks: what a network must learn to recover from, lest an error be carried to the end of the clip."""
+"""Wrong previous masks for training, so that a network learns to recover from errors instead of keeping them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A still prepared for a clip: its tissue with the lesion, without it, and full of it."""
+"""A still prepared for a clip: its tissue with the lesion, tissue without a lesion, and lesion tissue everywhere."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a person did for a segmentation: frames, clicks and time, kept with the lesions so that it saves in the scene.
+"""A person's work on a segmentation: frames, clicks and time, stored with the lesions in the scene.
 
-Nothing about who or when: no name, no date, no time of day.
+It does not say who worked or when: no name, no date, no time of day.
 """
 
 from __future__ import annotations

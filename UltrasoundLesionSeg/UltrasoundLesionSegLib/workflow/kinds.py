@@ -1,4 +1,4 @@
-"""The kinds of results: what they are called, what they need, and which of their files show the cine's images.
+"""The kinds of results: their names, what they need, and which of their files show the cine's images.
 
 Light to import, so that the shell can refuse a kind before anything is read or computed.
 """

@@ -1,4 +1,4 @@
-"""``run.json``: what a result was made of, with what, and what its files are. No path and no name of a patient."""
+"""``run.json``: source, software, settings and files of a result. It holds no path and no name of a patient."""
 
 from __future__ import annotations
 
