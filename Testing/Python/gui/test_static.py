@@ -131,8 +131,8 @@ def test_shortcuts_are_told_in_tooltips() -> None:
     root = ui_root()
     tips = {one.get("name"): one.findtext("property[@name='toolTip']/string") or "" for one in root.iter("widget")}
     panel = (MODULE / "UltrasoundLesionSegLib" / "gui" / "panel.py").read_text()
-    shortcuts = ast.literal_eval(panel.split("SHORTCUTS = ")[1].split("\n")[0])
-    assert set(shortcuts) == {"Alt+P", "Alt+R", "Alt+N"}
+    shortcuts = ast.literal_eval(panel.split("SHORTCUTS = ")[1].split("\n\n")[0])
+    assert set(shortcuts) == {"Alt+P", "Alt+R", "Alt+N", "Alt+J", "Alt+D"}
     for keys, button in shortcuts.items():
         assert keys in tips[button]
     for keys in ("Shift+Left", "Shift+Right", "Shift+Down"):

@@ -56,14 +56,15 @@ def work_of(output: Path) -> CaseWork:
     return CaseWork(output / "review" / "A" / "case-0001", "A", "case-0001")
 
 
-def paint(case: SceneCase, frame: int, mask: np.ndarray) -> None:
-    """Paint on the shown segmentation, as the Segment Editor does, and commit."""
+def paint(case: SceneCase, frame: int, mask: np.ndarray, commit: bool = True) -> None:
+    """Paint on the shown segmentation, as the Segment Editor does."""
     from UltrasoundLesionSegLib.mrml.labelmaps import write_masks
 
     case.browser.SetSelectedItemNumber(frame)
     sequence = case.sequence
     write_masks(sequence.proxy.GetSegmentation(), {sequence.segments()[0].id: mask}, sequence.geometry)
-    case._workflow.commitEdit(case.browser)
+    if commit:
+        case._workflow.commitEdit(case.browser)
 
 
 def square(size: int = 20) -> np.ndarray:
@@ -86,6 +87,24 @@ def test_the_machines_masks_are_in_the_scene(output: Path, opened: Callable[[], 
     assert not case.store(), "the seed is the machine's, the reader has done nothing"
     case.close()
     assert not (output / "review" / "A" / "case-0001" / "review.json").exists()
+
+
+def test_strokes_are_stored_before_they_are_committed(output: Path, opened: Callable[[], SceneCase]) -> None:
+    case = opened()
+    before = case.sequence.read(5, case.sequence.segments()[0].id)
+    for size in (10, 20):
+        paint(case, 5, square(size), commit=False)
+        assert case.store()
+        (anchor,) = work_of(output).anchors()
+        assert (anchor.frame, anchor.how, anchor.mask.sum()) == (5, How.EDITED, size**2)
+    case._workflow.commitEdit(case.browser)
+    assert not case.store(), "committing changes nothing of what is stored"
+    paint(case, 4, square(), commit=False)
+    assert case.store()
+    paint(case, 4, case.sequence.read(4, case.sequence.segments()[0].id), commit=False)  # as undo does
+    assert case.store()
+    assert [one.frame for one in work_of(output).anchors()] == [5]
+    assert before.any()
 
 
 def test_every_stroke_is_on_the_disk_and_comes_back(output: Path, opened: Callable[[], SceneCase]) -> None:

@@ -153,7 +153,7 @@ def test_writing_the_log_leaves_what_is_being_painted_alone(
     sequence = sequence_of(browser)
     write_masks(sequence.proxy.GetSegmentation(), {segment: truth[5][0]}, sequence.geometry)
     logic.efforts.act(sequence, confirmed=[8])
-    assert sequence.painted() == [segment]
+    assert list(sequence.painted()) == [segment]
 
 
 def test_seeds_from_files_claim_no_person(

@@ -91,7 +91,7 @@ class EditKeeper:
     def painted(self) -> tuple[int, list[str]]:
         """Return the frame shown, and the segments that were drawn on it and are not stored yet."""
         lesions = self._lesions()
-        return (lesions.shown_frame, lesions.painted()) if lesions is not None else (-1, [])
+        return (lesions.shown_frame, list(lesions.painted())) if lesions is not None else (-1, [])
 
     def _observe_drawing(self, proxy: Any | None) -> None:
         if self._shown is not None:

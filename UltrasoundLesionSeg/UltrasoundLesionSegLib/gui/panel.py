@@ -22,10 +22,17 @@ from UltrasoundLesionSegLib.gui.measurement_section import MeasurementSection
 from UltrasoundLesionSegLib.gui.propagation_section import PropagationSection
 from UltrasoundLesionSegLib.gui.review_section import ReviewSection
 from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.gui.worklist_section import WorklistSection
 
 logger = logging.getLogger(__name__)
 
-SHORTCUTS = {"Alt+P": "propagateButton", "Alt+R": "confirmButton", "Alt+N": "reviewNextButton"}
+SHORTCUTS = {
+    "Alt+P": "propagateButton",
+    "Alt+R": "confirmButton",
+    "Alt+N": "reviewNextButton",
+    "Alt+J": "nextCaseButton",
+    "Alt+D": "finishCaseButton",
+}
 
 
 class Panel:
@@ -57,6 +64,7 @@ class Panel:
         self.propagation = PropagationSection(self)
         self.sections: tuple[Section, ...] = (
             self.dependencies,
+            WorklistSection(self),
             CineSection(self),
             LesionSection(self),
             ClickSection(self),
@@ -320,6 +328,8 @@ class Panel:
         self._drawing_is_due = False
         if self.browser is None or self.browser.GetScene() is None:
             return
+        for section in self.sections:
+            section.stroke_drawn()
         frame, painted = self.edits.painted()
         segmentation = self.segmentation()
         segments = segmentation.GetSegmentation() if segmentation is not None else None

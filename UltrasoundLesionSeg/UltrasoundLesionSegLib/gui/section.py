@@ -55,6 +55,9 @@ class Section:
     def drawing_changed(self) -> None:
         """Something was drawn or renamed in the editor and is not stored yet."""
 
+    def stroke_drawn(self) -> None:
+        """Something was painted, after every stroke; also after other changes of the segmentation shown."""
+
     def progress_made(self) -> None:
         """More frames have results while the rest is still being computed."""
 

@@ -293,19 +293,17 @@ class SegmentationSequence:
             return []
         self._adopt_descriptions(painted)
         masks = self._painted_masks(stored, painted)
-        states = {}
-        for one in masks:
-            before = read_mask(stored, one, self.geometry)
-            by_model = before.any() and read_origin(stored.GetSegment(one)) not in (None, Origin.MANUAL)
-            states[one] = SegmentState(Origin.EDITED if by_model else Origin.MANUAL)
         if masks:
-            self._store(frame, masks, states)
+            self._store(frame, masks, {one: SegmentState(self._origin_of_painted(stored, one)) for one in masks})
         return list(masks)
 
-    def painted(self) -> list[str]:
-        """Return the segments that were painted on the frame shown and are not stored yet."""
+    def painted(self) -> dict[str, tuple[Mask, Origin]]:
+        """Return what was painted on the frame shown and is not stored yet, by segment, as ``commit_edit`` would."""
         painted, stored = self._nodes.shown, self._nodes.stored(self.shown_frame)
-        return [] if painted is stored else list(self._painted_masks(stored, painted))
+        if painted is stored:
+            return {}
+        masks = self._painted_masks(stored, painted)
+        return {one: (mask, self._origin_of_painted(stored, one)) for one, mask in masks.items()}
 
     def missing_on_proxy(self) -> list[str]:
         """Return the stored segments that someone deleted on the proxy."""
@@ -320,6 +318,13 @@ class SegmentationSequence:
         return {
             one: mask for one, mask in masks.items() if not np.array_equal(mask, read_mask(stored, one, self.geometry))
         }
+
+    def _origin_of_painted(self, stored: Any, segment_id: str) -> Origin:
+        """Return who made a mask that was painted over the stored one."""
+        segment = stored.GetSegment(segment_id)
+        if segment is None or read_origin(segment) in (None, Origin.MANUAL):
+            return Origin.MANUAL
+        return Origin.EDITED if read_mask(stored, segment_id, self.geometry).any() else Origin.MANUAL
 
     def _known(self, segment_id: str) -> str:
         if self._nodes.stored(0).GetSegment(segment_id) is None:

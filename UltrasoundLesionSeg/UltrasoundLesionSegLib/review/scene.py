@@ -149,7 +149,7 @@ class SceneCase:
     def store(self) -> bool:
         """Store the reader's anchors as the scene has them; returns False where nothing has changed since last time.
 
-        Call it after every ``commitEdit``: what is painted and not committed is not stored.
+        Also what is painted on the frame shown and not committed yet, so that it can be called after every stroke.
 
         Raises
         ------
@@ -249,23 +249,29 @@ class SceneCase:
     def _anchors(self) -> dict[_Key, ReaderAnchor]:
         """Return the reader's anchors in the scene; the same objects as before where nothing has changed."""
         sequence, names = self.sequence, self._lesions()
+        shown, painted = sequence.shown_frame, self._workflow.uncommittedEdit(self.browser)
         found: dict[_Key, ReaderAnchor] = {}
         for segment, name in names.items():
             for frame, state in enumerate(sequence.states(segment)):
-                origin = state.origin
-                if origin is None or not origin.is_anchor:
+                if frame == shown and segment in painted:
+                    mask, origin, provenance = painted[segment]
+                elif state.origin is not None and state.origin.is_anchor:
+                    mask, origin, provenance = sequence.read(frame, segment), state.origin, state.provenance
+                else:
                     continue
-                key, mask = (frame, segment), sequence.read(frame, segment)
-                if not origin.is_by_person or self._is_given(key, mask):
-                    continue
-                known = self._known.get(key)
-                same = known is not None and np.array_equal(known.mask, mask) and known.how.origin is origin
-                how = known.how if known and same else self._how(frame, origin, mask)
-                if known is None or not same or (known.lesion, known.provenance) != (name, state.provenance):
-                    known = ReaderAnchor(frame, name, mask, how, state.provenance)
-                found[key] = known
+                if origin.is_by_person and not self._is_given((frame, segment), mask):
+                    found[frame, segment] = self._anchor((frame, segment), name, mask, origin, provenance)
         self._known = found
         return found
+
+    def _anchor(self, key: _Key, name: str, mask: Mask, origin: Origin, provenance: str) -> ReaderAnchor:
+        """Return an anchor; the same object as last time where it says the same."""
+        known = self._known.get(key)
+        same = known is not None and np.array_equal(known.mask, mask) and known.how.origin is origin
+        how = known.how if known and same else self._how(key[0], origin, mask)
+        if known is None or not same or (known.lesion, known.provenance) != (name, provenance):
+            known = ReaderAnchor(key[0], name, mask, how, provenance)
+        return known
 
     def _is_given(self, key: _Key, mask: Mask) -> bool:
         """Whether an anchor is one of the machine's that the reader has not changed."""

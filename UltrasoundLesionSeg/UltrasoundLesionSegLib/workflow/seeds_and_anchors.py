@@ -317,6 +317,25 @@ class SeedsAndAnchors(ModelAccess):
         self.creditDrawing(browser, frame, changed)
         return bool(changed)
 
+    def uncommittedEdit(self, browser: Any) -> dict[str, tuple[Mask, Origin, str]]:
+        """Return what was drawn on the shown segmentation and is not committed, by segment ID.
+
+        Returns
+        -------
+        dict of str to (ndarray of bool, shape (H, W); Origin; str)
+            Mask, origin and provenance, as ``commitEdit`` would record them for the frame shown.
+        """
+        sequence = self._find_sequence(browser)
+        if sequence is None:
+            return {}
+        frame, found = sequence.shown_frame, {}
+        for segment, (mask, origin) in sequence.painted().items():
+            hand = self._hand(browser, frame, mask)
+            if hand is not Origin.MANUAL:
+                origin = hand
+            found[segment] = mask, origin, self._provenance(browser, frame, hand)
+        return found
+
     def creditDrawing(self, browser: Any, frame: int, segments: Sequence[str]) -> None:
         """Record drawings that were just stored as confirmed or edited where ``suggest`` had proposed a lesion."""
         from UltrasoundLesionSegLib.mrml.segments import SegmentState

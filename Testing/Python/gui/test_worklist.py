@@ -1,0 +1,388 @@
+"""The worklist: a batch's cases one after the other, the reader's work stored at every change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dicom_helpers import write_multiframe
+from engine_helpers import clip_of_moving_discs
+from PIL import Image
+
+from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
+from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
+from UltrasoundLesionSegLib.review.work.record import ReviewRecord, ReviewState
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+
+FRAMES = 6
+
+
+@pytest.fixture
+def cines(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A folder with three cines of images, and the true masks of all of them, bool (T, H, W)."""
+    folder = tmp_path / "cines"
+    cine, truth = clip_of_moving_discs(frames=FRAMES)
+    for number in range(3):
+        (folder / f"Doe_{number}").mkdir(parents=True)
+        for frame in range(FRAMES):
+            picture = np.asarray(cine.frames[frame]) // (1 + number)  # each its own content
+            Image.fromarray(picture).save(folder / f"Doe_{number}" / f"{frame:03d}.png")
+    return folder, truth[:, 0]
+
+
+class Reader:
+    """A person who works through the list.
+
+    Parameters
+    ----------
+    user : User
+    output : Path
+        Folder of the batch.
+    truth : ndarray of bool, shape (T, H, W)
+    """
+
+    def __init__(self, user: Any, output: Path, truth: np.ndarray) -> None:
+        self.user, self.output, self.truth = user, output, truth
+
+    @property
+    def section(self) -> Any:
+        panel = self.user.module.widget.panel
+        return next(one for one in panel.sections if type(one).__name__ == "WorklistSection")
+
+    @property
+    def browser(self) -> Any:
+        return self.user.module.widget.panel.browser
+
+    def rows(self) -> list[list[str]]:
+        model = self.user.see("worklistTableView").model()
+        columns = range(model.columnCount())
+        return [[model.index(row, one).data() or "" for one in columns] for row in range(model.rowCount())]
+
+    def activate(self, row: int) -> None:
+        """Double-click a row, or press Return on it."""
+        view = self.user.see("worklistTableView")
+        view.selectRow(row)
+        view.activated.emit(view.model().index(row, 0))
+        self.wait()
+
+    def select(self, row: int) -> None:
+        self.user.see("worklistTableView").selectRow(row)
+        self.user.module.session.process_events()
+
+    def click(self, name: str) -> None:
+        self.user.click(name)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the panel is at rest."""
+        panel = self.user.module.widget.panel
+        self.user.module.session.process_events()
+        self.user.wait_until(lambda: not panel.busy, 60)
+        self.user.module.session.process_events()
+
+    def draw(self, frame: int) -> None:
+        self.browser.SetSelectedItemNumber(frame)
+        if self.user.module.widget.panel.segmentation() is None:
+            self.user.click("newLesionButton")
+        self.user.paint("segmentEditor", self.truth[frame])
+
+    def record(self, case: str, reader: str = "A") -> ReviewRecord | None:
+        return ReviewFolder(self.output).work(reader, case).record()
+
+    def message(self) -> str:
+        return self.user.read("worklistMessageLabel") if self.user.sees("worklistMessageLabel") else ""
+
+    def names(self) -> list[str]:
+        return [row[0] for row in self.rows()]
+
+
+@pytest.fixture
+def reader(user: Any, cines: tuple[Path, np.ndarray], tmp_path: Path) -> Reader:
+    """Reader A, who has begun a worklist of three cines."""
+    return begin_worklist(user, *cines, tmp_path / "out")
+
+
+def begin_worklist(user: Any, cines: Path, truth: np.ndarray, output: Path) -> Reader:
+    output.mkdir(exist_ok=True)
+    user.see("worklistCollapsibleButton").setProperty("collapsed", False)
+    user.type_into("worklistReaderEdit", "A")
+    user.module.session.file_dialogs.waiting += [str(cines), str(output)]
+    user.click("worklistBeginButton")
+    return Reader(user, output, truth)
+
+
+def test_the_section_is_folded_away_until_it_is_used(user: Any) -> None:
+    assert user.see("worklistCollapsibleButton").property("collapsed")
+
+
+def test_a_folder_of_cines_becomes_a_list_of_cases(reader: Reader) -> None:
+    assert [row[2] for row in reader.rows()] == ["new"] * 3
+    assert reader.user.read("worklistPaceLabel") == "0 of 3 done."
+    assert not any("Doe" in name for name in reader.names())
+
+
+def test_work_is_stored_at_every_change_and_is_there_again(reader: Reader) -> None:
+    first = reader.names()[0]
+    reader.activate(0)
+    assert reader.message() == ""
+    assert reader.user.read("openCaseLabel") == f"{first} is open, 0 frames drawn."
+    assert reader.browser.GetNumberOfItems() == FRAMES
+    assert reader.record(first) is None, "looking at a case is no work on it"
+    reader.draw(2)
+    reader.browser.SetSelectedItemNumber(3)
+    reader.user.module.session.process_events()
+    record = reader.record(first)
+    assert record is not None
+    assert (record.state, record.frames_drawn) == (ReviewState.IN_WORK, (2,))
+    assert reader.rows()[0][2:5] == ["in work", "", "1"]
+    assert reader.user.read("openCaseLabel") == f"{first} is open, 1 frame drawn."
+    reader.click("closeCaseButton")
+    assert reader.browser is None
+    assert not reader.user.sees("openCaseLabel")
+    reader.activate(0)
+    assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
+
+
+def test_next_and_done_go_on_until_no_case_is_left(reader: Reader) -> None:
+    names = reader.names()
+    reader.user.press_keys("UltrasoundLesionSeg", "Alt+J")
+    for name in names:
+        reader.wait()
+        assert reader.user.read("openCaseLabel").startswith(f"{name} is open")
+        reader.draw(0)
+        reader.user.press_keys("UltrasoundLesionSeg", "Alt+D")
+    reader.wait()
+    assert [reader.record(name).state for name in names] == [ReviewState.DONE] * 3
+    assert reader.browser is None
+    assert reader.message() == "No case is left to do."
+    assert reader.user.read("worklistPaceLabel").startswith("3 of 3 done")
+    assert reader.names() == [], "those to do are listed"
+    reader.user.choose("worklistStateComboBox", "Done")
+    assert reader.names() == names
+
+
+def test_next_leaves_a_case_in_work_and_comes_back_to_it_last(reader: Reader) -> None:
+    first, second, third = reader.names()
+    for expected in (first, second, third, first):
+        reader.click("nextCaseButton")
+        assert reader.user.read("openCaseLabel").startswith(f"{expected} is open")
+    reader.draw(1)
+    reader.click("nextCaseButton")
+    assert reader.record(first).state is ReviewState.IN_WORK
+    assert reader.record(second) is None
+
+
+def test_a_case_without_masks_cannot_be_done(reader: Reader) -> None:
+    first = reader.names()[0]
+    reader.activate(0)
+    reader.click("finishCaseButton")
+    assert "the case has no masks yet" in reader.message().lower()
+    assert reader.user.read("openCaseLabel").startswith(f"{first} is open")
+
+
+def test_a_case_is_set_aside_with_a_reason_and_taken_up_again(reader: Reader) -> None:
+    first, second, _ = reader.names()
+    reader.activate(0)
+    reader.draw(0)
+    reader.click("setAsideButton")
+    assert "reason" in reader.message()
+    reader.user.type_into("caseCommentEdit", "out of the plane")
+    reader.click("setAsideButton")
+    record = reader.record(first)
+    assert (record.state, record.reason, record.frames_drawn) == (ReviewState.SET_ASIDE, "out of the plane", (0,))
+    assert reader.browser is None
+    assert "1 set aside" in reader.user.read("worklistPaceLabel")
+    reader.select(0)
+    reader.user.type_into("caseCommentEdit", "not this lesion")
+    reader.click("setAsideButton")
+    assert reader.record(second).reason == "not this lesion"
+    assert len(reader.names()) == 1, "those to do are listed"
+    reader.user.choose("worklistStateComboBox", "Set aside")
+    assert reader.names() == [first, second]
+    reader.select(0)
+    reader.click("takeUpButton")
+    assert (reader.record(first).state, reader.record(first).frames_drawn) == (ReviewState.IN_WORK, (0,))
+
+
+def test_a_case_that_another_holds_says_so_and_is_skipped(reader: Reader) -> None:
+    first, second, _ = reader.names()
+    with ReviewFolder(reader.output).work("A", first).hold():
+        reader.activate(0)
+        assert "in work by somebody else" in reader.message()
+        assert reader.browser is None
+        reader.click("nextCaseButton")
+        assert reader.user.read("openCaseLabel").startswith(f"{second} is open")
+
+
+def test_a_case_that_was_taken_over_keeps_its_cine_and_what_was_drawn(reader: Reader) -> None:
+    first = reader.names()[0]
+    reader.activate(0)
+    hold = reader.output / "review" / "A" / first / "hold.json"
+    hold.write_text(hold.read_text().replace('"token": "', '"token": "0'))
+    reader.draw(2)
+    reader.browser.SetSelectedItemNumber(3)
+    reader.wait()
+    assert "taken over" in reader.message()
+    assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
+    assert not reader.user.sees("openCaseLabel")
+    assert list((reader.output / "review" / "A" / ".aside").iterdir())
+
+
+def test_strokes_are_stored_before_the_frame_is_left_and_undo_takes_them_back(reader: Reader) -> None:
+    first = reader.names()[0]
+    reader.activate(0)
+    reader.draw(2)
+    reader.user.wait_until(lambda: reader.record(first) is not None and reader.record(first).frames_drawn == (2,))
+    reader.user.see("segmentEditor").undo()
+    reader.user.wait_until(lambda: reader.record(first).frames_drawn == ())
+
+
+def test_the_time_counts_while_the_reader_is_at_work(reader: Reader) -> None:
+    first = reader.names()[0]
+    reader.activate(0)
+    now = [0.0]
+    case = reader.section._case._case
+    case.clock, case._touched = (lambda: now[0]), 0.0
+    for frame, at in ((1, 30.0), (2, 50.0), (3, 100_000.0)):  # the last one after a night
+        now[0] = at
+        reader.browser.SetSelectedItemNumber(frame)
+    reader.draw(3)
+    reader.click("closeCaseButton")
+    assert reader.record(first).seconds == pytest.approx(350.0, abs=1.0)
+    assert reader.rows()[0][5] == "6 min"
+
+
+def test_moved_cines_are_asked_for_once_and_found_by_themselves_from_then_on(reader: Reader, tmp_path: Path) -> None:
+    (tmp_path / "cines").rename(tmp_path / "moved")
+    dialogs = reader.user.module.session.file_dialogs
+    dialogs.waiting.append("")
+    reader.activate(0)
+    assert "was not found" in reader.message()
+    dialogs.waiting.append(str(tmp_path))
+    reader.activate(0)
+    assert reader.browser.GetNumberOfItems() == FRAMES
+    reader.click("nextCaseButton")
+    assert reader.browser.GetNumberOfItems() == FRAMES
+    assert dialogs.waiting == []
+
+
+def test_a_reader_sees_own_work_alone(reader: Reader) -> None:
+    reader.activate(0)
+    reader.draw(0)
+    reader.user.type_into("worklistReaderEdit", "B")
+    reader.wait()
+    assert reader.browser is None
+    assert [row[2] for row in reader.rows()] == ["new"] * 3
+    reader.user.type_into("worklistReaderEdit", "Jane Doe")
+    assert "code is not usable" in reader.message()
+    assert reader.rows() == []
+
+
+def test_the_folder_and_the_reader_are_remembered(reader: Reader) -> None:
+    names = reader.names()
+    reader.user.module.reload()
+    assert reader.section._list is None, "nothing is read before the section is unfolded"
+    reader.user.see("worklistCollapsibleButton").setProperty("collapsed", False)
+    assert reader.user.see("worklistReaderEdit").text() == "A"
+    assert reader.names() == names
+
+
+@pytest.mark.parametrize("how", ["close scene", "delete cine", "reload"])
+def test_the_case_is_let_go_when_the_scene_or_the_panel_goes(reader: Reader, how: str) -> None:
+    first = reader.names()[0]
+    reader.activate(0)
+    reader.draw(1)
+    if how == "close scene":
+        reader.user.module.session.scene.Clear(0)
+    elif how == "delete cine":
+        reader.user.module.session.scene.RemoveNode(reader.browser)
+    else:
+        reader.user.module.reload()
+    reader.wait()
+    assert reader.record(first).frames_drawn == (1,)
+    assert not ReviewFolder(reader.output).work("A", first).is_held()
+    assert not reader.user.sees("openCaseLabel")
+
+
+@pytest.fixture
+def computed(user: Any, tmp_path: Path) -> Reader:
+    """Reader A in front of a batch with one computed case of 12 frames, whose seed was on frame 0."""
+    cine, truth = clip_of_moving_discs(frames=12)
+    source, seed = tmp_path / "cines" / "Doe.dcm", tmp_path / "cines" / "Doe.seed.0.png"
+    write_multiframe(source, np.stack([cine.frames[index] for index in range(12)]))
+    Image.fromarray(truth[0, 0]).save(seed)
+    folder, seeds = BatchFolder(tmp_path / "out"), (SeedFileRequest(seed, 0),)
+    with folder.held():
+        request = CaseRequest(source, folder.cases / "case-0001", seeds=seeds, device="cpu", with_scene=False)
+        run_case(replace(request, stamp={"inputs": fingerprint(request)}))
+        write_listed(folder.sources, [ListedCase(BatchCase(source, seeds, "case-0001"), "done")])
+    user.see("worklistCollapsibleButton").setProperty("collapsed", False)
+    user.type_into("worklistReaderEdit", "A")
+    user.module.session.file_dialogs.waiting.append(str(folder.root))
+    user.click("worklistOpenButton")
+    return Reader(user, folder.root, truth[:, 0])
+
+
+def test_a_computed_case_has_its_masks_and_is_reviewed_as_any_other(computed: Reader) -> None:
+    assert computed.rows()[0][:3] == ["case-0001", "12", "new"]
+    overlap = float(computed.rows()[0][3])
+    computed.activate(0)
+    logic, browser = computed.user.module.widget.logic, computed.browser
+    assert computed.user.module.widget.panel.anchors() == {"lesion-1": [0]}
+    confidences = logic.confidences(browser)["lesion-1"]
+    assert np.nanmin(confidences) <= overlap + 0.005
+    order = logic.reviewOrder(browser)
+    if order:
+        assert browser.GetSelectedItemNumber() == order[0], "the case opens where a correction wins most"
+    computed.user.click("reviewNextButton")
+    assert computed.user.see("reviewMessageLabel").isVisibleTo(computed.user.see("reviewCollapsibleButton"))
+    computed.click("confirmButton")
+    computed.click("finishCaseButton")
+    record = computed.record("case-0001")
+    assert record.state is ReviewState.DONE
+    assert len(record.frames_drawn) == 1
+    result = ReviewFolder(computed.output).work("A", "case-0001").result()
+    assert all(result.masks(frame) is not None for frame in range(12))
+
+
+def test_a_seed_of_the_batch_is_confirmed_by_the_reader(computed: Reader) -> None:
+    computed.activate(0)
+    computed.browser.SetSelectedItemNumber(0)
+    assert computed.record("case-0001") is None
+    computed.click("confirmButton")
+    assert computed.record("case-0001").frames_drawn == (0,)
+
+
+def test_thousands_of_rows_are_filled_between_events(user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from UltrasoundLesionSegLib.gui import case_table
+    from UltrasoundLesionSegLib.review.worklist import WorkCase
+
+    monkeypatch.setattr(case_table, "TURN_S", 0.0)  # one row a turn
+    user.see("worklistCollapsibleButton").setProperty("collapsed", False)
+    activated = []
+    table = case_table.CaseTable(user.module.widget.ui.worklistTableView, activated.append)
+    cases = [WorkCase(f"case-{number:04d}", frames=number % 7, seconds=float(number % 11)) for number in range(2000)]
+    table.show(cases)
+    view = user.see("worklistTableView")
+    model = view.model()
+    assert model.rowCount() == 2000
+    assert model.index(1999, 0).data() is None, "not all at once"
+    view.activated.emit(model.index(1999, 0))
+    assert activated == ["case-1999"], "a row that is not filled yet opens its own case"
+    monkeypatch.setattr(case_table, "TURN_S", 0.05)
+    user.wait_until(lambda: model.index(1999, 0).data() == "case-1999")
+    user.module.widget.ui.worklistTableView.horizontalHeader().sectionClicked.emit(5)
+    user.wait_until(lambda: model.index(1999, 0).data() is not None)
+    times = [int((model.index(row, 5).data() or "0 s").split()[0]) for row in range(2000)]
+    assert times == sorted(times)
+    assert model.index(0, 0).data() == "case-0000", "equal ones keep their order"
+    for _ in range(2):
+        user.module.widget.ui.worklistTableView.horizontalHeader().sectionClicked.emit(5)
+    user.wait_until(lambda: model.index(1999, 0).data() is not None)
+    assert [model.index(row, 0).data() for row in (0, 1, 1999)] == ["case-0000", "case-0001", "case-1999"]
+    table.stop()

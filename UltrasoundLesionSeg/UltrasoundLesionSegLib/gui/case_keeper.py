@@ -1,0 +1,210 @@
+"""Keeps one case of a worklist in the scene: brings it in frame by frame, stores the reader's work, takes it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qt
+
+from UltrasoundLesionSegLib.errors import HeldError
+from UltrasoundLesionSegLib.gui.cine_loading import CineLoading
+from UltrasoundLesionSegLib.gui.host import Host
+from UltrasoundLesionSegLib.gui.library_loading import import_steps
+from UltrasoundLesionSegLib.gui.messages import tell, telling
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.review.open_case import OpenCase
+    from UltrasoundLesionSegLib.review.scene import SceneCase
+
+STORE_AFTER_MS = 500  # after the last stroke
+
+
+class CaseKeeper:
+    """The open case, or none.
+
+    Parameters
+    ----------
+    host : Host
+    label : qt.QLabel
+        Told what goes wrong.
+    changed : callable
+        Called with the case's name when it was opened, stored or closed.
+    """
+
+    def __init__(self, host: Host, label: Any, changed: Callable[[str], None]) -> None:
+        self._host = host
+        self._label = label
+        self._changed = changed
+        self._case: SceneCase | None = None
+        self._coming: OpenCase | None = None  # held, and on its way into the scene
+        self._is_leaving = False
+        self._loading = CineLoading(host.root, self._advance)
+        self._timer = qt.QTimer(host.root)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(STORE_AFTER_MS)
+        self._timer.connect("timeout()", self.store)
+
+    @property
+    def name(self) -> str:
+        """Name of the open case, '' when none is open."""
+        return self._case.case.name if self._case is not None else ""
+
+    @property
+    def comment(self) -> str:
+        """What the reader wrote to the open case."""
+        record = self._case.case.record if self._case is not None else None
+        return (record.reason or record.comment) if record is not None else ""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the chosen cine is that of the open case."""
+        return self._case is not None and self._host.browser is self._case.browser
+
+    def show(self) -> None:
+        """Choose the cine of the open case."""
+        if self._case is not None:
+            self._host.choose_cine(self._case.browser)
+
+    # ---- opening
+
+    @property
+    def running(self) -> bool:
+        """Whether a case is being brought into the scene."""
+        return self._loading.running
+
+    def open(self, case: OpenCase, source: Path) -> None:
+        """Bring a case that is held into the scene; if that fails, let go of it."""
+        self._coming = case
+        self._loading.start(self._steps(case, source), self._arrived)
+        tell(self._label, f"Opening {case.name}...")
+        self._host.busy_changed()
+
+    def _steps(self, case: OpenCase, source: Path) -> Generator[int, None, Any]:
+        for _ in import_steps("UltrasoundLesionSegLib.review.scene"):
+            yield 0
+        from UltrasoundLesionSegLib.review.scene import opening_steps
+
+        return (yield from opening_steps(self._host.logic, case, source))
+
+    def _advance(self, work: Callable[[], None]) -> None:
+        with telling(self._label):
+            work()
+            if self._loading.running and self._coming is not None:
+                done = f": {self._loading.frames_done} frames" if self._loading.frames_done else "..."
+                tell(self._label, f"Opening {self._coming.name}{done}")
+        if not self._loading.running:
+            self._let_go_of_coming()
+            self._host.busy_changed()
+
+    def _arrived(self, case: SceneCase) -> None:
+        self._case, self._coming = case, None
+        self._host.choose_cine(case.browser)
+        self._changed(case.case.name)
+
+    def stop(self) -> None:
+        """Bring nothing in any further: the scene is changing, or the reader does not want it."""
+        if self._loading.running:
+            self._loading.stop()
+            tell(self._label, "")
+            self._let_go_of_coming()
+            self._host.busy_changed()
+
+    def _let_go_of_coming(self) -> None:
+        case, self._coming = self._coming, None
+        if case is not None:
+            case.close()
+
+    # ---- the reader's work
+
+    def touch(self) -> None:
+        """The reader is at work."""
+        if self._case is not None and self.is_shown:
+            self._case.touch()
+
+    def stroke_drawn(self) -> None:
+        """Something was painted: store it soon, once for strokes that follow each other quickly."""
+        if self.is_shown and not self._is_leaving:
+            self.touch()
+            self._timer.start()
+
+    def confirm_shown_frame(self) -> None:
+        """Declare the frame shown right, the masks that came with the case included."""
+        if self._case is not None and self.is_shown:
+            self._case.confirm()
+
+    def store(self) -> None:
+        """Store the reader's work if it changed."""
+        case = self._case
+        if case is None or self._is_leaving or not self.is_shown:
+            return
+        with telling(self._label):
+            try:
+                is_new = case.store()
+            except HeldError:
+                self._case = None  # the cine stays in the scene, with everything drawn on it
+                self._changed(case.case.name)
+                raise
+            if is_new:
+                self._changed(case.case.name)
+
+    def finish(self, comment: str) -> bool:
+        """Declare the case done; returns whether that is stored."""
+        case = self._case
+        assert case is not None
+        with telling(self._label, wait=True):
+            self._host.store_edit()
+            case.finish(comment)
+            return True
+        return False
+
+    def set_aside(self, reason: str) -> bool:
+        """Set the case aside and close it; returns whether that is stored."""
+        case = self._case
+        assert case is not None
+        with telling(self._label, wait=True):
+            self._host.store_edit()
+            case.set_aside(reason)
+            self._take_out(case)
+            return True
+        return False
+
+    def close(self) -> bool:
+        """Store the case and take it out of the scene; returns whether none is open now."""
+        self.stop()
+        case = self._case
+        if case is None:
+            return True
+        with telling(self._label, wait=True):
+            self._host.store_edit()
+            case.store()
+            self._take_out(case)
+        return self._case is None
+
+    def _take_out(self, case: SceneCase) -> None:
+        """Take a case, whose work is stored, out of the scene."""
+        self._timer.stop()
+        self._is_leaving = True
+        try:
+            if self.is_shown:
+                self._host.choose_cine(None)
+            case.close()
+        finally:
+            self._is_leaving = False
+        self._case = None
+        self._changed(case.case.name)
+
+    @property
+    def lost_its_cine(self) -> bool:
+        """Whether the cine of the open case was taken out of the scene by somebody else."""
+        return self._case is not None and not self._is_leaving and self._case.browser.GetScene() is None
+
+    def release(self) -> None:
+        """Let go of the case, whose work is stored, without touching the scene."""
+        self.stop()
+        self._timer.stop()
+        case, self._case = self._case, None
+        if case is not None:
+            case.case.close()
+            self._changed(case.case.name)
