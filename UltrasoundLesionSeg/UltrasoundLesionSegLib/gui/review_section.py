@@ -170,7 +170,7 @@ class ReviewSection(Section):
             return f"{left} more {'frame' if left == 1 else 'frames'} to look at."
         if not any(np.isfinite(values).any() for values in self.logic.confidences(self.host.browser).values()):
             return "Every frame is drawn or declared right."
-        return "Nothing further expected: no other correction should win much."
+        return "Nothing further expected: no other correction should improve much."
 
     def undo(self) -> None:
         """Take the last propagation back."""
