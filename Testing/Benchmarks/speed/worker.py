@@ -78,7 +78,7 @@ def propagation(variant: str, model: str) -> Callable[[], object]:
     clip = drifting_disc(100, 300)
     steps = follow(clip, bundle.tracker_settings(), network)
     began = time.perf_counter()
-    for _ in range(2 * bundle.tracker_settings().memory.capacity):  # until the memory is full
+    for _ in range(2 * (bundle.tracker_settings().memory.capacity + 1)):  # until the memory is full
         if time.perf_counter() - began < LONGEST_WARM_UP_S:
             next(steps)
     if variant == "plain":
