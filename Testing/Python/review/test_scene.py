@@ -143,8 +143,22 @@ def test_a_second_lesion_and_a_new_name_come_back(output: Path, opened: Callable
     case.close()
     case = opened()
     names = {one.name: one.id for one in case.sequence.segments()}
-    assert {"Lesion", "Mass", "Cyst"} == names.keys()  # the machine's masks keep the machine's name
+    assert list(names) == ["Mass", "Cyst"]
     assert np.array_equal(case.sequence.read(4, names["Cyst"]), square())
+    assert case.sequence.origin(3, names["Mass"]) is Origin.MODEL
+    assert case.sequence.read(3, names["Mass"]).any(), "the machine's masks go by the reader's name"
+    assert not case.store()
+
+
+def test_a_lesion_that_the_reader_removed_does_not_come_back(output: Path, opened: Callable[[], SceneCase]) -> None:
+    case = opened()
+    case._workflow.setSeed(case.browser, square(), 4, "Cyst")
+    case._workflow.removeSegment(case.browser, "Lesion")
+    case.close()
+    record = work_of(output).record()
+    assert record is not None
+    assert record.machine_lesions == {"Lesion": None}
+    assert [one.name for one in opened().sequence.segments()] == ["Cyst"]
 
 
 def test_a_finished_case_is_what_the_reader_saw(output: Path, opened: Callable[[], SceneCase]) -> None:

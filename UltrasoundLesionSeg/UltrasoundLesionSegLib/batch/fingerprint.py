@@ -1,4 +1,4 @@
-"""What a case's result depends on, as hashes: the source, the seeds, the settings, the models' weights.
+"""What a case's result depends on, as hashes: source, seeds, a reader's anchors, settings, the models' weights.
 
 It is stored in the case's ``run.json``. If it differs at the next start, the case is computed again. The device and the
 number of processes are not part of it, because they change results only by rounding errors. The software's version is
@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.readers.volume import data_path_of
 from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
+from UltrasoundLesionSegLib.review.work.store import CaseWork
 from UltrasoundLesionSegLib.workflow.case import CaseRequest
 
 Fingerprint = dict[str, Any]
@@ -37,18 +38,23 @@ def fingerprint(request: CaseRequest) -> Fingerprint:
     Returns
     -------
     dict
-        Plain values: ``source`` (SHA-256), ``seeds`` (SHA-256 and frame of each), ``settings``.
+        Plain values: ``source`` (SHA-256), ``seeds`` (SHA-256 and frame of each), ``settings``; with a reader's anchors
+        ``reader`` (code, SHA-256 of the anchors).
 
     Raises
     ------
-    SourceError, ModelError
+    SourceError, ModelError, ReviewError
         When a file cannot be read or the model is unknown.
     """
-    return {
+    found = {
         "source": content_digest(request.source),
         "seeds": [{"sha256": content_digest(seed.path), "frame": seed.frame} for seed in request.seeds],
         "settings": _settings(request),
     }
+    if request.reader_work is not None:
+        work = CaseWork.at(request.reader_work)
+        found["reader"] = {"code": work.reader, "anchors": work.anchors_digest()}
+    return found
 
 
 def content_digest(path: Path) -> str:
@@ -104,7 +110,7 @@ def _settings(request: CaseRequest) -> dict[str, Any]:
         settings["black outside the image"] = request.blanks_outside
     if request.allow_overlap:
         settings["overlap"] = True
-    if not request.seeds:
+    if request.suggest_frame is not None:
         settings |= {"suggest": request.suggest_frame, "suggesting weights": default_bundle(SUGGEST).sha256}
     return settings
 
@@ -127,6 +133,8 @@ def what_changed(before: Any, now: Fingerprint) -> str:
         changes.append("the source has changed")
     if before.get("seeds") != now["seeds"]:
         changes.append("the seeds have changed")
+    if before.get("reader") != now.get("reader"):
+        changes.append("the reader's anchors have changed")
     for name in sorted({*before["settings"], *now["settings"]}):
         if before["settings"].get(name) != now["settings"].get(name):
             changes.append(f"the setting '{name}' has changed")

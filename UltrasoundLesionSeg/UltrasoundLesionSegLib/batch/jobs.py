@@ -33,6 +33,7 @@ class Job:
     def as_message(self) -> dict[str, Any]:
         """Return the job as JSON takes it."""
         request = asdict(self.request) | {"source": str(self.request.source), "output": str(self.request.output)}
+        request["reader_work"] = str(self.request.reader_work) if self.request.reader_work else None
         request["seeds"] = [{"path": str(seed.path), "frame": seed.frame} for seed in self.request.seeds]
         return {"name": self.name, "request": request}
 
@@ -42,6 +43,7 @@ class Job:
         values = dict(message["request"])
         values["source"], values["output"] = Path(values["source"]), Path(values["output"])
         values["seeds"] = tuple(SeedFileRequest(Path(seed["path"]), seed["frame"]) for seed in values["seeds"])
+        values["reader_work"] = Path(values["reader_work"]) if values["reader_work"] else None
         values["frames"] = tuple(values["frames"]) if values["frames"] else None
         values["further_kinds"] = tuple(values["further_kinds"])
         values["log_level"] = LogLevel(values["log_level"])

@@ -13,9 +13,13 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.jobs import Job
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, SuggestFrame, read_listed, read_manifest
 from UltrasoundLesionSegLib.batch.scan import scan_folder
-from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, SeedError
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
+from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
+from UltrasoundLesionSegLib.review.work.record import How, ReviewRecord, check_reader
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder
 from UltrasoundLesionSegLib.workflow.case import CaseRequest
+from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 
 HASHING_THREADS = 4  # hashing waits for disks more than for the processor
 DONE, FAILED, WAITING = "done", "failed", "waiting"
@@ -40,6 +44,9 @@ class BatchSettings:
         Whether everything outside the ultrasound image is black in pictures; None: when pictures are allowed.
     allow_overlap : bool
         Whether lesions may share pixels.
+    reader : str or None
+        Code of a reader whose anchors are anchors of the cases; they go before seeds on the same frames, and a case
+        that the reader drew on needs no suggestion.
     device : str
         ``auto``: every GPU has one worker; without a GPU, as many work as cores and memory allow.
     processes : int or None
@@ -59,6 +66,7 @@ class BatchSettings:
     pixels_allowed: bool = False
     blank_outside: bool | None = None
     allow_overlap: bool = False
+    reader: str | None = None
     device: str = "auto"
     processes: int | None = None
     time_limit: float = 3600.0
@@ -169,10 +177,14 @@ def _checked(
     cases: Sequence[BatchCase], settings: BatchSettings, folder: BatchFolder
 ) -> Iterator[tuple[BatchCase, Job, str | LesionSegError | None]]:
     """Yield every case with its job and why it is computed anew: '' if it is not, None if it never was."""
-    jobs = [Job(case.name, _request(case, settings, folder.work)) for case in cases]
+    drawn = _drawn(folder, settings.reader)
+    jobs = [Job(case.name, _request(case, settings, folder, drawn.get(case.name))) for case in cases]
 
     def check(job: Job) -> str | LesionSegError | None:
-        if not job.request.seeds and job.request.suggest_frame is None:
+        if isinstance(damage := drawn.get(job.name), ReviewError):
+            return damage
+        request = job.request
+        if not request.seeds and request.suggest_frame is None and request.reader_work is None:
             return SeedError("no seed was found for the source; put one beside it, list one, or let one be suggested")
         record = folder.record(job.name)
         if record is None:
@@ -186,12 +198,40 @@ def _checked(
         yield from zip(cases, jobs, pool.map(check, jobs), strict=True)
 
 
-def _request(case: BatchCase, settings: BatchSettings, work: Path) -> CaseRequest:
+def check_settings(settings: BatchSettings, folder: BatchFolder) -> None:
+    """Raise for what would make every case fail.
+
+    Raises
+    ------
+    BatchError, ModelError, OutputError, ReviewError
+    """
+    find_bundle(settings.model) if settings.model else default_bundle(PROPAGATE)
+    check_kinds(settings.further_kinds, settings.pixels_allowed)
+    if settings.reader is not None:
+        readers = ReviewFolder(folder.root).readers()
+        if check_reader(settings.reader) not in readers:
+            known = f"those who worked on this batch are {', '.join(readers)}" if readers else "nobody has worked on it"
+            raise BatchError(f"the output folder has no work of reader '{settings.reader}'; {known}")
+
+
+def _drawn(folder: BatchFolder, reader: str | None) -> dict[str, ReviewRecord | ReviewError]:
+    """Return the cases that a reader drew on or confirmed."""
+    records = ReviewFolder(folder.root).records(reader) if reader is not None else {}
+    return {name: one for name, one in records.items() if isinstance(one, ReviewError) or one.anchors}
+
+
+def _request(
+    case: BatchCase, settings: BatchSettings, folder: BatchFolder, record: ReviewRecord | ReviewError | None
+) -> CaseRequest:
+    is_drawn = isinstance(record, ReviewRecord)
+    shows_lesion = isinstance(record, ReviewRecord) and any(one.how is not How.NOT_VISIBLE for one in record.anchors)
+    suggest = settings.suggest if case.suggest is None else case.suggest
     return CaseRequest(
         source=case.source.absolute(),
-        output=work,
+        output=folder.work,
         seeds=case.seeds,
-        suggest_frame=None if case.seeds else settings.suggest if case.suggest is None else case.suggest,
+        reader_work=ReviewFolder(folder.root).root / str(settings.reader) / case.name if is_drawn else None,
+        suggest_frame=None if case.seeds or shows_lesion else suggest,
         model=case.model or settings.model,
         direction=case.direction or settings.direction,
         frames=case.frames or settings.frames,

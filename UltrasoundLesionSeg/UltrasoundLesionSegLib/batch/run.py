@@ -25,15 +25,14 @@ from UltrasoundLesionSegLib.batch.plan import (
     FAILED,
     BatchSettings,
     Plan,
+    check_settings,
     find_cases,
     named_cases,
     plan,
 )
 from UltrasoundLesionSegLib.batch.summary import write_summary
-from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.logs import log_event, log_to_file
-from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 
 logger = logging.getLogger(__name__)
 
@@ -110,19 +109,13 @@ def run_batch(
         When the batch cannot start: manifest, model or output is not usable, or another batch is writing there.
     """
     settings = settings or BatchSettings()
-    _check(settings)
     folder = BatchFolder(Path(output))
+    check_settings(settings, folder)
     cases, notes = find_cases(Path(source), folder.root)
     with folder.held():
         started = datetime.now(timezone.utc)
         with log_to_file(folder.logs / f"batch-{started:%Y%m%dT%H%M%S}.log", settings.log_level):
             return _Run(folder, settings, progress).run(named_cases(cases, folder), len(cases), notes)
-
-
-def _check(settings: BatchSettings) -> None:
-    """Raise for what would make every case fail."""
-    find_bundle(settings.model) if settings.model else default_bundle(PROPAGATE)
-    check_kinds(settings.further_kinds, settings.pixels_allowed)
 
 
 class _Run:

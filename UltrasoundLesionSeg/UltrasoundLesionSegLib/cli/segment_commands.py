@@ -113,6 +113,10 @@ def batch(
     frames: Frames = None,
     device: Device = "auto",
     overlap: Overlap = False,
+    reader: Annotated[
+        str | None,
+        typer.Option(help="Take the anchors that this reader drew or confirmed; only cases they change are computed."),
+    ] = None,
     also: Also = None,
     pixels_allowed: PixelsAllowed = False,
     blank_outside: BlankOutside = None,
@@ -146,6 +150,7 @@ def batch(
         pixels_allowed=pixels_allowed,
         blank_outside=blank_outside,
         allow_overlap=overlap,
+        reader=reader,
         device=device,
         processes=processes,
         time_limit=time_limit,

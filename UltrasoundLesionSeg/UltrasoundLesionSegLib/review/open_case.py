@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,6 +104,7 @@ class OpenCase:
         reason: str = "",
         lesions: Sequence[str] = (),
         result: CaseMasks | None = None,
+        machine_lesions: Mapping[str, str | None] | None = None,
     ) -> ReviewRecord:
         """Store all of the reader's work on the case as it is now.
 
@@ -124,6 +125,8 @@ class OpenCase:
             Names in order, also of lesions without an anchor.
         result : CaseMasks, optional
             Of a case that is done: the masks of all frames. By default the machine's, with the anchors in their place.
+        machine_lesions : mapping of str to str or None, optional
+            See ``ReviewRecord``; the earlier ones stay when it is left out.
 
         Raises
         ------
@@ -136,15 +139,16 @@ class OpenCase:
             if self.machine is None:
                 raise ReviewError("the case has no masks yet; propagate the anchors, then finish it")
             result = self.machine.with_anchors(anchors)
-        earlier = self.record.comment if self.record else ""
+        earlier = self.record or ReviewRecord(self.name, self.reader)
         work = Work(
             source=source,
             anchors=anchors,
             lesions=lesions,
+            machine_lesions=earlier.machine_lesions if machine_lesions is None else machine_lesions,
             state=state,
             reason=reason,
             seconds=self._seconds_before + seconds,
-            comment=earlier if comment is None else comment,
+            comment=earlier.comment if comment is None else comment,
             result=result,
         )
         self.record = self.work.store(self.hold, work)

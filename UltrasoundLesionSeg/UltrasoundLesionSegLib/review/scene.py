@@ -100,36 +100,54 @@ class SceneCase:
 
     def _fill(self) -> None:
         """Write the machine's masks, then the reader's anchors over them."""
+        record = self.case.record or ReviewRecord(self.case.name, self.case.reader)
+        called = self._called(record)
         # of a done case what the reader saw, which is what a batch may have replaced since
-        machine = self.case.work.result() or self.case.machine or no_masks(self._source)
-        self._model, self._settings = dict(machine.model), dict(machine.settings)
-        drawn = [one.name for one in self.case.record.lesions] if self.case.record else []
-        names = list(dict.fromkeys([*machine.lesions, *drawn])) or ["Lesion"]
+        finished = self.case.work.result()
+        masks = finished or self.case.machine or no_masks(self._source)
+        self._model, self._settings = dict(masks.model), dict(masks.settings)
+        if finished is None:
+            shown = {name: own for name, own in called.items() if own is not None}
+        else:
+            shown = {name: name for name in finished.lesions}
+        names = list(dict.fromkeys([*shown.values(), *(one.name for one in record.lesions)])) or ["Lesion"]
         infos = [SegmentInfo.numbered(number, name) for number, name in enumerate(names, start=1)]
+        segments = {info.name: info.id for info in infos}
+        self._machine_segments = {name: segments.get(own or "", "") for name, own in called.items()}
         sequence = SegmentationSequence.create(self.browser, infos)
-        identifiers = {info.name: info.id for info in infos}
-        for frame in range(machine.frames):
-            masks = machine.masks(frame)
-            if masks is None:
-                continue
-            origins = {name: machine.origins[name][frame] for name in machine.lesions}
-            stack = {
-                identifiers[name]: mask for name, mask in zip(machine.lesions, masks, strict=True) if origins[name]
-            }
-            sequence.write(
-                frame,
-                stack,
-                {identifiers[name]: origin for name, origin in origins.items()},
-                {identifiers[name]: float(machine.confidences[name][frame]) for name in machine.lesions},
-            )
-            anchored = [name for name, origin in origins.items() if origin is not None and origin.is_anchor]
-            self._given |= {(frame, identifiers[name]): stack[identifiers[name]] for name in anchored}
+        self._fill_masks(sequence, masks, {name: segments[own] for name, own in shown.items()})
         self._known: dict[_Key, ReaderAnchor] = {}
         for one in self.case.anchors:
-            segment = identifiers[one.lesion]
+            segment = segments[one.lesion]
             sequence.write(one.frame, {segment: one.mask}, {segment: one.how.origin}, None, {segment: one.provenance})
             self._known[one.frame, segment] = one
             self._given.pop((one.frame, segment), None)
+
+    def _called(self, record: ReviewRecord) -> dict[str, str | None]:
+        """Return what the reader calls each lesion of the machine's result; None for those that the reader removed."""
+        machine = self.case.machine
+        if machine is None:
+            return {}
+        is_own = machine.reader == self.case.reader  # the machine took the reader's names over
+        return {name: name if is_own else record.name_of(name) for name in machine.lesions}
+
+    def _fill_masks(self, sequence: SegmentationSequence, masks: CaseMasks, segments: dict[str, str]) -> None:
+        for frame in range(masks.frames):
+            stack = masks.masks(frame)
+            if stack is None:
+                continue
+            origins = {name: masks.origins[name][frame] for name in segments}
+            known = [name for name in segments if origins[name] is not None]
+            drawn = {name: stack[masks.lesions.index(name)] for name in known}
+            sequence.write(
+                frame,
+                {segments[name]: mask for name, mask in drawn.items()},
+                {segments[name]: origins[name] for name in known},
+                {segments[name]: float(masks.confidences[name][frame]) for name in known},
+            )
+            for name in known:
+                if (origin := origins[name]) is not None and origin.is_anchor:
+                    self._given[frame, segments[name]] = drawn[name]
 
     def touch(self) -> None:
         """The reader is at work: call it when another frame is shown, so that looking counts as time spent."""
@@ -236,9 +254,21 @@ class SceneCase:
             reason,
             list(names.values()),
             result,
+            self._machine_lesions(names),
         )
         self._stored, self._names = anchors, names
         return record
+
+    def _machine_lesions(self, names: dict[str, str]) -> dict[str, str | None]:
+        """Return what the machine's lesions are called now, as ``ReviewRecord`` keeps it."""
+        before = self.case.record.machine_lesions if self.case.record else {}
+        now = {name: names.get(segment) for name, segment in self._machine_segments.items()}
+        machine = self.case.machine
+        if machine is None or machine.reader != self.case.reader:
+            return {**before, **now}
+        # the machine took over the reader's names: its seeds still have the earlier ones
+        kept = {name: None if own is None else now.get(own, own) for name, own in before.items()}
+        return {**{name: own for name, own in now.items() if name not in before.values()}, **kept}
 
     def _lesions(self) -> dict[str, str]:
         """Return each lesion's name by segment ID, with the ID behind it where two lesions have one name."""

@@ -303,7 +303,16 @@ class Worklist:
             if state is ReviewState.IN_WORK and not anchors and not before.seconds:
                 state = ReviewState.NEW
             lesions = [one.name for one in before.lesions]
-            changed = Work(before.source, anchors, lesions, state, reason, before.seconds, before.comment)
+            changed = Work(
+                before.source,
+                anchors,
+                lesions,
+                before.machine_lesions,
+                state,
+                reason,
+                before.seconds,
+                before.comment,
+            )
             self._take(work.store(hold, changed))
 
     def _take(self, record: ReviewRecord) -> None:

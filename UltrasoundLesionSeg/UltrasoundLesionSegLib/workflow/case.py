@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from UltrasoundLesionSegLib.cine import Cine, Origin, SourceKind
-from UltrasoundLesionSegLib.errors import NotExpressibleError, SeedError
+from UltrasoundLesionSegLib.errors import NotExpressibleError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel, collected, log_event
 from UltrasoundLesionSegLib.measurement.columns import LesionRow
+from UltrasoundLesionSegLib.review.work.store import CaseWork
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds, check_source
@@ -64,6 +65,9 @@ class CaseRequest:
     seeds : tuple of SeedFileRequest
     clicks : tuple of ClickRequest
         A model draws the lesion from those of a frame; beside seeds or instead of them.
+    reader_work : Path or None
+        Folder of a reader's work on this case (``OUT/review/READER/CASE``): the reader's anchors are anchors, before
+        seeds on the same frames.
     suggest_frame : int or 'middle' or None
         Instead of seeds: accept what a model proposes on this frame, or on the one in the middle.
     model, direction, frames, device
@@ -92,6 +96,7 @@ class CaseRequest:
     output: Path
     seeds: tuple[SeedFileRequest, ...] = ()
     clicks: tuple[ClickRequest, ...] = ()
+    reader_work: Path | None = None
     suggest_frame: int | Literal["middle"] | None = None
     model: str | None = None
     direction: str = "both"
@@ -156,7 +161,7 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
 
     check_kinds(request.further_kinds, request.pixels_allowed)
     is_drawn = bool(request.seeds or request.clicks)
-    if not is_drawn and request.suggest_frame is None:
+    if not is_drawn and request.suggest_frame is None and request.reader_work is None:
         raise SeedError(
             "no seed was given; name a mask with --seed MASK@FRAME, a point inside the lesion with --click X,Y@FRAME, "
             "or a frame with --suggest"
@@ -297,7 +302,28 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
         if not mask.any():
             raise SeedError(f"no lesion was found on frame {suggested_on}; give a seed mask or another frame")
         logic.setSeed(browser, mask, suggested_on, origin=Origin.SUGGESTED)
+    if request.reader_work is not None:
+        _place_anchors(logic, browser, CaseWork.at(request.reader_work))
     return readings
+
+
+def _place_anchors(logic: UltrasoundLesionWorkflow, browser: Any, work: CaseWork) -> None:
+    """Put a reader's anchors over the seeds; lesions have the reader's names, those the reader removed are gone."""
+    record = work.record()
+    if record is None or record.source is None:
+        return
+    if record.source.sha256 != logic.sourceIdentity(browser).digest:
+        raise ReviewError(
+            "the reader's anchors are of another version of the cine; bring that one back, or have the reader look at "
+            "the case again"
+        )
+    for segment, name in logic.segmentNames(browser).items():
+        own = record.name_of(name)
+        if own is None:
+            logic.removeSegment(browser, segment)
+        elif own != name:
+            logic.renameSegment(browser, segment, own)
+    logic.importAnchors(browser, work.anchors())
 
 
 def _suggest_frame(request: CaseRequest, frames: int) -> int | None:

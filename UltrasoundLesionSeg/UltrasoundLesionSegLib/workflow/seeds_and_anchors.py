@@ -23,6 +23,7 @@ from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+    from UltrasoundLesionSegLib.review.work.record import ReaderAnchor
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +198,26 @@ class SeedsAndAnchors(ModelAccess):
                 sequence.write(frame, {identifier: mask}, {identifier: made_by})
             identifiers.append(identifier)
         return identifiers
+
+    def importAnchors(self, browser: Any, anchors: Sequence[ReaderAnchor]) -> None:
+        """Take a reader's anchors over; they replace what is on their frames.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        anchors : sequence of ReaderAnchor
+            Of this cine. Lesions are found by name, and added where there is none of that name.
+        """
+        sequence = self._sequence(browser)
+        for one in anchors:
+            segment = self._find_segment(sequence, one.lesion) or self._add_segment(sequence, one.lesion)
+            sequence.write(one.frame, {segment: one.mask}, {segment: one.how.origin}, None, {segment: one.provenance})
+        self.efforts.seeded_from_file(sequence, [one.frame for one in anchors])
+
+    def segmentNames(self, browser: Any) -> dict[str, str]:
+        """Return the lesions' names by segment ID, in order."""
+        sequence = self._find_sequence(browser)
+        return {one.id: one.name for one in sequence.segments()} if sequence else {}
 
     def suggest(self, browser: Any, frame: int | None = None, model: str | None = None, device: str = "auto") -> Mask:
         """Propose a lesion on a frame without a seed; nothing is written until ``setSeed`` accepts it.

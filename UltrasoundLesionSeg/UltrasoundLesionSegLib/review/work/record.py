@@ -165,6 +165,8 @@ class ReviewRecord:
     source : SourceNote or None
         None when the case was set aside unseen.
     lesions : tuple of LesionLabels
+    machine_lesions : mapping of str to str or None
+        Lesions of the machine's result that the reader saw: what the reader calls them; None for those removed.
     anchors : tuple of AnchorNote
         By frame.
     seconds : float
@@ -180,6 +182,7 @@ class ReviewRecord:
     reason: str = ""
     source: SourceNote | None = None
     lesions: tuple[LesionLabels, ...] = ()
+    machine_lesions: Mapping[str, str | None] = field(default_factory=dict)
     anchors: tuple[AnchorNote, ...] = ()
     seconds: float = 0.0
     comment: str = ""
@@ -194,6 +197,10 @@ class ReviewRecord:
     def files(self) -> set[str]:
         """The files that count, relative to the case's folder."""
         return {one.file for one in self.anchors} | ({self.finished.file} if self.finished else set())
+
+    def name_of(self, machine_lesion: str) -> str | None:
+        """Return what the reader calls a lesion of the machine's result; None for one that the reader removed."""
+        return self.machine_lesions.get(machine_lesion, machine_lesion)
 
     def state_for(self, sha256: str | None) -> ReviewState:
         """Return the state with a source as it is now: done is what was done on this very source.
@@ -221,6 +228,7 @@ class ReviewRecord:
             "reason": self.reason,
             "source": source and dict(vars(source)),
             "lesions": [{"name": one.name, "labels": list(one.labels)} for one in self.lesions],
+            "machine_lesions": dict(self.machine_lesions),
             "anchors": [{"frame": at, "file": file, "lesions": listed} for (at, file), listed in frames.items()],
             "seconds": round(self.seconds, 1),
             "comment": self.comment,
@@ -256,7 +264,7 @@ def damaged() -> ReviewError:
 
 def _read(content: Mapping[str, Any]) -> ReviewRecord:
     source, finished = content["source"], content["finished"]
-    seconds = content["seconds"]
+    seconds, seen = content["seconds"], content["machine_lesions"]
     _require(content["schema_version"] == SCHEMA_VERSION)
     _require(type(seconds) in (int, float) and 0 <= seconds < math.inf)
     lesions = tuple(LesionLabels(_text(one["name"]), _labels(one["labels"])) for one in content["lesions"])
@@ -278,6 +286,7 @@ def _read(content: Mapping[str, Any]) -> ReviewRecord:
         reason=_text(content["reason"]),
         source=note,
         lesions=lesions,
+        machine_lesions={_text(name): None if own is None else _text(own) for name, own in seen.items()},
         anchors=anchors,
         seconds=float(seconds),
         comment=_text(content["comment"]),

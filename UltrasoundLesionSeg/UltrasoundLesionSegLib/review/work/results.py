@@ -43,6 +43,8 @@ class CaseMasks:
         ``name``, ``version``, ``sha256`` of the model; empty where unknown.
     settings : mapping
         What it was computed with (``inputs`` of ``run.json``).
+    reader : str
+        Whose anchors the machine's result was computed with, '' for nobody's.
     """
 
     source: SourceNote
@@ -52,6 +54,7 @@ class CaseMasks:
     confidences: Mapping[str, NDArray[np.floating]] = field(repr=False)
     model: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    reader: str = ""
 
     @property
     def frames(self) -> int:
@@ -141,7 +144,8 @@ def read_machine_result(case: Path) -> CaseMasks | None:
                 origins[row["segment"]][frame] = Origin(row["origin"]) if row["origin"] else None
                 confidences[row["segment"]][frame] = float(row["confidence"] or math.nan)
         model = {name: str(record["model"][name]) for name in ("name", "version", "sha256")}
-        settings = record.get("inputs", {}).get("settings", {})
+        inputs = record.get("inputs", {})
+        settings, reader = inputs.get("settings", {}), inputs.get("reader", {}).get("code", "")
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, csv.Error):
         raise _unreadable() from None
 
@@ -157,7 +161,7 @@ def read_machine_result(case: Path) -> CaseMasks | None:
             raise _unreadable()
         return np.stack([labels == number + 1 for number in range(len(names))]) if names else None
 
-    return CaseMasks(source, names, read, origins, confidences, model, settings)
+    return CaseMasks(source, names, read, origins, confidences, model, settings, reader)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

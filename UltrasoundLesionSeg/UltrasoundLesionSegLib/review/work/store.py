@@ -52,6 +52,8 @@ class Work:
     anchors : sequence of ReaderAnchor
     lesions : sequence of str
         Names in order; further ones of the anchors are added.
+    machine_lesions : mapping of str to str or None
+        See ``ReviewRecord``.
     state : ReviewState
     reason : str
         Of a case that is set aside.
@@ -65,6 +67,7 @@ class Work:
     source: SourceNote | None
     anchors: Sequence[ReaderAnchor] = ()
     lesions: Sequence[str] = ()
+    machine_lesions: Mapping[str, str | None] = field(default_factory=dict)
     state: ReviewState = ReviewState.IN_WORK
     reason: str = ""
     seconds: float = 0.0
@@ -150,6 +153,11 @@ class CaseWork:
         self.case = case
         self._drawn = _Drawn()
 
+    @classmethod
+    def at(cls, folder: Path) -> CaseWork:
+        """Return the work that lies in a folder ``READER/CASE``."""
+        return cls(folder, folder.parent.name, folder.name)
+
     def record(self) -> ReviewRecord | None:
         """Return what the reader did; None when there is nothing.
 
@@ -232,7 +240,7 @@ class CaseWork:
         if record is None or not record.anchors:
             return None
         content = record.as_json()
-        said = [content["source"], content["lesions"], content["anchors"]]
+        said = [content[name] for name in ("source", "lesions", "machine_lesions", "anchors")]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def is_held(self) -> bool:
@@ -297,6 +305,7 @@ class CaseWork:
             reason=work.reason,
             source=work.source,
             lesions=table.lesions(),
+            machine_lesions=dict(work.machine_lesions),
             anchors=tuple(notes),
             seconds=round(work.seconds, 1),
             comment=work.comment,
