@@ -211,6 +211,29 @@ def test_a_cine_that_is_in_the_scene_is_not_loaded_a_second_time(plugin: Any, ci
     assert len(browsers()) == 1
 
 
+def test_what_is_loaded_is_chosen_in_the_panel(plugin: Any, discs: Any, cine_file: Path) -> None:
+    assert discs.user.module.widget.panel.browser is discs.browser
+    slicer.dicomDatabase.remember(cine_file)
+    load_as_the_browser_does([plugin], [[str(cine_file)]])
+    loaded = next(one for one in browsers() if one is not discs.browser)
+    assert discs.user.module.widget.panel.browser is loaded
+    assert discs.user.see("browserSelector").currentNode() is loaded
+
+
+def test_a_propagation_goes_on_while_another_cine_is_loaded(
+    plugin: Any, discs: Any, cine_file: Path, bright_model: Any
+) -> None:
+    discs.draw(0, discs.truth[0, 0])
+    discs.user.click("propagateButton")
+    discs.user.wait_until(lambda: bright_model.segmented > 0)
+    slicer.dicomDatabase.remember(cine_file)
+    load_as_the_browser_does([plugin], [[str(cine_file)]])
+    panel = discs.user.module.widget.panel
+    assert panel.busy
+    assert panel.browser is discs.browser
+    discs.user.wait_until(lambda: not panel.busy)
+
+
 def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.ndarray]) -> None:
     _, report, mask = exported
     (offer,) = offers(plugin, report)

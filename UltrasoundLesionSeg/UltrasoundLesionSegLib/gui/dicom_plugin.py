@@ -141,6 +141,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         if browser is None:
             browser = logic.addCine(_read(files), loadable.name)
             self.addSeriesInSubjectHierarchy(loadable, logic.volumeNode(browser))
+        _choose_in_panel(logic, browser)
         if slicer.app.layoutManager() is not None:
             slicer.util.setSliceViewerLayers(background=logic.volumeNode(browser), fit=True)
 
@@ -153,6 +154,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
                 raise LesionSegError("the cine of the segmentation is not in the DICOM database; import it first")
             browser = logic.addCine(_read([Path(source) for source in sources]))
         logic.importSegmentation(browser, file)
+        _choose_in_panel(logic, browser)
 
     @staticmethod
     def _load_report(file: Path) -> None:
@@ -207,6 +209,13 @@ def _logic() -> Any:
     from UltrasoundLesionSegLib.gui.module_logic import UltrasoundLesionSegLogic
 
     return UltrasoundLesionSegLogic()
+
+
+def _choose_in_panel(logic: Any, browser: Any) -> None:
+    """Make a cine the one that the module's panel works on, unless it is computing results of another."""
+    widget = getattr(slicer.modules, "UltrasoundLesionSegWidget", None)
+    if widget is None or widget.panel is None or not widget.panel.busy:
+        logic.getParameterNode().browser = browser
 
 
 def _read(files: Sequence[Path]) -> Any:
