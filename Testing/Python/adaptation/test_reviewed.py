@@ -22,9 +22,10 @@ from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.cli import main as cli
 from UltrasoundLesionSegLib.dicom.patient import SIMULATED_PATIENT
 from UltrasoundLesionSegLib.dicom.ultrasound_image import with_frame_rate, write_ultrasound_image
-from UltrasoundLesionSegLib.errors import BatchError, ReviewError
+from UltrasoundLesionSegLib.errors import BatchError, FrameError, ReviewError
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.review.work.results import no_masks
 from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
@@ -104,17 +105,47 @@ def test_what_cannot_be_learnt_from_is_counted(study: Study) -> None:
     gone, changed = study.add(0, patient="a"), study.add(1, patient="b")
     study.add(2, patient="c", outlined=(3,))
     study.add(3, patient="d")
+    study.add(5, patient="f")
+    (study.out / "review" / "A" / "case-0005" / "review.json").write_text("{")
     for path in gone.iterdir():
         path.unlink()
     Image.fromarray(np.zeros((96, 120), np.uint8)).save(changed / "0.png")
     found = reviewed_lesions(study.out, "A")
     assert [one.name for one in found.lesions] == ["case-0003-1"]
-    assert [note.partition(" were")[0] for note in found.notes] == ["2 done cases", "1 lesions"]
+    assert [note.partition(" were")[0] for note in found.notes] == ["1 cases", "2 done cases", "1 lesions"]
     with pytest.raises(ReviewError, match="the readers are: A"):
         reviewed_lesions(study.out, "B")
     BatchFolder(study.out).sources.unlink()
     with pytest.raises(BatchError, match=r"key/sources\.csv"):
         reviewed_lesions(study.out, "A")
+
+
+class OneFrameTorn:
+    """Frames of which one cannot be read."""
+
+    def __init__(self, frames: np.ndarray, torn: int) -> None:
+        self._frames, self._torn = frames, torn
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        if index == self._torn:
+            raise FrameError(index, "it is torn")
+        return self._frames[index]
+
+
+@pytest.mark.parametrize(("torn", "kept"), [(3, 0), (7, 1)])
+def test_a_frame_that_cannot_be_read_costs_its_own_lesion_alone(
+    study: Study, moving_disc: MovingDisc, monkeypatch: pytest.MonkeyPatch, torn: int, kept: int
+) -> None:
+    study.add(0, patient="a")
+    whole = Cine.from_array(moving_disc(0)[0])
+    damaged = replace(whole, frames=OneFrameTorn(moving_disc(0)[0], torn))
+    monkeypatch.setattr(CaseCines, "cine", lambda self, case, sha256=None: damaged)
+    found = reviewed_lesions(study.out, "A")
+    assert len(found.lesions) == kept  # frame 7 is beyond the last outline: nobody needs it
+    assert any("cannot be read" in note for note in found.notes) == (not kept)
 
 
 def test_the_command_says_what_it_found(

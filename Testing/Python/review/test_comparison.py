@@ -120,6 +120,14 @@ def test_work_on_another_version_of_the_source_is_left_out(
     assert "versions of the source" in compare_readers(output, "A", "B", no_source).left_out["d"]
 
 
+def test_damaged_work_is_left_out_and_the_others_are_compared(output: Path) -> None:
+    for path in (output / "review" / "A" / "a" / "anchors").iterdir():
+        path.write_bytes(b"no picture")
+    found = compare_readers(output, "A", "B", no_source)
+    assert {row.case for row in found.lesions} == {"b"}
+    assert "damaged" in found.left_out["a"]
+
+
 @pytest.mark.parametrize(("codes", "words"), [(("A", "A"), "same reader"), (("A", "C"), "the readers are: A, B")])
 def test_codes_that_are_no_two_readers(output: Path, codes: tuple[str, str], words: str) -> None:
     with pytest.raises(ReviewError, match=words):

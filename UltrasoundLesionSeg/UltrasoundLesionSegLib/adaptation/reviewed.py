@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,16 +14,24 @@ from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_l
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome
 from UltrasoundLesionSegLib.batch.manifest import check_name
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
-from UltrasoundLesionSegLib.errors import ReviewError
+from UltrasoundLesionSegLib.errors import FrameError, ReviewError
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
-from UltrasoundLesionSegLib.review.work.record import ReviewRecord, ReviewState
+from UltrasoundLesionSegLib.review.work.record import ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.review.work.store import ReviewFolder
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FOLDER, MODELS = "adapt", "models"  # in the batch's folder
 PROGRESS = "progress.json"
 SECONDS_BETWEEN = 1.0  # of two writings of the progress
+NOTES = {
+    "damaged": "{} cases were left out, because the files of the reader's work on them are damaged",
+    "missing": "{} done cases were left out, because their source is not there or has changed",
+    "few": "{} lesions were left out, because they are outlined on fewer than two frames or never visible",
+    "unreadable": "{} lesions were left out, because a frame of their cine cannot be read",
+    "unknown": "the patients of {} cases are not known, and each of their sources counts as a patient of its own: "
+    "where a patient has several, the figures are too good (the manifest's column 'patient' tells them apart)",
+}
 
 
 @dataclass(frozen=True)
@@ -69,49 +78,58 @@ def reviewed_lesions(output: Path, reader: str) -> Reviewed:
     listed = cines.listed
     patients: dict[str, str] = {}
     lesions: list[OutlinedLesion] = []
-    missing = unknown = few = 0
+    left: Counter[str] = Counter()
     for case, record in folder.records(reader).items():
-        if not isinstance(record, ReviewRecord) or record.state is not ReviewState.DONE or record.source is None:
+        if isinstance(record, ReviewError):
+            left["damaged"] += 1
+            continue
+        if record.state is not ReviewState.DONE or record.source is None:
             continue
         cine = cines.cine(case, record.source.sha256)
+        try:
+            masks = _masks(folder.work(reader, case).anchors())
+        except ReviewError:
+            left["damaged"] += 1
+            continue
         if cine is None:
-            missing += 1
+            left["missing"] += 1
             continue
         who = listed[case].patient or _patient_of(cine)
-        unknown += who is None
+        left["unknown"] += who is None
         number = patients.setdefault(who or f"source {cine.identity.digest}", f"patient-{len(patients) + 1}")
-        masks: dict[str, dict[int, Mask]] = {}
-        for anchor in folder.work(reader, case).anchors():
-            masks.setdefault(anchor.lesion, {})[anchor.frame] = anchor.mask
         for index, outlines in enumerate(masks.values(), start=1):
             lesion = outlined_lesion(f"{case}-{index}", number, cine, outlines)
             if lesion is None:
-                few += 1
+                left["few"] += 1
+            elif not _is_readable(lesion.cine):
+                left["unreadable"] += 1
             else:
                 lesions.append(lesion)
-    return Reviewed(lesions, _notes(missing, unknown, few))
+    return Reviewed(lesions, [sentence.format(left[kind]) for kind, sentence in NOTES.items() if left[kind]])
+
+
+def _masks(anchors: list[ReaderAnchor]) -> dict[str, dict[int, Mask]]:
+    """Return masks by lesion and frame."""
+    found: dict[str, dict[int, Mask]] = {}
+    for one in anchors:
+        found.setdefault(one.lesion, {})[one.frame] = one.mask
+    return found
+
+
+def _is_readable(cine: Cine) -> bool:
+    """Tell whether all frames can be read: one that cannot would end the whole work in the middle."""
+    try:
+        for _ in cine:
+            pass
+    except FrameError:
+        return False
+    return True
 
 
 def _patient_of(cine: Cine) -> str | None:
     if cine.identity.kind not in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES) or not cine.identity.paths:
         return None
     return patient_digest(cine.identity.paths[0])
-
-
-def _notes(missing: int, unknown: int, few: int) -> list[str]:
-    notes = []
-    if missing:
-        notes.append(f"{missing} done cases were left out, because their source is not there or has changed")
-    if few:
-        notes.append(
-            f"{few} lesions were left out, because they are outlined on fewer than two frames or never visible"
-        )
-    if unknown:
-        notes.append(
-            f"the patients of {unknown} cases are not known, and each of their sources counts as a patient of its own: "
-            "where a patient has several, the figures are too good (the manifest's column 'patient' tells them apart)"
-        )
-    return notes
 
 
 def adapt_to_reader(

@@ -217,11 +217,10 @@ def compare_readers(
     for number, case in enumerate(cases, start=1):
         try:
             sides = side_of(output, first, case), side_of(output, second, case)
-            sha256 = _shared_source(sides)
+            found = compare_case(case, *sides, source_of(case, _shared_source(sides)))
         except LesionSegError as error:
             left_out[case] = str(error)
             continue
-        found = compare_case(case, *sides, source_of(case, sha256))
         lesions += found.lesions
         unmatched += [(case, (first, second)[side], name) for side, name in found.unmatched]
         confirmed += found.confirmed
