@@ -165,6 +165,9 @@ def test_table_json_and_page_are_written(output: Path, tmp_path: Path) -> None:
     assert "image/jpeg" not in page
     assert found.left_out == 1
     assert "2 lesions" in found.sentences[0]
+    same = "12 of 12 masks are the same on both sides"
+    assert [same in line for line in found.sentences].count(True) == 1
+    assert same in page
 
 
 def test_pictures_need_permission_and_a_source(output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

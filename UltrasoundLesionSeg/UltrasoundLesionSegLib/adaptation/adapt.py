@@ -138,8 +138,9 @@ def adapt(
     patients = {lesion.patient for lesion in lesions}
     if len(patients) < FEWEST_PATIENTS:
         raise SourceError(
-            f"there are lesions of {len(patients)} patients to learn from, but {FEWEST_PATIENTS} are needed "
-            "to score a model on unseen ones; review more cases, and outline each lesion on two frames or more"
+            f"there are lesions of {len(patients)} patients to learn from, but {FEWEST_PATIENTS} are needed to score a "
+            "model on unseen ones; review more cases, outline each lesion on two frames or more, and where the sources "
+            "do not tell patients apart, do so in the manifest's column 'patient'"
         )
     accelerator = make_accelerator(settings.precision, LONGEST_WAIT)
     tell = progress if progress is not None and accelerator.is_main_process else _nobody

@@ -9,7 +9,15 @@ from pathlib import Path
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.review.comparison import Comparison, Kind, compare_readers, masks_of, side_of
 from UltrasoundLesionSegLib.review.comparison_pictures import pictures_of
-from UltrasoundLesionSegLib.review.comparison_results import MOST_SHOWN, TITLES, overall, shown, worst, write_comparison
+from UltrasoundLesionSegLib.review.comparison_results import (
+    MOST_SHOWN,
+    TITLES,
+    overall,
+    remarks,
+    shown,
+    worst,
+    write_comparison,
+)
 
 
 @dataclass(frozen=True)
@@ -85,4 +93,5 @@ def _sentences(found: Comparison) -> list[str]:
             f"{lengths.axes.lower.value:.2f} to {lengths.axes.upper.value:.2f}, ICC {shown(lengths.correlation)}"
             for lengths in one.lengths
         ]
+        lines += [f"  note: {remark}" for remark in remarks(one)]
     return lines

@@ -30,6 +30,7 @@ TITLES = {
     Kind.FOLLOWED: "Frames that a model outlined from each one's outlines",
 }
 FEW = 10  # lesions, below which intervals are wide and the page says so
+MOSTLY = 0.2  # share of identical masks from which on the page says so: two hands never draw the same pixels
 DIGITS = 3
 
 
@@ -230,12 +231,25 @@ def _figures(found: Overall, comparison: Comparison) -> str:
             (f"Long axis: ICC(2,1), {axes.count} lesions ({unit})", shown(one.correlation)),
         ]
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
-    few = "" if found.lesions >= FEW else f'<p class="soft">Few lesions ({found.lesions}): read the intervals.</p>'
+    said = "".join(f'<p class="soft">{sentence[0].upper()}{sentence[1:]}.</p>' for sentence in remarks(found))
     if not found.lengths:
-        return f'<table class="facts">{rows}</table>{few}'
+        return f'<table class="facts">{rows}</table>{said}'
     plot = base64.b64encode(png_of(make_plot(comparison, found))).decode("ascii")
     figure = f'<figure><img alt="Bland-Altman plot of the long axis" src="data:image/png;base64,{plot}"></figure>'
-    return f'<table class="facts">{rows}</table>{few}{figure}'
+    return f'<table class="facts">{rows}</table>{said}{figure}'
+
+
+def remarks(found: Overall) -> list[str]:
+    """Return what a person should know before reading the figures."""
+    said = []
+    if found.lesions < FEW:
+        said.append(f"there are few lesions ({found.lesions}): read the intervals")
+    if found.identical > found.seen_by_both * MOSTLY:
+        said.append(
+            f"{found.identical} of {found.seen_by_both} masks are the same on both sides, pixel by pixel: they come "
+            "from one model or one seed, and say nothing of how well two readers agree"
+        )
+    return said
 
 
 def shown(estimate: Estimate, digits: int = DIGITS) -> str:
