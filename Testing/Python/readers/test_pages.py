@@ -10,6 +10,7 @@ from PIL import Image
 from source_makers import PLANTED, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.pages import PageFile
 
 GREY = moving_frames(6)
@@ -131,7 +132,7 @@ def test_a_cut_file_says_so(tmp_path):
     by_pillow(GREY, compression="tiff_lzw")(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with PageFile(path) as pages:
-        assert pages.notes == (f"The TIFF file is cut off: {len(pages)} frames of it could be found.",)
+        assert pages.notes == (f"The TIFF file is cut off: {len(pages)} of its frames could be found.",)
         np.testing.assert_array_equal(values(pages), GREY[: len(pages)])
     tifffile.imwrite(path, GREY, imagej=True, truncate=True)
     path.write_bytes(path.read_bytes()[:-3000])
@@ -193,3 +194,11 @@ def test_what_is_no_picture_is_refused(tmp_path):
     assert PLANTED not in str(caught.value)
     with pytest.raises(SourceError, match="cannot be opened"):
         PageFile(tmp_path / "absent")
+
+
+def test_a_stack_of_which_one_page_is_left_says_so(tmp_path):
+    path = tmp_path / "a.tif"
+    by_pillow(GREY, compression="tiff_lzw")(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 10])
+    cine = read_cine(path)
+    assert (len(cine), cine.notes) == (1, ("The TIFF file is cut off: 1 of its frames could be found.",))

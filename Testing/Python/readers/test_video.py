@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import av
 import numpy as np
 import pytest
-from source_makers import PLANTED, moving_frames
+from source_makers import PLANTED, encode_video, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import video
@@ -285,3 +285,23 @@ def test_a_jump_converts_few_pictures_on_its_way(save_video, monkeypatch):
     monkeypatch.setattr(VideoStream, "as_array", lambda *given: converted.append(1) or whole(*given))
     reader[150]
     assert len(converted) <= 8
+
+
+def test_a_transport_stream_that_ends_within_a_packet_says_so(tmp_path):
+    path = encode_video(tmp_path / "a.ts", moving_frames(20, 48, 64), "mpeg2video")
+    assert read_cine(path).notes == ()
+    path.write_bytes(path.read_bytes()[:-1000])
+    cine = read_cine(path)
+    assert cine.notes == (
+        f"The video ends within a packet: after the {len(cine)} frames decoded, others may be cut off.",
+    )
+
+
+def test_a_matroska_file_that_lacks_some_frames_says_so(tmp_path):
+    path = encode_video(tmp_path / "a.mkv", moving_frames(30, 48, 64), "mpeg4")
+    assert read_cine(path).notes == ()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 8 // 10])
+    cine = read_cine(path)
+    assert 15 < len(cine) < 28
+    assert "the file may be cut off" in cine.notes[0]

@@ -18,11 +18,13 @@ class PlayableGif:
     Parameters
     ----------
     data : bytes
+    frames : int
     is_whole : bool
         Whether it ends with the mark of the end.
     """
 
     data: bytes
+    frames: int
     is_whole: bool
 
 
@@ -36,7 +38,7 @@ def playable(data: bytes) -> PlayableGif:
     at = _HEAD + _palette_bytes(data[10:11])
     out += data[_HEAD:at]
     control: int | None = None  # where the flags of the next frame are
-    is_first = True
+    frames = 0
     while at < len(data) and data[at] in (_EXTENSION, _IMAGE):
         begin = at
         if data[at] == _EXTENSION:
@@ -48,11 +50,11 @@ def playable(data: bytes) -> PlayableGif:
                 control = len(out) + 3
                 out += bytes([_EXTENSION, _CONTROL, 4, 0, 0, 0, 0, 0])
             if control < len(out):
-                out[control] = _with_disposal(out[control], is_first)
+                out[control] = _with_disposal(out[control], frames == 0)
             at = _end_of_blocks(data, at + 11 + _palette_bytes(data[at + 9 : at + 10]))
-            control, is_first = None, False
+            control, frames = None, frames + 1
         out += data[begin:at]
-    return PlayableGif(bytes(out + data[at:]), data[at : at + 1] == bytes([_TRAILER]))
+    return PlayableGif(bytes(out + data[at:]), frames, data[at : at + 1] == bytes([_TRAILER]))
 
 
 def _palette_bytes(flags: bytes) -> int:

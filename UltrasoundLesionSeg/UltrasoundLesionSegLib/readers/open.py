@@ -76,7 +76,8 @@ def _read_picture(path: Path) -> Cine:
     if len(pages) > 1:
         return read_paged_picture(path, pages)
     pages.close()
-    return read_image_folder([path])
+    cine = read_image_folder([path])
+    return dataclasses.replace(cine, notes=(*pages.notes, *cine.notes))
 
 
 def _read_folder(folder: Path, leave_out: Collection[Path]) -> Cine:

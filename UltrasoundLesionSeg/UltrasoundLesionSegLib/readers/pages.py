@@ -156,7 +156,8 @@ class PageFile:
             if stream.read(len(_GIF)) != _GIF:
                 return None
             gif = playable(_GIF + stream.read())
-        self.notes = () if gif.is_whole else ("The animation lacks its end: frames may be missing.",)
+        if not gif.is_whole:
+            self.notes = (f"The GIF file lacks its end: after the {gif.frames} frames found, others may be missing.",)
         return io.BytesIO(gif.data)
 
     def _find_pages(self) -> int:

@@ -104,7 +104,7 @@ def find_stack(path: Path) -> TiffStack:
         check_frame_count(len(frames))
         notes = []
         if is_cut or len(frames) < told:
-            notes.append(f"The TIFF file is cut off: {len(frames)} frames of it could be found.")
+            notes.append(f"The TIFF file is cut off: {len(frames)} of its frames could be found.")
         others = 0 if is_apart else pages - sum(len(frame) for frame in frames)
         if others > 0:
             notes.append(f"{others} of the {pages} pages of the TIFF file have another size or are masks: left out.")

@@ -43,6 +43,9 @@ _LONGEST_STEP = 8
 _KEYS_BACK = (0, 1, 4)
 _HEAD_BYTES = 1024
 _PNG_MAGIC_BYTES = 8
+_LONGER = 1.02
+"""Share by which the duration in a header may be longer than the frames."""
+
 _MAX_FAILED_SEEKS = 3
 """After so many the container counts as one that cannot be entered in the middle."""
 
@@ -73,6 +76,8 @@ class VideoIndex:
         Height of a pixel divided by its width, where the file says it.
     matrix : tuple of int
         How the pictures are turned and flipped; see `video_stream.display_matrix`.
+    is_ragged : bool
+        Whether the file ends within a packet.
     """
 
     checksums: tuple[int | None, ...]
@@ -87,6 +92,7 @@ class VideoIndex:
     key_times: tuple[int, ...] = ()
     pixel_aspect: float | None = None
     matrix: Matrix = UPRIGHT
+    is_ragged: bool = False
     positions: dict[int, int] = field(init=False, repr=False)
     """Frame by time; empty where times are missing or not different."""
 
@@ -150,6 +156,7 @@ def index_video(opener: Opener) -> VideoIndex:
         tuple(sorted(stream.key_times)),
         aspect,
         matrix,
+        stream.is_ragged,
     )
 
 
@@ -334,12 +341,15 @@ def count_notes(index: VideoIndex, timing: Timing | None) -> tuple[str, ...]:
     if index.told not in (0, count):
         what = "the file may be cut off" if count < index.told else "these are used"
         return (f"The video's header says {index.told} frames but {count} could be decoded: {what}.",)
-    lasting = 0.0 if timing is None else float(timing.seconds[-1]) * (count / max(1, count - 1))
-    if 0 < lasting < (index.told_seconds - 0.5) / 1.05:
+    shown = 0.0 if timing is None else float(timing.seconds[-1])
+    interval = shown / (count - 1) if count > 1 else 1 / max(1.0, index.nominal_rate)
+    if timing is not None and shown + interval < (index.told_seconds - 1.5 * interval) / _LONGER:
         return (
-            f"The video's header says {index.told_seconds:.1f} s but its frames last {lasting:.1f} s: "
-            "the file may be cut off.",
+            f"The video's header says {index.told_seconds:.2f} s or more but its {count} frames last "
+            f"{shown + interval:.2f} s: the file may be cut off.",
         )
+    if index.is_ragged:
+        return (f"The video ends within a packet: after the {count} frames decoded, others may be cut off.",)
     return ()
 
 

@@ -42,6 +42,10 @@ _IO_BYTES = 2**18
 _REORDERED = 20
 """More pictures than any decoder holds back."""
 
+_INEXACT = 0.5
+"""Seconds by which the durations of FLV and WMV are too long at most, by an encoder's delay or a preroll."""
+
+_SYNC = b"\x47"
 _CONCEALED = "concealing "
 _LISTENING = threading.Lock()
 _LISTENERS: list[int | None] = []
@@ -83,11 +87,13 @@ class VideoStream:
     rate : float
         Pictures per second by the header, 0 when it has none.
     told_seconds : float
-        How long the video lasts by a header that has no number of pictures, 0 when it does not say.
+        How long the video lasts at least by a header that has no number of pictures, 0 when it does not say.
     pixel_aspect : float or None
         Height of a pixel divided by its width as it is stored, None when unknown.
     key_times : set of int
         The times of the pictures met so far from which decoding can begin.
+    is_ragged : bool
+        Whether an MPEG transport stream ends within one of its packets.
     discarded : int
         Pictures met so far that the header says not to show (edit lists).
 
@@ -142,10 +148,12 @@ class VideoStream:
         self.told = stream.frames if 0 < stream.frames < 2**31 else 0
         self.tick = float(stream.time_base or 0)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
+        self.is_ragged = self._container.format.name == "mpegts" and _ends_within_packet(self._file)
         has_header_duration = any(name in self._container.format.name for name in ("matroska", "flv", "asf"))
         is_alone = len(self._container.streams) == 1
         duration = self._container.duration if has_header_duration and is_alone and not self.told else None
-        self.told_seconds = (duration or 0) / 1e6
+        inexact = 0.0 if "matroska" in self._container.format.name else _INEXACT
+        self.told_seconds = max(0.0, (duration or 0) / 1e6 - inexact)
         ratio = stream.sample_aspect_ratio or codec.sample_aspect_ratio
         is_told = bool(ratio) and 0.1 <= float(ratio or 0) <= 10
         self.pixel_aspect = float(1 / ratio) if ratio and is_told else None
@@ -227,6 +235,16 @@ class VideoStream:
         reformatter, form = (self._gray, "gray") if to_gray else (self._rgb, "rgb24")
         converted = reformatter.reformat(frame, format=form, threads=1)
         return oriented(np.asarray(converted.to_ndarray(), np.uint8), matrix)
+
+
+def _ends_within_packet(file: io.IOBase) -> bool:
+    """Whether a transport stream of packets of 188 bytes, or of 192 with a time before each, ends within one."""
+    at = file.tell()
+    file.seek(0)
+    size = 192 if bytes(file.read(5))[4:] == _SYNC and file.seek(192 + 4) and file.read(1) == _SYNC else 188
+    length = file.seek(0, io.SEEK_END)
+    file.seek(at)
+    return length % size != 0
 
 
 def _decoded(packet: Any) -> tuple[list[Any], bool]:
