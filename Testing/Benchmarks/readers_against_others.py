@@ -4,7 +4,9 @@ Run ``python Testing/Benchmarks/readers_against_others.py FOLDER ... --gdcm FOLD
 installed beside ours, because pydicom would use it: ``pip install --no-deps --target FOLDER python-gdcm``. DCMTK's
 commands (Debian's package ``dcmtk``) are used where they are found. Every file of the folders that one of the four
 reads is compared: first, middle and last frame, number of frames, size of a pixel and time between frames as pydicom
-reads their elements. Prints Markdown: counts by outcome, then every file that is not equal.
+reads their elements. Of the single-frame objects, those of one series are read as a folder, and their order is compared
+with that of their InstanceNumber as each of the others reads it. Prints Markdown: counts by outcome, then every file
+and every series that is not equal.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -178,7 +181,10 @@ def gdcm_worker(paths: list[Path], folder: Path) -> None:
                 array = array.reshape(shape[0], 3, *shape[1:]).transpose(0, 2, 3, 1)
             array = array.reshape(*shape, *([channels] if channels > 1 else []))
             photometric = str(image.GetPhotometricInterpretation())
-            np.savez(folder / f"{key_of(path)}.npz", photometric=photometric, array=array)
+            text = gdcm.StringFilter()
+            text.SetFile(reader.GetFile())
+            number = text.ToString(gdcm.Tag(0x0020, 0x0013))
+            np.savez(folder / f"{key_of(path)}.npz", photometric=photometric, array=array, number=number)
         except Exception:
             continue
 
@@ -201,6 +207,87 @@ def by_gdcm(path: Path, folder: Path) -> Reading:
     except Exception as error:
         return Reading(error=type(error).__name__)
     return Reading(len(array), frames)
+
+
+def series_of(paths: list[Path]) -> list[list[Path]]:
+    """Files of one series and picture size each, three at least, of single frames with different InstanceNumber."""
+    import pydicom
+
+    found: dict[tuple[str, ...], list[tuple[str, Path]]] = {}
+    for path in paths:
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+            key = tuple(str(header[one].value) for one in ("SeriesInstanceUID", "Rows", "Columns"))
+            number = str(header.InstanceNumber)
+        except Exception:
+            continue
+        if int(header.get("NumberOfFrames") or 1) == 1:
+            found.setdefault(key, []).append((number, path))
+    series = [one for one in found.values() if len(one) > 2 and len({number for number, _ in one}) == len(one)]
+    return [[path for _, path in one] for one in series]
+
+
+def order_by(numbers: dict[Path, str]) -> list[Path]:
+    """The files in the order of InstanceNumber, [] where not all have one."""
+    try:
+        return sorted(numbers, key=lambda path: int(numbers[path]))
+    except ValueError:
+        return []
+
+
+def number_by_pydicom(path: Path, folder: Path) -> str:
+    import pydicom
+
+    return str(pydicom.dcmread(path, stop_before_pixels=True).InstanceNumber)
+
+
+def number_by_dcmtk(path: Path, folder: Path) -> str:
+    done = subprocess.run(["dcmdump", "-q", "+P", "0020,0013", str(path)], capture_output=True, text=True, check=False)
+    found = re.search(r"\[\s*(\d+)\s*\]", done.stdout)
+    return found[1] if found else ""
+
+
+def number_by_gdcm(path: Path, folder: Path) -> str:
+    stored = folder / f"{key_of(path)}.npz"
+    if not stored.exists():
+        return ""
+    with np.load(stored) as found:
+        return str(found["number"]).strip()
+
+
+def compare_series(paths: list[Path], folder: Path) -> None:
+    """Read each series as a folder and print how its order compares."""
+    from UltrasoundLesionSegLib.errors import LesionSegError
+    from UltrasoundLesionSegLib.readers.open import read_cine
+
+    readers = {"pydicom": number_by_pydicom, "DCMTK": number_by_dcmtk, "GDCM": number_by_gdcm}
+    counts: Counter[str] = Counter()
+    lines = []
+    for number, series in enumerate(series_of(paths)):
+        place = folder / f"series {number}"
+        place.mkdir()
+        links = {place / f"{at:05} {path.name}": path for at, path in enumerate(series)}
+        for link, path in links.items():
+            link.symlink_to(path.resolve())
+        try:
+            cine = read_cine(place)
+        except LesionSegError as error:
+            counts["refused here"] += 1
+            lines.append(f"| {len(series)} files, {series[0].name} | refused | {error} |")
+            continue
+        ours = [links[path] for path in cine.identity.paths]
+        orders = {name: order_by({path: read(path, folder) for path in series}) for name, read in readers.items()}
+        equal = [name for name, order in orders.items() if order == ours]
+        found = "as " + ", ".join(equal) if equal else "another order"
+        counts[found] += 1
+        if len(equal) < len(orders):
+            lines.append(f"| {len(series)} files, {series[0].name} | {found} | {' '.join(cine.notes)} |")
+    print(f"\n{sum(counts.values())} series of single-frame objects, order by InstanceNumber as the others read it:\n")
+    print("| outcome | series |\n|---|---|")
+    for outcome_name, count in counts.most_common():
+        print(f"| {outcome_name} | {count} |")
+    print("\n| series | order | what is said here |\n|---|---|---|")
+    print("\n".join(lines))
 
 
 def is_equal(ours: Reading, other: Reading) -> bool:
@@ -256,6 +343,7 @@ def main() -> None:
             paths.append(path)
     with tempfile.TemporaryDirectory() as name:
         compare(paths, Path(name), arguments.gdcm)
+        compare_series(paths, Path(name))
 
 
 def compare(paths: list[Path], folder: Path, gdcm: Path | None) -> None:

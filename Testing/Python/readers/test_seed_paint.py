@@ -10,6 +10,7 @@ from PIL import Image
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
+from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 
 LEVEL = np.zeros((160, 200), np.uint8)
 cv2.ellipse(LEVEL, (90, 70), (36, 26), 20, 0, 360, 255, -1)
@@ -310,3 +311,80 @@ def test_a_long_stack_of_plain_masks_is_read_in_little_memory(tmp_path, monkeypa
     soft[0].save(tmp_path / "b.tif", save_all=True, append_images=soft[1:])
     with pytest.raises(SeedError, match="too many soft"):
         read_seed_file(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("color", [(255, 255, 255), (255, 0, 0), (0, 200, 80), (40, 40, 90)])
+@pytest.mark.parametrize("width", [1, 2, 4])
+@pytest.mark.parametrize("is_multiplied", [True, False])
+def test_paint_that_was_multiplied_with_its_transparency(tmp_path, color, width, is_multiplied):
+    soft = cv2.GaussianBlur(LEVEL, (0, 0), width)
+    factor = soft / 255 if is_multiplied else np.ones(soft.shape)
+    layers = [(factor * one).round().astype(np.uint8) for one in color]
+    found = read(tmp_path, np.dstack([*layers, soft]))
+    assert areas(found)[0] == pytest.approx(AREA, rel=0.02)
+    assert "painted on a transparent ground" in found.remarks
+
+
+@pytest.mark.parametrize("level", [24, 36, 60])
+@pytest.mark.parametrize("is_color", [True, False])
+def test_a_dark_lesion_beside_a_bright_one_in_a_soft_mask(tmp_path, level, is_color):
+    dark, bright = ((level, 0, 0), (255, 0, 0)) if is_color else ((level,) * 3, (255,) * 3)
+    picture = cv2.GaussianBlur(paint((LESION, dark), (SECOND, bright)), (0, 0), 1.5)
+    found = areas(read(tmp_path, picture))
+    assert found == pytest.approx([AREA, int(SECOND.sum())], rel=0.01)
+    lossy = tmp_path / "lossy"
+    lossy.mkdir()
+    if level < 40:  # never one of the two alone
+        with pytest.raises(SeedError, match="picture of tissue"):
+            read(lossy, picture, "jpg", quality=90)
+    else:
+        assert len(areas(read(lossy, picture, "jpg", quality=90))) == 2
+
+
+@pytest.mark.parametrize(("levels", "width", "is_said"), [(3, 2, True), (4, 2, False), (3, 4, True), (12, 2, False)])
+def test_an_edge_of_few_levels_makes_the_size_uncertain(tmp_path, levels, width, is_said):
+    soft = cv2.GaussianBlur(LEVEL, (0, 0), width)
+    coarse = (np.round(soft / 255 * (levels - 1)) * (255 / (levels - 1))).astype(np.uint8)
+    found = read(tmp_path, coarse)
+    said = [one for one in found.remarks if one.startswith("its edge has few levels")]
+    assert bool(said) is is_said
+    if is_said:
+        share = int(said[0].partition("%")[0].split()[-1])
+        assert said[0].endswith("small")
+        assert areas(found)[0] * (1 + share / 100) == pytest.approx(AREA, rel=0.05)
+
+
+def smoothed(frame, how, width):
+    if how == "median":
+        return cv2.medianBlur(frame, 2 * width + 1)
+    if how == "reduced":
+        small = cv2.resize(frame, None, fx=1 / width, fy=1 / width, interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, frame.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return cv2.GaussianBlur(frame, (0, 0), width)
+
+
+@pytest.mark.parametrize("how", ["gauss", "median", "reduced"])
+@pytest.mark.parametrize("width", [3, 6, 12])
+def test_smoothed_frames_are_no_masks(tmp_path, how, width):
+    for seed in range(2):
+        cine = simulate_cine(SimulationSettings(seed=seed, frames=1, height=240, width=320)).cine
+        with pytest.raises(SeedError):
+            read(tmp_path, smoothed(cine.frames[0], how, width))
+
+
+def test_most_smoothed_real_frames_are_refused(shared_data, tmp_path):
+    clips = sorted((shared_data / "cine" / "lung_video").glob("*.m*"))[::5]
+    passed = tried = 0
+    for path in clips:
+        cine = read_cine(path)
+        frame = cine.frames[len(cine) // 2]
+        grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        for how, width in (("gauss", 3), ("gauss", 8), ("median", 8), ("reduced", 8)):
+            tried += 1
+            try:
+                read(tmp_path, smoothed(grey, how, width))
+                passed += 1
+            except SeedError:
+                pass
+    assert tried >= 16
+    assert passed <= tried // 8

@@ -28,19 +28,19 @@ from UltrasoundLesionSegLib.readers.seed_paints import (
     distance,
     find_background,
     find_paints,
-    how_many,
     is_black,
     is_white,
     kind_of_values,
     local_range,
     measure_border,
 )
-
-LabelMap = NDArray[np.uint8]
-"""``(H, W)``: 0 is background, k is lesion k."""
+from UltrasoundLesionSegLib.readers.seed_tissue import MOST_PARTS, LabelMap, check_is_painting
 
 _NOISE = 0.15
 """Share of the highest contrast below which an even area is no paint but noise, where paints are not exact."""
+
+_WIDE = 30
+"""Pixels of one level, as their neighbours, from which on a dark area is paint, where nothing was lost."""
 
 _CLOSE = 0.2
 """Share of the highest contrast below which two paints are one, where paints are not exact."""
@@ -54,26 +54,18 @@ _LEAST_PLATEAU = 0.25
 _FAINT = 0.4
 """Share of the highest contrast below which a soft lesion without an even area is one that fades."""
 
+_APART = 0.4
+"""Share of the way to the nearest other paint within which a pixel is clearly of one paint."""
+
 _SLOPE = 6
 """Pixels around one within which the two others of a slope are looked for."""
 
-_PROMINENCE = 0.16
-"""Share of the highest contrast by which a peak or hollow must stand out to count as one."""
-
-_MOST_BUMPS = 100
-"""Peaks and hollows between the paints: JPEG of a coloured mask has up to 55, speckle 70 to 1,000."""
-
-_LEAST_EVEN = 0.45
-"""Share of pixels well inside the lesions whose neighbours are like them: masks 0.7 and more, frames 0.02 to 0.4."""
-
-_MOST_PARTS = 40
-"""Pieces at half the level: masks with a hand's count of lesions, frames 30 to 400."""
-
-_MOST_STRANGE_BORDER = 0.2
-"""Share of the frame's border that is no paint: masks 0 to 0.14, frames that fill the picture 0.2 to 0.4."""
-
 _STRANGE = 0.55
 """Share of the highest contrast by which a pixel may differ from the paints around it before others are tried."""
+
+_FEW_LEVELS = 16
+_UNSURE = 0.04
+"""Share of a lesion's pixels from which on it is said that the levels of its edge are too few."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -152,7 +144,7 @@ def read_paint(pages: Sequence[Levels], is_lossy: bool = False) -> Painted:
     paints = find_paints(pages, is_lossy)
     measure_border(pages, paints)
     background = find_background(pages, paints, ALIKE)
-    ground, lesions = paints.colors[background], _lesion_paints(pages, paints, background)
+    ground, lesions = paints.colors[background], _lesion_paints(pages, paints, background, is_lossy)
     is_soft = not paints.is_exact or len(lesions) + 1 < len(paints.colors)
     if not len(lesions):
         lesions = _highest(pages, ground)
@@ -164,9 +156,9 @@ def read_paint(pages: Sequence[Levels], is_lossy: bool = False) -> Painted:
         raise SeedError(
             f"the seed has {len(lesions)} {kind_of_values(pages)}; number the lesions from 1, at most {MAX_LESIONS}"
         )
-    if is_soft or len(lesions) > MOST_EXACT:
-        _check_is_painting(pages, ground, lesions)
     labels = [_nearest(page, ground, lesions, is_soft) for page in pages]
+    if is_soft or len(lesions) > MOST_EXACT:
+        check_is_painting(pages, ground, lesions, labels)
     return Painted(labels, _remarks(pages, ground, lesions, is_soft))
 
 
@@ -180,13 +172,15 @@ def _remarks(pages: Sequence[Levels], ground: NDArray[np.float32], lesions: Any,
         remarks.append(f"{len(lesions)} lesions by {'colour' if pages[0].shape[2] == 3 else 'grey level'}")
     if is_soft:
         remarks.append("half level and up of a soft-edged mask")
+    if is_soft and len(lesions) == 1:
+        remarks += _coarse_edge(pages, ground, lesions[0])
     return tuple(remarks)
 
 
 # ---- lesions
 
 
-def _lesion_paints(pages: Sequence[Levels], paints: Paints, background: int) -> NDArray[np.float32]:
+def _lesion_paints(pages: Sequence[Levels], paints: Paints, background: int, is_lossy: bool) -> NDArray[np.float32]:
     """Return the colours that are lesions: no noise, no shade of another, no step of an edge."""
     ground = paints.colors[background]
     colors = np.delete(paints.colors, background, axis=0)
@@ -196,7 +190,8 @@ def _lesion_paints(pages: Sequence[Levels], paints: Paints, background: int) -> 
         kept: list[int] = []
         for at in order:
             is_near = any(distance(colors[at], colors[other]) < _CLOSE * contrast[order[0]] for other in kept)
-            if contrast[at] >= _NOISE * contrast[order[0]] and not is_near:
+            is_noise = contrast[at] < _NOISE * contrast[order[0]] and (is_lossy or _plateau(pages, colors[at]) < _WIDE)
+            if not is_noise and not is_near:
                 kept.append(int(at))
         colors = colors[kept]
     if len(colors) < 2:
@@ -204,6 +199,11 @@ def _lesion_paints(pages: Sequence[Levels], paints: Paints, background: int) -> 
     tolerance = 0.0 if paints.is_exact else ALIKE
     faint = 0.0 if paints.is_exact else _FAINT * float(distance(colors, ground).max())
     return colors[[not _is_step(pages, ground, color, tolerance, faint) for color in colors]]
+
+
+def _plateau(pages: Sequence[Levels], color: NDArray[np.float32]) -> int:
+    """Return the number of pixels of exactly a colour whose neighbours are, too."""
+    return sum(int(((page == color).all(axis=2) & (local_range(page) == 0)).sum()) for page in pages)
 
 
 def _is_step(
@@ -264,7 +264,12 @@ def _nearest(page: Levels, ground: NDArray[np.float32], lesions: NDArray[np.floa
 
 
 def _from_half_level(page: Levels, ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return what is at least half way from the background to the lesion.
+    """Return what is at least half way from the background to the lesion."""
+    return np.asarray(_way_to(page, ground, lesion) >= 0.5)
+
+
+def _way_to(page: Levels, ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far each pixel is on the way from the background, 0, to the lesion, 1.
 
     Colours by their luma (ITU-R BT.601) where it tells the two apart: JPEG keeps it sharper than colour, and colour
     maps are even in it but not straight in RGB.
@@ -272,8 +277,26 @@ def _from_half_level(page: Levels, ground: NDArray[np.float32], lesion: NDArray[
     direction = lesion - ground
     if len(direction) == 3 and abs(float(direction @ _LUMA)) >= 0.25 * float(np.linalg.norm(direction)):
         direction = float(direction @ _LUMA) * _LUMA
-    along = (page - ground) @ direction
-    return np.asarray(along >= 0.5 * float((lesion - ground) @ direction))
+    return np.asarray((page - ground) @ direction / float((lesion - ground) @ direction), np.float32)
+
+
+def _coarse_edge(pages: Sequence[Levels], ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> tuple[str, ...]:
+    """Return the remark on an edge of so few levels that half the level lies within what one of them stands for."""
+    ways, counts = np.unique(
+        np.concatenate([_way_to(page, ground, lesion).round(3).ravel() for page in pages]), return_counts=True
+    )
+    if not 2 < len(ways) <= _FEW_LEVELS:
+        return ()
+    above = int(np.searchsorted(ways, 0.5))
+    if not 0 < above < len(ways):
+        return ()
+    middle = float(ways[above - 1] + ways[above]) / 2
+    # the level that stands for half the level too, and what else it stands for
+    place = above if middle < 0.5 else above - 1
+    around = float(ways[min(place + 1, len(ways) - 1)] - ways[max(place - 1, 0)]) / 2
+    share = counts[place] * abs(middle - 0.5) / max(around, 1e-6) / counts[above:].sum()
+    how = "large" if middle < 0.5 else "small"
+    return (f"its edge has few levels, so it may be up to {share:.0%} too {how}",) if share > _UNSURE else ()
 
 
 def _within_reach(page: Levels, colors: NDArray[np.float32], closest: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -282,10 +305,12 @@ def _within_reach(page: Levels, colors: NDArray[np.float32], closest: NDArray[np
     A pixel far from all of these by its colour stays with the closest paint wherever that is.
     """
     away = np.stack([distance(page, color) for color in colors])
-    is_even = local_range(page) <= ALIKE
+    span = local_range(page)
     reach = np.full(away.shape, np.inf, np.float32)
     for place, color in enumerate(colors):
-        area = is_even & (np.abs(page - color).max(axis=2) <= ALIKE)
+        nearest = min(float(distance(other, color)) for at, other in enumerate(colors) if at != place)
+        alike = min(ALIKE, _APART * nearest)
+        area = (span <= alike) & (np.abs(page - color).max(axis=2) <= alike)
         if area.any():
             reach[place] = cv2.distanceTransform((~area).astype(np.uint8), cv2.DIST_L2, 5)
     among = np.where(reach <= 2 * reach.min(axis=0) + 3, away, np.inf)
@@ -296,44 +321,6 @@ def _within_reach(page: Levels, colors: NDArray[np.float32], closest: NDArray[np
 # ---- what is refused
 
 
-def _check_is_painting(pages: Sequence[Levels], ground: NDArray[np.float32], lesions: NDArray[np.float32]) -> None:
-    """Raise ``SeedError`` for a picture of tissue.
-
-    The limits are between what was measured on masks (blurred, resized, noisy, in JPEG) and on frames.
-    """
-    strength = distance(lesions, ground)
-    kernel = np.ones((11, 11), np.uint8)
-    lesion_pixels = even_pixels = border_pixels = strange_pixels = bumps = parts = 0
-    for page in pages:
-        off = np.min([np.abs(page - color).max(axis=2) for color in [ground, *lesions]], axis=0)
-        border = np.concatenate([off[0], off[-1], off[1:-1, 0], off[1:-1, -1]])
-        border_pixels, strange_pixels = border_pixels + len(border), strange_pixels + int((border > ALIKE).sum())
-        contrast = distance(page, ground)
-        high, low = cv2.dilate(contrast, kernel), cv2.erode(contrast, kernel)
-        slopes = (off > ALIKE) & (high - low > _PROMINENCE * float(strength.max()))
-        bumps = max(bumps, sum(_parts(slopes & (contrast == extreme)) for extreme in (high, low)))
-        inside = contrast >= 0.5 * float(strength.min())
-        parts = max(parts, _parts(inside))
-        core = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        lesion_pixels += int(core.sum())
-        even_pixels += int((core & (local_range(page) <= ALIKE / 2)).sum())
-    is_many = bumps > _MOST_BUMPS / 2 or parts > _MOST_PARTS / 4
-    is_rough = (is_many and even_pixels < _LEAST_EVEN * lesion_pixels) or bumps > _MOST_BUMPS or parts > _MOST_PARTS
-    if is_rough or strange_pixels > _MOST_STRANGE_BORDER * border_pixels:
-        raise SeedError(f"the seed has {how_many(pages)} and looks like a picture of tissue, not like a mask; {ASK}")
-
-
-def is_even_inside(page: Levels, shape: NDArray[np.bool_]) -> bool:
-    """Whether a shape is filled with paint, not with a picture."""
-    core = cv2.erode(shape.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    even = local_range(page) <= ALIKE / 2
-    return bool(np.count_nonzero(core & even) >= _LEAST_EVEN * np.count_nonzero(core))
-
-
-def _parts(mask: NDArray[np.bool_]) -> int:
-    return int(cv2.connectedComponents(mask.astype(np.uint8))[0]) - 1
-
-
 def check_labels(labels: Sequence[LabelMap]) -> None:
     """Raise ``SeedError`` for lesions that cover nearly all of a frame, or that are scattered over it."""
     share = max(float(np.count_nonzero(one)) / one.size for one in labels)
@@ -342,5 +329,5 @@ def check_labels(labels: Sequence[LabelMap]) -> None:
     for page in labels:
         count, _, statistics, _ = cv2.connectedComponentsWithStats((page > 0).astype(np.uint8))
         areas = statistics[1:, cv2.CC_STAT_AREA]
-        if count - 1 > _MOST_PARTS and areas.max() < areas.sum() / 2:
+        if count - 1 > MOST_PARTS and areas.max() < areas.sum() / 2:
             raise SeedError(f"the seed falls into {count - 1} pieces, so it is no mask of lesions; {ASK}")

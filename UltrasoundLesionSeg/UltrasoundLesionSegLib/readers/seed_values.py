@@ -15,11 +15,11 @@ from UltrasoundLesionSegLib.readers.seed_levels import (
     LabelMap,
     Painted,
     check_labels,
-    is_even_inside,
     read_labels,
     read_paint,
 )
 from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
+from UltrasoundLesionSegLib.readers.seed_tissue import is_even_inside
 
 _GREY_TOLERANCE = 4
 """Levels by which the channels of a grey picture differ after lossy compression."""
@@ -30,6 +30,12 @@ _DARK = 40
 _WHITE = 255
 _MOST_BYTES = 2**32
 """Of levels that are looked at together; plain masks and label images need none."""
+
+_LEAST_ALPHA = 0.2
+"""Below it a byte is too coarse to tell whether a colour was multiplied with its transparency."""
+
+_SAME_PAINT = 0.1
+"""Share by which the colour of one paint varies that was divided by its transparency."""
 
 _THICKEST_OUTLINE = 3.0
 _LEAST_FILLING = 2.0
@@ -87,8 +93,8 @@ def _read_transparent(pages: Sequence[Page], is_lossy: bool) -> Painted:
     """Read paint on a transparent ground: on black, dark paint on white; where the paint is a picture, its shape."""
     alphas = [np.ones(page.values.shape[:2], np.float32) if page.alpha is None else page.alpha for page in pages]
     most = max(float(alpha.max()) for alpha in alphas)
+    levels = [_straight(_levels([page.values])[0], alpha) for page, alpha in zip(pages, alphas, strict=True)]
     alphas = [alpha / most for alpha in alphas]
-    levels = [_levels([page.values])[0] for page in pages]
     visible = [level[alpha >= 0.5] for level, alpha in zip(levels, alphas, strict=True)]
     is_dark = all(not len(one) or float(np.quantile(one.max(axis=1), 0.95)) < _DARK for one in visible)
     ground = 255.0 * is_dark
@@ -100,6 +106,17 @@ def _read_transparent(pages: Sequence[Page], is_lossy: bool) -> Painted:
         blended = [(255 * alpha[..., np.newaxis]).round().astype(np.float32) for alpha in alphas]
     found = read_paint(blended, is_lossy)
     return Painted(found.labels, tuple(one for one in found.remarks if not (is_dark and one.startswith("inverted"))))
+
+
+def _straight(level: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return colours without their transparency where a program has multiplied them with it (premultiplied alpha)."""
+    is_soft = (alpha > _LEAST_ALPHA) & (alpha < 1)
+    strongest, opacity = level.max(axis=2) / 255, np.maximum(alpha, 1e-6)
+    ratio = (strongest / opacity)[is_soft]
+    is_within = (strongest <= alpha + 0.01).all()
+    if not is_within or not ratio.size or float(np.ptp(ratio)) > _SAME_PAINT or float(np.ptp(alpha[is_soft])) < 0.1:
+        return level
+    return np.asarray(np.where(alpha[..., np.newaxis] > 0, level / opacity[..., np.newaxis], 0), np.float32)
 
 
 def _read_opaque(values: Sequence[NDArray[Any]], is_lossy: bool) -> Painted:
