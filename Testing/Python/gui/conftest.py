@@ -178,3 +178,106 @@ def choose_drawn(user) -> Callable[..., Discs]:
         return drawn
 
     return choose
+
+
+@pytest.fixture
+def cines(tmp_path: Path) -> tuple[Path, NDArray[np.bool_]]:
+    """A folder with three cines of images, and the true masks of all of them, bool (T, H, W)."""
+    from engine_helpers import clip_of_moving_discs
+    from PIL import Image
+
+    folder = tmp_path / "cines"
+    cine, truth = clip_of_moving_discs(frames=6)
+    for number in range(3):
+        (folder / f"Doe_{number}").mkdir(parents=True)
+        for frame in range(6):
+            picture = np.asarray(cine.frames[frame]) // (1 + number)  # each its own content
+            Image.fromarray(picture).save(folder / f"Doe_{number}" / f"{frame:03d}.png")
+    return folder, truth[:, 0]
+
+
+class Reader:
+    """A person who works through the list.
+
+    Parameters
+    ----------
+    user : User
+    output : Path
+        Folder of the batch.
+    truth : ndarray of bool, shape (T, H, W)
+    """
+
+    def __init__(self, user: Any, output: Path, truth: NDArray[np.bool_]) -> None:
+        self.user, self.output, self.truth = user, output, truth
+
+    @property
+    def section(self) -> Any:
+        panel = self.user.module.widget.panel
+        return next(one for one in panel.sections if type(one).__name__ == "WorklistSection")
+
+    @property
+    def browser(self) -> Any:
+        return self.user.module.widget.panel.browser
+
+    def rows(self) -> list[list[str]]:
+        model = self.user.see("worklistTableView").model()
+        columns = range(model.columnCount())
+        return [[model.index(row, one).data() or "" for one in columns] for row in range(model.rowCount())]
+
+    def activate(self, row: int) -> None:
+        """Double-click a row, or press Return on it."""
+        view = self.user.see("worklistTableView")
+        view.selectRow(row)
+        view.activated.emit(view.model().index(row, 0))
+        self.wait()
+
+    def select(self, row: int) -> None:
+        self.user.see("worklistTableView").selectRow(row)
+        self.user.module.session.process_events()
+
+    def click(self, name: str) -> None:
+        self.user.click(name)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the panel is at rest."""
+        panel = self.user.module.widget.panel
+        self.user.module.session.process_events()
+        self.user.wait_until(lambda: not panel.busy, 60)
+        self.user.module.session.process_events()
+
+    def draw(self, frame: int) -> None:
+        self.browser.SetSelectedItemNumber(frame)
+        if self.user.module.widget.panel.segmentation() is None:
+            self.user.click("newLesionButton")
+        self.user.paint("segmentEditor", self.truth[frame])
+
+    def record(self, case: str, reader: str = "A") -> Any:
+        from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+
+        return ReviewFolder(self.output).work(reader, case).record()
+
+    def message(self) -> str:
+        return self.user.read("worklistMessageLabel") if self.user.sees("worklistMessageLabel") else ""
+
+    def names(self) -> list[str]:
+        return [row[0] for row in self.rows()]
+
+
+@pytest.fixture
+def as_reader(user: Any) -> Callable[..., Reader]:
+    """``as_reader(output, truth)``: the person in front of the panel as a reader of this batch."""
+    return lambda output, truth: Reader(user, output, truth)
+
+
+@pytest.fixture
+def reader(user: Any, cines: tuple[Path, NDArray[np.bool_]], tmp_path: Path) -> Reader:
+    """Reader A, who has begun a worklist of three cines."""
+    folder, truth = cines
+    output = tmp_path / "out"
+    output.mkdir()
+    user.see("worklistCollapsibleButton").setProperty("collapsed", False)
+    user.type_into("worklistReaderEdit", "A")
+    user.module.session.file_dialogs.waiting += [str(folder), str(output)]
+    user.click("worklistBeginButton")
+    return Reader(user, output, truth)

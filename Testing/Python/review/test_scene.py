@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import HeldError, OutputError, ReviewError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.review.scene import SceneCase, open_in_scene, opening_steps
-from UltrasoundLesionSegLib.review.work.record import How, ReviewState
+from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.review.work.store import CaseWork
 from UltrasoundLesionSegLib.review.worklist import Worklist
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
@@ -105,6 +105,24 @@ def test_strokes_are_stored_before_they_are_committed(output: Path, opened: Call
     assert case.store()
     assert [one.frame for one in work_of(output).anchors()] == [5]
     assert before.any()
+
+
+def test_another_readers_mask_is_taken_as_it_is(output: Path, opened: Callable[[], SceneCase]) -> None:
+    case = opened()
+    empty = np.zeros_like(square())
+    for anchor in (
+        ReaderAnchor(5, "Lesion", square(), How.CLICKED, "reader B"),
+        ReaderAnchor(6, "Second", square(10), How.DRAWN, "reader B"),
+        ReaderAnchor(2, "Lesion", empty, How.NOT_VISIBLE, "reader A"),  # in place of the seed that came with the case
+    ):
+        case.take(anchor)
+        assert case.store()
+    kept = {(one.frame, one.lesion): (one.how, one.provenance) for one in work_of(output).anchors()}
+    assert kept == {
+        (2, "Lesion"): (How.NOT_VISIBLE, "reader A"),
+        (5, "Lesion"): (How.CLICKED, "reader B"),
+        (6, "Second"): (How.DRAWN, "reader B"),
+    }
 
 
 def test_every_stroke_is_on_the_disk_and_comes_back(output: Path, opened: Callable[[], SceneCase]) -> None:

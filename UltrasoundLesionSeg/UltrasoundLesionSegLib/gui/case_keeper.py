@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.gui.messages import tell, telling
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.review.open_case import OpenCase
     from UltrasoundLesionSegLib.review.scene import SceneCase
+    from UltrasoundLesionSegLib.review.work.record import ReaderAnchor, SourceNote
 
 STORE_AFTER_MS = 500  # after the last stroke
 
@@ -66,6 +67,30 @@ class CaseKeeper:
         """Choose the cine of the open case."""
         if self._case is not None:
             self._host.choose_cine(self._case.browser)
+
+    # ---- deciding between readers
+
+    @property
+    def source(self) -> SourceNote:
+        """The cine of the open case."""
+        assert self._case is not None
+        return self._case.source
+
+    @property
+    def decided(self) -> set[tuple[int, str]]:
+        """Frames and lesions that the reader drew, declared or took from another, as they are stored."""
+        record = self._case.case.record if self._case is not None else None
+        return {(one.frame, one.lesion) for one in record.anchors} if record is not None else set()
+
+    def take(self, anchor: ReaderAnchor) -> None:
+        """Make another reader's mask an anchor of this one."""
+        assert self._case is not None
+        self._case.take(anchor)
+
+    def segment_of(self, lesion: str) -> str:
+        """Return the segment ID of a lesion of the open case, which is added where there is none."""
+        assert self._case is not None
+        return self._case.segment_of(lesion)
 
     # ---- opening
 

@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.gui.case_keeper import CaseKeeper
 from UltrasoundLesionSegLib.gui.case_table import CaseTable
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.reader_comparison import ReaderComparison
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.source_search import ask_for_source
 from UltrasoundLesionSegLib.review.work.record import ReviewState, check_reader
@@ -44,6 +45,7 @@ class WorklistSection(Section):
         self._shown = ""  # the open case, whose comment is in the line
         self._last = ""  # the case that was open last: the next one comes after it
         self._case = CaseKeeper(host, self.ui.worklistMessageLabel, self._case_changed)
+        self._comparison = ReaderComparison(host, self._case)
         settings = slicer.app.userSettings()
         self._folder = str(settings.value(FOLDER, "") or "")
         self.ui.worklistReaderEdit.text = str(settings.value(READER, "") or "")
@@ -60,7 +62,7 @@ class WorklistSection(Section):
         self.ui.worklistTableView.selectionModel().connect(
             "currentRowChanged(QModelIndex,QModelIndex)", lambda *_: self.busy_changed()
         )
-        self.ui.openCaseButton.connect("clicked(bool)", lambda _checked: self.open(self._table.chosen))
+        self.ui.openCaseButton.connect("clicked(bool)", lambda *_: self.open(self._table.chosen))
         self.ui.nextCaseButton.connect("clicked(bool)", self.next_case)
         self.ui.finishCaseButton.connect("clicked(bool)", self.finish)
         self.ui.setAsideButton.connect("clicked(bool)", self.set_aside)
@@ -143,6 +145,9 @@ class WorklistSection(Section):
         return found
 
     def _show_cases(self) -> None:
+        listed = self._list
+        others = [] if listed is None else [code for code in listed.readers() if code != listed.reader]
+        self._comparison.list_readers(self._folder, others)
         self._table.show(self._list.cases(self._states) if self._list is not None else [])
         self._show_progress()
         self.busy_changed()
@@ -181,6 +186,9 @@ class WorklistSection(Section):
             self._shown = self._case.name
             self.ui.caseCommentEdit.text = self._case.comment
             self._show_first_frame()
+            self._comparison.case_changed()
+        else:
+            self._comparison.show()
         self._show_progress()
         self.busy_changed()
 
@@ -304,6 +312,7 @@ class WorklistSection(Section):
         browser = self.host.browser
         if browser is not None and not browser.GetPlaybackActive() and not self.host.busy:
             self._case.touch()
+        self._comparison.show()
 
     def cine_changed(self) -> None:
         """Let go of the case when its cine was deleted; all that was drawn is stored."""
@@ -338,6 +347,7 @@ class WorklistSection(Section):
         self.ui.setAsideButton.enabled = free and (has_case or bool(chosen))
         self.ui.takeUpButton.enabled = free and not has_case and state in (ReviewState.DONE, ReviewState.SET_ASIDE)
         self.ui.closeCaseButton.enabled = has_case and free
+        self._comparison.busy_changed()
 
 
 def read_moves(text: str) -> dict[Path, Path]:

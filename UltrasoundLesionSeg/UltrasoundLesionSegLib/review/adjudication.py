@@ -62,7 +62,7 @@ def choices(first: Side, second: Side) -> list[Choice]:
     first, second : Side
     """
     frames = sorted({one.frame for side in (first, second) for one in side.anchors})
-    shown = {frame: (_everything(first, frame), _everything(second, frame)) for frame in frames}
+    shown = {frame: (all_masks(first, frame), all_masks(second, frame)) for frame in frames}
     matched = match_lesions([(frame, *both) for frame, both in shown.items()])
     names = set(_lesions(both[0] for both in shown.values()))
     theirs = {other: one for one, other in matched.items()}
@@ -86,8 +86,8 @@ def choices(first: Side, second: Side) -> list[Choice]:
     return sorted(found, key=lambda one: (one.dice, one.frame, one.lesion))
 
 
-def _everything(side: Side, frame: int) -> Named:
-    """Return all masks of a frame: outlined, confirmed or carried by a model."""
+def all_masks(side: Side, frame: int) -> Named:
+    """Return a reader's masks on a frame by lesion: outlined, confirmed or carried by a model."""
     found: dict[str, Mask] = {}
     masks = side.result.masks(frame) if side.result is not None else None
     if side.result is not None and masks is not None:
@@ -128,7 +128,7 @@ class Adjudication:
             )
         self._codes = first, second
         sides = side_of(output, first, case), side_of(output, second, case)
-        self._source = _shared_source(sides)
+        self._source = shared_source(sides)
         self.choices = choices(*sides)
         self._work: CaseWork = ReviewFolder(output).work(into, case)
         self._hold: Hold = self._work.hold()
@@ -220,7 +220,14 @@ class Adjudication:
         return self._work.store(self._hold, work)
 
 
-def _shared_source(sides: Sequence[Side]) -> SourceNote:
+def shared_source(sides: Sequence[Side]) -> SourceNote:
+    """Return the cine that both readers worked on.
+
+    Raises
+    ------
+    ReviewError
+        When they are two different ones.
+    """
     sources = [side.result.source for side in sides if side.result is not None]
     if len(set(sources)) != 1:
         raise ReviewError("the two readers worked on different versions of the source; there is nothing to decide")

@@ -91,6 +91,16 @@ class SceneCase:
         self._names = self._lesions()
 
     @property
+    def source(self) -> SourceNote:
+        """The cine."""
+        return self._source
+
+    def segment_of(self, lesion: str) -> str:
+        """Return the segment ID of the lesion with this name, which is added where there is none."""
+        named = {name: segment for segment, name in self._lesions().items()}
+        return named.get(lesion) or str(self._workflow.addSegment(self.browser, lesion))
+
+    @property
     def sequence(self) -> SegmentationSequence:
         """The lesions in the scene."""
         found = SegmentationSequence.find(self.browser) if self.browser.GetScene() is not None else None
@@ -163,6 +173,20 @@ class SceneCase:
             state = self.sequence.state(at, segment)
             self.sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED, provenance=state.provenance))
             del self._given[at, segment]
+
+    def take(self, anchor: ReaderAnchor) -> None:
+        """Make another reader's mask an anchor of this one; a lesion of that name is added where there is none.
+
+        Raises
+        ------
+        SceneError
+            When the frame does not exist or the mask has another size.
+        """
+        segment = self.segment_of(anchor.lesion)
+        key, origin = (anchor.frame, segment), anchor.how.origin
+        self.sequence.write(anchor.frame, {segment: anchor.mask}, {segment: origin}, None, {segment: anchor.provenance})
+        self._given.pop(key, None)
+        self._known = {**self._known, key: anchor}  # another dict than the one of what is stored
 
     def store(self) -> bool:
         """Store the reader's anchors as the scene has them; returns False where nothing has changed since last time.

@@ -155,6 +155,10 @@ class Worklist:
             remarks.append(f"work that came after the case had been taken over lies aside ({self._aside[name]})")
         return replace(case, remark="; ".join(remarks))
 
+    def readers(self) -> list[str]:
+        """Return the codes of all readers who have work on the batch, in order."""
+        return self._reviews.readers()
+
     def cases(self, states: Collection[ReviewState] | None = None) -> list[WorkCase]:
         """Return the cases, what is to be won by them first; done ones and those set aside come last.
 
