@@ -134,7 +134,7 @@ class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.panel.let_go()
 
     def onSceneEndClose(self, caller, event):
-        """Start anew in the empty scene; the memory of the old one is given back."""
+        """Start again in the empty scene; the memory of the old one is given back."""
         self.logic.release()
         if self.parent.isEntered:
             self.panel.prepare()

@@ -1,4 +1,4 @@
-"""What this library raises when a person can mend the cause.
+"""What this library raises when a person can fix the cause.
 
 Every message is one sentence that names the thing by its role ("the source", "seed 2", "model x"), says what is
 wrong with it and what to do. File paths, file names and DICOM text stay out of the messages: they can carry a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class LesionSegError(Exception):
-    """Base of all errors a user can mend; ``str(error)`` is one sentence fit for the GUI and the shell."""
+    """Base of all errors that a user can fix; ``str(error)`` is one sentence fit for the GUI and the shell."""
 
 
 class SourceError(LesionSegError):

@@ -77,7 +77,7 @@ def test_what_changed_is_computed_anew_and_the_log_says_why(
     change(tmp_path)
     assert batch(manifest).computed == ["a"]
     log = max((tmp_path / "out" / "logs").iterdir(), key=lambda path: path.name).read_text()
-    assert f"INFO a computed anew: {why}" in log
+    assert f"INFO a computed again: {why}" in log
     assert batch(manifest).finished == ["a"]
 
 

@@ -40,7 +40,7 @@ from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.train import make_accelerator
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
-VERSION = 1  # of what is kept in the work folder; another one is made anew
+VERSION = 1  # of what is kept in the work folder; another one is made new
 FOLDS = 3
 FEWEST_PATIENTS = 3
 FEWEST_STEPS, MOST_STEPS = 20, 2000  # of a training

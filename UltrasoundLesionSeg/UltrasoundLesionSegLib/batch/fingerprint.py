@@ -116,7 +116,7 @@ def _settings(request: CaseRequest) -> dict[str, Any]:
 
 
 def what_changed(before: Any, now: Fingerprint) -> str:
-    """Say in one sentence why a finished case is computed anew; '' when nothing changed.
+    """Say in one sentence why a finished case is computed again; '' when nothing changed.
 
     Parameters
     ----------

@@ -1,14 +1,14 @@
 """The output folder of a batch: what is where, and how a case appears in it whole or not at all.
 
     cases/NAME/        one finished case, as ``segment`` writes it; ``run.json`` is in it
-    earlier/NAME-1/    a result that somebody had worked on before it was computed anew: nothing of theirs is lost
+    earlier/NAME-1/    a result that somebody had worked on before it was computed again: nothing of theirs is lost
     key/               the only files that name sources: keep or delete them as you do with names
     logs/              one file a run
     .batch/            the lock, cases in work, and results on their way out
 
 A case is computed in ``.batch/work`` and its folder renamed into ``cases``. Only the batch itself does that, never a
 worker: one that outlives its batch for a moment can put nothing in place. A result that is replaced waits in
-``.batch/old`` for the moment between two renames; a kill in between is mended at the next start.
+``.batch/old`` for the moment between two renames; a kill in between is repaired at the next start.
 """
 
 from __future__ import annotations

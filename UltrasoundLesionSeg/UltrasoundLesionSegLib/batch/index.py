@@ -1,6 +1,6 @@
 """The index of a batch: every computed case in one line of a small file, so that a list of thousands opens at once.
 
-``.batch/index.jsonl`` gets a line when a case is put in place and is written anew at the end of a run. It can be lost:
+``.batch/index.jsonl`` gets a line when a case is put in place and is written again at the end of a run. It can be lost:
 it is made again from the cases' own files.
 """
 
@@ -47,7 +47,7 @@ def add_to_index(folder: BatchFolder, row: CaseRow) -> None:
 
 
 def write_index(folder: BatchFolder, rows: Iterable[CaseRow]) -> None:
-    """Write the index anew with the cases that have a result.
+    """Write the index again with the cases that have a result.
 
     Raises
     ------

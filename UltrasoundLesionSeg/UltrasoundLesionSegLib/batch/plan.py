@@ -83,7 +83,7 @@ class Plan:
     jobs : list of Job
         Cases to compute.
     why : dict of str to str
-        By case: why a finished one is computed anew.
+        By case: why a finished one is computed again.
     finished : list of str
         Cases whose result is there and still true.
     failed : dict of str to str
@@ -176,7 +176,7 @@ def plan(cases: Sequence[BatchCase], settings: BatchSettings, folder: BatchFolde
 def _checked(
     cases: Sequence[BatchCase], settings: BatchSettings, folder: BatchFolder
 ) -> Iterator[tuple[BatchCase, Job, str | LesionSegError | None]]:
-    """Yield every case with its job and why it is computed anew: '' if it is not, None if it never was."""
+    """Yield every case with its job and why it is computed again: '' if it is not, None if it never was."""
     drawn = _drawn(folder, settings.reader)
     jobs = [Job(case.name, _request(case, settings, folder, drawn.get(case.name))) for case in cases]
 

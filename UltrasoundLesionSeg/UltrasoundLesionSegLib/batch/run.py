@@ -155,7 +155,7 @@ class _Run:
             _log(logging.INFO, "finished before", name)
             self._tell(CaseEnded(name))
         for name, why in made.why.items():
-            _log(logging.INFO, f"computed anew: {why}", name)
+            _log(logging.INFO, f"computed again: {why}", name)
         for name, reason in made.failed.items():
             self._end(CaseEnded(name, reason=reason))
 

@@ -17,7 +17,7 @@ TABLE, PLOT, PAGE = "cases.csv", "summary.png", "index.html"
 
 
 def write_summary(folder: BatchFolder, listed: Sequence[ListedCase]) -> None:
-    """Write table, plot and page anew from the files of the finished cases.
+    """Write table, plot and page again from the files of the finished cases.
 
     Parameters
     ----------

@@ -112,7 +112,7 @@ def save_weights(
 ) -> str:
     """Write a network's weights into its bundle and their SHA-256 into its metadata.
 
-    Each file is replaced as a whole. A kill between the two leaves a bundle that refuses to load; saving again mends
+    Each file is replaced as a whole. A kill between the two leaves a bundle that refuses to load; saving again repairs
     it.
 
     Parameters

@@ -67,7 +67,7 @@ class ClickDrawing:
         Side of the network's input in pixels.
     device : torch.device
     start : ndarray of bool, shape (H, W), or None
-        A mask to mend; None or an empty one begins anew.
+        A mask to correct; None or an empty one starts from nothing.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names for mallopt
 def keep_working_memory() -> None:
     """Let the C heap keep what a network frees for its next frame, where the C library can (glibc).
 
-    By default every tensor of more than some 100 KB comes from the operating system anew and goes back at once: BaS
+    By default every tensor of more than some 100 KB comes from the operating system and goes back at once: BaS
     touches about 1,000 fresh pages a frame, a tenth of its time. For the rest of the process, blocks of up to 8 MB
     come from the heap, and the heap gives back what exceeds 32 MB at its end; larger images are not touched by this.
     """

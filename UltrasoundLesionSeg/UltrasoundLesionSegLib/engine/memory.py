@@ -4,7 +4,7 @@ Three policies:
 
 * ``all``: every past frame, as STPFNet's paper does; cost and memory grow with the clip.
 * ``every_n``: anchors, every n-th frame and the previous one, as STM does; grows n times slower.
-* ``bounded`` (default): anchors for good, the previous frame always, and a fixed number of others chosen so that
+* ``bounded`` (default): anchors permanently, the previous frame always, and a fixed number of others chosen so that
   they differ from each other; cost per frame does not depend on the clip's length.
 """
 
@@ -101,7 +101,7 @@ class MemoryBank:
         self._previous = slot
 
     def forget_passing(self) -> None:
-        """Keep nothing but what was remembered for good."""
+        """Keep nothing but what was remembered permanently."""
         kept = [slot for slot, permanent in enumerate(self._permanent) if permanent]
         for place, slot in enumerate(kept):  # a slot never moves to a later one, so that none is overwritten too soon
             if self._keys is not None and self._values is not None and place != slot:

@@ -137,7 +137,7 @@ class LesionTracker:
         self._to_tensor = Compose([to_float, EnsureType("tensor", track_meta=False)])
 
     def remember_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
-        """Put an anchor into the memory for good, without going on from it.
+        """Put an anchor into the memory permanently, without going on from it.
 
         Parameters
         ----------

@@ -119,7 +119,7 @@ def _boundary(mask: Mask) -> Mask:
 def bootstrap_interval(
     values: np.ndarray, patients: np.ndarray, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Return the mean of values and its 95% interval when patients are drawn anew.
+    """Return the mean of values and its 95% interval when patients are resampled (bootstrap).
 
     Parameters
     ----------

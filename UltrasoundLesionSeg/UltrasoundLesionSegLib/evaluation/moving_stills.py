@@ -2,7 +2,7 @@
 
 Nothing here is shared with the clips of the training (``training/clip_synthesis.py``) or with the other validation
 clips (``val_clips.py``). Three stills are joined to a strip of tissue that the picture slides along, so neighbouring
-frames differ much although nothing is wrong with them. The lesion is drawn anew with what networks tend to leave out:
+frames differ much although nothing is wrong with them. The lesion is drawn again with what networks tend to leave out:
 a bright rim that belongs to it, pointed lobes, a part in a shadow. Its section swells, shrinks and turns as the plane
 moves on, and the speckle is that of a random volume.
 """

@@ -32,7 +32,7 @@ def make_variant(
     changes : list of str
         ``key=JSON value`` with dots for nesting, in the metadata.
     network : dict or None
-        Arguments of the network to change; the weights are then left out, to be trained anew.
+        Arguments of the network to change; the weights are then left out, to be trained again.
 
     Raises
     ------

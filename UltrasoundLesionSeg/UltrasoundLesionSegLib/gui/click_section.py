@@ -1,4 +1,4 @@
-"""The Click tool of section 2: a lesion drawn and mended with clicks into the cine's view."""
+"""The Click tool of section 2: a lesion drawn and corrected with clicks into the cine's view."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ClickSection(Section):
         self._put_up()
 
     def cine_changed(self) -> None:
-        """Begin anew with another cine."""
+        """Start again with another cine."""
         self._clicks = None
         if self.host.browser is None:
             self._put_up()

@@ -215,7 +215,7 @@ class Panel:
     # ---- what changed
 
     def refresh(self) -> None:
-        """Read everything anew from the scene."""
+        """Read everything again from the scene."""
         self._refresh_is_due = False
         self.edits.watch(self.browser)
         self.nodes_changed()
@@ -236,7 +236,7 @@ class Panel:
             section.busy_changed()
 
     def nodes_changed(self) -> None:
-        """Remember the cine's nodes anew, after some were made."""
+        """Remember the cine's nodes again, after some were made."""
         self.edits.guard()
         self._nodes = self.logic.nodesOf(self.browser) if self.browser is not None else []
 

@@ -59,11 +59,11 @@ class PropagationSection(Section):
         self._warm_up.start()
 
     def packages_changed(self) -> None:
-        """Say anew what there is to compute on."""
+        """Say again what there is to compute on."""
         self.list_models()
 
     def list_models(self) -> None:
-        """Fill the list of models anew: a bundle may have been dropped in since."""
+        """Fill the list of models again: a bundle may have been dropped in since."""
         from UltrasoundLesionSegLib.engine.bundles import default_bundle, list_bundles
 
         self._filling = True
@@ -245,7 +245,7 @@ class PropagationSection(Section):
             self._finish(cancelled=True)
 
     def stop(self) -> None:
-        """Stop without a word: the scene is changing, and the panel will be shown anew when that is over."""
+        """Stop silently: the scene is changing, and the panel will be shown again when that is over."""
         steps, self._steps = self._steps, None
         self._timer.stop()
         if steps is not None:
@@ -272,7 +272,7 @@ class PropagationSection(Section):
         tell(self.ui.propagateMessageLabel, text, tone)
 
     def cleanup(self) -> None:
-        """Stop for good."""
+        """Stop permanently."""
         self.stop()
         self._warm_up.stop()
 

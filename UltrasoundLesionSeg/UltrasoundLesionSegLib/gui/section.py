@@ -84,4 +84,4 @@ class Section:
         """Stop computing and say what is done."""
 
     def stop(self) -> None:
-        """Stop computing without a word: the scene is changing."""
+        """Stop computing silently: the scene is changing."""

@@ -74,8 +74,8 @@ T = TypeVar("T", bound=Placed)
 def clock(series: Sequence[Placed], keyword: str) -> list[float]:
     """Return the times of a series by one element, [] when not all objects have it or two are equal.
 
-    A time of day without its date begins anew at midnight. A cine lasts no half day, so where such times leave half a
-    day free, those before that gap belong to the next day.
+    A time of day without its date starts again at midnight. A cine never lasts half a day, so where such times leave a
+    gap of half a day, those before the gap belong to the next day.
     """
     values = [one.moment.times.get(keyword) for one in series]
     known = _distinct(values)

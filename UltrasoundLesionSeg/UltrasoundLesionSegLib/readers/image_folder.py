@@ -78,7 +78,7 @@ def decode_image(path: Path, index: int) -> NDArray[Any]:
 def _decoded(data: bytes) -> NDArray[Any]:
     with quiet(), Image.open(io.BytesIO(data)) as image:
         check_frame_size(image.height, image.width)
-        image.load()  # raises for a picture that is cut off, which OpenCV fills with grey without a word
+        image.load()  # raises for a picture that is cut off, which OpenCV fills with grey silently
         if image.mode == "RGB" and image.format == "PNG" and data[24] == 16:
             # Pillow drops the lower 8 bits of RGB with 16; the upper ones alone are wrong where few are used
             deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)

@@ -122,7 +122,7 @@ def _read_pictures(pictures: list[Path], seeds: int) -> Cine:
 def _of_kind(files: list[Path], kinds: Mapping[Path, Format], kind: Format) -> list[Path]:
     """Return the files of a kind, and those of the same suffix that are damaged beyond recognition.
 
-    Such a file is a frame too: left out without a word, it would move all frames after it.
+    Such a file is a frame too: left out silently, it would move all frames after it.
     """
     suffixes = {one.suffix.lower() for one in files if kinds[one] is kind} - {""}
     return [

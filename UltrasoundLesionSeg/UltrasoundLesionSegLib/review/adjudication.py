@@ -1,4 +1,4 @@
-"""A third reader decides between two: takes the first one's outline, takes the second one's, or draws anew.
+"""A third reader decides between two: takes the first one's outline, takes the second one's, or draws again.
 
 The adjudicated work is a reader's as any other, with a code of its own, so that everything that works with a reader
 (batch, comparison, adaptation, export) works with it.
@@ -181,7 +181,7 @@ class Adjudication:
         if mask is None:
             raise ReviewError(
                 f"reader {self._codes[side]} has no outline of {choice.lesion} on frame {choice.frame}; take the other "
-                "one or draw it anew"
+                "one or draw it again"
             )
         self._decide(choice.frame, choice.lesion, mask, choice.hows[side], f"reader {self._codes[side]}")
 

@@ -91,7 +91,7 @@ class OpenCase:
         if before is not None and before != source:
             raise ReviewError(
                 "the reader's anchors are of another version of the cine; bring that one back, or move the case's "
-                "folder in 'review' away to begin anew"
+                "folder in 'review' away to start again"
             )
 
     def store(

@@ -28,7 +28,7 @@ class ClickSamples(NumberedSamples):
 
     An item holds ``frames`` uint8 (1, N, N), ``masks`` float32 (1, 1, N, N), ``prompt`` float32 (4, N, N) with a first
     click or a box or a wrong mask and a click into its largest error, and ``rounds``, how many clicks are to follow.
-    ``settings.wrongness`` is the share of samples that begin with a mask to mend.
+    ``settings.wrongness`` is the share of samples that begin with a mask to correct.
     """
 
     def draw(self, rng: np.random.Generator) -> dict[str, Tensor] | None:

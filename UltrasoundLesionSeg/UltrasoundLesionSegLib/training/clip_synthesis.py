@@ -1,4 +1,4 @@
-"""A still image becomes a clip: the tissue moves and changes, the speckle is made anew, the truth goes along.
+"""A still image becomes a clip: the tissue moves and changes, the speckle is made new, the truth goes along.
 
 The still is split into echogenicity and speckle (speckle.py). In the still's own plane, for each frame: speckle decays
 into new speckle, echogenicity is slowly replaced by another still's, edges blur as the plane cuts them obliquely, the

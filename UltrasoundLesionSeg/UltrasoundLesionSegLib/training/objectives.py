@@ -167,7 +167,7 @@ class ClickObjective(nn.Module):
         prompt : Tensor, shape (B, 4, N, N)
             See ``engine.click_prompt``.
         rounds : Tensor of int, shape (B,)
-            Clicks to come; all samples get as many as the first one, so that no answer is computed in vain.
+            Clicks to come; all samples get as many as the first one, so that no answer is computed without use.
         """
         pixels, truth = to_network(frames[:, 0]), masks[:, 0]
         training = self.network.training

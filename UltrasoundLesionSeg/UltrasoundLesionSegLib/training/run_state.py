@@ -80,7 +80,7 @@ class Checkpoint:
         except FileNotFoundError:
             raise SourceError("the run has no checkpoint.pt; name a run that was begun") from None
         except (OSError, EOFError, TypeError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            raise SourceError("the run's checkpoint cannot be read; remove it to start the run anew") from error
+            raise SourceError("the run's checkpoint cannot be read; remove it to start the run again") from error
 
 
 class RunLog:

@@ -1,4 +1,4 @@
-"""Splitting an image into echogenicity and speckle, and making speckle anew.
+"""Splitting an image into echogenicity and speckle, and making new speckle.
 
 Envelope-detected, log-compressed, fully developed speckle is the logarithm of the modulus of a complex Gaussian field
 that the point spread function has correlated; its variance in the log domain does not depend on the echo level

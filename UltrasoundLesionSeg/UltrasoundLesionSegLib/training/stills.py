@@ -1,7 +1,7 @@
 """Still breast ultrasound images with lesion masks, and the removal of what people burned into them.
 
 A data set of stills is a folder with ``index.csv``, ``images/ID.jpg`` (or ``.png``) and ``masks/ID.png``. The index
-has at least the columns ``id``, ``patient`` and ``split``; the split is by patient and is never made anew here.
+has at least the columns ``id``, ``patient`` and ``split``; the split is by patient and is never changed here.
 """
 
 from __future__ import annotations

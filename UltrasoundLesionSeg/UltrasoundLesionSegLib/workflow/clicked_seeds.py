@@ -1,4 +1,4 @@
-"""Lesions drawn and mended with clicks; a layer of the workflow class.
+"""Lesions drawn and corrected with clicks; a layer of the workflow class.
 
 The method names are camelCase because Slicer's logic class inherits them.
 """
@@ -44,7 +44,7 @@ class _Clicked:
 
 
 class ClickedSeeds(SeedsAndAnchors):
-    """Draws and mends lesions from clicks and boxes."""
+    """Draws and corrects lesions from clicks and boxes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class ClickedSeeds(SeedsAndAnchors):
         model: str | None = None,
         device: str = "auto",
     ) -> Mask:
-        """Draw a lesion from clicks, or mend the mask that is there; the frame becomes an anchor.
+        """Draw a lesion from clicks, or correct the mask that is there; the frame becomes an anchor.
 
         Give all clicks at every call, in the order they were made: the mask depends on them and on what was there
         before the first one. A click is taken back by calling again without it; no points at all put back what was
@@ -165,7 +165,7 @@ class ClickedSeeds(SeedsAndAnchors):
         browser, points, frame, model, device
             As for ``click``.
         start : ndarray of bool, shape (H, W)
-            The mask before the first click; an empty one begins anew.
+            The mask before the first click; an empty one starts from nothing.
 
         Returns
         -------

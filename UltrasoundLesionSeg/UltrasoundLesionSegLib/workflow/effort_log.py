@@ -25,13 +25,13 @@ Points = Sequence[Sequence[float]]
 class EffortLog:
     """What a person did so far.
 
-    A frame counts once in each list, however often it was mended and however many lesions it has. What was undone later
-    still counts: it took time.
+    A frame counts once in each list, however often it was corrected and however many lesions it has. What was undone
+    later still counts: it took time.
 
     Parameters
     ----------
     frames_drawn : tuple of int
-        Frames on which a person drew or mended a mask, by hand or with clicks, ascending.
+        Frames on which a person drew or corrected a mask, by hand or with clicks, ascending.
     frames_confirmed : tuple of int
         Frames on which a person declared what a model made right.
     frames_not_visible : tuple of int

@@ -174,7 +174,7 @@ class SeedsAndAnchors(ModelAccess):
     def importSegmentation(self, browser: Any, path: str | Path) -> list[str]:
         """Load a DICOM SEG that refers to this cine, as results: each mask keeps who made it.
 
-        Masks of a model may be computed anew; where the SEG does not say who made a mask, a person is assumed, so that
+        Masks of a model may be computed again; where the SEG does not say who made a mask, a person is assumed, so that
         nothing is lost. ``setSeed`` takes the same file as seeds instead.
 
         Returns

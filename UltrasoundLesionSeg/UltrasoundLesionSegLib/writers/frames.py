@@ -63,7 +63,7 @@ def write_avi(
     ------
     OutputError
         When the cine has no rate and none is given, when FFV1 is asked for frames of an odd size (OpenCV would cut
-        off a row or column without a word), or when the file cannot be written.
+        off a row or column silently), or when the file cannot be written.
     FrameError
         When a frame cannot be read.
     """

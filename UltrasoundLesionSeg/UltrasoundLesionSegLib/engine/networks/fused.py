@@ -56,7 +56,7 @@ class FusedConvolution(nn.Module):
     """A convolution with everything that follows it until the next one.
 
     Weights are laid out on the first call with a shape on the CPU, so that ``to`` works as for any module. Weights laid
-    out for another shape would give the same results, but be laid out anew inside every call, at up to ten times the
+    out for another shape would give the same results, but be laid out again inside every call, at up to ten times the
     convolution's own cost.
 
     Parameters

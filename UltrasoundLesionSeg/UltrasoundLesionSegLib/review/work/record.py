@@ -36,7 +36,7 @@ class How(str, Enum):
 
     DRAWN = "drawn"
     EDITED = "edited"  # a model's mask, changed by hand
-    CLICKED = "clicked"  # drawn or mended by a model from the reader's clicks
+    CLICKED = "clicked"  # drawn or corrected by a model from the reader's clicks
     CONFIRMED = "confirmed"
     NOT_VISIBLE = "not visible"
 

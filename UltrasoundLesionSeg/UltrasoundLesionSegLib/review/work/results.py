@@ -170,7 +170,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _unreadable() -> ReviewError:
-    return ReviewError("the machine's result of this case cannot be read; run the batch again, which computes it anew")
+    return ReviewError("the machine's result of this case cannot be read; run the batch again, which computes it again")
 
 
 def write_result(file: IO[bytes], result: CaseMasks) -> None:
