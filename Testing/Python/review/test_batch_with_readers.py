@@ -136,7 +136,7 @@ def test_only_what_the_reader_changed_is_computed_and_the_anchors_are_kept(
     draw(folder, "case-0002", [ReaderAnchor(2, "Lesion", truth[2][0], How.CLICKED)])
     assert batch(reader="A").computed == ["case-0002"]
     log = "".join(path.read_text() for path in (folder / "out" / "logs").iterdir())
-    assert "case-0002 computed anew: the reader's anchors have changed" in log
+    assert "case-0002 computed again: the reader's anchors have changed" in log
     others = [path for path in before if "case-0001" in str(path)]
     assert all(path.stat().st_mtime_ns == before[path] for path in others), "the machine writes nothing there"
     for path in (folder / "out").rglob("*"):
