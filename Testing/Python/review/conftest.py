@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from dicom_helpers import write_multiframe
+from engine_helpers import clip_of_moving_discs
 from PIL import Image
 
+from UltrasoundLesionSegLib.batch import worker
+from UltrasoundLesionSegLib.batch.jobs import CaseEnded, Event, Job
+from UltrasoundLesionSegLib.batch.plan import BatchSettings
+from UltrasoundLesionSegLib.batch.run import BatchResult, run_batch
 from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, SourceNote
 
+FRAMES = 6
 SHAPE = (24, 32)
 
 
@@ -71,3 +79,63 @@ def machine_case(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+class PoolHere:
+    """Computes cases as workers do, from messages that travel as JSON, in this process: no libraries to load anew."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        for job in jobs:
+            told: list[dict[str, Any]] = []
+            worker.compute(Job.from_message(json.loads(json.dumps(job.as_message()))), told.append)
+            end = told[-1]
+            yield CaseEnded(job.name, Path(end["done"])) if "done" in end else CaseEnded(job.name, reason=end["failed"])
+
+
+@pytest.fixture
+def truth() -> np.ndarray:
+    return clip_of_moving_discs(frames=FRAMES)[1]
+
+
+@pytest.fixture
+def cines(tmp_path: Path, truth: np.ndarray) -> Path:
+    """Two DICOM cines, the first with a seed file on frame 1."""
+    cine, _ = clip_of_moving_discs(frames=FRAMES)
+    frames = np.stack([cine.frames[index] for index in range(FRAMES)])
+    for name in ("Doe_1", "Doe_2"):
+        write_multiframe(tmp_path / "cines" / f"{name}.dcm", frames)
+    Image.fromarray(truth[1][0]).save(tmp_path / "cines" / "Doe_1.seed.1.png")
+    return tmp_path / "cines"
+
+
+@pytest.fixture
+def batch(cines: Path, bright_model: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BatchResult]:
+    """``batch(reader="A")`` runs a batch over the cines, and has done so once without a reader."""
+    monkeypatch.setattr("UltrasoundLesionSegLib.batch.run.LocalPool", PoolHere)
+
+    def start(**settings: Any) -> BatchResult:
+        return run_batch(cines, cines.parent / "out", BatchSettings(device="cpu", **settings))
+
+    first = start()
+    assert first.computed == ["case-0001"]
+    assert list(first.failed) == ["case-0002"]
+    return start
+
+
+@pytest.fixture
+def draw(cines: Path) -> Callable[..., None]:
+    """``draw("case-0001", [anchor])`` is the work of reader A (``reader=``); options as for ``OpenCase.store``."""
+    from UltrasoundLesionSegLib.readers.open import read_cine
+    from UltrasoundLesionSegLib.review.worklist import Worklist
+
+    def store(case: str, anchors: list[ReaderAnchor], reader: str = "A", **options: Any) -> None:
+        with Worklist(cines.parent / "out", reader).open(case) as opened:
+            assert opened.source is not None
+            cine = read_cine(opened.source)
+            note = SourceNote(cine.identity.digest, len(cine), cine.height, cine.width)
+            opened.store(anchors, note, **options)
+
+    return store

@@ -6,21 +6,17 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from dicom_helpers import write_multiframe
-from engine_helpers import clip_of_moving_discs, dice
+from engine_helpers import dice
 from PIL import Image
 
-from UltrasoundLesionSegLib.batch import worker
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
-from UltrasoundLesionSegLib.batch.jobs import CaseEnded, Event, Job
 from UltrasoundLesionSegLib.batch.plan import BatchSettings, find_cases, named_cases, plan
-from UltrasoundLesionSegLib.batch.run import BatchResult, run_batch
+from UltrasoundLesionSegLib.batch.run import BatchResult
 from UltrasoundLesionSegLib.errors import BatchError
 from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.review.worklist import Worklist
@@ -28,51 +24,8 @@ from UltrasoundLesionSegLib.review.worklist import Worklist
 FRAMES = 6
 
 
-class PoolHere:
-    """Computes cases as workers do, from messages that travel as JSON, in this process: no libraries to load anew."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        for job in jobs:
-            told: list[dict[str, Any]] = []
-            worker.compute(Job.from_message(json.loads(json.dumps(job.as_message()))), told.append)
-            end = told[-1]
-            yield CaseEnded(job.name, Path(end["done"])) if "done" in end else CaseEnded(job.name, reason=end["failed"])
-
-
 Batch = Callable[..., BatchResult]
-
-
-@pytest.fixture
-def truth() -> np.ndarray:
-    return clip_of_moving_discs(frames=FRAMES)[1]
-
-
-@pytest.fixture
-def cines(tmp_path: Path, truth: np.ndarray) -> Path:
-    """Two DICOM cines, the first with a seed file on frame 1."""
-    cine, _ = clip_of_moving_discs(frames=FRAMES)
-    frames = np.stack([cine.frames[index] for index in range(FRAMES)])
-    for name in ("Doe_1", "Doe_2"):
-        write_multiframe(tmp_path / "cines" / f"{name}.dcm", frames)
-    Image.fromarray(truth[1][0]).save(tmp_path / "cines" / "Doe_1.seed.1.png")
-    return tmp_path / "cines"
-
-
-@pytest.fixture
-def batch(cines: Path, bright_model: Any, monkeypatch: pytest.MonkeyPatch) -> Batch:
-    """``batch(reader="A")`` runs a batch over the cines, and has done so once without a reader."""
-    monkeypatch.setattr("UltrasoundLesionSegLib.batch.run.LocalPool", PoolHere)
-
-    def start(**settings: Any) -> BatchResult:
-        return run_batch(cines, cines.parent / "out", BatchSettings(device="cpu", **settings))
-
-    first = start()
-    assert first.computed == ["case-0001"]
-    assert list(first.failed) == ["case-0002"]
-    return start
+Draw = Callable[..., None]
 
 
 @pytest.fixture
@@ -84,32 +37,20 @@ def rows(folder: Path) -> dict[str, dict[str, str]]:
     return {row["case"]: row for row in csv.DictReader((folder / "out" / "cases.csv").open())}
 
 
-def draw(folder: Path, case: str, anchors: list[ReaderAnchor], reader: str = "A", **options: Any) -> None:
-    from UltrasoundLesionSegLib.readers.open import read_cine
-    from UltrasoundLesionSegLib.review.work.record import SourceNote
-
-    with Worklist(folder / "out", reader).open(case) as opened:
-        assert opened.source is not None
-        cine = read_cine(opened.source)
-        note = SourceNote(cine.identity.digest, len(cine), cine.height, cine.width)
-        opened.store(anchors, note, **options)
-
-
 def masks(folder: Path, case: str, value: int = 1) -> list[np.ndarray]:
     places = [folder / "out" / "cases" / case / "masks" / f"{frame:05d}.png" for frame in range(FRAMES)]
     return [np.asarray(Image.open(place)) == value for place in places]
 
 
 def test_only_what_the_reader_changed_is_computed_and_the_anchors_are_kept(
-    folder: Path, batch: Batch, truth: np.ndarray
+    folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
 ) -> None:
     square = np.zeros((96, 128), bool)
     square[30:60, 40:70] = True
     empty = np.zeros((96, 128), bool)
-    draw(folder, "case-0001", [ReaderAnchor(4, "Lesion", square, How.DRAWN)])
+    draw("case-0001", [ReaderAnchor(4, "Lesion", square, How.DRAWN)])
     # a case without a seed, which the reader gives one
     draw(
-        folder,
         "case-0002",
         [ReaderAnchor(2, "Lesion", truth[2][0], How.CLICKED), ReaderAnchor(5, "Lesion", empty, How.NOT_VISIBLE)],
         state=ReviewState.IN_WORK,
@@ -133,7 +74,7 @@ def test_only_what_the_reader_changed_is_computed_and_the_anchors_are_kept(
 
     before = {path: path.stat().st_mtime_ns for path in (folder / "out" / "review").rglob("*")}
     assert batch(reader="A").finished == ["case-0001", "case-0002"]
-    draw(folder, "case-0002", [ReaderAnchor(2, "Lesion", truth[2][0], How.CLICKED)])
+    draw("case-0002", [ReaderAnchor(2, "Lesion", truth[2][0], How.CLICKED)])
     assert batch(reader="A").computed == ["case-0002"]
     log = "".join(path.read_text() for path in (folder / "out" / "logs").iterdir())
     assert "case-0002 computed again: the reader's anchors have changed" in log
@@ -145,10 +86,12 @@ def test_only_what_the_reader_changed_is_computed_and_the_anchors_are_kept(
             assert b"Doe" not in path.read_bytes(), path.name
 
 
-def test_a_done_case_keeps_its_state_and_the_tables_show_it(folder: Path, batch: Batch, truth: np.ndarray) -> None:
+def test_a_done_case_keeps_its_state_and_the_tables_show_it(
+    folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
+) -> None:
     anchor = ReaderAnchor(4, "Lesion", truth[4][0], How.CONFIRMED)
-    draw(folder, "case-0001", [anchor], state=ReviewState.DONE, seconds=40)
-    draw(folder, "case-0001", [anchor], reader="B")
+    draw("case-0001", [anchor], state=ReviewState.DONE, seconds=40)
+    draw("case-0001", [anchor], reader="B")
     before = (folder / "out" / "review" / "A" / "case-0001" / "review.json").read_bytes()
     assert batch(reader="A").computed == ["case-0001"]
     assert batch(reader="A").finished == ["case-0001"]
@@ -160,16 +103,20 @@ def test_a_done_case_keeps_its_state_and_the_tables_show_it(folder: Path, batch:
     assert "by readers: 1 new, 0 in work, 1 done, 0 set aside" in (folder / "out" / "index.html").read_text()
 
 
-def test_a_lesion_that_the_reader_renamed_is_one_lesion(folder: Path, batch: Batch, truth: np.ndarray) -> None:
+def test_a_lesion_that_the_reader_renamed_is_one_lesion(
+    folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
+) -> None:
     anchor = ReaderAnchor(4, "Mass", truth[4][0], How.CONFIRMED)
-    draw(folder, "case-0001", [anchor], machine_lesions={"Lesion": "Mass"})
+    draw("case-0001", [anchor], machine_lesions={"Lesion": "Mass"})
     batch(reader="A")
     record = json.loads((folder / "out" / "cases" / "case-0001" / "run.json").read_text())
     assert record["anchors"] == {"Mass": [1, 4]}
 
 
-def test_anchors_of_another_version_of_the_cine_are_no_anchors(folder: Path, batch: Batch, truth: np.ndarray) -> None:
-    draw(folder, "case-0001", [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)])
+def test_anchors_of_another_version_of_the_cine_are_no_anchors(
+    folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
+) -> None:
+    draw("case-0001", [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)])
     path = folder / "out" / "review" / "A" / "case-0001" / "review.json"
     content = json.loads(path.read_text())
     content["source"]["sha256"] = "0" * 64
@@ -179,9 +126,9 @@ def test_anchors_of_another_version_of_the_cine_are_no_anchors(folder: Path, bat
     assert (folder / "out" / "cases" / "case-0001" / "run.json").exists(), "the earlier result is kept"
 
 
-def test_damaged_work_fails_its_case_alone(folder: Path, batch: Batch, truth: np.ndarray) -> None:
+def test_damaged_work_fails_its_case_alone(folder: Path, batch: Batch, draw: Draw, truth: np.ndarray) -> None:
     for case in ("case-0001", "case-0002"):
-        draw(folder, case, [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)])
+        draw(case, [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)])
     (folder / "out" / "review" / "A" / "case-0001" / "review.json").write_text("{")
     result = batch(reader="A")
     assert result.computed == ["case-0002"]
@@ -194,8 +141,10 @@ def test_a_reader_whom_nobody_knows_is_said_before_anything_is_computed(folder: 
     assert BatchFolder(folder / "out").record("case-0001") is not None
 
 
-def test_without_the_option_the_anchors_are_not_taken(folder: Path, batch: Batch, truth: np.ndarray) -> None:
-    draw(folder, "case-0001", [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)])
+def test_without_the_option_the_anchors_are_not_taken(
+    folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
+) -> None:
+    draw("case-0001", [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)])
     assert batch().finished == ["case-0001"]
     assert batch(reader="A").computed == ["case-0001"]
     assert batch().computed == ["case-0001"]
@@ -203,22 +152,24 @@ def test_without_the_option_the_anchors_are_not_taken(folder: Path, batch: Batch
     assert record["anchors"] == {"Lesion": [1]}
 
 
-def test_a_suggestion_gives_way_to_what_the_reader_drew(folder: Path, batch: Batch, truth: np.ndarray) -> None:
+def test_a_suggestion_gives_way_to_what_the_reader_drew(
+    folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
+) -> None:
     output = BatchFolder(folder / "out")
     cases = [one.case for one in named_cases(find_cases(folder / "cines", output.root)[0], output)]
     settings = BatchSettings(reader="A", suggest=3)
     for mask, how, frame in ((np.zeros((96, 128), bool), How.NOT_VISIBLE, 3), (truth[4][0], How.DRAWN, None)):
-        draw(folder, "case-0002", [ReaderAnchor(4, "Lesion", mask, how)])
+        draw("case-0002", [ReaderAnchor(4, "Lesion", mask, how)])
         (request,) = [job.request for job in plan(cases, settings, output).jobs if job.name == "case-0002"]
         assert request.reader_work == output.root / "review" / "A" / "case-0002"
         assert request.suggest_frame == frame
 
 
-def test_the_command_with_shipped_weights(folder: Path, cines: Path, truth: np.ndarray) -> None:
+def test_the_command_with_shipped_weights(folder: Path, cines: Path, draw: Draw, truth: np.ndarray) -> None:
     from UltrasoundLesionSegLib.review.worklist import begin
 
     begin(cines, folder / "out")
-    draw(folder, "case-0002", [ReaderAnchor(2, "Lesion", truth[2][0], How.CLICKED)])
+    draw("case-0002", [ReaderAnchor(2, "Lesion", truth[2][0], How.CLICKED)])
     command = [sys.executable, "-c", "from UltrasoundLesionSegLib.cli.main import main; main()", "batch", str(cines)]
     command += ["--output", str(folder / "out"), "--device", "cpu", "--processes", "1", "--reader", "A"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.cli.dicom_commands import make_dicom, send
 from UltrasoundLesionSegLib.cli.model_commands import evaluate, models
 from UltrasoundLesionSegLib.cli.segment_commands import batch, segment
 from UltrasoundLesionSegLib.cli.simulation_commands import demo, simulate
-from UltrasoundLesionSegLib.cli.study_commands import adapt, compare
+from UltrasoundLesionSegLib.cli.study_commands import adapt, compare, export_study
 from UltrasoundLesionSegLib.cli.training_commands import train
 from UltrasoundLesionSegLib.errors import LesionSegError
 
@@ -31,7 +31,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # in the order of --help; a command has the name of its function, with a hyphen for an underscore
-for command in (segment, batch, models, simulate, demo, make_dicom, send, evaluate, train, compare, adapt):
+for command in (
+    segment,
+    batch,
+    models,
+    simulate,
+    demo,
+    make_dicom,
+    send,
+    evaluate,
+    train,
+    export_study,
+    compare,
+    adapt,
+):
     app.command()(command)
 
 

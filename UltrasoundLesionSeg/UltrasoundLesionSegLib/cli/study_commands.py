@@ -1,4 +1,4 @@
-"""The commands on what people did to a batch: ``compare`` and ``adapt``."""
+"""The commands on what people did to a batch: ``export-study``, ``compare`` and ``adapt``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from UltrasoundLesionSegLib.cli import interrupts
-from UltrasoundLesionSegLib.cli.options import Device, PixelsAllowed
+from UltrasoundLesionSegLib.cli.options import Also, Device, PixelsAllowed
 from UltrasoundLesionSegLib.cli.training_commands import (
     Precision,
     PrecisionOption,
@@ -20,6 +20,48 @@ from UltrasoundLesionSegLib.cli.training_commands import (
 from UltrasoundLesionSegLib.errors import ReviewError
 
 Batch = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a batch.")]
+
+
+def export_study(
+    batch: Batch,
+    reader: Annotated[str, typer.Option(help="The reader's code.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Folder for the study; made when it is not there.", show_default=False)],
+    also: Also = None,
+    pixels_allowed: PixelsAllowed = False,
+    sources: Annotated[
+        Path | None, typer.Option(help="Where to look for cines that were moved.", show_default=False)
+    ] = None,
+) -> None:
+    """Write masks, measurements, SEG and SR of all cases that a reader has finished. Exits with 1 if one failed."""
+    from UltrasoundLesionSegLib.cli.closing import counted
+    from UltrasoundLesionSegLib.cli.progress_bar import share_bar
+    from UltrasoundLesionSegLib.review.study import export_study as export
+
+    try:
+        with interrupts.raising(), share_bar("cases") as advance:
+            result = export(
+                batch,
+                reader,
+                output,
+                also or (),
+                pixels_allowed,
+                sources,
+                lambda done, total: advance(done / total, f"{done}/{total}"),
+            )
+    except KeyboardInterrupt:
+        typer.echo("stopped; what is written is kept, and the same command writes the rest", err=True)
+        raise typer.Exit(interrupts.EXIT_CODE) from None
+    for name, notice in result.notices.items():
+        typer.echo(f"note: {name}: {notice}")
+    for name, reason in result.failed.items():
+        typer.echo(f"error: {name}: {reason}", err=True)
+    typer.echo(
+        f"{counted(len(result.written), 'case')} written, {len(result.finished)} unchanged, "
+        f"{len(result.failed)} failed, {result.left} not finished by reader {reader}; "
+        f"the study is in {output}, see index.html there"
+    )
+    if result.failed:
+        raise typer.Exit(1)
 
 
 def compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,32 @@ def opening_steps(
         raise
 
 
+def fill_masks(sequence: SegmentationSequence, masks: CaseMasks, segments: Mapping[str, str]) -> dict[_Key, Mask]:
+    """Write the masks of a case into a scene; returns those that are anchors, by frame and segment ID.
+
+    Parameters
+    ----------
+    sequence : SegmentationSequence
+    masks : CaseMasks
+    segments : mapping of str to str
+        Segment ID by lesion; lesions that are not in it are left out.
+    """
+    anchors: dict[_Key, Mask] = {}
+    for frame in range(masks.frames):
+        stack = masks.masks(frame)
+        if stack is None:
+            continue
+        origins = {segments[name]: masks.origins[name][frame] for name in segments}
+        drawn = {segments[name]: stack[masks.lesions.index(name)] for name in segments}
+        known = {segment: mask for segment, mask in drawn.items() if origins[segment] is not None}
+        confidences = {segments[name]: float(masks.confidences[name][frame]) for name in segments}
+        sequence.write(frame, known, origins, confidences)
+        for segment, mask in known.items():
+            if (origin := origins[segment]) is not None and origin.is_anchor:
+                anchors[frame, segment] = mask
+    return anchors
+
+
 class SceneCase:
     """A case in the scene; made by ``open_in_scene``.
 
@@ -85,7 +111,6 @@ class SceneCase:
         self._workflow = workflow
         self._source = source
         self._seconds, self._touched = 0.0, self.clock()
-        self._given: dict[_Key, Mask] = {}  # the machine's anchors: not the reader's as long as they are as they were
         self._fill()
         self._stored: dict[_Key, ReaderAnchor] = dict(self._known)
         self._names = self._lesions()
@@ -125,7 +150,8 @@ class SceneCase:
         segments = {info.name: info.id for info in infos}
         self._machine_segments = {name: segments.get(own or "", "") for name, own in called.items()}
         sequence = SegmentationSequence.create(self.browser, infos)
-        self._fill_masks(sequence, masks, {name: segments[own] for name, own in shown.items()})
+        # the machine's anchors: not the reader's as long as they are as they were
+        self._given = fill_masks(sequence, masks, {name: segments[own] for name, own in shown.items()})
         self._known: dict[_Key, ReaderAnchor] = {}
         for one in self.case.anchors:
             segment = segments[one.lesion]
@@ -140,24 +166,6 @@ class SceneCase:
             return {}
         is_own = machine.reader == self.case.reader  # the machine took the reader's names over
         return {name: name if is_own else record.name_of(name) for name in machine.lesions}
-
-    def _fill_masks(self, sequence: SegmentationSequence, masks: CaseMasks, segments: dict[str, str]) -> None:
-        for frame in range(masks.frames):
-            stack = masks.masks(frame)
-            if stack is None:
-                continue
-            origins = {name: masks.origins[name][frame] for name in segments}
-            known = [name for name in segments if origins[name] is not None]
-            drawn = {name: stack[masks.lesions.index(name)] for name in known}
-            sequence.write(
-                frame,
-                {segments[name]: mask for name, mask in drawn.items()},
-                {segments[name]: origins[name] for name in known},
-                {segments[name]: float(masks.confidences[name][frame]) for name in known},
-            )
-            for name in known:
-                if (origin := origins[name]) is not None and origin.is_anchor:
-                    self._given[frame, segments[name]] = drawn[name]
 
     def touch(self) -> None:
         """The reader is at work: call it when another frame is shown, so that looking counts as time spent."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from UltrasoundLesionSegLib.batch.case_row import read_case
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.index import read_index
-from UltrasoundLesionSegLib.batch.manifest import ListedCase, read_listed, write_listed
+from UltrasoundLesionSegLib.batch.manifest import read_listed, write_listed
 from UltrasoundLesionSegLib.batch.plan import find_cases, named_cases
 from UltrasoundLesionSegLib.engine.next_frame import Stretch
 from UltrasoundLesionSegLib.errors import ReviewError
@@ -106,6 +106,11 @@ class Worklist:
                 "from a folder of cines"
             )
         self.refresh()
+
+    @property
+    def output(self) -> Path:
+        """The batch's output folder."""
+        return self._folder.root
 
     @property
     def moves(self) -> dict[Path, Path]:
@@ -220,6 +225,12 @@ class Worklist:
         listed = self._listed.get(self.case(name).name)
         return self._sources.present(listed.case.source) if listed else None
 
+    def seeds_of(self, name: str) -> tuple[Path, ...]:
+        """Return the seed files of a case that are found: in a folder of frames they are none of them."""
+        listed = self._listed.get(self.case(name).name)
+        found = (self._sources.present(seed.path) for seed in listed.case.seeds) if listed else ()
+        return tuple(path for path in found if path is not None)
+
     def find_source(self, name: str, folder: Path, progress: Callable[[int], None] | None = None) -> Path | None:
         """Look for the source of a case below a folder; sources that were moved with it are then found by themselves.
 
@@ -255,7 +266,7 @@ class Worklist:
                 work,
                 hold,
                 source=self.source_of(name),
-                seeds=self._seeds(self._listed.get(name)),
+                seeds=self.seeds_of(name),
                 machine=read_machine_result(self._folder.cases / name),
                 record=work.record(),
                 anchors=work.anchors(),
@@ -264,10 +275,6 @@ class Worklist:
         except BaseException:
             hold.release()
             raise
-
-    def _seeds(self, listed: ListedCase | None) -> tuple[Path, ...]:
-        found = (self._sources.present(seed.path) for seed in listed.case.seeds) if listed else ()
-        return tuple(path for path in found if path is not None)
 
     def set_aside(self, name: str, reason: str) -> None:
         """Set a case aside without opening its cine; what was drawn stays.

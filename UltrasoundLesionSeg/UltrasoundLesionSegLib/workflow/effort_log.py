@@ -156,21 +156,21 @@ class EffortKeeper:
         if not counted.has_acts:
             return
         if self.clock is None:
-            _write(sequence, counted)
+            write_effort(sequence, counted)
             return
         key, now = sequence.browser.GetID(), self.clock()
         left, then = self._last.get(key, (None, now))
         # the log is not the one kept here: another scene was opened, so the time since the last act does not count
         pause = min(max(now - then, 0.0), LONGEST_PAUSE) if left == log else 0.0
         counted = replace(counted, seconds=(log.seconds or 0.0) + pause)
-        _write(sequence, counted)
+        write_effort(sequence, counted)
         self._last[key] = counted, now
 
     def seeded_from_file(self, sequence: SegmentationSequence, frames: Iterable[int]) -> None:
         """Seeds were read from a file: no act of a person that takes time."""
         log = read_effort(sequence)
         counted = replace(log, frames_from_files=_joined(log.frames_from_files, frames))
-        _write(sequence, counted)
+        write_effort(sequence, counted)
         left = self._last.get(sequence.browser.GetID())
         if left is not None and left[0] == log:
             self._last[sequence.browser.GetID()] = counted, left[1]
@@ -200,7 +200,8 @@ def _joined(frames: tuple[int, ...], further: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted({*frames, *further}))
 
 
-def _write(sequence: SegmentationSequence, log: EffortLog) -> None:
+def write_effort(sequence: SegmentationSequence, log: EffortLog) -> None:
+    """Keep a log with a cine's lesions instead of the one that is there."""
     # silently: a modified sequence makes Slicer copy the stored frame over what is being painted
     with layout.without_events(sequence.sequence):
         sequence.sequence.SetAttribute(layout.EFFORT, log.as_text())

@@ -1,0 +1,160 @@
+"""The export of a study: what the reader finished, as the reader saw it, in files that others read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from UltrasoundLesionSegLib.batch.run import BatchResult
+from UltrasoundLesionSegLib.errors import BatchError, OutputError, ReviewError
+from UltrasoundLesionSegLib.review.study import export_study
+from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.review.work.results import no_masks
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+
+FRAMES = 6
+Batch = Callable[..., BatchResult]
+Draw = Callable[..., None]
+
+
+@pytest.fixture
+def output(cines: Path, batch: Batch, draw: Draw, truth: np.ndarray) -> Path:
+    """A batch whose first case reader A has finished; the second one is in work."""
+    square = np.zeros((96, 128), bool)
+    square[30:60, 40:70] = True
+    anchors = [ReaderAnchor(4, "Lesion", square, How.DRAWN), ReaderAnchor(5, "Lesion", truth[5][0], How.CONFIRMED)]
+    draw("case-0001", anchors, state=ReviewState.DONE, seconds=95, comment="dark rim")
+    draw("case-0002", [ReaderAnchor(2, "Lesion", truth[2][0], How.CLICKED)])
+    return cines.parent / "out"
+
+
+def test_a_finished_case_is_written_as_the_reader_saw_it(output: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    result = export_study(output, "A", tmp_path / "study", progress=lambda *step: told.append(step))
+    assert (result.written, result.finished, result.failed, result.left) == (["case-0001"], [], {}, 1)
+    assert told == [(0, 1), (1, 1)]
+    case = tmp_path / "study" / "cases" / "case-0001"
+    finished = ReviewFolder(output).work("A", "case-0001").result()
+    assert finished is not None
+    for frame in range(FRAMES):
+        written = np.asarray(Image.open(case / "masks" / f"{frame:05d}.png"))
+        masks = finished.masks(frame)
+        assert masks is not None
+        assert np.array_equal(written == 1, masks[0])
+    origins = [row["origin"] for row in csv.DictReader((case / "measurements.csv").open())]
+    assert origins == ["model", "manual", "model", "model", "manual", "confirmed"]
+    segmentation, report = pydicom.dcmread(case / "segmentation.dcm"), pydicom.dcmread(case / "measurements.dcm")
+    assert (segmentation.Modality, report.Modality) == ("SEG", "SR")
+    assert {str(one.SegmentAlgorithmType) for one in segmentation.SegmentSequence} <= {
+        "MANUAL",
+        "SEMIAUTOMATIC",
+        "AUTOMATIC",
+    }
+    record = json.loads((case / "run.json").read_text())
+    assert record["review"] == {"reader": "A", "state": "done", "comment": "dark rim"}
+    assert record["model"]["name"] == "bright"
+    assert (record["effort"]["frames_drawn"], record["effort"]["frames_confirmed"]) == (1, 1)
+    assert record["effort"]["seconds"] == 95
+    (row,) = csv.DictReader((tmp_path / "study" / "cases.csv").open())
+    assert (row["case"], row["state"], row["reader"], row["segment"]) == ("case-0001", "done", "A", "Lesion")
+    assert 'href="cases/case-0001/report.html"' in (tmp_path / "study" / "index.html").read_text()
+
+
+def test_no_source_is_named_in_a_study(output: Path, tmp_path: Path) -> None:
+    export_study(output, "A", tmp_path / "study")
+    assert {path.name for path in (tmp_path / "study").iterdir()} == {
+        ".batch",
+        "cases",
+        "cases.csv",
+        "index.html",
+        "summary.png",
+    }
+    for path in (tmp_path / "study").rglob("*"):
+        assert "Doe" not in path.name
+        if path.is_file() and path.suffix != ".dcm":
+            assert b"Doe" not in path.read_bytes(), path.name
+
+
+def test_a_second_run_writes_what_changed(output: Path, tmp_path: Path, draw: Draw, truth: np.ndarray) -> None:
+    study = tmp_path / "study"
+    export_study(output, "A", study)
+    assert export_study(output, "A", study).finished == ["case-0001"]
+    assert export_study(output, "A", study, ["coco"]).written == ["case-0001"]
+    assert (study / "cases" / "case-0001" / "masks.json").exists()
+    draw("case-0001", [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)], state=ReviewState.DONE)
+    assert export_study(output, "A", study, ["coco"]).written == ["case-0001"]
+    assert np.array_equal(np.asarray(Image.open(study / "cases/case-0001/masks/00004.png")) == 1, truth[4][0])
+
+
+def test_a_later_batch_changes_nothing_of_what_the_reader_saw(output: Path, tmp_path: Path, batch: Batch) -> None:
+    export_study(output, "A", tmp_path / "before")
+    batch(reader="A", direction="forward")
+    export_study(output, "A", tmp_path / "after")
+    for frame in range(FRAMES):
+        name = f"cases/case-0001/masks/{frame:05d}.png"
+        assert (tmp_path / "before" / name).read_bytes() == (tmp_path / "after" / name).read_bytes()
+
+
+def test_a_cine_that_moved_is_found_and_one_that_is_gone_is_said(output: Path, tmp_path: Path) -> None:
+    (tmp_path / "cines").rename(tmp_path / "moved")
+    result = export_study(output, "A", tmp_path / "study")
+    assert result.failed == {
+        "case-0001": "the cine is not where it was; name the folder it was moved to with --sources"
+    }
+    (row,) = csv.DictReader((tmp_path / "study" / "cases.csv").open())
+    assert (row["state"], row["reason"]) == ("failed", result.failed["case-0001"])
+    assert export_study(output, "A", tmp_path / "study", sources=tmp_path / "moved").written == ["case-0001"]
+
+
+def test_what_cannot_be_exported_is_said_at_once(output: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReviewError, match="has finished no case"):
+        export_study(output, "B", tmp_path / "study")
+    with pytest.raises(BatchError, match="choose another folder"):
+        export_study(output, "A", output)
+    with pytest.raises(OutputError, match="unknown"):
+        export_study(output, "A", tmp_path / "study", ["magic"])
+    with pytest.raises(OutputError, match="name may be burned"):
+        export_study(output, "A", tmp_path / "study", ["video"])
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_case_without_a_lesion_is_a_result(output: Path, tmp_path: Path, draw: Draw) -> None:
+    empty = np.zeros((96, 128), bool)
+    anchors = [ReaderAnchor(frame, "Lesion", empty, How.NOT_VISIBLE) for frame in range(FRAMES)]
+    source = ReviewFolder(output).work("A", "case-0002").record()
+    assert source is not None
+    assert source.source is not None
+    draw("case-0002", anchors, state=ReviewState.DONE, result=no_masks(source.source).with_anchors(anchors))
+    result = export_study(output, "A", tmp_path / "study")
+    assert (result.written, result.failed) == (["case-0001", "case-0002"], {})
+    assert "no DICOM SEG" in result.notices["case-0002"]
+    masks = (tmp_path / "study" / "cases" / "case-0002" / "masks").iterdir()
+    assert not any(np.asarray(Image.open(path)).any() for path in masks)
+
+
+def test_stopping_keeps_what_is_written(output: Path, tmp_path: Path, draw: Draw, truth: np.ndarray) -> None:
+    source = ReviewFolder(output).work("A", "case-0002").record()
+    assert source is not None
+    assert source.source is not None
+    anchors = [ReaderAnchor(2, "Lesion", truth[2][0], How.DRAWN)]
+    draw("case-0002", anchors, state=ReviewState.DONE, result=no_masks(source.source).with_anchors(anchors))
+
+    def stop(done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_study(output, "A", tmp_path / "study", progress=stop)
+    states = {row["case"]: row["state"] for row in csv.DictReader((tmp_path / "study" / "cases.csv").open())}
+    assert states == {"case-0001": "done", "case-0002": "waiting"}
+    shutil.rmtree(output / "cases")  # a study needs the reader's work and the cines alone
+    result = export_study(output, "A", tmp_path / "study")
+    assert (result.finished, result.written) == (["case-0001"], ["case-0002"])

@@ -1,0 +1,261 @@
+"""A study for those who use it: the results of all cases that a reader finished, as the reader saw them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase
+from UltrasoundLesionSegLib.batch.summary import write_summary
+from UltrasoundLesionSegLib.cine import Cine, SourceKind
+from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, NotExpressibleError, ReviewError
+from UltrasoundLesionSegLib.logs import log_event
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
+from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.review.scene import fill_masks
+from UltrasoundLesionSegLib.review.work.record import How, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.review.work.results import CaseMasks
+from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+from UltrasoundLesionSegLib.review.worklist import Worklist
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.case import RECORD
+from UltrasoundLesionSegLib.workflow.effort_log import EffortLog, write_effort
+from UltrasoundLesionSegLib.workflow.exports import ExportJob, ExportOptions, ExportSource
+from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
+from UltrasoundLesionSegLib.workflow.kinds import check_kinds
+from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
+from UltrasoundLesionSegLib.workflow.run_record import file_record, run_record
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+logger = logging.getLogger(__name__)
+
+KINDS, DICOM_KINDS = ("masks", "csv", "report"), ("seg", "sr")
+_DICOM = (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
+
+
+@dataclass
+class StudyResult:
+    """What came of an export.
+
+    Parameters
+    ----------
+    written : list of str
+        Cases written by this run.
+    finished : list of str
+        Cases that were there before as the reader finished them.
+    failed : dict of str to str
+        Cases that could not be written, with the reason.
+    left : int
+        Cases that the reader has not finished.
+    notices : dict of str to str
+        What could not be written of a case, by case.
+    """
+
+    written: list[str] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    left: int = 0
+    notices: dict[str, str] = field(default_factory=dict)
+
+
+def export_study(
+    output: Path | str,
+    reader: str,
+    study: Path | str,
+    kinds: Sequence[str] = (),
+    pixels_allowed: bool = False,
+    sources: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> StudyResult:
+    """Write masks, measurements, report and, for DICOM, SEG and SR of all cases that a reader finished; and a table.
+
+    Nothing is computed by a network: the masks are those with which the reader finished each case. A second run writes
+    what has changed since.
+
+    Parameters
+    ----------
+    output : Path or str
+        The batch's output folder.
+    reader : str
+    study : Path or str
+        Folder for the results, another one; made when it is not there. No source is named in it.
+    kinds : sequence of str
+        What to write beside (``kinds.KINDS``).
+    pixels_allowed : bool
+        Whether pictures of the frames may be written.
+    sources : Path, optional
+        Where to look for cines that are not where they were.
+    progress : callable, optional
+        Called with the number of cases dealt with, and of all; an exception it raises ends the export and keeps what
+        is written.
+
+    Raises
+    ------
+    ReviewError, BatchError, OutputError
+        When there is no such reader, no case is done, or the folder cannot be used.
+    """
+    check_kinds(kinds, pixels_allowed)
+    worklist, folder = Worklist(output, reader), BatchFolder(Path(study))
+    if folder.root.resolve() == Path(output).resolve():
+        raise BatchError("the study would be written into the batch's own folder; choose another folder")
+    done = sorted(one.name for one in worklist.cases([ReviewState.DONE]))
+    if not done:
+        raise ReviewError(f"reader '{reader}' has finished no case of this batch; finish cases, then export them")
+    result = StudyResult(left=len(worklist.cases()) - len(done))
+    job = _Export(worklist, folder, (*KINDS, *kinds), pixels_allowed, sources)
+    with folder.held():
+        try:
+            for number, name in enumerate(done):
+                if progress:
+                    progress(number, len(done))
+                job.write(name, result)
+            if progress:
+                progress(len(done), len(done))
+        finally:
+            write_summary(folder, [_listed(name, result) for name in done])
+            for empty in (folder.sources.parent, folder.logs):
+                with contextlib.suppress(OSError):  # there is no key of a study, and no log
+                    empty.rmdir()
+    return result
+
+
+def _listed(name: str, result: StudyResult) -> ListedCase:
+    state = "failed" if name in result.failed else "done" if name in {*result.written, *result.finished} else "waiting"
+    return ListedCase(BatchCase(Path(), name=name), state, result.failed.get(name, ""))
+
+
+class _Export:
+    """One export: writes case after case in one scene."""
+
+    def __init__(
+        self, worklist: Worklist, folder: BatchFolder, kinds: Sequence[str], pixels_allowed: bool, sources: Path | None
+    ) -> None:
+        self._worklist = worklist
+        self._folder = folder
+        self._kinds = list(dict.fromkeys(kinds))
+        self._options = ExportOptions(pixels_allowed=pixels_allowed)
+        self._sources = sources
+        self._reviews = ReviewFolder(worklist.output)
+        self._workflow = UltrasoundLesionWorkflow()
+        self._workflow.efforts.clock = None  # nobody is at work while this runs
+
+    def write(self, name: str, result: StudyResult) -> None:
+        """Write one case, or say why it cannot be."""
+        try:
+            work = self._reviews.work(self._worklist.reader, name)
+            record, masks = work.record(), work.result()
+            if record is None or masks is None:
+                raise ReviewError("the case is no longer done; finish it, then export again")
+            inputs = self._inputs(record)
+            before = self._folder.record(name)
+            if before is not None and before.get("inputs") == inputs:
+                result.finished.append(name)
+                return
+            notice = self._write(name, record, masks, inputs)
+        except LesionSegError as error:
+            result.failed[name] = str(error)
+            log_event(logger, logging.ERROR, str(error), case=name)
+            return
+        result.written.append(name)
+        if notice:
+            result.notices[name] = notice
+
+    def _inputs(self, record: ReviewRecord) -> dict[str, Any]:
+        """Return what the exported case depends on."""
+        assert record.source is not None
+        assert record.finished is not None
+        finished = {"result": record.finished.file, "comment": record.comment, "seconds": record.seconds}
+        return {
+            "source": record.source.sha256,
+            "reader": {"code": record.reader, **finished},
+            "settings": {"outputs": sorted(self._kinds), "pictures": self._options.pixels_allowed},
+        }
+
+    def _write(self, name: str, record: ReviewRecord, masks: CaseMasks, inputs: Mapping[str, Any]) -> str:
+        started = time.perf_counter()
+        cine = self._cine(name, masks.source)
+        browser = self._workflow.addCine(cine, name)
+        try:
+            infos = [SegmentInfo.numbered(number, lesion) for number, lesion in enumerate(masks.lesions, start=1)]
+            sequence = SegmentationSequence.create(browser, infos)
+            fill_masks(sequence, masks, {info.name: info.id for info in infos})
+            write_effort(sequence, _effort(record))
+            computed = self._folder.work / name
+            summary = _summary(masks)
+            measured = self._workflow.measure(browser)
+            area = self._workflow.imageArea(browser) if self._options.blanks_outside else None
+            of_browser = replace(self._workflow.cine(browser), identity=self._workflow.sourceIdentity(browser))
+            known = summary if masks.model else None  # a reader may have drawn every frame
+            job = ExportJob(ExportSource(of_browser, sequence, measured, known, area), computed, self._options)
+            written, notice = _write_kinds(job, self._kinds, cine.identity.kind in _DICOM)
+            content = {
+                **run_record(self._workflow, browser, summary, measured),
+                "blank_outside": area.sentence if area else None,
+                "suggested_on_frame": None,
+                "review": {"reader": record.reader, "state": record.state.value, "comment": record.comment},
+                "seconds": {"export": round(time.perf_counter() - started, 4)},
+                "outputs": file_record(computed, written, self._options.pixels_allowed),
+                "inputs": inputs,
+            }
+            content["notices"] = [*([notice] if notice else []), *content["notices"]]
+            with atomic_path(computed / RECORD) as temporary:
+                temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        finally:
+            self._workflow.removeCine(browser)
+        self._folder.publish(name, computed)
+        return notice
+
+    def _cine(self, name: str, source: SourceNote) -> Cine:
+        path = self._worklist.source_of(name)
+        if path is None and self._sources is not None:
+            path = self._worklist.find_source(name, self._sources)
+        if path is None:
+            raise ReviewError("the cine is not where it was; name the folder it was moved to with --sources")
+        cine = read_cine(path, leave_out=self._worklist.seeds_of(name))
+        if SourceNote(cine.identity.digest, len(cine), cine.height, cine.width) != source:
+            raise ReviewError(
+                "the cine has changed since the reader finished the case; have the reader look at it again"
+            )
+        return cine
+
+
+def _write_kinds(job: ExportJob, kinds: Sequence[str], is_dicom: bool) -> tuple[list[Path], str]:
+    """Write what can be; returns the files, and why those that refer to DICOM images could not be, or ''."""
+    plain = [kind for kind in kinds if not RESULT_KINDS[kind].of_dicom]
+    referring = [kind for kind in kinds if RESULT_KINDS[kind].of_dicom]
+    written = job.write(plain)
+    if not is_dicom:
+        return written, "no DICOM SEG and SR: the cine does not come from DICOM"
+    try:
+        written += job.write(list(dict.fromkeys([*DICOM_KINDS, *referring])))
+    except NotExpressibleError as error:
+        return written, f"no DICOM SEG and SR could be written: {error}"
+    return list(dict.fromkeys(written)), ""
+
+
+def _summary(masks: CaseMasks) -> PropagationSummary:
+    """Return what is known of the propagation that made the masks between anchors."""
+    model = {"name": "unknown", "version": "", "sha256": "", **masks.model}
+    return PropagationSummary(
+        model["name"], model["version"], model["sha256"], "not recorded", str(masks.settings.get("direction", "both"))
+    )
+
+
+def _effort(record: ReviewRecord) -> EffortLog:
+    def frames(*hows: How) -> tuple[int, ...]:
+        return tuple(sorted({one.frame for one in record.anchors if one.how in hows}))
+
+    return EffortLog(
+        frames_drawn=frames(How.DRAWN, How.EDITED, How.CLICKED),
+        frames_confirmed=frames(How.CONFIRMED),
+        frames_not_visible=frames(How.NOT_VISIBLE),
+        seconds=record.seconds,
+    )
