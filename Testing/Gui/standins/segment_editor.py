@@ -13,6 +13,8 @@ from standins.observing import Observations
 
 EFFECTS = ("Paint", "Draw", "Erase", "Threshold", "Smoothing", "Scissors", "Islands", "Level tracing", "Margin")
 
+OPTION_WIDTHS = {"Paint": 320, "Erase": 320}  # three boxes to tick beside each other
+
 
 class SegmentEditor:
     """qMRMLSegmentEditorWidget: a list of segments, buttons for the effects, undo and redo.
@@ -42,18 +44,48 @@ class SegmentEditor:
         self._order = list(EFFECTS)
         self._active = ""
         self._shortcuts_installed = False
+        self._arrange()
+        self._fill_effects()
+        self._show()
+
+    def _arrange(self) -> None:
+        """Two columns, each with an empty space at its end, and boxes that are there for a tool only, as in Slicer."""
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self._add_row = _row(layout, ("+ Add", "\u2013 Remove"), (self._add, self._remove))
-        self._segments = QtWidgets.QListWidget(self)
-        self._segments.setFixedHeight(72)
-        self._segments.currentRowChanged.connect(self._row_chosen)
-        layout.addWidget(self._segments)
+        columns = QtWidgets.QHBoxLayout()
+        layout.addLayout(columns)
+        tools, segments = _column(columns, "verticalLayout_3"), _column(columns, "verticalLayout")
         self._grid = QtWidgets.QGridLayout()
-        layout.addLayout(self._grid)
-        self._undo_row = _row(layout, ("Undo", "Redo"), (self.undo, self.redo))
-        self._fill_effects()
-        self._show()
+        tools.addLayout(self._grid)
+        self._undo_row = _row(tools, ("Undo", "Redo"), (self.undo, self.redo))
+        resizable = QtWidgets.QWidget(self)
+        resizable.setObjectName("SegmentsTableResizableFrame")
+        self._segments = QtWidgets.QListWidget(resizable)
+        self._segments.setFixedHeight(72)
+        self._segments.setMinimumWidth(120)
+        self._segments.currentRowChanged.connect(self._row_chosen)
+        QtWidgets.QVBoxLayout(resizable).addWidget(self._segments)
+        segments.addWidget(resizable)
+        self._options, self._masking = QtWidgets.QGroupBox(self), QtWidgets.QGroupBox("Masking", self)
+        self._options.setObjectName("OptionsGroupBox")
+        self._masking.setObjectName("MaskingGroupBox")
+        QtWidgets.QVBoxLayout(self._options).setContentsMargins(4, 4, 4, 4)
+        QtWidgets.QVBoxLayout(self._masking).addWidget(QtWidgets.QLabel("Modify other segments:"))
+        self._effects = {
+            name: qSlicerSegmentEditorAbstractEffect(self, name, OPTION_WIDTHS.get(name, 80)) for name in EFFECTS
+        }
+        for box in (self._options, self._masking):
+            segments.addWidget(box)
+            box.hide()
+        for effect in self._effects.values():
+            self._options.layout().addWidget(effect.optionsFrame())
+        for column in (tools, segments):
+            column.addSpacerItem(
+                QtWidgets.QSpacerItem(
+                    20, 40, QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Expanding
+                )
+            )
 
     # -- what it works on
 
@@ -120,11 +152,10 @@ class SegmentEditor:
         self._fill_effects()
 
     def activeEffect(self) -> QtCore.QObject | None:
-        if not self._active:
-            return None
-        effect = QtCore.QObject(self)
-        effect.setObjectName(self._active)  # PythonQt's name of an object is its objectName
-        return effect
+        return self._effects.get(self._active)
+
+    def effectByName(self, name: str) -> QtCore.QObject | None:
+        return self._effects.get(name)
 
     def setActiveEffect(self, effect: object | None) -> None:
         self.setActiveEffectByName("")
@@ -206,6 +237,10 @@ class SegmentEditor:
             self.setCurrentSegmentID(node.GetSegmentation().GetNthSegmentID(row))
 
     def _fill_effects(self) -> None:
+        for box in (self._options, self._masking):
+            box.setVisible(bool(self._active))
+        for name, effect in self._effects.items():
+            effect.optionsFrame().setVisible(name == self._active)
         while self._grid.count():
             self._grid.takeAt(0).widget().deleteLater()
         others = (
@@ -227,6 +262,28 @@ class SegmentEditor:
 
     def _remove(self) -> None:
         self._logic.RemoveSelectedSegment()
+
+
+class qSlicerSegmentEditorAbstractEffect(QtCore.QObject):
+    """A tool, with a frame for its options."""
+
+    def __init__(self, editor: QtWidgets.QWidget, name: str, width: int) -> None:
+        super().__init__(editor)
+        self.setObjectName(name)  # PythonQt's name of an object is its objectName
+        self._frame = QtWidgets.QFrame()
+        option = QtWidgets.QWidget(self._frame)
+        option.setFixedSize(width, 40)
+        QtWidgets.QVBoxLayout(self._frame).addWidget(option)
+
+    def optionsFrame(self) -> QtWidgets.QFrame:
+        return self._frame
+
+
+def _column(columns: QtWidgets.QHBoxLayout, name: str) -> QtWidgets.QVBoxLayout:
+    column = QtWidgets.QVBoxLayout()
+    column.setObjectName(name)
+    columns.addLayout(column)
+    return column
 
 
 def _row(layout: QtWidgets.QVBoxLayout, texts: tuple[str, ...], actions: tuple) -> QtWidgets.QWidget:

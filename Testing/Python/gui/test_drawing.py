@@ -13,6 +13,8 @@ from engine_helpers import clip_of_moving_discs
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
+QtWidgets = pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
+
 
 def disc(shape: tuple[int, int], row: float, column: float, radius: float) -> np.ndarray:
     rows, columns = np.mgrid[: shape[0], : shape[1]]
@@ -233,3 +235,24 @@ def test_a_colour_cine_is_drawn_on_and_propagated_too(user: Any) -> None:
     sequence = SegmentationSequence.find(browser)
     np.testing.assert_array_equal(sequence.read(0, "lesion-1"), truth[0, 0])
     assert (sequence.read(3, "lesion-1") & truth[3, 0]).sum() > 0.9 * truth[3, 0].sum()
+
+
+def test_a_tool_with_options_does_not_make_the_editor_wider(discs: Any) -> None:
+    editor = discs.user.see("segmentEditor")
+    discs.user.click("newLesionButton")
+    assert editor.activeEffect().objectName() == "Paint"
+    needed = set()
+    for tool in ("", "Paint", "Threshold"):
+        editor.setActiveEffectByName(tool)
+        discs.user.module.session.process_events()
+        needed.add(editor.minimumSizeHint().width())
+    assert len(needed) == 1
+
+
+def test_no_empty_space_is_under_the_editor(discs: Any) -> None:
+    discs.user.click("newLesionButton")
+    discs.user.module.session.process_events()
+    editor = discs.user.see("segmentEditor")
+    shown = [one for one in editor.findChildren(QtWidgets.QWidget) if one.isVisibleTo(editor)]
+    needed = max(one.mapTo(editor, one.rect().bottomLeft()).y() for one in shown)
+    assert editor.sizeHint().height() - needed < 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 
 from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.gui.editor_layout import close_the_gap, reserve_width
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
@@ -22,6 +23,8 @@ class LesionSection(Section):
         super().__init__(host)
         self._tool_before = ""  # switched off by a propagation
         self.ui.segmentEditor.setEffectNameOrder(list(EFFECTS))
+        close_the_gap(self.ui.segmentEditor)
+        reserve_width(self.ui.segmentEditor, EFFECTS)
         self.ui.newLesionButton.connect("clicked(bool)", self.new_lesion)
         self.ui.suggestButton.connect("clicked(bool)", self.suggest)
         self.ui.confirmButton.connect("clicked(bool)", self.confirm)
