@@ -71,7 +71,7 @@ def test_a_poor_run_of_frames_comes_before_the_worst_frame() -> None:
 def test_what_is_expected_to_fall_in_place_already_is_not_offered_again() -> None:
     expected = np.linspace(0.99, 0.8, 50).tolist()
     offers = review_order([outlook(expected, 0)])
-    assert 1 <= len(offers) <= 4
+    assert 1 <= len(offers) <= 5
     assert all(a.gain > b.gain for a, b in pairwise(offers))
 
 

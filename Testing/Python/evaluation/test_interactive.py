@@ -101,6 +101,12 @@ def test_the_seed_s_frame(drifting: Path) -> None:
     assert [text.count(f"seed on the {seed} frame") for seed in ("first", "middle", "worst")] == [1, 1, 1]
 
 
+def test_one_frame_of_so_many_can_be_taken(drifting: Path) -> None:
+    courses, follower = courses_of(drifting, Plan(1, choosers=("evenly spaced",), every=4))
+    assert courses[0].frames == list(range(8))
+    assert follower.asked == [((0,), range(1, 8)), ((0, 7), range(1, 7))]
+
+
 def test_a_correction_computes_its_two_stretches_alone_and_nothing_twice(drifting: Path) -> None:
     case = next(iter(read_cases(drifting, Layout.DAVIS)))
     follower = Holds()

@@ -45,6 +45,7 @@ def evaluate(
         typer.Option(help="What the person does: draws, draws_where_poor or clicks_where_poor. Repeatable."),
     ] = None,
     random_runs: Annotated[int, typer.Option(min=1, help="Number of runs with frames chosen at random.")] = 5,
+    every: Annotated[int, typer.Option(min=1, help="With --interactive, take one frame of so many.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Evaluate only that many cases.")] = None,
 ) -> None:
     """Evaluate models and baselines on a data set with masks, and print a table.
@@ -60,7 +61,7 @@ def evaluate(
     models = model or [default_bundle(role).name]
     if interactive:
         seeds, people = tuple(seed_frame or Plan.seeds), tuple(person or Plan.people)
-        plan = Plan(corrections, seeds, people=people, random_runs=random_runs)
+        plan = Plan(corrections, seeds, people=people, random_runs=random_runs, every=every)
         write_effort(evaluate_interactive(dataset, layout.value, models, output, plan, split, device, limit), output)
         typer.echo((output / "effort.md").read_text(encoding="utf-8"))
         return

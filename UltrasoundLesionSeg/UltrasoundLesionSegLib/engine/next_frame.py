@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 # A correction d frames away reduces a frame's error by the share SHARE * exp(-d / (REACH * n + NEAR)), where n is the
 # length of the cine. Only the error above FLOOR counts, because two people do not agree closer than that.
 # Docs/results/interactive.md compares the expected gain with the real one.
-SHARE, FLOOR = 0.6, 0.03
-REACH, NEAR = 0.15, 3.0
+SHARE, FLOOR = 0.8, 0.03
+REACH, NEAR = 0.05, 4.0
 NEIGHBOURS = 2  # frames on both sides of an anchor that are never offered, because their masks are almost the anchor's
 # Least expected gain in Dice, summed over frames and as a mean over the frames with a mask. A correction below both is
 # not worth a person's time.

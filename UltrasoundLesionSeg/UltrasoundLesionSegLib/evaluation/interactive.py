@@ -46,6 +46,8 @@ class Plan:
         Names in ``CHOOSERS`` and ``PEOPLE``.
     random_runs : int
         How often frames are chosen at random.
+    every : int
+        Of each video, one frame of so many is taken, the first one included: quicker, and harder to follow.
     """
 
     corrections: int = 3
@@ -53,6 +55,7 @@ class Plan:
     choosers: tuple[str, ...] = tuple(CHOOSERS)
     people: tuple[str, ...] = ("draws",)
     random_runs: int = 5
+    every: int = 1
 
     def __post_init__(self) -> None:
         for chosen, known, what in (
@@ -103,7 +106,7 @@ class Course:
     run : int
         Of those that differ by chance alone.
     frames : list of int
-        Those with truth, which the lists of ``steps`` speak of.
+        Those with truth, of the frames that were taken, which the lists of ``steps`` speak of.
     steps : list of Step
     """
 
@@ -139,7 +142,7 @@ class _Way:
 
 def run_case(case: Case, follower: Follower, plan: Plan) -> list[Course]:
     """Let people work on a case in all the plan's ways; empty where no frame shows a lesion."""
-    work = _opened(case)
+    work = _opened(case, plan.every)
     if work is None:
         return []
     return [
@@ -152,14 +155,15 @@ def run_case(case: Case, follower: Follower, plan: Plan) -> list[Course]:
     ]
 
 
-def _opened(case: Case) -> _Work | None:
-    """Return a case in memory, with the lesions that its first frame with a lesion shows."""
-    everywhere = {frame: found for frame in range(len(case.cine)) if (found := case.truth(frame)) is not None}
+def _opened(case: Case, every: int) -> _Work | None:
+    """Return every n-th frame of a case in memory, with the lesions that the first one with a lesion shows."""
+    taken = range(0, len(case.cine), every)
+    everywhere = {place: found for place, frame in enumerate(taken) if (found := case.truth(frame)) is not None}
     first = next((masks for masks in everywhere.values() if masks.any()), None)
     if first is None:
         return None
     shown = [lesion for lesion in range(len(first)) if first[lesion].any()]
-    cine = Cine.from_array(np.stack(list(case.cine)))  # read once, not once a propagation
+    cine = Cine.from_array(np.stack([case.cine.frames[frame] for frame in taken]))  # read once, not once a propagation
     return _Work(case, cine, {frame: masks[shown] for frame, masks in everywhere.items()}, {})
 
 
