@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -180,25 +181,56 @@ LAUNCHED = """
 import sys
 from dataclasses import replace
 from UltrasoundLesionSegLib.adaptation import clips, reviewed, runs
-clips.REHEARSED, runs.BATCH, quick = 1, 2, reviewed.adapt
-reviewed.adapt = lambda lesions, settings, *rest: quick(lesions, replace(settings, steps=3), *rest)
+clips.REHEARSED, runs.BATCH, reviewed.SECONDS_BETWEEN, quick = 1, 2, 0.0, reviewed.adapt
+reviewed.adapt = lambda lesions, settings, *rest: quick(lesions, replace(settings, steps=STEPS), *rest)
 from UltrasoundLesionSegLib.cli.main import main
 main()
 """
+
+
+def command(study: Study, model: str, folder: Path, steps: int) -> list[str]:
+    """Return a script with its arguments that is the command with small samples and a number of steps."""
+    script = folder / "launched.py"
+    script.write_text(LAUNCHED.replace("STEPS", str(steps)))
+    arguments = ["adapt", str(study.out), "--reader", "A", "--from", model, "--name", "own"]
+    return [str(script), *arguments, "--workers", "0", "--device", "cpu"]
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_gone_on_with(study: Study, tiny_model: str, tmp_path: Path) -> None:
+    for number in range(3):
+        study.add(number, patient=f"p{number}")
+    line = [sys.executable, *command(study, tiny_model, tmp_path, steps=30)]
+    work = study.out / "adapt" / "own"
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        limit = time.monotonic() + 200
+        while not (work / "progress.json").is_file() or "fold 2" not in (work / "progress.json").read_text():
+            assert process.poll() is None
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    before = {path: path.stat().st_mtime_ns for path in work.glob("scores/*/*.json")}
+    assert {path.parent.name for path in before} == {"start", "fold-1"}
+    assert (work / "clips").is_dir()
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "on 3 patients that it had not seen" in ended.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was scored twice
+    assert not (work / "clips").exists()
 
 
 @pytest.mark.slow
 def test_two_processes_adapt_together(study: Study, tiny_model: str, tmp_path: Path) -> None:
     for number in range(3):
         study.add(number, patient=f"p{number}")
-    script = tmp_path / "launched.py"
-    script.write_text(LAUNCHED)
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    arguments = ["adapt", str(study.out), "--reader", "A", "--from", tiny_model, "--name", "own", "--workers", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     ended = subprocess.run(
-        [*launcher, str(script), *arguments, "--device", "cpu"],
+        [*launcher, *command(study, tiny_model, tmp_path, steps=3)],
         env=environment,
         capture_output=True,
         text=True,

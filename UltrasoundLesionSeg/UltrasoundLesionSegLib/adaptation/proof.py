@@ -3,8 +3,8 @@
 ``python -m UltrasoundLesionSegLib.adaptation.proof --output FOLDER --page Docs/results/adapt.md``
 
 A simulated reader outlines each lesion on some frames. For each number of patients, ``adapt`` decides as it does for a
-user, by folds; then one more model is trained on all of them and scored on the same test patients, whom nobody had
-seen. Given again after an interruption, the command goes on.
+user, by folds, unless ``--decisions`` names fewer numbers; and one model is trained on all of them and scored on the
+same test patients, whom nobody had seen. Given again after an interruption, the command goes on.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle, read_bund
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.sessions import ModelFollower
 from UltrasoundLesionSegLib.evaluation.tables import difference_cell, markdown_table
+from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.train import make_accelerator
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FIRST_TEST = 1000  # numbers of the test patients' cines
+FIRST_USUAL = 7_500_000  # seeds of cines of the usual tissue
 HEAD = """# A model of one's own
 
 What `ultrasound-lesion-seg adapt` wins on tissue that no model was trained on, by how many reviewed patients there are.
@@ -58,10 +60,15 @@ because no reviewed ones are available here.
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a number of patients: the decision by folds, and the scores on the test patients."""
+    """What came of a number of patients: the decision by folds, where it was made, and the scores on test patients.
 
-    outcome: Outcome
+    ``usual`` has those on tissue of the kind that the start model was trained on.
+    """
+
+    patients: int
+    outcome: Outcome | None
     test: list[LesionScore]
+    usual: list[LesionScore]
 
 
 @dataclass(frozen=True)
@@ -71,15 +78,18 @@ class Proof:
     Parameters
     ----------
     start : str
-    patients : tuple of int
-        Numbers of patients to adapt to.
-    test_patients, frames, outlines, steps : int
+    patients, decisions : tuple of int
+        Numbers of patients to adapt to, and those of them for which ``adapt`` decides.
+    test_patients, usual, frames, outlines, steps : int
+        ``usual``: how many cines of the usual tissue are scored.
     output : Path
     """
 
     start: str
     patients: tuple[int, ...]
+    decisions: tuple[int, ...]
     test_patients: int
+    usual: int
     frames: int
     outlines: int
     steps: int
@@ -111,20 +121,38 @@ def every_frame(number: int, proof: Proof) -> OutlinedLesion:
     return lesion
 
 
-def run(proof: Proof) -> tuple[list[LesionScore], list[Row]]:
-    """Return the start model's scores on the test patients, and what came of each number of patients."""
+def usual_tissue(number: int, proof: Proof) -> OutlinedLesion:
+    """Return a cine as the simulator makes it for training and validation, with the true mask of each frame."""
+    settings = SimulationSettings(seed=FIRST_USUAL + number, frames=proof.frames, height=320, width=320)
+    simulated = simulate_cine(settings)
+    frames = range(proof.frames)
+    masks = {frame: simulated.truth[frame][0] for frame in frames}
+    cine = Cine.from_array(np.stack([simulated.cine.frames[frame] for frame in frames]))
+    lesion = outlined_lesion(f"usual-{number:04d}", f"usual patient {number}", cine, masks)
+    assert lesion is not None
+    return lesion
+
+
+def run(proof: Proof) -> tuple[Row, list[Row]]:
+    """Return the start model's scores, and what came of each number of patients."""
     start = find_bundle(proof.start)
     test = [every_frame(FIRST_TEST + number, proof) for number in range(proof.test_patients)]
-    before = score_lesions(test, partial(_follower, start), proof.output / "test" / "start", print)
+    usual = [usual_tissue(number, proof) for number in range(proof.usual)]
+
+    def scored(bundle: Bundle, name: str) -> tuple[list[LesionScore], list[LesionScore]]:
+        follower = partial(_follower, bundle)
+        return (
+            score_lesions(test, follower, proof.output / "test" / name, print),
+            score_lesions(usual, follower, proof.output / "usual" / name, print),
+        )
+
+    before = Row(0, None, *scored(start, "start"))
     rows = []
     for count in proof.patients:
         lesions = [reviewed(number, proof) for number in range(count)]
         folder = proof.output / f"{count} patients"
-        outcome = _decided(lesions, proof, folder)
-        bundle = _trained(start, lesions, proof, folder)
-        scores = score_lesions(test, partial(_follower, bundle), proof.output / "test" / str(count), print)
-        rows.append(Row(outcome, scores))
-        print(outcome.sentence, flush=True)
+        outcome = _decided(lesions, proof, folder) if count in proof.decisions else None
+        rows.append(Row(count, outcome, *scored(_trained(start, lesions, proof, folder), str(count))))
     return before, rows
 
 
@@ -149,14 +177,18 @@ def _trained(start: Bundle, lesions: Sequence[OutlinedLesion], proof: Proof, fol
     adapted = folder / "models" / f"own_{len(lesions)}"
     if adapted.is_dir():
         return read_bundle(adapted)
-    follower = _follower(start)
-    own = [clip for lesion in lesions for clip in training_clips(lesion, follower)]
-    clips = mixed(own, rehearsed_clips(proof.output / "rehearsed"))
-    runs.run_training(make_accelerator("no"), start, proof.steps, clips, folder / "run", 0)
-    return runs.bundle_of_run(start, folder / "run", folder / "refused")
+    folder = folder / "all"
+    if not (folder / "trained").is_file():
+        follower = _follower(start)
+        own = [clip for lesion in lesions for clip in training_clips(lesion, follower)]
+        clips = mixed(own, rehearsed_clips(proof.output / "rehearsed"))
+        runs.run_training(make_accelerator("no"), start, proof.steps, clips, folder / "run", 0)
+        runs.bundle_of_run(start, folder / "run", folder / "model")
+        (folder / "trained").touch()
+    return read_bundle(folder / "model")
 
 
-def page(proof: Proof, before: Sequence[LesionScore], rows: Sequence[Row], command: str, note: str) -> str:
+def page(proof: Proof, before: Row, rows: Sequence[Row], command: str, note: str) -> str:
     """Return the page of results."""
     head = HEAD.format(
         command=command,
@@ -169,39 +201,56 @@ def page(proof: Proof, before: Sequence[LesionScore], rows: Sequence[Row], comma
     )
     decided = [
         [
-            str(row.outcome.patients),
-            f"{row.outcome.overlap[0]:.3f}",
-            f"{row.outcome.overlap[1]:.3f}",
-            _cell(row.outcome.overlap_difference),
-            _cell(row.outcome.area_difference),
-            "yes" if row.outcome.is_better else "no",
+            str(one.patients),
+            f"{one.overlap[0]:.3f}",
+            f"{one.overlap[1]:.3f}",
+            _cell(one.overlap_difference),
+            _cell(one.area_difference),
+            "yes" if one.is_better else "no",
         ]
-        for row in rows
+        for one in (row.outcome for row in rows)
+        if one is not None
     ]
-    tested = [["0 (start model)", f"{_overlap(before):.3f}", "", f"{_area(before):.3f}", ""]]
+    start = ["0 (start model)", f"{_overlap(before.test):.3f}", "", f"{_area(before.test):.3f}", ""]
+    tested = [[*start, f"{_overlap(before.usual):.3f}", ""]]
     for row in rows:
-        overlap = difference(row.test, before, lambda one: one.overlap)
-        area = difference(row.test, before, lambda one: one.area)
-        cells = [f"{_overlap(row.test):.3f}", _cell(overlap), f"{_area(row.test):.3f}", _cell(area)]
-        tested.append([str(row.outcome.patients), *cells])
+        overlap, usual = (
+            _cell(difference(own, reference, lambda one: one.overlap))
+            for own, reference in ((row.test, before.test), (row.usual, before.usual))
+        )
+        area = _cell(difference(row.test, before.test, lambda one: one.area))
+        cells = [f"{_overlap(row.test):.3f}", overlap, f"{_area(row.test):.3f}", area]
+        tested.append([str(row.patients), *cells, f"{_overlap(row.usual):.3f}", usual])
     parts = [
         head,
         "## What `adapt` decides",
         "",
         "By three folds, each lesion scored by a model trained without its patient. A model is written when the "
-        "interval (95%, Student's t over patients) of the difference in Dice lies above 0.",
+        "interval (95%, Student's t over patients) of the difference in Dice lies above 0. *Area*: the mean height of "
+        "the effort curve over 0, 1 and 2 corrections.",
         "",
         *markdown_table(
-            ["patients", "Dice, start", "Dice, adapted", "difference", "area under the effort curve", "model written"],
+            ["patients", "Dice, start", "Dice, adapted", "difference", "difference of the area", "model written"],
             decided,
         ),
         "",
         f"## On {proof.test_patients} other patients",
         "",
-        "The model trained on all patients of the row, written or not, on every frame of cines of patients that no row "
-        "has. *Area*: the mean height of the effort curve over 0, 1 and 2 corrections.",
+        "The model trained on all patients of the row, whatever was decided, on every frame of cines of patients that "
+        f"no row has; and, for what was forgotten, on {proof.usual} cines of the usual simulated tissue.",
         "",
-        *markdown_table(["patients", "Dice from one outline", "difference", "area", "difference of the area"], tested),
+        *markdown_table(
+            [
+                "patients",
+                "Dice from one outline",
+                "difference",
+                "area",
+                "difference",
+                "Dice, usual tissue",
+                "difference",
+            ],
+            tested,
+        ),
         "",
         LIMITS,
     ]
@@ -220,6 +269,10 @@ def _cell(one: Difference) -> str:
     return difference_cell((one.mean, one.low, one.high))
 
 
+def _listed(numbers: Sequence[int]) -> str:
+    return " ".join(map(str, numbers))
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -227,7 +280,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path, required=True, help="the page of results")
     parser.add_argument("--start", default="stpfnet_light")
     parser.add_argument("--patients", type=int, nargs="+", default=[3, 6, 12])
+    parser.add_argument("--decisions", type=int, nargs="*", help="numbers for which adapt decides; all when left out")
     parser.add_argument("--test-patients", type=int, default=10)
+    parser.add_argument("--usual", type=int, default=4, help="cines of the usual tissue")
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--outlines", type=int, default=5)
     parser.add_argument("--steps", type=int, default=100)
@@ -235,13 +290,14 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    numbers = (chosen.test_patients, chosen.frames, chosen.outlines, chosen.steps)
-    proof = Proof(chosen.start, tuple(chosen.patients), *numbers, chosen.output)
+    numbers = (chosen.test_patients, chosen.usual, chosen.frames, chosen.outlines, chosen.steps)
+    decisions = tuple(chosen.patients if chosen.decisions is None else chosen.decisions)
+    proof = Proof(chosen.start, tuple(chosen.patients), decisions, *numbers, chosen.output)
     before, rows = run(proof)
     command = (
         "python -m UltrasoundLesionSegLib.adaptation.proof --output FOLDER --page Docs/results/adapt.md "
-        f"--patients {' '.join(map(str, chosen.patients))} --test-patients {chosen.test_patients} "
-        f"--steps {chosen.steps}"
+        f"--patients {_listed(chosen.patients)} --decisions {_listed(decisions)} "
+        f"--test-patients {chosen.test_patients} --steps {chosen.steps}"
     )
     with atomic_path(chosen.page) as path:
         path.write_text(page(proof, before, rows, command, chosen.note), encoding="utf-8")
