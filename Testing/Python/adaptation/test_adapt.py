@@ -227,7 +227,24 @@ def test_what_cannot_work_is_said_at_once(outlined: MakeLesion, settings: AdaptS
 
 
 @pytest.mark.usefixtures("quick")
-def test_too_few_minutes_say_how_many_are_needed(outlined: MakeLesion, settings: AdaptSettings, tmp_path: Path) -> None:
+def test_too_few_minutes_say_how_many_are_needed_and_more_go_on(
+    outlined: MakeLesion, settings: AdaptSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lesions = [outlined(number, f"p{number}") for number in range(3)]
     with pytest.raises(ModelError, match=r"give at least --minutes \d+"):
         adapt(lesions, replace(settings, steps=None, minutes=0.001), tmp_path / "work", tmp_path / "models")
+    scored: list[str] = []
+    monkeypatch.setattr(adapting, "score_lesions", noting(adapting.score_lesions, scored))
+    told: list[str] = []
+
+    def stop(step: AdaptProgress) -> None:
+        told.append(step.sentence)
+        if "fold 2" in step.sentence:
+            raise KeyboardInterrupt
+
+    for minutes, steps in ((2.0, 2), (3.0, 3)):
+        more = replace(settings, minutes=minutes, steps=steps)
+        with pytest.raises(KeyboardInterrupt):
+            adapt(lesions, more, tmp_path / "work", tmp_path / "models", stop)
+    assert scored == ["fold-1", "fold-1"]  # more minutes train anew; the start model's scores are still there
+    assert "training for fold 1 of 3: step 3 of 3" in told

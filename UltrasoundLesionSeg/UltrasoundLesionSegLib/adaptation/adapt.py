@@ -18,7 +18,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.train import make_accelerator
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
+PLAN = "plan.json"  # steps of each training
 VERSION = 1  # of what is kept in the work folder; another one is made new
 FOLDS = 3
 FEWEST_PATIENTS = 3
@@ -99,6 +100,15 @@ class AdaptProgress:
 
 
 Tell = Callable[[AdaptProgress], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the trainings take: steps of each, seconds of a step, seconds to score all lesions once."""
+
+    steps: int
+    step: float
+    scoring: float
 
 
 def adapt(
@@ -190,7 +200,7 @@ class _Job:
             seen = [clip for lesion in self._lesions if lesion.patient not in unseen for clip in clips[lesion.name]]
             name = f"fold-{number}"
             self._train(plan, number - 1, name, seen, clips[""])
-            self._on_main(partial(self._score_fold, name, unseen, after))
+            self._on_main(partial(self._score_fold, plan, number, name, unseen, after))
         outcome = self._shared(lambda: self._outcome(before, after, plan))
         if outcome.is_better:
             own = [clip for lesion in self._lesions for clip in clips[lesion.name]]
@@ -213,17 +223,25 @@ class _Job:
         return Outcome.read(self._work)
 
     def _begin(self) -> None:
-        """Empty the work folder unless what it holds is of this very adaptation."""
-        digest = hashlib.sha256(f"{VERSION} {asdict(self._settings)} {self._start.sha256}".encode())
+        """Empty the work folder unless what it holds is of these lesions; keep trainings of this time and precision."""
+        digest = hashlib.sha256(f"{VERSION} {self._start.sha256}".encode())
         for lesion in self._lesions:
             digest.update(f"{lesion.name} {lesion.patient} {lesion.cine.identity.digest}".encode())
             for frame, mask in sorted(lesion.masks.items()):
                 digest.update(f"{frame} {mask.shape}".encode() + np.packbits(mask).tobytes())
-        key = self._work / "key.txt"
+        key, plan = self._work / "key.txt", self._work / PLAN
         if not key.is_file() or key.read_text(encoding="utf-8") != digest.hexdigest():
             shutil.rmtree(self._work, ignore_errors=True)
             with atomic_path(key) as path:
                 path.write_text(digest.hexdigest(), encoding="utf-8")
+        elif plan.is_file() and json.loads(plan.read_text(encoding="utf-8"))["asked"] != self._asked():
+            for folder in ("runs", "models", *(f"scores/fold-{number + 1}" for number in range(FOLDS))):
+                shutil.rmtree(self._work / folder, ignore_errors=True)
+            plan.unlink()
+
+    def _asked(self) -> list[object]:
+        """Return what the trainings depend on besides the lesions and the start model."""
+        return [self._settings.minutes, self._settings.steps, self._settings.precision]
 
     def _follower(self, bundle: Bundle) -> Follower:
         return ModelFollower(Model(bundle, self._settings.device))
@@ -275,9 +293,9 @@ class _Job:
             share = FIRST_SHARE * (0.7 + 0.3 * (number + 1) / len(self._lesions))
             self._tell(AdaptProgress(share, f"clips made of {number + 1} of {len(self._lesions)} lesions"))
 
-    def _planned(self, clips: dict[str, list[Clip]]) -> dict[str, float]:
+    def _planned(self, clips: dict[str, list[Clip]]) -> Plan:
         """Return steps and seconds a step, as they were planned when this work began."""
-        path = self._work / "plan.json"
+        path = self._work / PLAN
         if not path.is_file():
             own = [clip for lesion in self._lesions for clip in clips[lesion.name]]
             step = runs.seconds_per_step(
@@ -288,7 +306,8 @@ class _Job:
                 self._settings.workers,
             )
             self._on_main(lambda: self._plan(path, step))
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Plan(int(content["steps"]), float(content["step"]), float(content["scoring"]))
 
     def _plan(self, path: Path, step: float) -> None:
         scoring = self._seconds("scoring")
@@ -304,48 +323,56 @@ class _Job:
                     f"--minutes {int(needed / 60) + 1}"
                 )
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps({"steps": steps, "step": step, "scoring": scoring}), encoding="utf-8")
+            content = {"steps": steps, "step": step, "scoring": scoring, "asked": self._asked()}
+            temporary.write_text(json.dumps(content), encoding="utf-8")
 
-    def _train(self, plan: dict[str, float], before: int, name: str, own: list[Clip], rehearsed: list[Clip]) -> None:
+    def _tell_later(self, plan: Plan, spent: float, sentence: str) -> None:
+        """Tell the progress after the plan was made, by the seconds spent since."""
+        total = (FOLDS + 1) * plan.steps * plan.step + plan.scoring
+        self._tell(AdaptProgress(FIRST_SHARE + (1 - FIRST_SHARE) * spent / total, sentence, total - spent))
+
+    def _train(self, plan: Plan, before: int, name: str, own: list[Clip], rehearsed: list[Clip]) -> None:
         """Train for a fold, or on all patients, after ``before`` other trainings."""
-        steps, step, scoring = int(plan["steps"]), plan["step"], plan["scoring"]
-        total = (FOLDS + 1) * steps * step + scoring
+        what = "all patients" if name == "all" else f"fold {before + 1} of {FOLDS}"
+        spent = before * plan.steps * plan.step + plan.scoring * before / FOLDS
 
         def tell(done: int) -> None:
-            spent = (before * steps + done) * step + scoring * before / FOLDS
-            share = FIRST_SHARE + (1 - FIRST_SHARE) * spent / total
-            what = "all patients" if name == "all" else f"fold {before + 1} of {FOLDS}"
-            self._tell(AdaptProgress(share, f"training for {what}: step {done} of {steps}", total - spent))
+            self._tell_later(plan, spent + done * plan.step, f"training for {what}: step {done} of {plan.steps}")
 
         runs.run_training(
             self._accelerator,
             self._start,
-            steps,
+            plan.steps,
             mixed(own, rehearsed),
             self._work / "runs" / name,
             self._settings.workers,
             tell,
         )
 
-    def _score_fold(self, name: str, unseen: set[str], found: list[LesionScore]) -> None:
+    def _score_fold(self, plan: Plan, number: int, name: str, unseen: set[str], found: list[LesionScore]) -> None:
         """Add the scores of a fold's model on its lesions to those found so far."""
+        chosen = [lesion for lesion in self._lesions if lesion.patient in unseen]
+        spent = number * plan.steps * plan.step + plan.scoring * (number - 1) / FOLDS
 
         def follower() -> Follower:
             return self._follower(
                 runs.bundle_of_run(self._start, self._work / "runs" / name, self._work / "models" / name)
             )
 
-        chosen = [lesion for lesion in self._lesions if lesion.patient in unseen]
-        found += score_lesions(chosen, follower, self._work / "scores" / name)
+        def tell(done: int) -> None:
+            seconds = spent + plan.scoring / FOLDS * done / len(chosen)
+            self._tell_later(plan, seconds, f"fold {number} of {FOLDS} scored on {done} of {len(chosen)} lesions")
 
-    def _outcome(self, before: list[LesionScore], after: list[LesionScore], plan: dict[str, float]) -> Outcome:
+        found += score_lesions(chosen, follower, self._work / "scores" / name, tell)
+
+    def _outcome(self, before: list[LesionScore], after: list[LesionScore], plan: Plan) -> Outcome:
         return Outcome(
             start=self._start.name,
             name=self._settings.name,
             lesions=len(self._lesions),
             patients=len({lesion.patient for lesion in self._lesions}),
             outlined_frames=sum(len(lesion.masks) for lesion in self._lesions),
-            steps=int(plan["steps"]),
+            steps=plan.steps,
             overlap=(_mean([one.overlap for one in before]), _mean([one.overlap for one in after])),
             curves=(_curve(before), _curve(after)),
             overlap_difference=difference(after, before, lambda one: one.overlap),
@@ -353,12 +380,12 @@ class _Job:
             notes=self._notes,
         )
 
-    def _finish(self, outcome: Outcome, plan: dict[str, float], target: Path) -> None:
+    def _finish(self, outcome: Outcome, plan: Plan, target: Path) -> None:
         """Put the model in place, and remove the images of patients and what is needed no more."""
         if outcome.is_better:
             made = self._work / "models" / outcome.name
             runs.bundle_of_run(self._start, self._work / "runs" / "all", made)
-            runs.write_configuration(made / "configs" / "train.json", self._start, int(plan["steps"]))
+            runs.write_configuration(made / "configs" / "train.json", self._start, plan.steps)
             write_card(made, self._start, outcome)
             shutil.rmtree(self._work / "clips")  # once the model is in place, nobody would come back for them
             target.parent.mkdir(parents=True, exist_ok=True)
