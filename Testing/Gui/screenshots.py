@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import worklist_batch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -27,7 +28,7 @@ from slicer_harness.session import Session  # noqa: E402
 from slicer_harness.user import User  # noqa: E402
 
 WIDTH = 440  # a module panel as Slicer shows it at first
-SECTIONS = ("cine", "lesion", "propagate", "review", "measure", "export")
+SECTIONS = ("worklist", "cine", "lesion", "propagate", "review", "measure", "export")
 DARK = {
     "Window": "#353535",
     "WindowText": "#f0f0f0",
@@ -58,16 +59,17 @@ class Photographer:
         self.user, self.folder = user, folder
 
     def take(self, name: str, *sections: str) -> None:
-        """Save a picture of the panel with these sections open, all six by default."""
+        """Save a picture of the panel with these sections open, all but the worklist by default."""
         panel = unwrap(self.user.module.panel)
-        self._open(sections or SECTIONS)
+        sections = sections or SECTIONS[1:]
+        self._open(sections)
         for _ in range(4):  # labels that wrap need to know the width before they know their height
             panel.resize(WIDTH, 100)
             self.user.module.session.process_events()
             self.user.module.widget.panel.progress_made()
         panel.resize(WIDTH, panel.layout().totalMinimumHeightForWidth(WIDTH))
         self.user.module.session.process_events()
-        picture = panel.grab(QtCore.QRect(0, 0, WIDTH, self._bottom(sections or SECTIONS)))
+        picture = panel.grab(QtCore.QRect(0, 0, WIDTH, self._bottom(sections)))
         picture.save(str(self.folder / f"{name}.png"))
         self._open(SECTIONS)
 
@@ -112,6 +114,24 @@ def visit(user: User, camera: Photographer, model: str | None) -> None:
     camera.take("panel_results")
 
 
+def visit_worklist(user: User, camera: Photographer) -> None:
+    """Look through a small batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "batch"
+        worklist_batch.compute(output)
+        user.see("worklistCollapsibleButton").setProperty("collapsed", False)
+        user.type_into("worklistReaderEdit", "A")
+        user.module.session.file_dialogs.waiting.append(str(output))
+        user.click("worklistOpenButton")
+        user.choose("worklistStateComboBox", "All")
+        user.click("nextCaseButton")
+        user.wait_until(lambda: user.sees("openCaseLabel"), 120)
+        user.click("confirmButton")
+        user.see("worklistFolderLabel").setText("/studies/breast")
+        camera.take("panel_worklist", "worklist")
+        user.click("closeCaseButton")
+
+
 def darken() -> None:
     """Give the application a dark theme."""
     palette = QtGui.QPalette()
@@ -137,6 +157,7 @@ def main() -> int:
         module.open()
         user = User(module)
         camera = Photographer(user, arguments.output)
+        visit_worklist(user, camera)
         visit(user, camera, arguments.model)
         darken()
         module.widget.panel.refresh()

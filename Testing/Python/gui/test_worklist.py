@@ -165,6 +165,18 @@ def test_the_time_counts_while_the_reader_is_at_work(reader: Any) -> None:
     assert reader.rows()[0][5] == "6 min"
 
 
+def test_opening_can_be_stopped(reader: Any) -> None:
+    first = reader.names()[0]
+    view = reader.user.see("worklistTableView")
+    view.activated.emit(view.model().index(0, 0))
+    assert reader.user.module.widget.panel.busy
+    assert not reader.user.see("nextCaseButton").isEnabled()
+    reader.click("closeCaseButton")
+    assert reader.browser is None
+    assert not ReviewFolder(reader.output).work("A", first).is_held()
+    assert reader.user.module.session.scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 0
+
+
 def test_moved_cines_are_asked_for_once_and_found_by_themselves_from_then_on(reader: Any, tmp_path: Path) -> None:
     (tmp_path / "cines").rename(tmp_path / "moved")
     dialogs = reader.user.module.session.file_dialogs

@@ -47,8 +47,8 @@ class CaseTable:
         self._model.setHorizontalHeaderLabels(list(HEADINGS))
         for column, tip in enumerate(HEADING_TIPS):
             self._model.setHeaderData(column, qt.Qt.Horizontal, tip, qt.Qt.ToolTipRole)
-        view.verticalHeader().hide()
         view.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        view.horizontalHeader().setResizeContentsPrecision(0)  # columns fit the rows in sight: all rows would take long
         view.horizontalHeader().connect("sectionClicked(int)", self._heading_clicked)
         view.connect("activated(QModelIndex)", lambda index: self._row_activated(index.row()))
         self._timer = qt.QTimer(view)
@@ -64,8 +64,7 @@ class CaseTable:
         self._model.setRowCount(len(self._shown))
         self._filled = 0
         self._fill()
-        self._view.resizeColumnsToContents()
-        self._view.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        self._fit_columns()
         if chosen:
             self.choose(chosen)
         if self._filled < len(self._shown):
@@ -82,6 +81,7 @@ class CaseTable:
         if is_listed:
             self._shown[row] = case
             self._write(row)
+            self._fit_columns()
         else:
             del self._shown[row]
             self._filled -= row < self._filled
@@ -103,6 +103,10 @@ class CaseTable:
     def stop(self) -> None:
         """Fill no further."""
         self._timer.stop()
+
+    def _fit_columns(self) -> None:
+        for column in range(1, len(HEADINGS)):
+            self._view.resizeColumnToContents(column)
 
     def _row_of(self, name: str) -> int | None:
         return next((row for row, case in enumerate(self._shown) if case.name == name), None)

@@ -130,7 +130,7 @@ class ReaderComparison:
     def _state(self) -> str:
         first, second = self._codes
         left, here = len(self._undecided()), self._here()
-        text = f"Blue: {first}. Purple: {second}. {left} of {len(self._choices)} outlines to decide."
+        text = f"Blue: {first}. Pink: {second}. {left} of {len(self._choices)} outlines to decide."
         if here is not None:
             is_decided = (here.frame, here.lesion) in self._keeper.decided
             text += f" Here: {here.lesion}, Dice {here.dice:.2f}{', decided' if is_decided else ''}."

@@ -346,7 +346,7 @@ class WorklistSection(Section):
         self.ui.finishCaseButton.enabled = free and has_case
         self.ui.setAsideButton.enabled = free and (has_case or bool(chosen))
         self.ui.takeUpButton.enabled = free and not has_case and state in (ReviewState.DONE, ReviewState.SET_ASIDE)
-        self.ui.closeCaseButton.enabled = has_case and free
+        self.ui.closeCaseButton.enabled = self.running or (has_case and free)
         self._comparison.busy_changed()
 
 
