@@ -2,10 +2,10 @@
 
     .venv/bin/python Testing/Drills/two_cases.py --rounds 20
 
-One case is dark, one bright, in every format that is read. Their frames are read in turns, each freed before the next,
-so that memory that a decoder leaves unfilled would hold the other case's picture. Then each is cut and overwritten in
-several places and read again. Sound frames must keep to their own levels; no block of 8 x 8 pixels of a damaged case
-may be a block of the other. Exits with 1 otherwise, naming the format and the damage.
+One case is dark, one bright, in every format that is read, grey and in colour. Their frames are read in turns, each
+freed before the next, so that memory that a decoder leaves unfilled would hold the other case's picture. Then each is
+cut and overwritten in several places and read again. Sound frames must keep to their own levels; no block of 8 x 8
+pixels of a damaged case may be a block of the other. Exits with 1 otherwise, naming the format and the damage.
 """
 
 from __future__ import annotations
@@ -88,6 +88,24 @@ def _dicom(syntax: str = "", is_jpeg: bool = False) -> Callable:
     return write
 
 
+def _series(syntax: str = "", is_jpeg: bool = False) -> Callable:
+    def write(frames: Frames, folder: Path) -> Path:
+        for at in range(len(frames)):
+            one = frames[at : at + 1]
+            data = dicom_object(one, [jpeg(one[0])] if is_jpeg else (), NumberOfFrames=None, InstanceNumber=at + 1)
+            if syntax:
+                data.compress(syntax, generate_instance_uid=False)
+            data.save_as(folder / f"{at:03}.dcm", enforce_file_format=True)
+        return folder
+
+    return write
+
+
+def _in_color(write: Callable[[Frames, Path], Path]) -> Callable[[Frames, Path], Path]:
+    """Write frames whose red channel is the grey one and whose others are a little darker."""
+    return lambda frames, folder: write(np.stack([frames, frames - 15, frames - 8], axis=3), folder)
+
+
 def _pictures(suffix: str) -> Callable:
     def write(frames: Frames, folder: Path) -> Path:
         for at, frame in enumerate(frames):
@@ -95,6 +113,11 @@ def _pictures(suffix: str) -> Callable:
         return folder
 
     return write
+
+
+def _streams(frames: Frames, folder: Path) -> Path:
+    (folder / "a.jpg").write_bytes(b"".join(jpeg(frame) for frame in frames))
+    return folder / "a.jpg"
 
 
 def _paged(kind: str, **options: object) -> Callable:
@@ -109,7 +132,8 @@ def _paged(kind: str, **options: object) -> Callable:
 def _volume(suffix: str, compress: bool) -> Callable:
     def write(frames: Frames, folder: Path) -> Path:
         path = folder / f"a{suffix}"
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(frames), str(path), useCompression=compress)
+        image = SimpleITK.GetImageFromArray(frames, isVector=frames.ndim == 4)
+        SimpleITK.WriteImage(image, str(path), useCompression=compress)
         return path
 
     return write
@@ -145,7 +169,18 @@ KINDS: dict[str, Callable[[Frames, Path], Path]] = {
     "MHA": _volume(".mha", False),
     "MHA, zlib": _volume(".mha", True),
     "NIfTI, gzip": _volume(".nii.gz", True),
+    "JPEG file of several": _streams,
+    "DICOM series": _series(),
+    "DICOM series, JPEG": _series(is_jpeg=True),
+    "DICOM series, RLE": _series(RLELossless),
 }
+COLOR_KINDS = (
+    *("Motion JPEG", "H.264", "H.264, interlaced", "MPEG-2, interlaced", "MPEG-4", "DICOM H.264, interlaced"),
+    *("DICOM", "DICOM JPEG", "DICOM JPEG 2000", "DICOM JPEG-LS", "DICOM RLE"),
+    *("DICOM series", "DICOM series, JPEG", "DICOM series, RLE"),
+    *("PNG folder", "JPEG folder", "TIFF stack, LZW", "GIF", "WebP", "animated PNG", "NRRD, gzip", "MHA, zlib"),
+)
+KINDS |= {f"{kind}, colour": _in_color(KINDS[kind]) for kind in COLOR_KINDS}
 
 
 def damage(source: Path, how: str, rng: np.random.Generator) -> None:
@@ -167,12 +202,12 @@ def frames_of(source: Path) -> Iterator[tuple[int, Frames]]:
         cine = read_cine(source)
         for index in range(len(cine)):
             with contextlib.suppress(LesionSegError):
-                frame = cine.frames[index]
-                yield index, frame if frame.ndim == 2 else frame.max(axis=2)
+                yield index, cine.frames[index]
 
 
 def blocks_of_other(frame: Frames, others: Frames) -> int:
     """Count the blocks of a frame that are, level for level, blocks of the other case at the same place."""
+    frame = frame if frame.ndim == 2 else frame.max(axis=2)
     height, width = (size // BLOCK * BLOCK for size in frame.shape)
     apart = np.abs(frame[:height, :width].astype(np.int16) - others[:, :height, :width]).astype(np.float32)
     means = apart.reshape(len(others), height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean(axis=(2, 4))

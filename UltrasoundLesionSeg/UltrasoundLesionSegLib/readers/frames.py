@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import index as as_index
 from typing import Any
 
@@ -189,15 +188,9 @@ def look_at_samples(
     SourceError
         When none of them can be read.
     """
-    is_color, failed = False, {}
-    for index in indices:
-        try:
-            is_color = is_color or is_color_picture(decode(index), tolerance)
-        except FrameError as error:
-            failed[index] = error.reason
-    if len(failed) == len(indices):
-        reason = next(iter(failed.values()))
-        raise SourceError(f"no frame of the source can be read ({reason}); export the cine again")
+    is_color, failed = False, dict[int, str]()
+    for picture in _readable(decode, indices, failed):
+        is_color = is_color or is_color_picture(picture, tolerance)
     return is_color, failed
 
 
@@ -228,18 +221,28 @@ def look_at_values(
     SourceError
         When none of them can be read.
     """
-    sampled: dict[int, NDArray[Any]] = {}
-    for index in indices:
-        with contextlib.suppress(FrameError):
-            sampled[index] = read(index)
-    is_bytes = all(one.dtype == np.uint8 for one in sampled.values())
-    levels = AS_STORED if is_bytes else choose_levels(list(sampled.values()))
-
-    def decode(index: int) -> Frame:
-        return to_uint8(sampled[index] if index in sampled else read(index), levels)
-
-    is_color, failed = look_at_samples(decode, indices, tolerance)
+    failed: dict[int, str] = {}
+    sampled = list(_readable(read, indices, failed))
+    is_bytes = all(one.dtype == np.uint8 for one in sampled)
+    levels = AS_STORED if is_bytes else choose_levels(sampled)
+    is_color = any(is_color_picture(to_uint8(one, levels), tolerance) for one in sampled)
     return levels, is_color, len(failed)
+
+
+def _readable(
+    read: Callable[[int], NDArray[Any]], indices: Sequence[int], failed: dict[int, str]
+) -> Iterator[NDArray[Any]]:
+    """Yield the frames that can be read, note in ``failed`` why the others cannot; none at all is an error."""
+    for index in indices:
+        try:
+            picture = read(index)
+        except FrameError as error:
+            failed[index] = error.reason
+        else:
+            yield picture
+    if len(failed) == len(indices):
+        reason = next(iter(failed.values()))
+        raise SourceError(f"no frame of the source can be read ({reason}); export the cine again")
 
 
 def gap_note(numbers: Sequence[int], what: str) -> tuple[str, ...]:
