@@ -218,10 +218,10 @@ def series_of(paths: list[Path]) -> list[list[Path]]:
         try:
             header = pydicom.dcmread(path, stop_before_pixels=True)
             key = tuple(str(header[one].value) for one in ("SeriesInstanceUID", "Rows", "Columns"))
-            number = str(header.InstanceNumber)
+            number, frames = str(int(header.InstanceNumber)), int(header.get("NumberOfFrames") or 1)
         except Exception:
             continue
-        if int(header.get("NumberOfFrames") or 1) == 1:
+        if frames == 1:
             found.setdefault(key, []).append((number, path))
     series = [one for one in found.values() if len(one) > 2 and len({number for number, _ in one}) == len(one)]
     return [[path for _, path in one] for one in series]
