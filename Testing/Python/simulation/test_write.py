@@ -33,3 +33,12 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="choose one of dicom, avi, davis, nrrd"):
         write_simulation(simulate_cine(SETTINGS), tmp_path, "gif")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_shorter_simulation_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:
+    for frames in (6, 4):
+        simulated = simulate_cine(SimulationSettings(seed=4, frames=frames, height=96, width=112))
+        cine = write_simulation(simulated, tmp_path, "davis")
+    assert len(read_cine(cine)) == 4
+    for folder in (tmp_path / "truth", tmp_path / "Annotations" / "cine"):
+        assert len(list(folder.iterdir())) == 4

@@ -57,6 +57,15 @@ def test_davis_pngs_read_back_exactly(tmp_path):
         assert bytes(image.getpalette()[3:9]) == bytes((128, 0, 0, 0, 128, 0))
 
 
+def test_a_shorter_clip_leaves_nothing_of_a_longer_one(tmp_path):
+    write_davis(tmp_path, two_lesions, 4)
+    (tmp_path / "notes.png").write_bytes(b"somebody's")
+    written = write_davis(tmp_path, two_lesions, 3, skipped=[1])
+    assert sorted(tmp_path.glob("0*.png")) == written
+    assert write_davis(tmp_path, two_lesions, 1, skipped=[0]) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.png"]
+
+
 def test_writing_again_replaces(tmp_path):
     write_davis(tmp_path, two_lesions, 1)
     write_davis(tmp_path, lambda frame: ~two_lesions(frame), 1)

@@ -222,10 +222,7 @@ def _rgb(segment: SegmentInfo) -> tuple[int, int, int]:
 def _masks(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.masks import write_davis
 
-    written = write_davis(job.folder / "masks", job.masks, len(job.cine), job.frames_without_result)
-    for left_over in set((job.folder / "masks").glob(f"{'[0-9]' * 5}.png")) - set(written):
-        left_over.unlink()  # from an earlier, longer clip, or of a frame that has no result any more
-    return written
+    return write_davis(job.folder / "masks", job.masks, len(job.cine), job.frames_without_result)
 
 
 def _csv(job: ExportJob) -> list[Path]:

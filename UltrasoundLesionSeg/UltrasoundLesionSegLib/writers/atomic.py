@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from UltrasoundLesionSegLib.errors import OutputError
@@ -71,3 +71,18 @@ def folder_to_disk(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def remove_left_over(folder: Path, suffix: str, written: Sequence[Path]) -> None:
+    """Remove numbered pictures (00012.png) that an earlier, longer clip left in a folder of frames.
+
+    Parameters
+    ----------
+    folder : Path
+    suffix : str
+        Of the pictures, for example ``.png``; other files stay.
+    written : sequence of Path
+        The files that belong there now.
+    """
+    for path in set(folder.glob(f"{'[0-9]' * 5}{suffix}")) - set(written):
+        path.unlink()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Cine, Frame
 from UltrasoundLesionSegLib.errors import OutputError
-from UltrasoundLesionSegLib.writers.atomic import atomic_path
+from UltrasoundLesionSegLib.writers.atomic import atomic_path, remove_left_over
 from UltrasoundLesionSegLib.writers.masks import MaskReader, write_davis
 
 JPEG_QUALITY = 95
@@ -122,7 +122,7 @@ def write_davis_folder(
     folder : Path
         The data set's folder; made if absent.
     name : str
-        The video's name in it.
+        The video's name in it; an earlier video of this name is replaced, also where it was longer.
     masks : callable, int -> ndarray of bool (K, H, W), or None
         Annotations, written with DAVIS' palette; None: no Annotations folder.
     image_format : ImageFormat
@@ -142,11 +142,15 @@ def write_davis_folder(
     """
     images = folder / "JPEGImages" / name
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if image_format is ImageFormat.JPEG else []
+    written = []
     for index, frame in enumerate(cine):
         picture = frame if frame.ndim == 2 else _bgr(frame)
         coded = cv2.imencode(f".{image_format.value}", picture, options)[1]
-        with atomic_path(images / f"{index:05d}.{image_format.value}") as temporary:
+        target = images / f"{index:05d}.{image_format.value}"
+        with atomic_path(target) as temporary:
             temporary.write_bytes(coded.tobytes())
+        written.append(target)
+    remove_left_over(images, f".{image_format.value}", written)
     if masks is not None:
         write_davis(folder / "Annotations" / name, masks, len(cine))
     return images

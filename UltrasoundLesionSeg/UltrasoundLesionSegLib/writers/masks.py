@@ -19,7 +19,7 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.cine import Calibration
 from UltrasoundLesionSegLib.errors import OutputError
-from UltrasoundLesionSegLib.writers.atomic import atomic_path
+from UltrasoundLesionSegLib.writers.atomic import atomic_path, remove_left_over
 
 MaskReader = Callable[[int], NDArray[np.bool_]]
 """Takes a zero-based frame, returns bool (K, H, W): one mask a lesion, all False where it is not visible."""
@@ -78,7 +78,7 @@ def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collectio
     Parameters
     ----------
     folder : Path
-        Made if absent. Files of the same names are replaced.
+        Made if absent. Its masks of an earlier clip are replaced, also where that was longer.
     masks : MaskReader
     frames : int
         Number of frames of the cine; a frame on which no lesion is visible gets an all-black PNG.
@@ -106,6 +106,7 @@ def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collectio
         with atomic_path(target) as temporary:
             image.save(temporary, format="PNG")
         written.append(target)
+    remove_left_over(folder, ".png", written)
     return written
 
 
