@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +141,18 @@ def test_a_case_that_was_taken_over_keeps_its_cine_and_what_was_drawn(reader: An
     assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
     assert not reader.user.sees("openCaseLabel")
     assert list((reader.output / "review" / "A" / ".aside").iterdir())
+
+
+def test_the_hold_lives_on_without_a_thread_of_its_own(reader: Any) -> None:
+    """Slicer starves Python threads while nobody does anything: the window's own timer keeps the hold."""
+    reader.activate(0)
+    hold = reader.output / "review" / "A" / reader.names()[0] / "hold.json"
+    long_ago = time.time() - 1000
+    os.utime(hold, (long_ago, long_ago))
+    timer = reader.section._case._beat_timer
+    assert timer.isActive()
+    timer.setInterval(1)
+    reader.user.wait_until(lambda: hold.stat().st_mtime > long_ago + 900)
 
 
 def test_strokes_are_stored_before_the_frame_is_left_and_undo_takes_them_back(reader: Any) -> None:

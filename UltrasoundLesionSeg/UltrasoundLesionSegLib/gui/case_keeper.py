@@ -13,6 +13,7 @@ from UltrasoundLesionSegLib.gui.cine_loading import CineLoading
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.messages import tell, telling
+from UltrasoundLesionSegLib.review.work.hold import SECONDS_BETWEEN_BEATS
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.review.open_case import OpenCase
@@ -46,6 +47,11 @@ class CaseKeeper:
         self._timer.setSingleShot(True)
         self._timer.setInterval(STORE_AFTER_MS)
         self._timer.connect("timeout()", self.store)
+        # the hold's own thread starves: Slicer lets other Python threads work only while its own waits in Python
+        self._beat_timer = qt.QTimer(host.root)
+        self._beat_timer.setInterval(round(1000 * SECONDS_BETWEEN_BEATS))
+        self._beat_timer.connect("timeout()", self._beat)
+        self._beat_timer.start()
 
     @property
     def name(self) -> str:
@@ -141,6 +147,12 @@ class CaseKeeper:
         if case is not None:
             case.close()
 
+    def _beat(self) -> None:
+        """Say to others that the case is still in somebody's hands."""
+        held = self._case.case if self._case is not None else self._coming
+        if held is not None:
+            held.hold.beat()
+
     # ---- the reader's work
 
     def touch(self) -> None:
@@ -233,3 +245,8 @@ class CaseKeeper:
         if case is not None:
             case.case.close()
             self._changed(case.case.name)
+
+    def cleanup(self) -> None:
+        """Let go of the case for good: the panel is about to be destroyed."""
+        self.release()
+        self._beat_timer.stop()

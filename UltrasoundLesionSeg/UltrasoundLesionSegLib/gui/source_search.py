@@ -63,7 +63,7 @@ class _Progress:
         self._dialog = qt.QProgressDialog(root)
         self._dialog.setWindowModality(qt.Qt.WindowModal)
         self._dialog.setRange(0, 0)
-        self._dialog.minimumDuration = 500  # ms
+        self._dialog.minimumDuration = 0  # at once: nothing else in the window may be pressed meanwhile
 
     def show(self, files: int) -> None:
         """Show how many files were looked at; raises when the user cancelled."""

@@ -329,7 +329,7 @@ class WorklistSection(Section):
     def cleanup(self) -> None:
         """Let go of the case: the panel is about to be destroyed."""
         self._table.stop()
-        self._case.release()
+        self._case.cleanup()
 
     def busy_changed(self) -> None:
         """Offer what can be done with the chosen case and the open one."""
