@@ -162,3 +162,20 @@ def test_times_of_functional_groups_that_do_not_increase_are_noted(save_dicom, v
     assert cine.timing is None
     assert "does not increase from frame to frame" in cine.notes[0]
     np.testing.assert_array_equal(np.stack(list(cine)), FRAMES)
+
+
+@pytest.mark.parametrize("has_pointer", [True, False])
+def test_a_vector_of_times_instead_of_steps_is_read_as_times(save_dicom, has_pointer):
+    frames = moving_frames(6)
+    elements = {"FrameIncrementPointer": 0x00181065} if has_pointer else {}
+    cine = read_cine(save_dicom(dicom_object(frames, FrameTimeVector=[0, 40, 80, 120, 160, 200], **elements)))
+    np.testing.assert_allclose(cine.timing.seconds, 0.04 * np.arange(6))
+    assert cine.timing.approximate
+    assert "grows evenly" in cine.notes[0]
+    cine = read_cine(save_dicom(dicom_object(frames, FrameTimeVector=[0, 40, 41, 120, 40, 40], **elements)))
+    assert (cine.timing.approximate, cine.notes) == (False, ())
+
+
+def test_a_vector_that_does_not_fit_the_frames_is_noted(save_dicom):
+    cine = read_cine(save_dicom(dicom_object(moving_frames(6), FrameTimeVector=[0, 40, 40])))
+    assert (cine.timing, cine.notes) == (None, ("FrameTimeVector does not fit the frames: it is not used.",))

@@ -223,3 +223,35 @@ def test_one_picture_of_another_size_and_name_in_good_english(tmp_path):
     check(
         folder, "1 picture of another size and name among the pictures of the folder left out: no frames of the cine."
     )
+
+
+@pytest.mark.parametrize("name", ["f3 (1).png", "f3 - Copy.png", "f3 copy 2.png", "f3_copy.png", "f3 - Kopie.png"])
+def test_a_copy_of_a_frame_is_no_frame(tmp_path, name):
+    folder = folder_of(tmp_path, [f"f{index}.png" for index in range(6)])
+    (folder / name).write_bytes((folder / "f3.png").read_bytes())
+    check(folder, "1 copy among the pictures of the folder left out: no frames of the cine.")
+
+
+def test_another_picture_under_the_name_of_a_copy_is_a_frame(tmp_path):
+    folder = folder_of(tmp_path, [f"f{index}.png" for index in range(6)])
+    save(folder, "f3 (1).png", FRAMES[4])
+    assert len(read_cine(folder)) == 7
+
+
+@pytest.mark.parametrize("other", ["f{}.jpg", "g{}.png"])
+def test_every_frame_in_two_versions(tmp_path, other):
+    folder = folder_of(tmp_path, [f"f{index}.png" for index in range(6)])
+    for index, frame in enumerate(FRAMES):
+        drawn = np.dstack([frame] * 3)
+        if other.endswith("png"):
+            drawn[MASKS[index] > 0] = (255, 0, 0)
+        save(folder, other.format(index), drawn if other.endswith("png") else frame)
+    kind = "overlays" if other.endswith("png") else "copies"
+    check(folder, f"6 {kind} among the pictures of the folder left out: no frames of the cine.")
+
+
+def test_two_sets_of_different_pictures_are_all_frames(tmp_path):
+    folder = folder_of(tmp_path, [f"a{index}.png" for index in range(6)])
+    for index, frame in enumerate(FRAMES):
+        save(folder, f"b{index}.jpg", 255 - frame)
+    assert len(read_cine(folder)) == 12

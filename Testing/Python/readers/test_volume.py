@@ -369,3 +369,14 @@ def test_a_tracked_sequence_in_another_orientation_than_the_screen(tmp_path, tol
     cine = read_cine(path)
     np.testing.assert_array_equal(np.stack(list(cine)), frames)
     assert any(f"orientation {told}" in note for note in cine.notes) is is_noted
+
+
+@pytest.mark.parametrize("told", [300, -1])
+def test_a_meta_image_that_says_where_its_pixels_begin(tmp_path, told):
+    frames = moving_frames(3, 24, 32)
+    header = f"ObjectType = Image\nNDims = 3\nDimSize = 32 24 3\nHeaderSize = {told}\n"
+    header += "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    path = tmp_path / "a.mha"
+    path.write_bytes(header.encode().ljust(300, b"x") + frames.tobytes())
+    np.testing.assert_array_equal(np.stack(list(read_cine(path))), frames)
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))), frames)

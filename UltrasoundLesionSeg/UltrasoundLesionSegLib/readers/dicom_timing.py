@@ -55,12 +55,19 @@ def read_timing(header: Dataset, count: int) -> KnownTiming:
             if keyword == pointed:
                 break
             continue
+        if keyword == "FrameTimeVector" and _are_from_first(seconds):
+            # the steps are what was meant to be the times
+            told = np.array([0.0, *np.diff(seconds)])
+            notes.append("FrameTimeVector grows evenly, as the times from the first frame do: it is read as these.")
+            return KnownTiming(Timing(told, keyword, approximate=True), tuple(notes))
         is_other = pointed in found and keyword != pointed
         if is_other:
             notes.append(f"The header names {pointed} for its frame times, which it lacks: {keyword} is used.")
         return KnownTiming(Timing(seconds, keyword, approximate=is_other), tuple(notes))
     if count > 1 and pointed and not notes:
         notes.append(f"The header names {pointed} for its frame times, which is missing or does not fit the frames.")
+    elif count > 1 and not notes and dicom_header.text(header, "FrameTimeVector"):
+        notes.append("FrameTimeVector does not fit the frames: it is not used.")
     groups = _from_groups(header, count)
     if groups.timing is not None:
         return KnownTiming(groups.timing, (*notes, *groups.notes))
@@ -112,6 +119,13 @@ def _vector(header: Dataset, count: int) -> NDArray[np.float64] | None:
     if not fits or min(milliseconds) < 0 or sum(milliseconds[1:]) <= 0:
         return None
     return np.cumsum([0.0, *milliseconds[1:count]]) / 1000
+
+
+def _are_from_first(seconds: NDArray[np.float64]) -> bool:
+    """Whether the steps between frames are 1, 2, 3, ... times the first: a vector of times and not of steps."""
+    steps = np.diff(seconds)
+    even = steps[0] * np.arange(1, len(steps) + 1) if len(steps) else steps
+    return len(steps) > 2 and bool(steps[0] > 0 and np.allclose(steps, even, rtol=0.05, atol=0.0011))
 
 
 def _constant(header: Dataset, count: int) -> NDArray[np.float64] | None:

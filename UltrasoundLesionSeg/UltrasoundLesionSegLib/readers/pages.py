@@ -157,7 +157,7 @@ class PageFile:
                 return None
             gif = playable(_GIF + stream.read())
         if not gif.is_whole:
-            self.notes = (f"The GIF file lacks its end: after the {gif.frames} frames found, others may be missing.",)
+            self.notes = (f"The GIF file lacks its end: {gif.frames} of its frames were found.",)
         return io.BytesIO(gif.data)
 
     def _find_pages(self) -> int:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from UltrasoundLesionSegLib.readers.frames import LOSSY_GREY_TOLERANCE, is_color_picture
 from UltrasoundLesionSegLib.readers.quiet import quiet
+
+T = TypeVar("T")
 
 _KINDS = {
     "masks": (
@@ -24,6 +28,13 @@ _KINDS = {
 }
 _WORDS = {kind: re.compile(rf"(?:^|(?<=[^a-z]))(?:{words})(?=[^a-z]|$)") for kind, words in _KINDS.items()}
 _NUMBER_BEHIND = re.compile(r"[ _.-]+\d{1,3}$")
+_OTHER = "pictures of another size and name"
+_ONE = {_OTHER: "picture of another size and name", "copies": "copy"}
+_COPY = re.compile(r"(.+?)(?: ?\(\d{1,3}\)|[ _-]+(?:copy|kopie)(?: ?\(?\d{1,3}\)?)?)")
+_LOSSY_SUFFIXES = (".jpg", ".jpeg")
+_SAME_PICTURE = 6.0
+"""Levels by which two versions of a frame differ on average where neither has colours."""
+
 _LOOKED_AT = 3
 _LEVELS_OF_A_MASK = 8
 _SHARE_OF_TWO_LEVELS = 0.98
@@ -33,10 +44,10 @@ _NEAR = 12
 def choose_frames(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
     """Return the pictures of a folder that are frames, and how many of what kind were left out.
 
-    Left out is what has the name of another picture and a word for a mask, an overlay or a preview
-    (``a.png``, ``a_mask.png``, ``a_mask_1.png``); what such a word, another naming or another kind of pixel sets apart
-    and what looks like a mask; and what has another name than most and another size, or colours where these have none.
-    When all are alike, all are frames.
+    Left out is what has the name of another picture and a word for a mask, an overlay or a preview (``a.png``,
+    ``a_mask.png``, ``a_mask_1.png``); copies, and other versions of the same frames; what such a word, another naming
+    or another kind of pixel sets apart and what looks like a mask; and what has another name than most and another
+    size, or colours where these have none. When all are alike, all are frames.
 
     Parameters
     ----------
@@ -49,8 +60,9 @@ def choose_frames(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
         kind = _derived_kind(path.stem.casefold(), stems)
         if kind:
             left_out[path] = kind
-    rest = [path for path in paths if path not in left_out]
-    left_out |= _odd_ones(rest)
+    left_out |= _copies([path for path in paths if path not in left_out])
+    left_out |= _other_versions([path for path in paths if path not in left_out])
+    left_out |= _odd_ones([path for path in paths if path not in left_out])
     return [path for path in paths if path not in left_out], Counter(left_out.values())
 
 
@@ -58,7 +70,7 @@ def left_out_note(counts: Mapping[str, int]) -> tuple[str, ...]:
     """Return the sentence on pictures that are no frames, nothing when there are none."""
     if not counts:
         return ()
-    one = {kind: kind.replace("s", "", 1) if kind.startswith("pictures") else kind[:-1] for kind in counts}
+    one = {kind: _ONE.get(kind, kind[:-1]) for kind in counts}
     listed = " and ".join(f"{count} {kind if count > 1 else one[kind]}" for kind, count in sorted(counts.items()))
     return (f"{listed} among the pictures of the folder left out: no frames of the cine.",)
 
@@ -74,6 +86,57 @@ def _derived_kind(stem: str, stems: set[str]) -> str:
             if (names & stems) - {stem, ""}:
                 return kind
     return ""
+
+
+def _copies(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return those that are, byte by byte, another picture, and named as file managers name a copy of it."""
+    by_name = {(path.stem.casefold(), path.suffix.casefold()): path for path in paths}
+    found = {}
+    for (stem, suffix), path in by_name.items():
+        match = _COPY.fullmatch(stem)
+        original = by_name.get((match[1].rstrip(), suffix)) if match else None
+        with contextlib.suppress(OSError):
+            if original is not None and path.read_bytes() == original.read_bytes():
+                found[path] = "copies"
+    return found
+
+
+def _other_versions(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return pictures that show other pictures' frames once more: drawn upon, or in a lossy format.
+
+    They have the numbers of those and another naming or format, and look like them where neither has colours.
+    """
+    groups: dict[tuple[str, str], dict[str, Path]] = {}
+    for path in paths:
+        numbers = re.findall(r"\d+", path.stem)
+        naming = (re.sub(r"\d+", "#", path.stem.casefold()), path.suffix.casefold())
+        groups.setdefault(naming, {})["-".join(str(int(one)) for one in numbers)] = path
+    found: dict[Path, str] = {}
+    for one, other in itertools.combinations([name for name, group in groups.items() if len(group) > 1], 2):
+        if groups[one].keys() != groups[other].keys():
+            continue
+        pairs = [(groups[one][number], groups[other][number]) for number in _spread(list(groups[one]))]
+        if not all(_show_the_same(*pair) for pair in pairs):
+            continue
+        colored = [all(_is_colored(pair[at]) for pair in pairs) for at in (0, 1)]
+        is_overlay = colored[0] != colored[1]
+        left_out = one if (colored[0] if is_overlay else one[1] in _LOSSY_SUFFIXES) else other
+        found |= dict.fromkeys(groups[left_out].values(), "overlays" if is_overlay else "copies")
+    return found
+
+
+def _show_the_same(one: Path, other: Path) -> bool:
+    """Whether two pictures are alike where neither has colours, over at least half of them."""
+    try:
+        with quiet(), Image.open(one) as first, Image.open(other) as second:
+            pictures = [np.asarray(image.convert("RGB"), np.int16) for image in (first, second)]
+    except Exception:  # damaged: it keeps its place as a frame
+        return False
+    if pictures[0].shape != pictures[1].shape:
+        return False
+    is_grey = np.all([np.ptp(picture, axis=2) <= _NEAR for picture in pictures], axis=0)
+    apart = np.abs(pictures[0] - pictures[1]).mean(axis=2)
+    return bool(is_grey.mean() >= 0.5 and apart[is_grey].mean() <= _SAME_PICTURE)
 
 
 def _odd_ones(paths: Sequence[Path]) -> dict[Path, str]:
@@ -96,14 +159,14 @@ def _odd_ones(paths: Sequence[Path]) -> dict[Path, str]:
     for path in sorted(apart - set(found)):
         head = heads[path]
         if head is not None and usual_head is not None and head[1] != usual_head[1]:
-            found[path] = "pictures of another size and name"
+            found[path] = _OTHER
         elif head is not None and _is_colored(path) and not any(_is_colored(one) for one in _spread(frames)):
             found[path] = "overlays"
     return found
 
 
-def _spread(paths: Sequence[Path]) -> Sequence[Path]:
-    return paths[:: max(1, len(paths) // _LOOKED_AT)]
+def _spread(items: Sequence[T]) -> Sequence[T]:
+    return items[:: max(1, len(items) // _LOOKED_AT)]
 
 
 def _is_colored(path: Path) -> bool:

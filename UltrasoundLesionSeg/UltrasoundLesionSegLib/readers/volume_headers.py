@@ -196,7 +196,8 @@ def _parse_meta_image(stream: BinaryIO) -> VolumeHeader:
     encoding = "ascii" if is_ascii else "gzip" if is_compressed else "raw"
     data_file = fields["elementdatafile"]
     is_local = data_file.upper() == "LOCAL"
-    start = stream.tell() if is_local else int(fields.get("headersize", 0))
+    # counted from the beginning of the file of the pixels, that of the header too; -1: the pixels are at its end
+    start = int(fields.get("headersize", 0)) or (stream.tell() if is_local else 0)
     code = _META_TYPES[fields["elementtype"].upper()]
     return VolumeHeader(_dtype(code, not is_big), tuple(axes), encoding, "" if is_local else data_file, start, fields)
 
