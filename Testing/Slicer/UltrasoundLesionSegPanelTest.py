@@ -1,6 +1,8 @@
 """The panel in a real Slicer: opened, used, left, reloaded, its scene closed and loaded. Run by ctest."""
 
 import logging
+import shutil
+import tempfile
 import time
 import unittest
 from importlib.util import find_spec
@@ -132,3 +134,57 @@ class UltrasoundLesionSegPanelTest(unittest.TestCase):
         for effect in ("Paint", "Draw", "Erase", "Threshold", "Smoothing"):
             assert effect in names
         logging.info("effects: %s", ", ".join(names))
+
+    def test_a_case_of_a_worklist_is_drawn_stored_and_left(self):
+        import cv2
+
+        from UltrasoundLesionSegLib.gui.worklist_section import FOLDER, READER
+        from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+        from UltrasoundLesionSegLib.review.worklist import begin
+
+        settings = slicer.app.userSettings()
+        before = {key: settings.value(key, "") for key in (FOLDER, READER)}
+        folder = Path(tempfile.mkdtemp(dir=slicer.app.temporaryPath))
+        rng = np.random.default_rng(0)
+        for cine in ("a", "b"):
+            (folder / "cines" / cine).mkdir(parents=True)
+            for frame in range(5):
+                picture = rng.integers(0, 200, (120, 160), dtype=np.uint8)
+                cv2.imwrite(str(folder / "cines" / cine / f"{frame:03d}.png"), picture)
+        begin(folder / "cines", folder / "out")
+        try:
+            settings.setValue(FOLDER, str(folder / "out"))
+            settings.setValue(READER, "T")
+            slicer.util.reloadScriptedModule("UltrasoundLesionSeg")
+            self.work_through(ReviewFolder(folder / "out"))
+        finally:
+            for key, value in before.items():
+                settings.setValue(key, value)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def work_through(self, reviews):
+        """Open the first case, draw, and go to the next one."""
+        ui = self.widget.ui
+        ui.worklistCollapsibleButton.collapsed = False
+        slicer.app.processEvents()
+        model = ui.worklistTableView.model()
+        assert model.rowCount() == 2
+        first = model.data(model.index(0, 0))
+        ui.nextCaseButton.click()
+        self.wait_until(lambda: first in ui.openCaseLabel.text)
+        browser = ui.browserSelector.currentNode()
+        segmentation, volume = self.widget.logic.segmentationNode(browser), self.widget.logic.volumeNode(browser)
+        mask = np.zeros(slicer.util.arrayFromVolume(volume).shape, np.uint8)
+        mask[0, 30:60, 40:80] = 1
+        segment = segmentation.GetSegmentation().GetNthSegmentID(0)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentation, segment, volume)
+        self.wait_until(lambda: reviews.work("T", first).record() is not None)
+        (anchor,) = reviews.work("T", first).anchors()
+        assert anchor.frame == 0
+        assert int((anchor.mask != mask[0].astype(bool)).sum()) == 0
+        ui.nextCaseButton.click()
+        self.wait_until(lambda: ui.openCaseLabel.text and first not in ui.openCaseLabel.text)
+        assert model.data(model.index(0, 2)) == "in work"
+        ui.closeCaseButton.click()
+        assert ui.browserSelector.currentNode() is None
+        assert not reviews.work("T", first).is_held()
