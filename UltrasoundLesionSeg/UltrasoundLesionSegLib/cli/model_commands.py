@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from UltrasoundLesionSegLib.cli.options import Device, LayoutChoice, Output
+from UltrasoundLesionSegLib.cli.options import Device, LayoutChoice, Output, SeedMaskChoice
 
 
 def models() -> None:
@@ -33,6 +33,9 @@ def evaluate(
     model: Annotated[list[str] | None, typer.Option(help="Model to evaluate; the default one. Repeatable.")] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data set, for example val.")] = None,
     device: Device = "auto",
+    seed_mask: Annotated[
+        SeedMaskChoice, typer.Option(help="How the seed differs from the true mask; shifted: by 5 pixels.")
+    ] = SeedMaskChoice.EXACT,
     interactive: Annotated[
         bool, typer.Option("--interactive", help="Let a simulated person correct frames, and measure the gain.")
     ] = False,
@@ -65,5 +68,7 @@ def evaluate(
         write_effort(evaluate_interactive(dataset, layout.value, models, output, plan, split, device, limit), output)
         typer.echo((output / "effort.md").read_text(encoding="utf-8"))
         return
-    run_evaluation(dataset, layout.value, models, output, split=split, device=device, limit=limit)
+    run_evaluation(
+        dataset, layout.value, models, output, split=split, device=device, limit=limit, seed_mask=seed_mask.value
+    )
     typer.echo((output / "table.md").read_text(encoding="utf-8"))

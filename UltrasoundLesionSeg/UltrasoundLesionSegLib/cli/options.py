@@ -40,6 +40,16 @@ class LayoutChoice(str, Enum):
     STILLS = "stills"
 
 
+class SeedMaskChoice(str, Enum):
+    """How a seed differs from the true mask (evaluation/inexact_seeds.py)."""
+
+    EXACT = "exact"
+    SHIFTED = "shifted"
+    ERODED = "eroded"
+    DILATED = "dilated"
+    ELLIPSE = "ellipse"
+
+
 Output = Annotated[Path, typer.Option(help="Folder for the results; made if it does not exist.")]
 Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CPU).")]

@@ -11,6 +11,7 @@ import numpy as np
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, find_bundle
 from UltrasoundLesionSegLib.engine.device import resolve_device
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.evaluation.inexact_seeds import SeedMask, inexact
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import FrameModel, HeldMask, Method, OpticalFlow, model_method
 from UltrasoundLesionSegLib.evaluation.metrics import score_frame
@@ -22,7 +23,7 @@ matplotlib.use("Agg")  # no window, wherever this runs
 from matplotlib import pyplot
 
 
-def score_video(case: Case, method: Method) -> list[ScoredFrame]:
+def score_video(case: Case, method: Method, seed_mask: SeedMask = SeedMask.EXACT) -> list[ScoredFrame]:
     """Score a method on a video from its first labelled frame that shows a lesion.
 
     The seed's own frame and frames without truth are not scored. A lesion that the seed's frame does not show is not
@@ -32,6 +33,8 @@ def score_video(case: Case, method: Method) -> list[ScoredFrame]:
     ----------
     case : Case
     method : Method
+    seed_mask : SeedMask
+        How the seed differs from the truth.
     """
     start = next(
         (frame for frame in range(len(case.cine)) if (seen := case.truth(frame)) is not None and seen.any()), None
@@ -42,7 +45,8 @@ def score_video(case: Case, method: Method) -> list[ScoredFrame]:
     assert seeds is not None
     shown = [lesion for lesion in range(len(seeds)) if seeds[lesion].any()]
     rows = []
-    for found in method.follow(case.cine, seeds[shown], start):
+    given = np.stack([inexact(seeds[lesion], seed_mask) for lesion in shown])
+    for found in method.follow(case.cine, given, start):
         truth = case.truth(found.frame)
         if truth is None:
             continue
@@ -75,6 +79,7 @@ def evaluate(
     baselines: bool = True,
     device: str = "auto",
     limit: int | None = None,
+    seed_mask: SeedMask | str = SeedMask.EXACT,
     progress: Callable[[int, str], None] | None = None,
 ) -> list[Summary]:
     """Score models and baselines; write their tables and a plot.
@@ -98,6 +103,8 @@ def evaluate(
         See ``resolve_device``.
     limit : int or None
         Score the first cases only.
+    seed_mask : SeedMask or str
+        How the seed differs from the truth.
     progress : callable or None
         Called with the number of cases done and a sentence.
 
@@ -126,7 +133,7 @@ def evaluate(
             rows += (
                 score_still(case, method)
                 if layout is Layout.STILLS and isinstance(method, FrameModel)
-                else score_video(case, method)
+                else score_video(case, method, SeedMask(seed_mask))
             )
         if progress is not None:
             progress(number + 1, _sentence(rows, case, methods))

@@ -25,7 +25,14 @@ FRAMES = (40, 56)  # shortest and longest clip
 SEED = 170_000
 
 
-def write_moving_stills(data: Path, output: Path, clips: int, split: str = "val", first_seed: int = SEED) -> None:
+def write_moving_stills(
+    data: Path,
+    output: Path,
+    clips: int,
+    split: str = "val",
+    first_seed: int = SEED,
+    lengths: tuple[int, int] = FRAMES,
+) -> None:
     """Write clips of stills, one a patient.
 
     Parameters
@@ -37,6 +44,8 @@ def write_moving_stills(data: Path, output: Path, clips: int, split: str = "val"
     split : str
         Of the stills.
     first_seed : int
+    lengths : tuple of int
+        Frames of the shortest and the longest clip.
     """
     records = read_index(data, split)
     firsts = list({record.patient: record for record in reversed(records)}.values())
@@ -45,19 +54,19 @@ def write_moving_stills(data: Path, output: Path, clips: int, split: str = "val"
     for number, record in enumerate(chosen):
         rng = np.random.default_rng(first_seed + number)
         left, right = (read_still(firsts[place]) for place in rng.integers(0, len(firsts), 2))
-        frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
+        frames = int(rng.integers(lengths[0], lengths[1] + 1))
         images, masks = MovingStill(read_still(record), left, right, first_seed + number, frames).clip()
         write_davis_video(output, record.identifier, images, masks)
         patients.append((record.identifier, record.patient))
     write_patients(output, patients)
 
 
-def write_phantoms(output: Path, clips: int) -> None:
-    """Write clips of phantoms, each a patient of its own."""
+def write_phantoms(output: Path, clips: int, first_seed: int = SEED, lengths: tuple[int, int] = FRAMES) -> None:
+    """Write clips of phantoms, each a patient of its own. Parameters as for ``write_moving_stills``."""
     names = [f"phantom_{number:03d}" for number in range(clips)]
     for number, name in enumerate(names):
-        frames = int(np.random.default_rng(SEED + number).integers(FRAMES[0], FRAMES[1] + 1))
-        images, masks = Phantom(SEED + number, frames).clip()
+        frames = int(np.random.default_rng(first_seed + number).integers(lengths[0], lengths[1] + 1))
+        images, masks = Phantom(first_seed + number, frames).clip()
         write_davis_video(output, name, images, masks)
     write_patients(output, [(name, name) for name in names])
 
@@ -68,10 +77,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of stills with index.csv")
     parser.add_argument("--output", type=Path, required=True, help="gets the two folders")
     parser.add_argument("--clips", type=int, default=12, help="of each set")
+    parser.add_argument("--frames", type=int, nargs=2, default=FRAMES, help="shortest and longest clip")
+    parser.add_argument("--seed", type=int, default=SEED, help="other clips have another one")
     chosen = parser.parse_args()
     cv2.setNumThreads(1)
-    write_moving_stills(chosen.data, chosen.output / "moving_stills", chosen.clips)
-    write_phantoms(chosen.output / "phantom", chosen.clips)
+    lengths = (chosen.frames[0], chosen.frames[1])
+    write_moving_stills(chosen.data, chosen.output / "moving_stills", chosen.clips, "val", chosen.seed, lengths)
+    write_phantoms(chosen.output / "phantom", chosen.clips, chosen.seed, lengths)
 
 
 if __name__ == "__main__":
