@@ -152,6 +152,7 @@ def test_every_kind_is_written_to_every_kind_of_path(
 
 def test_help_shows_the_brackets_and_h_and_completion_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))  # tests may run without a shell
     for flag in ("--help", "-h"):
         code, out, _ = run("segment", flag)
         assert code == 0
