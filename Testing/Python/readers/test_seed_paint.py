@@ -341,6 +341,17 @@ def test_a_dark_lesion_beside_a_bright_one_in_a_soft_mask(tmp_path, level, is_co
         assert len(areas(read(lossy, picture, "jpg", quality=90))) == 2
 
 
+@pytest.mark.parametrize("level", [8, 14])
+def test_a_lesion_of_nearly_the_backgrounds_level_is_said_to_be_background(tmp_path, level):
+    picture = cv2.GaussianBlur(paint((LESION, (level, 0, 0)), (SECOND, (255, 0, 0))), (0, 0), 1.5)
+    found = read(tmp_path, picture)
+    assert areas(found) == pytest.approx([int(SECOND.sum())], rel=0.05)
+    assert "of nearly the background's level are background" in found.remarks[-1]
+    for width in (2, 5, 12):
+        found = read(tmp_path, cv2.GaussianBlur(LEVEL, (0, 0), width))
+        assert not any("nearly the background" in one for one in found.remarks)
+
+
 @pytest.mark.parametrize(("levels", "width", "is_said"), [(3, 2, True), (4, 2, False), (3, 4, True), (12, 2, False)])
 def test_an_edge_of_few_levels_makes_the_size_uncertain(tmp_path, levels, width, is_said):
     soft = cv2.GaussianBlur(LEVEL, (0, 0), width)

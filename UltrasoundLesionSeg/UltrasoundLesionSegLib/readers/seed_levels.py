@@ -42,6 +42,9 @@ _NOISE = 0.15
 _WIDE = 30
 """Pixels of one level, as their neighbours, from which on a dark area is paint, where nothing was lost."""
 
+_TAIL = 4.0
+"""Levels in which the edge of a blurred mask runs out over even pixels."""
+
 _CLOSE = 0.2
 """Share of the highest contrast below which two paints are one, where paints are not exact."""
 
@@ -159,7 +162,8 @@ def read_paint(pages: Sequence[Levels], is_lossy: bool = False) -> Painted:
     labels = [_nearest(page, ground, lesions, is_soft) for page in pages]
     if is_soft or len(lesions) > MOST_EXACT:
         check_is_painting(pages, ground, lesions, labels)
-    return Painted(labels, _remarks(pages, ground, lesions, is_soft))
+    faint = _faint_areas(pages, ground) if is_soft and not is_lossy else ()
+    return Painted(labels, (*_remarks(pages, ground, lesions, is_soft), *faint))
 
 
 def _remarks(pages: Sequence[Levels], ground: NDArray[np.float32], lesions: Any, is_soft: bool) -> tuple[str, ...]:
@@ -204,6 +208,15 @@ def _lesion_paints(pages: Sequence[Levels], paints: Paints, background: int, is_
 def _plateau(pages: Sequence[Levels], color: NDArray[np.float32]) -> int:
     """Return the number of pixels of exactly a colour whose neighbours are, too."""
     return sum(int(((page == color).all(axis=2) & (local_range(page) == 0)).sum()) for page in pages)
+
+
+def _faint_areas(pages: Sequence[Levels], ground: NDArray[np.float32]) -> tuple[str, ...]:
+    """Return the remark on even areas whose level is too near to that of the background to be told from it."""
+    pixels = 0
+    for page in pages:
+        off = np.abs(page - ground).max(axis=2)
+        pixels += int(((off > _TAIL) & (off <= ALIKE) & (local_range(page) == 0)).sum())
+    return (f"{pixels} pixels of nearly the background's level are background",) if pixels >= _WIDE else ()
 
 
 def _is_step(
