@@ -7,6 +7,7 @@ import io
 import json
 import os
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -267,3 +268,12 @@ def test_a_patient_file_nested_without_end_is_refused(tmp_path: Path, content: s
         read_patient(tmp_path / "patient.json")
     (tmp_path / "patient.json").write_text(json.dumps({"patient_id": "1", "patient_name": "a"}))
     assert read_patient(tmp_path / "patient.json").patient_id == "1"
+
+
+def test_a_mask_of_a_million_rows_is_refused_before_it_is_looked_at(tmp_path: Path) -> None:
+    image = Image.fromarray(np.zeros((1_000_000, 32), np.uint8)).convert("P")
+    image.save(tmp_path / "a.png")
+    begin = time.process_time()
+    with pytest.raises(SeedError, match="1000000 x 32 pixels but the cine's frames are 24 x 32"):
+        read_seed_file(tmp_path / "a.png", (24, 32))
+    assert time.process_time() - begin < 1

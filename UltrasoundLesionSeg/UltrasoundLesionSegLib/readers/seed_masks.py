@@ -66,7 +66,8 @@ def read_seed_file(
     ----------
     path : Path or str
     shape : tuple of int, optional
-        ``(H, W)`` of the cine, for a cropped .seg.nrrd that does not say how large its reference image was.
+        ``(H, W)`` of the cine: pictures of another size are refused, and a cropped .seg.nrrd may not say how large its
+        reference image was.
     space : Space, optional
         Where the cine lies, for volumes in another grid.
     count : int, optional
@@ -106,7 +107,7 @@ def _read(path: Path, shape: tuple[int, int] | None, space: Space | None, count:
     if kind is Format.DICOM:
         raise SeedError("the seed is no mask file; give a PNG, NRRD, MHA or .seg.nrrd mask")
     try:
-        painted = read_mask_video(path) if kind is Format.VIDEO else read_picture(path)
+        painted = read_mask_video(path) if kind is Format.VIDEO else read_picture(path, shape)
     except SourceError as error:
         if kind in (Format.IMAGE, Format.VIDEO):
             raise SeedError(f"the seed's picture is damaged: {error}") from None

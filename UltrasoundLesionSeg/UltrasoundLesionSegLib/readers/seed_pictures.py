@@ -29,17 +29,28 @@ _MOST_PIXELS = 2**30
 _NUMBERS = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B")
 
 
-def read_picture(path: Path) -> Painted:
+def read_picture(path: Path, shape: tuple[int, int] | None = None) -> Painted:
     """Read the lesions painted in a picture file, one label map a page.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int, optional
+        ``(H, W)`` of the cine.
 
     Raises
     ------
     SeedError
-        When it cannot be told what is lesion.
+        When it cannot be told what is lesion, or it has another size than the cine.
     SourceError
         When it is no picture, damaged, or its pages are in no order.
     """
     with PageFile(path) as file:
+        if shape is not None and (file.height, file.width) != shape:  # before anything of its size is computed
+            raise SeedError(
+                f"the seed is {file.height} x {file.width} pixels but the cine's frames are {shape[0]} x {shape[1]}; "
+                "draw it on a frame of this cine"
+            )
         images = [file.image(index) for index in range(len(file))]
         is_lossy = file.format in _LOSSY or any("jpeg" in str(one.info.get("compression", "")) for one in images)
         if file.format in _PERHAPS_LOSSY:
