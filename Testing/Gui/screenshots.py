@@ -129,6 +129,17 @@ def visit_worklist(user: User, camera: Photographer) -> None:
         user.click("confirmButton")
         user.see("worklistFolderLabel").setText("/studies/breast")
         camera.take("panel_worklist", "worklist")
+        user.type_into("worklistReaderEdit", "C")
+        user.see("compareCollapsibleButton").setProperty("collapsed", False)
+        user.click("compareButton")
+        view = user.see("worklistTableView")
+        rows = [view.model().index(row, 0) for row in range(view.model().rowCount())]
+        view.activated.emit(next(index for index in rows if index.data() == "case-0002"))
+        user.wait_until(lambda: user.sees("openCaseLabel"), 120)
+        user.click("takeAgreedButton")
+        user.click("nextDifferenceButton")
+        user.see("worklistFolderLabel").setText("/studies/breast")
+        camera.take("panel_readers", "worklist")
         user.click("closeCaseButton")
 
 

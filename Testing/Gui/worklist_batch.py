@@ -1,10 +1,12 @@
-"""A batch of simulated cines, computed, with a reader who is done with two of them: for the picture of the worklist."""
+"""A batch of simulated cines, computed, with two readers' work: for the pictures of the worklist."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
@@ -21,7 +23,7 @@ CASES, FRAMES = 6, 24
 
 
 def compute(output: Path) -> None:
-    """Write cines beside the output folder, compute them into it, and let reader A finish two.
+    """Write cines beside the output folder, compute them into it, and let readers A and B finish some.
 
     Parameters
     ----------
@@ -39,13 +41,27 @@ def compute(output: Path) -> None:
             run_case(replace(request, stamp={"inputs": fingerprint(request)}))
             listed.append(ListedCase(BatchCase(source, seeds, name), "done"))
         write_listed(folder.sources, listed)
-    worklist = Worklist(output, "A")
-    for name, seconds in (("case-0002", 140.0), ("case-0005", 95.0)):
-        cine = read_cine(listed[int(name[-4:]) - 1].case.source)
-        with worklist.open(name) as case:
-            assert case.machine is not None
-            masks = case.machine.masks(0)
+    for reader, name, seconds, frames in (
+        ("A", "case-0002", 140.0, (0, 8, 16)),
+        ("A", "case-0005", 95.0, (0,)),
+        ("B", "case-0002", 120.0, (0, 8, 16)),
+    ):
+        finish(output, reader, name, seconds, frames)
+
+
+def finish(output: Path, reader: str, name: str, seconds: float, frames: Sequence[int]) -> None:
+    """Finish a case: a reader confirms the machine's masks of some frames; reader B's reach a little deeper."""
+    worklist = Worklist(output, reader)
+    source = worklist.source_of(name)
+    assert source is not None
+    cine = read_cine(source)
+    with worklist.open(name) as case:
+        assert case.machine is not None
+        anchors = []
+        for frame in frames:
+            masks = case.machine.masks(frame)
             assert masks is not None
-            note = SourceNote(cine.identity.digest, len(cine), cine.height, cine.width)
-            anchors = [ReaderAnchor(0, case.machine.lesions[0], masks[0], How.CONFIRMED)]
-            case.store(anchors, note, seconds, ReviewState.DONE)
+            mask = masks[0] if reader == "A" or frame == 0 else masks[0] | np.roll(masks[0], frame // 2, axis=0)
+            anchors.append(ReaderAnchor(frame, case.machine.lesions[0], mask, How.DRAWN))
+        note = SourceNote(cine.identity.digest, len(cine), cine.height, cine.width)
+        case.store(anchors, note, seconds, ReviewState.DONE)

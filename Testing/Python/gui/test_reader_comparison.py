@@ -115,6 +115,15 @@ def test_a_case_that_a_reader_is_not_done_with_says_so_and_the_next_one_is_compa
 
 
 def test_two_different_readers_are_needed(third: Any) -> None:
+    for code, offered in (("B", ["A", "C"]), ("D", ["A", "B", "C"])):
+        with ReviewFolder(third.output).work("C", "any").hold():  # C has a folder of work
+            third.user.type_into("worklistReaderEdit", code)
+        boxes = [third.user.see(name) for name in ("firstReaderComboBox", "secondReaderComboBox")]
+        assert [box.itemText(row) for box in boxes for row in range(box.count())] == offered * 2
+        assert boxes[0].currentText() != boxes[1].currentText()
+    third.user.type_into("worklistReaderEdit", "C")
+    third.wait()
+    third.activate(0)
     third.click("compareButton")
     third.user.choose("secondReaderComboBox", "A")
     assert "choose two different ones" in third.user.read("compareLabel")

@@ -284,6 +284,22 @@ def test_a_computed_case_has_its_masks_and_is_reviewed_as_any_other(computed: An
     assert all(result.masks(frame) is not None for frame in range(12))
 
 
+def test_a_change_of_a_done_case_says_that_it_is_in_work_again(computed: Any) -> None:
+    computed.user.choose("worklistStateComboBox", "All")
+    computed.activate(0)
+    computed.click("finishCaseButton")
+    computed.activate(0)
+    assert computed.rows()[0][2] == "done"
+    assert computed.message() == ""
+    computed.draw(5)
+    computed.browser.SetSelectedItemNumber(6)
+    computed.wait()
+    assert computed.rows()[0][2] == "in work"
+    assert computed.message().startswith("case-0001 is in work again: press Done")
+    computed.click("finishCaseButton")
+    assert computed.record("case-0001").state is ReviewState.DONE
+
+
 def test_a_seed_of_the_batch_is_confirmed_by_the_reader(computed: Any) -> None:
     computed.activate(0)
     computed.browser.SetSelectedItemNumber(0)

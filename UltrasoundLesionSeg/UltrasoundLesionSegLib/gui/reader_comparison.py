@@ -52,15 +52,17 @@ class ReaderComparison:
     # ---- on and off
 
     def list_readers(self, folder: str, codes: Sequence[str]) -> None:
-        """Offer the readers of a batch folder, but for the one who decides; the first two are chosen."""
+        """Offer the readers of a batch folder, but for the one who decides; those chosen before stay if they can."""
         self._folder = folder
-        for number, box in enumerate((self.ui.firstReaderComboBox, self.ui.secondReaderComboBox)):
-            before = str(box.currentText)
+        boxes = (self.ui.firstReaderComboBox, self.ui.secondReaderComboBox)
+        before = [str(box.currentText) for box in boxes]
+        can_stay = before[0] != before[1] and set(before) <= set(codes)
+        for number, box in enumerate(boxes):
             box.blockSignals(True)
             box.clear()
             for code in codes:
                 box.addItem(code)
-            box.currentIndex = codes.index(before) if before in codes else min(number, len(codes) - 1)
+            box.currentIndex = codes.index(before[number]) if can_stay else min(number, len(codes) - 1)
             box.blockSignals(False)
         self.case_changed()
 

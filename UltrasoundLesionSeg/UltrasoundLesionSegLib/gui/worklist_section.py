@@ -43,6 +43,7 @@ class WorklistSection(Section):
         super().__init__(host)
         self._list: Worklist | None = None
         self._shown = ""  # the open case, whose comment is in the line
+        self._is_done = False  # whether the open case is
         self._last = ""  # the case that was open last: the next one comes after it
         self._case = CaseKeeper(host, self.ui.worklistMessageLabel, self._case_changed)
         self._comparison = ReaderComparison(host, self._case)
@@ -152,6 +153,14 @@ class WorklistSection(Section):
         self._show_progress()
         self.busy_changed()
 
+    def _tell_if_done_no_more(self) -> None:
+        """Tell once that a change has put a done case back into work: its masks of all frames are no longer stored."""
+        name, was_done = self._case.name, self._is_done
+        self._is_done = bool(name) and self._list is not None and self._list.case(name).state is ReviewState.DONE
+        if name and name == self._shown and was_done and not self._is_done:
+            text = f"{name} is in work again: press Done to keep the masks of all frames as they are now."
+            tell(self.ui.worklistMessageLabel, text, Tone.CAUTION)
+
     def _show_first_frame(self) -> None:
         """Go to the frame whose correction is expected to win most, in a case that nothing was drawn in yet."""
         case = self._list.case(self._shown) if self._list is not None and self._shown else None
@@ -182,6 +191,7 @@ class WorklistSection(Section):
         if self._list is not None:
             case = self._list.case(name)
             self._table.update(case, name == self._case.name or case.state in self._states)
+        self._tell_if_done_no_more()
         if self._shown != self._case.name:
             self._shown = self._case.name
             self.ui.caseCommentEdit.text = self._case.comment
