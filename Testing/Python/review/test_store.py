@@ -257,6 +257,34 @@ def test_work_that_comes_after_the_case_was_taken_over_lies_aside(
     assert (work.folder / "hold.json").exists()  # it is the other's
 
 
+@pytest.mark.parametrize("moment", ["before the images", "before the record"])
+def test_who_was_taken_over_in_the_middle_of_a_store_replaces_nothing(
+    work: CaseWork, source: SourceNote, anchor: Anchor, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def taken_over(*arguments: object) -> bytes:
+        """Let another take the case over, store, and let go of it."""
+        monkeypatch.undo()
+        (work.folder / "hold.json").unlink()
+        other = ReviewFolder(work.folder.parents[2]).work("A", "case-0001")
+        with other.hold() as theirs:
+            other.store(theirs, Work(source, [anchor(5)]))
+        return encode(*arguments) if arguments else b""
+
+    with work.hold() as hold:
+        work.store(hold, Work(source, [anchor(1)]))
+        encode = store_module.encode
+        if moment == "before the images":
+            monkeypatch.setattr(store_module, "encode", taken_over)
+        else:
+            as_json = ReviewRecord.as_json
+            monkeypatch.setattr(ReviewRecord, "as_json", lambda self: (taken_over(), as_json(self))[1])
+        with pytest.raises(HeldError, match="stored beside it"):
+            work.store(hold, Work(source, [anchor(1), anchor(2)]))
+    assert [one.frame for one in work.anchors()] == [5]
+    (aside,) = (work.folder.parent / ".aside").iterdir()
+    assert [one.frame for one in CaseWork(aside, "A", "case-0001").anchors()] == [1, 2]
+
+
 def test_a_case_that_is_stored_while_it_is_read_is_read_again(
     work: CaseWork, source: SourceNote, anchor: Anchor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

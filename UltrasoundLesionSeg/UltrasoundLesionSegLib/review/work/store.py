@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import TypeVar
 
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cine import Mask
-from UltrasoundLesionSegLib.errors import HeldError, ReviewError
+from UltrasoundLesionSegLib.errors import HeldError, OutputError, ReviewError
 from UltrasoundLesionSegLib.review.work.hold import Hold, is_held, take
 from UltrasoundLesionSegLib.review.work.label_images import LabelImage, LabelTable, decode, digest_of, encode, mask_of
 from UltrasoundLesionSegLib.review.work.record import (
@@ -38,6 +39,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path, folder_to_disk
 
 REVIEW, RECORD, ANCHORS, ASIDE = "review", "review.json", "anchors", ".aside"
 READING_THREADS = 8  # reading small files waits for disks and networks more than for the processor
+_NANOSECONDS_UNTIL_LEFT = 60 * 10**9  # nobody takes that long to take a case up
 _ATTEMPTS = 5  # to read a case that is being stored at the same time
 _Read = TypeVar("_Read")
 
@@ -283,9 +285,14 @@ class CaseWork:
             When a file cannot be written; what was stored before is as it was.
         """
         _check(work)
-        if hold.is_ours():
-            record = self._store(work)
+        try:
+            record = self._store(work, hold)
+        except (HeldError, OutputError):  # who took the case over may have removed files that were being written
             if hold.is_ours():
+                raise
+        else:
+            if hold.is_ours():
+                self._remove_others(record)
                 return record
         aside = self.folder.parent / ASIDE / f"{self.case}-{secrets.token_hex(4)}"
         CaseWork(aside, self.reader, self.case)._store(work)
@@ -294,7 +301,7 @@ class CaseWork:
             "the folder '.aside' of the reader"
         )
 
-    def _store(self, work: Work) -> ReviewRecord:
+    def _store(self, work: Work, hold: Hold | None = None) -> ReviewRecord:
         lesions = list(dict.fromkeys([*work.lesions, *(one.lesion for one in work.anchors)]))
         table = LabelTable(lesions)
         notes = self._drawn.notes(work, table, self._write_image)
@@ -316,8 +323,13 @@ class CaseWork:
                 with contextlib.suppress(OSError):  # drives that sync no folders
                     folder_to_disk(folder)
         with atomic_path(self.folder / RECORD) as temporary:
-            temporary.write_text(json.dumps(record.as_json(), indent=1) + "\n", encoding="utf-8")
-        self._remove_others(record)
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(json.dumps(record.as_json(), indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # here, so that nothing slow is left between the check and the rename
+            # the last moment before the commit: what somebody stored who took the case over must not be replaced
+            if hold is not None and not hold.is_ours():
+                raise HeldError("the case was taken over by somebody else")
         return record
 
     def _write_image(self, frame: int, image: LabelImage) -> str:
@@ -334,12 +346,19 @@ class CaseWork:
         return FinishedNote(file, __version__, dict(result.model), dict(result.settings))
 
     def _remove_others(self, record: ReviewRecord) -> None:
-        """Remove files of earlier states and of stores that were killed."""
+        """Remove files of earlier states and of stores that were killed.
+
+        Only what is older than the record: later files are those of somebody who took the case over this very moment.
+        """
         places = [*self.folder.glob(f"{ANCHORS}/*.png"), *self.folder.glob("result.*.zip")]
         places += [*self.folder.glob(".*.part*"), *self.folder.glob(f"{ANCHORS}/.*.part*")]
-        for path in places:
-            if path.relative_to(self.folder).as_posix() not in record.files:
-                with contextlib.suppress(OSError):  # another program has it open: the next store removes it
+        with contextlib.suppress(OSError):  # another program has one open: the next store removes it
+            stored = (self.folder / RECORD).stat().st_mtime_ns
+            for path in places:
+                if path.relative_to(self.folder).as_posix() not in record.files and path.stat().st_mtime_ns <= stored:
+                    path.unlink()
+            for path in self.folder.glob(".*.hold"):  # of somebody who was killed while taking the case up
+                if stored - path.stat().st_mtime_ns > _NANOSECONDS_UNTIL_LEFT:
                     path.unlink()
 
 
