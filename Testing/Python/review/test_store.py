@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +201,30 @@ def test_damaged_files_are_said_in_a_sentence(work: CaseWork, source: SourceNote
         record.write_text("[" * 100_000)
     with pytest.raises(ReviewError, match="later version" if damage == "a later version" else "damaged"):
         work.anchors()
+
+
+@pytest.mark.parametrize("damage", ["cut", "no content", "another length", "a bomb", "no file"])
+def test_a_damaged_result_is_said_in_a_sentence(
+    work: CaseWork, source: SourceNote, anchor: Anchor, damage: str
+) -> None:
+    result = no_masks(source).with_anchors([anchor(1)])
+    with work.hold() as hold:
+        work.store(hold, Work(source, [anchor(1)], state=ReviewState.DONE, result=result))
+    (path,) = work.folder.glob("result.*.zip")
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "no file":
+        path.unlink()
+    else:
+        content = '{"lesions": [{"name": "Lesion", "labels": [1]}], "origins": {"Lesion": [null]}, "confidences": {}}'
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("00001.png", b"no picture")
+            if damage == "another length":
+                archive.writestr("result.json", content)
+            elif damage == "a bomb":
+                archive.writestr("result.json", bytes(2**26 + 1))
+    with pytest.raises(ReviewError, match="damaged"):
+        work.result()
 
 
 def test_every_field_of_a_wrong_kind_is_refused(work: CaseWork, source: SourceNote, anchor: Anchor) -> None:

@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.review.work.label_images import LabelTable, decode, 
 from UltrasoundLesionSegLib.review.work.record import LesionLabels, ReaderAnchor, SourceNote, damaged
 
 CONTENT = "result.json"
+LARGEST_MEMBER = 2**26  # bytes; a label image of 4096 x 4096 pixels is far smaller
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settin
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            content = json.loads(archive.read(CONTENT))
+            content = json.loads(_member(archive, CONTENT))
             there = set(archive.namelist())
         lesions = tuple(LesionLabels(one["name"], tuple(one["labels"])) for one in content["lesions"])
         names = tuple(one.name for one in lesions)
@@ -251,10 +252,16 @@ def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settin
             return None
         try:
             with zipfile.ZipFile(path) as archive:
-                content = archive.read(name)
-        except (OSError, KeyError, zipfile.BadZipFile):
+                content = _member(archive, name)
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
             raise damaged() from None
         image = decode(content, source.shape)
         return np.stack([mask_of(image, one) for one in lesions]) if lesions else None
 
     return CaseMasks(source, names, read, origins, confidences, model, settings)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > LARGEST_MEMBER:
+        raise ValueError
+    return archive.read(name)
