@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from UltrasoundLesionSegLib.engine.bundles import find_bundle
 from UltrasoundLesionSegLib.engine.expected_overlap import OverlapEstimate
 from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals
 from UltrasoundLesionSegLib.evaluation.calibration import (
@@ -14,7 +18,8 @@ from UltrasoundLesionSegLib.evaluation.calibration import (
     reliability,
 )
 from UltrasoundLesionSegLib.evaluation.fit_overlap import fit, one_sided
-from UltrasoundLesionSegLib.evaluation.overlap_records import Run
+from UltrasoundLesionSegLib.evaluation.layouts import write_davis_video
+from UltrasoundLesionSegLib.evaluation.overlap_records import Run, record
 from UltrasoundLesionSegLib.evaluation.phantom_clips import Phantom
 
 
@@ -84,3 +89,24 @@ def test_a_phantom_never_rests_and_its_lesion_is_seen_and_drawn() -> None:
     assert inside < images.mean() - 5
     again = Phantom(3, 6).clip()
     assert np.array_equal(images, again[0])
+
+
+def test_records_are_made_once_for_a_model_and_its_settings_and_know_frames_marked_not_visible(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:64, :80]
+    shown = ((rows - 32) ** 2 + (columns - 40) ** 2) < 15**2
+    masks = np.stack([shown & (not 4 <= t < 8) for t in range(12)])
+    write_davis_video(tmp_path / "clips" / "leaves", "one", np.where(masks, 60, 140).astype(np.uint8), masks)
+    bundle = find_bundle("bas_l_propagate")
+    single, double = record(bundle, tmp_path / "clips", tmp_path / "records", "cpu")
+    assert masks[single.anchors].any(axis=(1, 2)).all()
+    assert double.anchors.tolist() == [2, 9]
+    assert 6 not in double.frames  # the middle of the frames without the lesion
+    assert len(double.signals) == len(double.frames) == 2 * 5 + 2 + 2
+    assert double.blends[:, :2].tolist() == [[2, 1], [1, 2], [3, 1], [2, 2], [1, 3]]
+    (kept,) = (tmp_path / "records").rglob("one.npz")
+    before = kept.stat().st_mtime_ns
+    record(bundle, tmp_path / "clips", tmp_path / "records", "cpu")
+    assert kept.stat().st_mtime_ns == before
+    other = replace(bundle, propagation={**bundle.propagation, "window_margin": 2.5})
+    record(other, tmp_path / "clips", tmp_path / "records", "cpu")
+    assert len(list((tmp_path / "records").rglob("one.npz"))) == 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FIRST_SEED = 150_000  # of the clips; no other set's seeds are near
 MOVING_SEED = 180_000  # of the moving stills
+VERSION = 2  # of the records; those of another version are made again
 COUNTS = {"hard": 48, "simulated": 36, "hard_exits": 12, "easy": 12, "moving": 24, "exits": 20}
 
 
@@ -96,6 +98,7 @@ class Run:
     clip : str
         Name of the clip, with its model's and set's.
     anchors : ndarray of int, shape (1,) or (2,)
+        Those that show the lesion.
     frames : ndarray of int, shape (N,)
     final : ndarray of bool, shape (N,)
         False for a forward result that the backward sweep blended later.
@@ -136,7 +139,7 @@ def record(bundle: Bundle, clips: Path, work: Path, device: str) -> list[Run]:
     model: tuple[Model, Recorder] | None = None
     for folder in sorted(one for one in clips.iterdir() if one.is_dir()):
         for number, case in enumerate(read_cases(folder, Layout.DAVIS)):
-            kept = work / bundle.sha256[:12] / folder.name / f"{case.name}.npz"
+            kept = work / _key(bundle) / folder.name / f"{case.name}.npz"
             if not kept.is_file():
                 if model is None:
                     recorder = Recorder()
@@ -146,15 +149,26 @@ def record(bundle: Bundle, clips: Path, work: Path, device: str) -> list[Run]:
     return runs
 
 
+def _key(bundle: Bundle) -> str:
+    """Return what a record depends on besides its clip."""
+    return hashlib.sha256(f"{VERSION} {bundle.sha256} {bundle.tracker_settings()}".encode()).hexdigest()[:12]
+
+
 def _runs_of(case: Case, number: int, model: Model, recorder: Recorder) -> Iterator[Run]:
-    """Yield a propagation from one anchor and one from two; where these are alternates from clip to clip."""
+    """Yield a propagation from one anchor and one from two; where these are alternates from clip to clip.
+
+    Where the lesion leaves and comes back, every other clip also has a frame between the two marked "not visible".
+    """
     cine = Cine.from_array(np.stack(list(case.cine)))
     truth = np.stack([_lesion(case, frame) for frame in range(len(cine))])
     seen = np.flatnonzero(truth.any(axis=(1, 2)))
     first, last = int(seen[0]), int(seen[-1])
     quarter = (last - first) // 4
     yield _run(cine, truth, [first] if number % 3 else [int(seen[len(seen) // 2])], model, recorder)
-    yield _run(cine, truth, [first, last] if number % 2 else [first + quarter, last - quarter], model, recorder)
+    ends = [first, last] if number % 2 else [first + quarter, last - quarter]
+    gone = np.flatnonzero(~truth[first:last].any(axis=(1, 2))) + first
+    absent = [int(gone[len(gone) // 2])] if len(gone) and number % 4 < 2 else []
+    yield _run(cine, truth, ends, model, recorder, absent)
 
 
 def _lesion(case: Case, frame: int) -> NDArray[np.bool_]:
@@ -163,18 +177,29 @@ def _lesion(case: Case, frame: int) -> NDArray[np.bool_]:
     return masks[0]
 
 
-def _run(cine: Cine, truth: NDArray[np.bool_], anchors: list[int], model: Model, recorder: Recorder) -> Run:
+def _run(
+    cine: Cine,
+    truth: NDArray[np.bool_],
+    ends: list[int],
+    model: Model,
+    recorder: Recorder,
+    absent: Sequence[int] = (),
+) -> Run:
     recorder.signals.clear()
     recorder.blends.clear()
-    stretches = plan_stretches([Anchor(0, one, truth[one]) for one in anchors], Direction.BOTH, range(len(cine)))
+    given = [Anchor(0, one, truth[one]) for one in (*ends, *absent)]
+    stretches = plan_stretches(given, Direction.BOTH, range(len(cine)))
     masks = truth.copy()
     steps = []
     for result in model.propagate(PropagationInputs(cine, 1, stretches, lambda frame: masks[frame][None].copy())):
+        if not result.computed[0]:
+            continue
         masks[result.frame] = result.masks[0]
         steps.append((result.frame, bool(result.final[0]), dice(result.masks[0], truth[result.frame])))
     frames, final, scores = (np.array(one) for one in zip(*steps, strict=True))
     signals = np.array([astuple(one) for one in recorder.signals])
-    return Run("", np.array(anchors), frames, final, scores, signals, np.array(recorder.blends).reshape(-1, 3))
+    showing = np.array([one for one in ends if truth[one].any()] or ends)
+    return Run("", showing, frames, final, scores, signals, np.array(recorder.blends).reshape(-1, 3))
 
 
 def _keep(path: Path, runs: Iterator[Run]) -> None:
