@@ -100,6 +100,47 @@ def test_a_lesion_is_clicked_column_first(
     assert "nobody has looked at it" not in said
 
 
+def test_a_lesion_is_drawn_from_a_box_with_its_corners_in_any_order(
+    run: Run, pointed_model: PointedNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, truth = frames_folder
+    rows, columns = np.nonzero(truth[2][0])
+    top, left, bottom, right = rows.min(), columns.min(), rows.max(), columns.max()
+    out = folder / "out"
+    code, said, _ = run("segment", folder / "frames", "--box", f"{right},{top},{left},{bottom}@2", "--output", out)
+    assert code == 0
+    assert "from your clicks or box" in said
+    assert dice(np.asarray(Image.open(out / "masks" / "00002.png")) > 0, truth[2][0]) > 0.9
+    record = json.loads((out / "run.json").read_text())
+    assert record["boxes"] == [{"top": top, "left": left, "bottom": bottom, "right": right, "frame": 2}]
+    assert list(record["anchors"].values()) == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        (["1,2,3"], "the box '1,2,3' is not two corners; write it as X,Y,X,Y"),
+        (["1,2,3,4@x"], "is not two corners"),
+        (["1,2,9000,4"], "the box is not on the frame"),
+        (["1,2,30,40", "2,3,30,40"], "frame 0 has 2 boxes; give one box a frame"),
+    ],
+)
+def test_a_box_that_is_none_is_refused_in_one_sentence(
+    run: Run,
+    pointed_model: PointedNetwork,
+    frames_folder: tuple[Path, NDArray[np.bool_]],
+    boxes: list[str],
+    said: str,
+) -> None:
+    folder, _ = frames_folder
+    options = [word for box in boxes for word in ("--box", box)]
+    code, _, err = run("segment", folder / "frames", *options, "--output", folder / "out")
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert not (folder / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("point", "said"),
     [

@@ -45,8 +45,8 @@ def closing_lines(result: CaseResult, output: Path) -> list[str]:
     elif record["frames_computed"]:
         lines.append("no frame needs a look first: no correction is expected to change the result much")
     suggested = [f"{one['name']} {one['version']}" for one in record["suggested_by"]]
-    if record["clicks"]:
-        lines.append(f"note: {', '.join(suggested)} drew the lesion from your clicks; look at its outline there")
+    if record["clicks"] or record["boxes"]:
+        lines.append(f"note: {', '.join(suggested)} drew the lesion from your clicks or box; look at its outline there")
     elif suggested:
         lines.append(f"note: the seed was suggested by {', '.join(suggested)}; nobody has looked at it")
     lines += [f"note: {note}" for note in _once([*record["source"]["notes"], *record["notices"]])]

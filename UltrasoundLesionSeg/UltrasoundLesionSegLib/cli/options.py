@@ -12,7 +12,7 @@ from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
 
 if TYPE_CHECKING:
-    from UltrasoundLesionSegLib.workflow.case import ClickRequest, SeedFileRequest
+    from UltrasoundLesionSegLib.workflow.case import BoxRequest, ClickRequest, SeedFileRequest
 
 
 class DirectionChoice(str, Enum):
@@ -101,6 +101,21 @@ def parse_click(text: str) -> ClickRequest:
         raise SeedError(
             f"the click '{text}' is not a pixel; write it as X,Y or X,Y@FRAME, for example 120,85@30"
         ) from None
+
+
+def parse_box(text: str) -> BoxRequest:
+    """Read ``X,Y,X,Y[@FRAME]``, two opposite corners."""
+    from UltrasoundLesionSegLib.workflow.case import BoxRequest
+
+    corners, at, frame = text.partition("@")
+    try:
+        left, top, right, bottom = (float(number) for number in corners.split(","))
+        number = int(frame) if at else 0
+    except ValueError:
+        raise SeedError(
+            f"the box '{text}' is not two corners; write it as X,Y,X,Y or X,Y,X,Y@FRAME, for example 100,60,160,110@30"
+        ) from None
+    return BoxRequest(min(top, bottom), min(left, right), max(top, bottom), max(left, right), number)
 
 
 def parse_suggest(text: str | None) -> int | Literal["middle"] | None:

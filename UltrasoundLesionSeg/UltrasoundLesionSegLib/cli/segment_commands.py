@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.cli.options import (
     Overlap,
     Overwrite,
     PixelsAllowed,
+    parse_box,
     parse_click,
     parse_frames,
     parse_seed,
@@ -46,6 +47,14 @@ def segment(
             metavar="X,Y[@FRAME]",
             help=r"X,Y\[@FRAME]: pixel inside the lesion, column then row; a model draws it. Frame 0 when left out. "
             "Repeatable.",
+        ),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y,X,Y[@FRAME]",
+            help=r"X,Y,X,Y\[@FRAME]: two opposite corners of a box around the lesion; a model draws it. Frame 0 when "
+            "left out. Repeatable, one a frame.",
         ),
     ] = None,
     suggest: Annotated[
@@ -79,6 +88,7 @@ def segment(
         output=output,
         seeds=tuple(parse_seed(text) for text in seed or []),
         clicks=tuple(parse_click(text) for text in click or []),
+        boxes=tuple(parse_box(text) for text in box or []),
         suggest_frame=parse_suggest(suggest),
         model=model,
         direction=direction.value,

@@ -56,6 +56,17 @@ class ClickRequest:
 
 
 @dataclass(frozen=True)
+class BoxRequest:
+    """A rectangle around the lesion, in pixels of its frame as for a click."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+    frame: int = 0
+
+
+@dataclass(frozen=True)
 class CaseRequest:
     """What to do with one source.
 
@@ -65,6 +76,8 @@ class CaseRequest:
     seeds : tuple of SeedFileRequest
     clicks : tuple of ClickRequest
         A model draws the lesion from those of a frame; beside seeds or instead of them.
+    boxes : tuple of BoxRequest
+        The same, from a rectangle; at most one a frame, together with the frame's clicks.
     reader_work : Path or None
         Folder of a reader's work on this case (``OUT/review/READER/CASE``): the reader's anchors are anchors, before
         seeds on the same frames.
@@ -96,6 +109,7 @@ class CaseRequest:
     output: Path
     seeds: tuple[SeedFileRequest, ...] = ()
     clicks: tuple[ClickRequest, ...] = ()
+    boxes: tuple[BoxRequest, ...] = ()
     reader_work: Path | None = None
     suggest_frame: int | Literal["middle"] | None = None
     model: str | None = None
@@ -160,15 +174,15 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     from UltrasoundLesionSegLib.readers.open import read_cine
 
     check_kinds(request.further_kinds, request.pixels_allowed)
-    is_drawn = bool(request.seeds or request.clicks)
+    is_drawn = bool(request.seeds or request.clicks or request.boxes)
     if not is_drawn and request.suggest_frame is None and request.reader_work is None:
         raise SeedError(
             "no seed was given; name a mask with --seed MASK@FRAME, a point inside the lesion with --click X,Y@FRAME, "
-            "or a frame with --suggest"
+            "a box around it with --box X,Y,X,Y@FRAME, or a frame with --suggest"
         )
     if is_drawn and request.suggest_frame is not None:
         raise SeedError(
-            "a seed and a frame for a suggestion were both given; give either --seed or --click, or --suggest"
+            "a seed and a frame for a suggestion were both given; give either --seed, --click or --box, or --suggest"
         )
     output = OutputFolder(request.output, request.overwrite)
     seconds: dict[str, float] = {}
@@ -246,6 +260,7 @@ def _run_loaded(
         record = {
             **run_record(logic, browser, summary, measured),
             "clicks": [asdict(click) for click in request.clicks],
+            "boxes": [asdict(box) for box in request.boxes],
             "blank_outside": area.sentence if area else None,
             "suggested_on_frame": _suggest_frame(request, len(logic.cine(browser))),
             "seeds": [
@@ -283,6 +298,16 @@ def _export_referring(
         return [], [f"no DICOM {names} could be written: {error}"]
 
 
+def _draw_from_prompts(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseRequest, frame: int) -> None:
+    """Let a model draw the lesion from the clicks and the box of a frame."""
+    points = [(click.row, click.column) for click in request.clicks if click.frame == frame]
+    boxes = [(one.top, one.left, one.bottom, one.right) for one in request.boxes if one.frame == frame]
+    if len(boxes) > 1:
+        raise SeedError(f"frame {frame} has {len(boxes)} boxes; give one box a frame")
+    if not logic.click(browser, points, frame, box=boxes[0] if boxes else None, device=request.device).any():
+        raise SeedError(f"no lesion was found at the points or in the box on frame {frame}; give others or a seed mask")
+
+
 def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseRequest) -> list[str]:
     """Give the workflow its seeds; returns how each file was read, '' where there was nothing to find out."""
     readings = []
@@ -292,10 +317,8 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
             readings.append(logic.lastSeedReading(browser))
         except SeedError as error:
             raise SeedError(f"seed {number} cannot be used: {error}") from error
-    for frame in sorted({click.frame for click in request.clicks}):
-        points = [(click.row, click.column) for click in request.clicks if click.frame == frame]
-        if not logic.click(browser, points, frame, device=request.device).any():
-            raise SeedError(f"no lesion was found at the points on frame {frame}; give other points or a seed mask")
+    for frame in sorted({one.frame for one in request.clicks} | {one.frame for one in request.boxes}):
+        _draw_from_prompts(logic, browser, request, frame)
     suggested_on = _suggest_frame(request, len(logic.cine(browser)))
     if suggested_on is not None:
         mask = logic.suggest(browser, suggested_on, device=request.device)
