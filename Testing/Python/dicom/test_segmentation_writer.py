@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 
 import highdicom
 import numpy as np
@@ -161,6 +162,18 @@ def test_the_model_is_identified_and_must_be_named(make_cine, target):
     assert algorithm.AlgorithmFamilyCodeSequence[0].CodeValue == "123110"
     with pytest.raises(OutputError, match="no model is named"):
         write(target, cine, masks, lesions=[describe(cine, 1, {1: Origin.MANUAL}, model=None)])
+
+
+def test_the_models_that_drew_seeds_are_identified_beside_the_one_that_carried_them(make_cine, target):
+    cine = make_cine()
+    clicked = ModelIdentity("bas_s_click", "0.1.0")
+    lesion = replace(describe(cine, 1, {0: Origin.EDITED}), seed_models=(clicked, MODEL))
+    write(target, cine, random_masks(7, 1, 48, 64), lesions=[lesion])
+    segment = pydicom.dcmread(target).SegmentSequence[0]
+    named = [(one.AlgorithmName, one.AlgorithmVersion) for one in segment.SegmentationAlgorithmIdentificationSequence]
+    assert named == [(MODEL.name, MODEL.version), ("bas_s_click", "0.1.0")]
+    assert segment.SegmentAlgorithmName == MODEL.name
+    assert complaints(target) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,7 @@ import pytest
 import SimpleITK
 import slicer
 from PIL import Image
-from stand_in_networks import BrightNetwork, HoldNetwork
+from stand_in_networks import BrightNetwork, HoldNetwork, PointedNetwork
 
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import LesionSegError, OutputError
@@ -25,7 +25,7 @@ from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, ClickRequest, SeedFileRequest, run_case
 from UltrasoundLesionSegLib.workflow.exports import KINDS
 
 FRAMES = 5
@@ -110,6 +110,20 @@ def test_dicom_seg_and_sr_say_what_the_pngs_say(exported: Path, masks: np.ndarra
     for name in ("measurements.dcm", "measurements_3d.dcm"):
         assert read.SOPInstanceUID in str(highdicom.sr.srread(exported / name))
     assert read.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
+
+
+def test_the_dicom_seg_names_the_model_that_drew_from_clicks(
+    source: Path, pointed_model: PointedNetwork, tmp_path: Path
+) -> None:
+    UltrasoundLesionWorkflow()
+    slicer.mrmlScene.Clear(0)
+    request = CaseRequest(source / f"{PATHMARK}.dcm", tmp_path / "out", clicks=(ClickRequest(48, 60, 2),))
+    record = run_case(request).record
+    segment = pydicom.dcmread(tmp_path / "out" / "segmentation.dcm").SegmentSequence[0]
+    named = [one.AlgorithmName for one in segment.SegmentationAlgorithmIdentificationSequence]
+    assert named == [record["model"]["name"], record["suggested_by"][0]["name"]]
+    assert segment.SegmentAlgorithmType == "SEMIAUTOMATIC"
+    slicer.mrmlScene.Clear(0)
 
 
 def test_nifti_and_coco_say_what_the_pngs_say(exported: Path, masks: np.ndarray) -> None:

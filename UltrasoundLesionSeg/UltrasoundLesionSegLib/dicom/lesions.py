@@ -82,6 +82,8 @@ class LesionDescription:
         the lesion is named too.
     model : ModelIdentity or None
         Needed unless a person drew everything.
+    seed_models : tuple of ModelIdentity
+        The models that drew seeds, from clicks or on their own, which a person accepted.
     terminology : Terminology
     color : tuple of int, or None
         Recommended display colour, RGB in 0 to 255.
@@ -97,6 +99,7 @@ class LesionDescription:
     tracking_id: str
     origins: Mapping[int, Origin] = field(default_factory=dict)
     model: ModelIdentity | None = None
+    seed_models: tuple[ModelIdentity, ...] = ()
     terminology: Terminology = field(default_factory=Terminology)
     color: tuple[int, int, int] | None = None
 

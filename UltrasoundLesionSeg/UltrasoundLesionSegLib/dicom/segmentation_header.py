@@ -204,7 +204,10 @@ def _segment(segment: Segment) -> Dataset:
     item.TrackingID = lesion.tracking_id
     if algorithm_type is not AlgorithmType.MANUAL and lesion.model is not None:
         item.SegmentAlgorithmName = lesion.model.name
-        item.SegmentationAlgorithmIdentificationSequence = [_algorithm(lesion.model)]
+        # one item an algorithm that had a part in the segment
+        item.SegmentationAlgorithmIdentificationSequence = [
+            _algorithm(model) for model in dict.fromkeys((lesion.model, *lesion.seed_models))
+        ]
     if lesion.color is not None:
         color = highdicom.color.CIELabColor.from_rgb(*lesion.color)
         item.RecommendedDisplayCIELabValue = list(color.value)

@@ -23,6 +23,7 @@ from UltrasoundLesionSegLib.workflow.kinds import KINDS as KINDS
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
 from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
+from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.dicom.lesions import LesionDescription
@@ -162,6 +163,7 @@ class ExportJob:
         found = []
         for number, segment in enumerate(self.segments, start=1):
             states = self.source.sequence.states(segment.id)
+            seeds = [Suggester.from_provenance(state.provenance) for state in states]
             found.append(
                 LesionDescription(
                     name=segment.name,
@@ -169,6 +171,9 @@ class ExportJob:
                     tracking_id=tracking_id(self.cine.identity, number),
                     origins={frame: state.origin for frame, state in enumerate(states) if state.origin is not None},
                     model=model,
+                    seed_models=tuple(
+                        dict.fromkeys(ModelIdentity(one.name, one.version) for one in seeds if one is not None)
+                    ),
                     color=_rgb(segment),
                 )
             )
