@@ -18,8 +18,9 @@ from PIL import Image
 from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
+from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.review.work.record import ReviewState
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+from UltrasoundLesionSegLib.review.work.store import CaseWork, ReviewFolder
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 
 
@@ -141,6 +142,30 @@ def test_a_case_that_was_taken_over_keeps_its_cine_and_what_was_drawn(reader: An
     assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
     assert not reader.user.sees("openCaseLabel")
     assert list((reader.output / "review" / "A" / ".aside").iterdir())
+
+
+def test_a_case_that_cannot_be_stored_stays_open_with_everything_drawn(
+    reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = reader.names()[0]
+    reader.activate(0)
+    with monkeypatch.context() as full_disk:
+
+        def fail(*_arguments: Any) -> None:
+            raise OutputError("the disk is full; make room and go on")
+
+        full_disk.setattr(CaseWork, "store", fail)
+        reader.draw(2)
+        reader.browser.SetSelectedItemNumber(3)
+        reader.wait()
+        assert "The disk is full" in reader.message()
+        for button in ("nextCaseButton", "finishCaseButton", "closeCaseButton"):
+            reader.click(button)
+            assert "The disk is full" in reader.message()
+            assert reader.user.read("openCaseLabel").startswith(f"{first} is open")
+            assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
+    reader.click("closeCaseButton")
+    assert reader.record(first).frames_drawn == (2,)
 
 
 def test_the_hold_lives_on_without_a_thread_of_its_own(reader: Any) -> None:
