@@ -151,6 +151,11 @@ def test_who_clicks_mends_poor_masks_and_confirms_the_others(monkeypatch: pytest
     mended, clicked = person.answer(frame, poor, truth)
     assert clicked
     assert people.dice(mended, truth) > people.GOOD > people.dice(poor, truth)
+    gone, clicked = person.answer(frame, poor, np.zeros_like(truth))
+    assert clicked
+    assert not gone.any()  # marked "not visible"
+    monkeypatch.setattr(people.ClickDrawing, "mask", lambda self, clicks: rows < 3)  # answers nonsense
+    assert np.array_equal(person.answer(frame, poor, truth)[0], poor)
     left, clicked = person.answer(frame, good, truth)
     assert not clicked
     assert np.array_equal(left, good)

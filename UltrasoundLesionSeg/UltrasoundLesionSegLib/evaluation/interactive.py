@@ -28,7 +28,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 SEED_FRAMES = ("first", "middle", "worst")
 CANDIDATES = 5  # frames that are tried to find the worst one to start on
-VERSION = 2  # of the stored results; results of another version are computed again
+VERSION = 3  # of the stored results; results of another version are computed again
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,10 @@ class DrawsWherePoor:
 
 
 class ClicksWherePoor:
-    """Clicks into the largest errors of a mask whose Dice is below ``GOOD``; else declares it right as it is."""
+    """Clicks into the largest errors of a mask whose Dice is below ``GOOD``; else declares it right as it is.
+
+    Takes a click back that made the mask worse, and marks a lesion "not visible" that is not: no click can say that.
+    """
 
     name = f"clicks up to {MOST_CLICKS} times where Dice is under {GOOD:g}, else confirms"
 
@@ -169,16 +172,18 @@ class ClicksWherePoor:
 
 
 def _clicked(frame: Frame, found: Mask, truth: Mask) -> Mask:
+    if not truth.any():
+        return truth
     network, size = _click_model()
     drawing = ClickDrawing(frame, network, size, torch.device("cpu"), found)
     clicks: list[Click] = []
-    mask = found
-    while dice(mask, truth) < GOOD and len(clicks) < MOST_CLICKS:
-        click = next_click(mask, truth)
+    masks = [found]
+    while dice(masks[-1], truth) < GOOD and len(clicks) < MOST_CLICKS:
+        click = next_click(masks[-1], truth)
         assert click is not None  # something is wrong where Dice is not 1
         clicks.append(click)
-        mask = drawing.mask(clicks)
-    return mask
+        masks.append(drawing.mask(clicks))
+    return max(masks, key=lambda mask: dice(mask, truth))
 
 
 @cache
