@@ -273,12 +273,15 @@ def compose(parts: Mapping[str, Mapping[str, Any]], notes: str) -> str:
     sections = [SECTIONS[name][0](found) for name, found in parts.items()]
     head = [
         "# Speed",
-        "This page shows how long each part of the work takes on the CPU and where the time is spent. It compares the"
-        " program with other programs.",
-        "Written by `make bench` (`Testing/Benchmarks/speed`). The times are of one machine on one day. The ratios"
-        " compare variants that took turns in one run, so they hold for longer.",
+        "This page shows how long each part of the work takes on the CPU and where the time is spent. It also compares"
+        " the program with others.",
+        "Written by `make bench` (`Testing/Benchmarks/speed`). The times were measured on one machine on one day. The"
+        " ratios compare variants that took turns in one run, so they depend less on the machine and the day.",
         machines(parts),
         "## Targets",
+        "Quiet and busy machine: without and with other programs on its cores. The floor is the shortest time in which"
+        " this machine could do a network's operations ([below](#networks)). A target such as \"against its floor, at"
+        ' most 2" means: at most twice that time.',
         targets_table(targets),
         "![Times per frame](speed.png)",
     ]

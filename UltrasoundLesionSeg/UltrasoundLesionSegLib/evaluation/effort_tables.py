@@ -34,17 +34,22 @@ Made by `ultrasound-lesion-seg evaluate SET --interactive --model MODEL --output
 `python -m UltrasoundLesionSegLib.evaluation.effort_tables RESULTS --output Docs/results/interactive.md`.
 [How the clips are made, and what is simulated](../training.md#evaluate-how-much-work-a-person-has).
 
-* *after 0, 1, ...*: mean Dice over all frames after that many frames were offered and corrected with the truth.
-  Drawn frames count as 1. *area*: the mean of these values.
+The simulated person is offered one frame after the other and corrects it with the true mask. The words in the tables:
+
+* *after 0, 1, ...*: mean Dice over all frames after so many frames were corrected. Corrected frames count as 1. *area*:
+  the mean of these values.
 * *finished*: share of clips in which 95% of the frames reach Dice 0.9. *until finished*: number of frames offered until
-  then. If a clip is not finished, it counts as one more than were offered.
-* *random*: frames chosen at random; the mean over several runs. *oracle*: the frame that is truly worst. That is not
-  always the best frame to correct, so another way can be better than the oracle.
-* *share of the oracle's lead*: how much of the oracle's gain in area over random frames is reached. *where seen*: only
-  masks with a Dice between 0 and 1.
-* *rank*: rank correlation of expected overlap and Dice. *calibration error*: mean difference of the two in groups of
-  masks. *below 0.8 told apart*: in how many pairs a mask with Dice below 0.8 has a lower expected overlap than another.
-  *first in worst third*: how often the first frame offered is among the third of frames with the lowest Dice.
+  then. A clip that is not finished counts as one frame more than were offered.
+* Ways to choose the frame to correct: the frame that the program offers; *evenly spaced* frames; *random* frames (mean
+  over several runs); *oracle*: the frame with the lowest true Dice. That is not always the best frame to correct, so
+  another way can be better than the oracle.
+* *area over evenly spaced*: area of the program's choice minus that of evenly spaced frames. *share of the oracle's
+  lead*: gain of the program's choice over random frames, divided by the gain of the oracle over random frames.
+* *rank*: rank correlation of expected overlap and Dice within a clip; *where seen*: the same, only for masks with a
+  Dice between 0 and 1. *calibration error*: mean difference of expected overlap and Dice in groups of masks.
+  *below 0.8 told apart*: of all pairs of a mask with Dice below 0.8 and a better mask, the share in which the worse
+  one has the lower expected overlap. *first in worst third*: how often the first frame offered is among the third of
+  frames with the lowest Dice.
 * The estimate of the expected overlap was fitted to `stpfnet_light`, on clips that are like `hard_apart`,
   `simulated_apart` and `moving_stills` but have other patients and other seeds. Nothing was fitted on `phantom`.
 """
