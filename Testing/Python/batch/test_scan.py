@@ -87,8 +87,9 @@ def test_dicom_segs_belong_to_the_cines_they_refer_to_wherever_they_lie(tmp_path
 
 def test_results_hidden_files_and_the_output_are_not_looked_into(tmp_path: Path) -> None:
     write_video(tmp_path / "a.avi")
-    for place in (".hidden", "out", "earlier"):
+    for place in (".hidden", "out", "earlier", "study/review"):
         write_video(tmp_path / place / "b.avi")
+    (tmp_path / "study" / ".batch").mkdir()
     (tmp_path / "earlier" / "run.json").write_text("{}")
     (tmp_path / "notes.txt").write_text("a text")
     scanned = scan_folder(tmp_path, leave_out=[tmp_path / "out"])

@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from UltrasoundLesionSegLib.batch.dicom_headers import DicomHeader, DicomRole, read_dicom_header
+from UltrasoundLesionSegLib.batch.folder import HIDDEN
 from UltrasoundLesionSegLib.batch.manifest import BatchCase
 from UltrasoundLesionSegLib.errors import BatchError, SourceError
 from UltrasoundLesionSegLib.readers.image_folder import natural_key
@@ -108,7 +109,7 @@ def scan_folder(folder: Path, leave_out: Iterable[Path] = ()) -> FoundCases:
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".") and here / name not in closed and not (here / name / RECORD).is_file()
+            if not name.startswith(".") and here / name not in closed and not _is_output(here / name)
         ]
         _look_into(here, [here / name for name in files if not name.startswith(".")], found)
     if not found.sources:
@@ -116,6 +117,11 @@ def scan_folder(folder: Path, leave_out: Iterable[Path] = ()) -> FoundCases:
     if not found.sources:
         raise BatchError("the folder holds no cine; name the folder that the cines are in, or a manifest")
     return FoundCases(tuple(_cases(found)), _notes(found.left_out))
+
+
+def _is_output(folder: Path) -> bool:
+    """Whether a folder is a result of ours: of one case, or of a batch with what readers drew on its cases."""
+    return (folder / RECORD).is_file() or (folder / HIDDEN).is_dir()
 
 
 def _cases(found: _Findings) -> list[BatchCase]:
