@@ -297,7 +297,7 @@ def main() -> None:
     command = (
         "python -m UltrasoundLesionSegLib.adaptation.proof --output FOLDER --page Docs/results/adapt.md "
         f"--patients {_listed(chosen.patients)} --decisions {_listed(decisions)} "
-        f"--test-patients {chosen.test_patients} --steps {chosen.steps}"
+        f"--test-patients {chosen.test_patients} --usual {chosen.usual} --steps {chosen.steps}"
     )
     with atomic_path(chosen.page) as path:
         path.write_text(page(proof, before, rows, command, chosen.note), encoding="utf-8")
