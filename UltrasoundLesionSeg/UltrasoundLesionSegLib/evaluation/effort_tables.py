@@ -211,7 +211,7 @@ def _summary_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]
         f"{told.inside:.2f}",
         f"{told.inside_seen:.2f}",
         f"{told.error:.3f}",
-        f"{told.told_apart:.0%}",
+        "-" if np.isnan(told.told_apart) else f"{told.told_apart:.0%}",
         "-" if np.isnan(told.first_in_worst_third) else f"{told.first_in_worst_third:.0%}",
     ]
     return [[*names, str(found[0].cases), *numbers]]
