@@ -133,6 +133,7 @@ def test_the_frames_to_look_at_first_are_named(look_first: list[tuple[int, float
         "seconds": {"read": 1.0, "network": 2.26},
         "suggested_by": [],
         "clicks": [],
+        "boxes": [],
         "notices": ["a note", "another"],
         "outputs": {"scene.mrb": {"holds_images": True}, "masks.json": {"holds_images": False}},
     }
