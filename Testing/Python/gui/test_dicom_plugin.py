@@ -220,6 +220,17 @@ def test_what_is_loaded_is_chosen_in_the_panel(plugin: Any, discs: Any, cine_fil
     assert discs.user.see("browserSelector").currentNode() is loaded
 
 
+def test_the_panel_shows_the_lesions_of_a_segmentation_just_loaded(
+    plugin: Any, user: Any, exported: tuple[Path, Path, np.ndarray], cine_file: Path
+) -> None:
+    for path in (cine_file, exported[0]):
+        slicer.dicomDatabase.remember(path)
+    load_as_the_browser_does([plugin], [[str(exported[0])]])
+    assert user.see("segmentEditor").segmentationNode() is not None
+    assert user.see("segmentEditor").isEnabled()
+    assert "frames 1, 4" in user.read("anchorsLabel")
+
+
 def test_a_propagation_goes_on_while_another_cine_is_loaded(
     plugin: Any, discs: Any, cine_file: Path, bright_model: Any
 ) -> None:

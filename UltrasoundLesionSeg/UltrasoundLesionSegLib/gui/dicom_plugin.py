@@ -212,10 +212,14 @@ def _logic() -> Any:
 
 
 def _choose_in_panel(logic: Any, browser: Any) -> None:
-    """Make a cine the one that the module's panel works on, unless it is computing results of another."""
+    """Make a cine the one that the panel works on, and show it anew, unless results of another are being computed."""
     widget = getattr(slicer.modules, "UltrasoundLesionSegWidget", None)
-    if widget is None or widget.panel is None or not widget.panel.busy:
-        logic.getParameterNode().browser = browser
+    panel = widget.panel if widget is not None else None
+    if panel is not None and panel.busy:
+        return
+    logic.getParameterNode().browser = browser
+    if panel is not None:
+        panel.refresh()  # it may have shown the cine already, before the lesions were loaded
 
 
 def _read(files: Sequence[Path]) -> Any:
