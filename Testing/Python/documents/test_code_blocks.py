@@ -17,10 +17,19 @@ from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 ROOT = Path(__file__).resolve().parents[3]
 CHECKED = (
     "README.md",
-    *(f"Docs/{name}.md" for name in ("console", "batch", "dicom", "models", "simulator", "training")),
+    *(f"Docs/{name}.md" for name in ("console", "batch", "dicom", "models", "simulator", "training", "tutorial_study")),
 )
 WITH_BLOCKS = (*CHECKED, "CONTRIBUTING.md", "Docs/training_history.md", "Docs/tutorial.md", "Docs/user_guide.md")
-FEWEST_RUN = {"README.md": 2, "console": 6, "batch": 2, "dicom": 3, "models": 3, "simulator": 2, "training": 9}
+FEWEST_RUN = {
+    "README.md": 2,
+    "console": 6,
+    "batch": 2,
+    "dicom": 3,
+    "models": 3,
+    "simulator": 2,
+    "training": 9,
+    "tutorial_study": 2,
+}
 
 
 @pytest.fixture
@@ -72,6 +81,14 @@ def test_every_block_says_what_it_is(name: str) -> None:
     assert sum("```" in line for line in (ROOT / name).read_text().splitlines()) == 2 * len(blocks)
     key = Path(name).stem if name.startswith("Docs") else name
     assert sum(block.runs for block in blocks) >= FEWEST_RUN.get(key, 0)
+
+
+def test_tutorial_of_a_study(folder: Path) -> None:
+    run_page("Docs/tutorial_study.md", folder)
+    with (folder / "out" / "cases.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    assert {row["state"] for row in rows} == {"done"}
 
 
 def test_readme(folder: Path) -> None:
