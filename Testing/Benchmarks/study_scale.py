@@ -27,7 +27,7 @@ from PIL import Image
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
 from UltrasoundLesionSegLib.batch.summary import write_summary
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.review.worklist import Worklist
 
 FRAMES, HEIGHT, WIDTH = 100, 400, 400

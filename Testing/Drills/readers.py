@@ -31,9 +31,9 @@ from pathlib import Path
 import numpy as np
 
 from UltrasoundLesionSegLib.errors import HeldError, LesionSegError
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState, SourceNote
-from UltrasoundLesionSegLib.review.work.results import no_masks
-from UltrasoundLesionSegLib.review.work.store import CaseWork, ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.results import no_masks
+from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Work
 
 SOURCE = SourceNote("0" * 64, 400, 64, 96)
 CASES = [f"case-{number:04d}" for number in range(4)]

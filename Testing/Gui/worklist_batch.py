@@ -12,8 +12,8 @@ from PIL import Image
 from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.readers.open import read_cine
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.review.worklist import Worklist
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation

@@ -28,7 +28,7 @@ ROOMS = (
     "report",
     "simulation",
     "mrml",
-    "review.work",  # a reader's files: the workflow takes their anchors, a batch shows their states
+    "reader_work",  # a reader's files: the workflow takes their anchors, a batch shows their states
     "workflow",
     "batch",
     "review",

@@ -139,7 +139,7 @@ class UltrasoundLesionSegPanelTest(unittest.TestCase):
         import cv2
 
         from UltrasoundLesionSegLib.gui.worklist_section import FOLDER, READER
-        from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+        from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
         from UltrasoundLesionSegLib.review.worklist import begin
 
         settings = slicer.app.userSettings()

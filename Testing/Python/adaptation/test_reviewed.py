@@ -24,12 +24,12 @@ from UltrasoundLesionSegLib.cli import main as cli
 from UltrasoundLesionSegLib.dicom.patient import SIMULATED_PATIENT
 from UltrasoundLesionSegLib.dicom.ultrasound_image import with_frame_rate, write_ultrasound_image
 from UltrasoundLesionSegLib.errors import BatchError, FrameError, ReviewError
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.results import no_masks
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState, SourceNote
-from UltrasoundLesionSegLib.review.work.results import no_masks
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
 
 MovingDisc = Callable[[int], tuple[np.ndarray, np.ndarray]]
 OUTLINED = (1, 4, 6)

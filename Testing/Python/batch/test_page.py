@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.batch.page import write_pages
 from UltrasoundLesionSegLib.batch.plot import make_plot
 from UltrasoundLesionSegLib.batch.reviews import Reviews
 from UltrasoundLesionSegLib.engine.next_frame import Outlook, Stretch, worst_stretch
-from UltrasoundLesionSegLib.review.work.record import ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState, SourceNote
 
 
 def row(number: int, **values: object) -> CaseRow:

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from stand_in_networks import BrightNetwork
 
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
-from UltrasoundLesionSegLib.review.work.results import read_machine_result
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.results import read_machine_result
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 
 Run = Callable[..., tuple[int, str, str]]
 Folder = tuple[Path, NDArray[np.bool_]]

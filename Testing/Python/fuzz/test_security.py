@@ -36,7 +36,7 @@ NETWORK = {
     "requests": {"dicom/send.py"},
     "pynetdicom": {"dicom/send.py"},
     "distributed": {"batch/cluster.py"},
-    "socket": {"batch/lock.py", "review/work/hold.py"},
+    "socket": {"batch/lock.py", "reader_work/hold.py"},
 }
 
 

@@ -253,7 +253,7 @@ class Reader:
         self.user.paint("segmentEditor", self.truth[frame])
 
     def record(self, case: str, reader: str = "A") -> Any:
-        from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+        from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 
         return ReviewFolder(self.output).work(reader, case).record()
 

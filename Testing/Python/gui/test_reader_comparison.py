@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.mrml.labelmaps import read_mask
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.results import no_masks
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.open import read_cine
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState, SourceNote
-from UltrasoundLesionSegLib.review.work.results import no_masks
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder
 from UltrasoundLesionSegLib.review.worklist import Worklist
 
 

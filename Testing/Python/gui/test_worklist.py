@@ -19,8 +19,8 @@ from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
 from UltrasoundLesionSegLib.errors import OutputError
-from UltrasoundLesionSegLib.review.work.record import ReviewState
-from UltrasoundLesionSegLib.review.work.store import CaseWork, ReviewFolder
+from UltrasoundLesionSegLib.reader_work.record import ReviewState
+from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 
 

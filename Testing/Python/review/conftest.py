@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.batch import worker
 from UltrasoundLesionSegLib.batch.jobs import CaseEnded, Event, Job
 from UltrasoundLesionSegLib.batch.plan import BatchSettings
 from UltrasoundLesionSegLib.batch.run import BatchResult, run_batch
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, SourceNote
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, SourceNote
 
 FRAMES = 6
 SHAPE = (24, 32)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.errors import HeldError, ReviewError
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.results import read_machine_result
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 from UltrasoundLesionSegLib.review.adjudication import Adjudication
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
-from UltrasoundLesionSegLib.review.work.results import read_machine_result
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
 
 MakeAnchor = Callable[..., ReaderAnchor]
 

@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.plan import BatchSettings, find_cases, named_cases, plan
 from UltrasoundLesionSegLib.batch.run import BatchResult
 from UltrasoundLesionSegLib.errors import BatchError
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.review.worklist import Worklist
 
 FRAMES = 6

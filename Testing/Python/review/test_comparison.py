@@ -12,11 +12,11 @@ import pytest
 
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine
 from UltrasoundLesionSegLib.errors import ReviewError
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.results import read_machine_result
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 from UltrasoundLesionSegLib.review.compare import compare_and_write
 from UltrasoundLesionSegLib.review.comparison import Kind, LesionComparison, compare_readers, match_lesions
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
-from UltrasoundLesionSegLib.review.work.results import read_machine_result
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
 
 MakeCase = Callable[..., Path]
 MakeAnchor = Callable[..., ReaderAnchor]

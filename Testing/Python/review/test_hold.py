@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from UltrasoundLesionSegLib.errors import HeldError, ReviewError
-from UltrasoundLesionSegLib.review.work import hold as hold_module
-from UltrasoundLesionSegLib.review.work.hold import Hold, is_held, take
+from UltrasoundLesionSegLib.reader_work import hold as hold_module
+from UltrasoundLesionSegLib.reader_work.hold import Hold, is_held, take
 
 HOLDER = """
-import sys, time; from pathlib import Path; from UltrasoundLesionSegLib.review.work.hold import take
+import sys, time; from pathlib import Path; from UltrasoundLesionSegLib.reader_work.hold import take
 hold = take(Path(sys.argv[1])); print(hold.token, flush=True); time.sleep(60)
 """
 

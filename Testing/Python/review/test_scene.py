@@ -20,9 +20,9 @@ from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_l
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import HeldError, OutputError, ReviewError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.store import CaseWork
 from UltrasoundLesionSegLib.review.scene import SceneCase, open_in_scene, opening_steps
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
-from UltrasoundLesionSegLib.review.work.store import CaseWork
 from UltrasoundLesionSegLib.review.worklist import Worklist
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case

@@ -15,13 +15,13 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import HeldError, ReviewError
-from UltrasoundLesionSegLib.review.work import store as store_module
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
-from UltrasoundLesionSegLib.review.work.results import no_masks, read_machine_result
-from UltrasoundLesionSegLib.review.work.store import CaseWork, ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work import store as store_module
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.results import no_masks, read_machine_result
+from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Work
 
 SCHEMA = json.loads(
-    (importlib.resources.files("UltrasoundLesionSegLib.review.work") / "review.schema.json").read_text()
+    (importlib.resources.files("UltrasoundLesionSegLib.reader_work") / "review.schema.json").read_text()
 )
 Anchor = Callable[..., ReaderAnchor]
 

@@ -15,10 +15,10 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.batch.run import BatchResult
 from UltrasoundLesionSegLib.errors import BatchError, OutputError, ReviewError
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.results import no_masks
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.review.study import export_study
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState
-from UltrasoundLesionSegLib.review.work.results import no_masks
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder
 
 FRAMES = 6
 Batch = Callable[..., BatchResult]

@@ -14,9 +14,9 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.index import read_index, read_rows, write_index
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, read_listed, write_listed
 from UltrasoundLesionSegLib.errors import HeldError, ReviewError
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.review.open_case import OpenCase
 from UltrasoundLesionSegLib.review.pace import Pace
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.review.worklist import Worklist, begin
 
 Anchor = Callable[..., ReaderAnchor]

@@ -15,10 +15,10 @@ from UltrasoundLesionSegLib.adaptation.outcome import Outcome
 from UltrasoundLesionSegLib.batch.manifest import check_name
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, ReviewError
+from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
-from UltrasoundLesionSegLib.review.work.record import ReaderAnchor, ReviewState
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FOLDER, MODELS = "adapt", "models"  # in the batch's folder

@@ -15,11 +15,11 @@ from typing import Any
 
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, SUGGEST, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.reader_work.store import CaseWork
 from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.readers.volume import data_path_of
 from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
-from UltrasoundLesionSegLib.review.work.store import CaseWork
 from UltrasoundLesionSegLib.workflow.case import CaseRequest
 
 Fingerprint = dict[str, Any]

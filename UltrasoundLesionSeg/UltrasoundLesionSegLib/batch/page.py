@@ -12,10 +12,10 @@ from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.batch.case_row import CaseRow
 from UltrasoundLesionSegLib.batch.folder import CASES
 from UltrasoundLesionSegLib.batch.reviews import Reviews
+from UltrasoundLesionSegLib.reader_work.record import ReviewState
 from UltrasoundLesionSegLib.report.case import DISCLAIMER
 from UltrasoundLesionSegLib.report.html import CONTENT_POLICY
 from UltrasoundLesionSegLib.report.style import CSS
-from UltrasoundLesionSegLib.review.work.record import ReviewState
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 CASES_ON_A_PAGE = 200

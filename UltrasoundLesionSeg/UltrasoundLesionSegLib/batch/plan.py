@@ -16,8 +16,8 @@ from UltrasoundLesionSegLib.batch.scan import scan_folder
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
-from UltrasoundLesionSegLib.review.work.record import How, ReviewRecord, check_reader
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord, check_reader
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.workflow.case import CaseRequest
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from UltrasoundLesionSegLib.batch.case_row import CaseRow
 from UltrasoundLesionSegLib.batch.reviews import Reviews
-from UltrasoundLesionSegLib.review.work.record import ReviewState
+from UltrasoundLesionSegLib.reader_work.record import ReviewState
 
 _LINE, _DOT = "#9db4cc", "#1f5a94"
 # Okabe and Ito's palette: told apart by people who cannot tell red from green

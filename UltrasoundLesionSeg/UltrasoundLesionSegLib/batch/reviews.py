@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from UltrasoundLesionSegLib.batch.case_row import CaseRow
-from UltrasoundLesionSegLib.review.work.record import ReviewRecord, ReviewState
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder
+from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 
 _FURTHEST = (ReviewState.DONE, ReviewState.SET_ASIDE, ReviewState.IN_WORK, ReviewState.NEW)
 

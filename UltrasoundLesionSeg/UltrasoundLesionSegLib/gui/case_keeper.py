@@ -13,12 +13,12 @@ from UltrasoundLesionSegLib.gui.cine_loading import CineLoading
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.messages import tell, telling
-from UltrasoundLesionSegLib.review.work.hold import SECONDS_BETWEEN_BEATS
+from UltrasoundLesionSegLib.reader_work.hold import SECONDS_BETWEEN_BEATS
 
 if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, SourceNote
     from UltrasoundLesionSegLib.review.open_case import OpenCase
     from UltrasoundLesionSegLib.review.scene import SceneCase
-    from UltrasoundLesionSegLib.review.work.record import ReaderAnchor, SourceNote
 
 STORE_AFTER_MS = 500  # after the last stroke
 

@@ -174,7 +174,7 @@ class ReaderComparison:
         self._take([one for one in self._undecided() if one.is_agreed], 0)
 
     def _take(self, taken: Sequence[Choice], side: int) -> None:
-        from UltrasoundLesionSegLib.review.work.record import ReaderAnchor
+        from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor
 
         with telling(self.ui.compareLabel):
             self._host.store_edit()

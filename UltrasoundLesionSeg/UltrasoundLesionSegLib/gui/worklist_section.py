@@ -17,7 +17,7 @@ from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.reader_comparison import ReaderComparison
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.source_search import ask_for_source
-from UltrasoundLesionSegLib.review.work.record import ReviewState, check_reader
+from UltrasoundLesionSegLib.reader_work.record import ReviewState, check_reader
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.review.open_case import OpenCase

@@ -16,10 +16,10 @@ import numpy as np
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.measurement.overlap import dice
+from UltrasoundLesionSegLib.reader_work.hold import Hold
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Work
 from UltrasoundLesionSegLib.review.comparison import MODEL, Named, Side, match_lesions, side_of
-from UltrasoundLesionSegLib.review.work.hold import Hold
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
-from UltrasoundLesionSegLib.review.work.store import CaseWork, ReviewFolder, Work
 
 AGREED = 0.999  # Dice from which on two masks are the same to a person
 

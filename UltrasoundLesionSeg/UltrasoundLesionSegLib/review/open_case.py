@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from UltrasoundLesionSegLib.errors import ReviewError
-from UltrasoundLesionSegLib.review.work.hold import Hold
-from UltrasoundLesionSegLib.review.work.record import ReaderAnchor, ReviewRecord, ReviewState, SourceNote
-from UltrasoundLesionSegLib.review.work.results import CaseMasks
-from UltrasoundLesionSegLib.review.work.store import CaseWork, Work
+from UltrasoundLesionSegLib.reader_work.hold import Hold
+from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.results import CaseMasks
+from UltrasoundLesionSegLib.reader_work.store import CaseWork, Work
 
 
 @dataclass

@@ -16,10 +16,10 @@ from UltrasoundLesionSegLib.errors import ReviewError, SceneError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo, SegmentState
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.results import CaseMasks, no_masks
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.open_case import OpenCase
-from UltrasoundLesionSegLib.review.work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
-from UltrasoundLesionSegLib.review.work.results import CaseMasks, no_masks
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.effort_log import LONGEST_PAUSE
 

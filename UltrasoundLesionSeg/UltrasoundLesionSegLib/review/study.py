@@ -19,11 +19,11 @@ from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, NotExpress
 from UltrasoundLesionSegLib.logs import log_event
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
+from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.results import CaseMasks
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.scene import fill_masks
-from UltrasoundLesionSegLib.review.work.record import How, ReviewRecord, ReviewState, SourceNote
-from UltrasoundLesionSegLib.review.work.results import CaseMasks
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder
 from UltrasoundLesionSegLib.review.worklist import Worklist
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import RECORD

@@ -14,12 +14,12 @@ from UltrasoundLesionSegLib.batch.manifest import read_listed, write_listed
 from UltrasoundLesionSegLib.batch.plan import find_cases, named_cases
 from UltrasoundLesionSegLib.engine.next_frame import Stretch
 from UltrasoundLesionSegLib.errors import ReviewError
+from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState, check_reader
+from UltrasoundLesionSegLib.reader_work.results import read_machine_result
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 from UltrasoundLesionSegLib.review.open_case import OpenCase
 from UltrasoundLesionSegLib.review.pace import Pace
 from UltrasoundLesionSegLib.review.sources import MovedSources
-from UltrasoundLesionSegLib.review.work.record import ReviewRecord, ReviewState, check_reader
-from UltrasoundLesionSegLib.review.work.results import read_machine_result
-from UltrasoundLesionSegLib.review.work.store import ReviewFolder, Work
 
 OPEN = (ReviewState.NEW, ReviewState.IN_WORK)
 _ORDER = {ReviewState.NEW: 0, ReviewState.IN_WORK: 0, ReviewState.DONE: 1, ReviewState.SET_ASIDE: 2}

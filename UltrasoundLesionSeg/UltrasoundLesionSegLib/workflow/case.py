@@ -15,7 +15,7 @@ from UltrasoundLesionSegLib.cine import Cine, Origin, SourceKind
 from UltrasoundLesionSegLib.errors import NotExpressibleError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel, collected, log_event
 from UltrasoundLesionSegLib.measurement.columns import LesionRow
-from UltrasoundLesionSegLib.review.work.store import CaseWork
+from UltrasoundLesionSegLib.reader_work.store import CaseWork
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds, check_source

@@ -23,7 +23,7 @@ from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
-    from UltrasoundLesionSegLib.review.work.record import ReaderAnchor
+    from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from typing import TypeVar
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.errors import HeldError, OutputError, ReviewError
-from UltrasoundLesionSegLib.review.work.hold import Hold, is_held, take
-from UltrasoundLesionSegLib.review.work.label_images import LabelImage, LabelTable, decode, digest_of, encode, mask_of
-from UltrasoundLesionSegLib.review.work.record import (
+from UltrasoundLesionSegLib.reader_work.hold import Hold, is_held, take
+from UltrasoundLesionSegLib.reader_work.label_images import LabelImage, LabelTable, decode, digest_of, encode, mask_of
+from UltrasoundLesionSegLib.reader_work.record import (
     AnchorNote,
     FinishedNote,
     LesionLabels,
@@ -34,7 +34,7 @@ from UltrasoundLesionSegLib.review.work.record import (
     check_reader,
     damaged,
 )
-from UltrasoundLesionSegLib.review.work.results import CaseMasks, read_result, write_result
+from UltrasoundLesionSegLib.reader_work.results import CaseMasks, read_result, write_result
 from UltrasoundLesionSegLib.writers.atomic import atomic_path, folder_to_disk
 
 REVIEW, RECORD, ANCHORS, ASIDE = "review", "review.json", "anchors", ".aside"

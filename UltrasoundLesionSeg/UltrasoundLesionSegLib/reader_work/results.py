@@ -17,8 +17,8 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.cine import Mask, Origin
 from UltrasoundLesionSegLib.errors import ReviewError
-from UltrasoundLesionSegLib.review.work.label_images import LabelTable, decode, encode, mask_of
-from UltrasoundLesionSegLib.review.work.record import LesionLabels, ReaderAnchor, SourceNote, damaged
+from UltrasoundLesionSegLib.reader_work.label_images import LabelTable, decode, encode, mask_of
+from UltrasoundLesionSegLib.reader_work.record import LesionLabels, ReaderAnchor, SourceNote, damaged
 
 CONTENT = "result.json"
 LARGEST_MEMBER = 2**26  # bytes; a label image of 4096 x 4096 pixels is far smaller

@@ -13,7 +13,7 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.errors import ReviewError
-from UltrasoundLesionSegLib.review.work.record import LesionLabels, damaged
+from UltrasoundLesionSegLib.reader_work.record import LesionLabels, damaged
 from UltrasoundLesionSegLib.writers.masks import davis_palette
 
 LabelImage = NDArray[np.uint16]
