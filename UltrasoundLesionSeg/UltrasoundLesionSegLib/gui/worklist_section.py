@@ -182,8 +182,8 @@ class WorklistSection(Section):
             return
         case = listed.case(name)
         drawn = f"{case.frames_drawn} {'frame' if case.frames_drawn == 1 else 'frames'} drawn"
-        remark = f" {html.escape(case.remark)}." if case.remark else ""
-        self.ui.openCaseLabel.text = f"<b>{html.escape(name)}</b> is open, {drawn}.{remark}"
+        remark = f"; {html.escape(case.remark)}" if case.remark else ""
+        self.ui.openCaseLabel.text = f"<b>{html.escape(name)}</b> is open, {drawn}{remark}."
         self.ui.openCaseLabel.visible = True
 
     def _case_changed(self, name: str) -> None:
