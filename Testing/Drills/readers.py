@@ -5,7 +5,7 @@
 1. A process stores one state of a reader's work after the other, in turns drawn and done, and is killed (SIGKILL) at a
    random moment, again and again. After each kill the disk must hold the state that was last acknowledged or the one
    after it, whole: record, label images, masks of the finished case.
-2. The n-th call of mkdir, rename, replace, link, unlink or fsync of a store is a kill instead, for every n there is.
+2. The n-th call of mkdir, rename, replace, link, unlink, rmdir or fsync of a store is a kill instead, for every n there is.
 3. Two processes with one reader's code, and one with another's, add anchors to the same cases as fast as they can.
    Every second one of them is stopped (SIGSTOP) and all signs of life are made 15 minutes old, so that cases are taken
    over. Every anchor that was acknowledged must be in its case, and one that came after the case had been taken over in
@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from kill_at_step import KILL
 
 from UltrasoundLesionSegLib.errors import HeldError, LesionSegError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
@@ -37,19 +38,6 @@ from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Wor
 
 SOURCE = SourceNote("0" * 64, 400, 64, 96)
 CASES = [f"case-{number:04d}" for number in range(4)]
-KILL = """
-import os, signal
-left = [{step}]
-def counted(call):
-    def count(*arguments, **options):
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **options)
-    return count
-for name in ("mkdir", "rename", "replace", "link", "unlink", "fsync"):
-    setattr(os, name, counted(getattr(os, name)))
-"""
 
 
 def mask_of(number: int) -> np.ndarray:

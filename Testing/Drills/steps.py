@@ -18,23 +18,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from kill_at_step import KILL
 from kills import BATCH, STAND_IN, content, fault_of, make_stand_ins
 
 CASES = 2
 NAMES = [f"case-{number + 1:04d}" for number in range(CASES)]
-KILL = """
-import os, signal
-left = [{step}]
-def counted(call):
-    def count(*arguments, **options):
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **options)
-    return count
-for name in ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync"):
-    setattr(os, name, counted(getattr(os, name)))
-"""
 
 
 def run(cines: Path, output: Path, direction: str, step: int = 0) -> int:
