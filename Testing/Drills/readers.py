@@ -5,7 +5,8 @@
 1. A process stores one state of a reader's work after the other, in turns drawn and done, and is killed (SIGKILL) at a
    random moment, again and again. After each kill the disk must hold the state that was last acknowledged or the one
    after it, whole: record, label images, masks of the finished case.
-2. The n-th call of mkdir, rename, replace, link, unlink, rmdir or fsync of a store is a kill instead, for every n there is.
+2. The n-th call of mkdir, rename, replace, link, unlink, rmdir or fsync of a store is a kill instead, for every n there
+   is.
 3. Two processes with one reader's code, and one with another's, add anchors to the same cases as fast as they can.
    Every second one of them is stopped (SIGSTOP) and all signs of life are made 15 minutes old, so that cases are taken
    over. Every anchor that was acknowledged must be in its case, and one that came after the case had been taken over in
