@@ -10,6 +10,7 @@ from PIL import Image
 from source_makers import PLANTED, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.frames import AS_STORED, choose_levels, to_uint8
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.pages import PageFile
 
@@ -110,7 +111,58 @@ def test_colours_of_sixteen_bits_keep_their_lower_bits(options, tmp_path):
     deep = COLOR.astype(np.uint16) * 16
     tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", **options)
     with PageFile(tmp_path / "a.tif") as pages:
-        np.testing.assert_array_equal(np.stack([pages.deep_colors(index) for index in range(6)]), deep)
+        np.testing.assert_array_equal(np.stack([pages.own_values(index) for index in range(6)]), deep)
+
+
+WIDE = GREY.astype(np.uint16) * 16
+DEEP = COLOR.astype(np.uint16) * 16
+WITH_ALPHA = np.stack([GREY, np.full_like(GREY, 255)], axis=1)
+BEYOND_PILLOW = {
+    "planes of 16 bits": (DEEP, np.moveaxis(DEEP, -1, 1), {"photometric": "rgb", "planarconfig": "separate"}),
+    "planes of 16 bits, tiles": (
+        DEEP,
+        np.moveaxis(DEEP, -1, 1),
+        {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib", "tile": (16, 16)},
+    ),
+    "white is zero, 16 bits": (WIDE + (65535 - WIDE.max()), WIDE.max() - WIDE, {"photometric": "miniswhite"}),
+    "ImageJ, white is zero": (GREY, 255 - GREY, {"photometric": "miniswhite", "imagej": True}),
+    "signed bytes": (GREY.astype(np.int8), GREY.astype(np.int8), {}),
+    "floats of 64 bits": (GREY / 4.0, GREY / 4.0, {}),
+    "floats of 16 bits": (GREY.astype(np.float16), GREY.astype(np.float16), {}),
+    "numbers of 64 bits": (GREY.astype(np.int64), GREY.astype(np.int64), {}),
+    "floats in colour": (COLOR.astype(np.float32), COLOR.astype(np.float32), {"photometric": "rgb"}),
+    "planes of grey and alpha": (
+        GREY,
+        WITH_ALPHA,
+        {"photometric": "minisblack", "planarconfig": "separate", "extrasamples": ["unassalpha"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BEYOND_PILLOW)
+def test_what_pillow_refuses_or_reads_wrongly(kind, tmp_path):
+    expected, stored, options = BEYOND_PILLOW[kind]
+    tifffile.imwrite(tmp_path / "stack.tif", stored, **options)
+    levels = AS_STORED if expected.dtype == np.uint8 else choose_levels([expected])
+    right = np.stack([to_uint8(one, levels) for one in expected])
+    np.testing.assert_array_equal(np.stack(list(read_cine(tmp_path / "stack.tif"))), right)
+    (tmp_path / "frames").mkdir()
+    options = {name: value for name, value in options.items() if name != "imagej"}
+    for number, frame in enumerate(stored):
+        tifffile.imwrite(tmp_path / "frames" / f"{number}.tif", frame, **options)
+    np.testing.assert_array_equal(np.stack(list(read_cine(tmp_path / "frames"))), right)
+
+
+def test_a_compression_that_is_not_read_is_named(tmp_path):
+    image = SimpleITK.GetImageFromArray(WIDE[0])
+    SimpleITK.WriteImage(image, str(tmp_path / "a.tif"), useCompression=True, compressor="LZW")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.pages[0].compression == 5
+        data[file.pages[0].tags["PhotometricInterpretation"].valueoffset] = 0  # white is zero
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(SourceError, match="1 x 16 bits a pixel in a compression that is not read"):
+        read_cine(tmp_path / "a.tif")
 
 
 def test_previews_and_masks_are_left_out_and_counted(tmp_path):

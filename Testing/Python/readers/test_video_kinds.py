@@ -105,6 +105,43 @@ def test_streams_without_a_container(codec, form, tmp_path):
         np.testing.assert_array_equal(cine.frames[index], got[index])
 
 
+def test_h264_in_avi_is_shown_in_the_order_of_its_pictures(tmp_path):
+    # AVI numbers pictures as they are decoded, so with B pictures its times are in another order than the frames
+    path = encode_video(tmp_path / "a.avi", GREY, "libx264", bf="2")
+    with av.open(str(path)) as file:
+        times = [frame.pts for frame in file.decode(video=0)]
+    assert times != sorted(times)
+    cine = read_cine(path)
+    got = np.stack(list(cine))
+    assert [int(np.argmin([np.abs(one.astype(int) - other).mean() for other in GREY])) for one in got] == list(
+        range(24)
+    )
+    for index in (23, 3, 20, 0, 15):
+        np.testing.assert_array_equal(cine.frames[index], got[index])
+    np.testing.assert_allclose(cine.timing.seconds, 0.04 * np.arange(24))
+
+
+@pytest.mark.parametrize("is_inverted", [False, True])
+def test_a_palette_of_greys_is_exact(is_inverted, tmp_path):
+    frames = GREY[:3]
+    palette = b"".join(bytes((255 - one if is_inverted else one,) * 3 + (0,)) for one in range(256))
+    path = tmp_path / "a.avi"
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.height, stream.width = frames.shape[1:]
+        stream.pix_fmt = "pal8"
+        for picture in frames:
+            frame = av.VideoFrame(96, 64, "pal8")
+            rows = np.frombuffer(frame.planes[0], np.uint8).reshape(64, -1)
+            rows[:, :96] = picture
+            np.frombuffer(frame.planes[1], np.uint8)[:1024] = np.frombuffer(palette, np.uint8)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    got = np.stack(list(read_cine(path)))
+    np.testing.assert_array_equal(got, 255 - frames if is_inverted else frames)
+
+
 def test_dv(tmp_path):
     frames = moving_frames(6, 576, 720, color=True)
     cine = read_cine(encode_video(tmp_path / "a.dv", frames, "dvvideo", "dv"))

@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, unreadable
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
+from UltrasoundLesionSegLib.readers.tiff_values import TIFF_MAGIC, first_page, first_size
 
 _SAME_SIZE_SHARE = 0.9
 _GREY_MODES = ("1", "LA", "La")
@@ -76,6 +77,11 @@ def decode_image(path: Path, index: int) -> NDArray[Any]:
 
 
 def _decoded(data: bytes) -> NDArray[Any]:
+    if data.startswith(TIFF_MAGIC):
+        with quiet():
+            values = first_page(io.BytesIO(data))
+        if values is not None:
+            return values
     with quiet(), Image.open(io.BytesIO(data)) as image:
         check_frame_size(image.height, image.width)
         image.load()  # raises for a picture that is cut off, which OpenCV fills with grey silently
@@ -156,6 +162,9 @@ def _numbers(paths: Sequence[Path]) -> list[int]:
 def _size(data: bytes) -> tuple[int, int] | None:
     """Return ``(height, width)`` from a picture's header, None when it has none."""
     try:
+        if data.startswith(TIFF_MAGIC):
+            with quiet():
+                return first_size(io.BytesIO(data))
         with quiet(), Image.open(io.BytesIO(data)) as image:
             return image.height, image.width
     except Exception:  # Pillow raises whatever the damage leads to

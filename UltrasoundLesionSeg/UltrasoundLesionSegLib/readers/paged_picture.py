@@ -67,9 +67,9 @@ class PagedFrames(frames.CachedFrames):
 
 def page_values(pages: PageFile, index: int) -> NDArray[Any]:
     """Return a page in its own values, ``(H, W)`` or ``(H, W, 3)``; of an animation, black where it is transparent."""
-    deep = pages.deep_colors(index)
-    if deep is not None:
-        return deep
+    values = pages.own_values(index)
+    if values is not None:
+        return values
     image = pages.image(index)
     return _over_black(image) if pages.is_animation else image_values(image)
 

@@ -10,9 +10,8 @@ import itertools
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers.codestream import NEXT_STREAM, read_codestream
@@ -21,6 +20,7 @@ from UltrasoundLesionSegLib.readers.gif_blocks import playable
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.tiff_pages import TiffStack, find_stack
+from UltrasoundLesionSegLib.readers.tiff_values import TIFF_MAGIC, as_image, read_page
 
 _ANIMATED = ("GIF", "PNG", "WEBP")
 _GIF = b"GIF8"
@@ -68,7 +68,8 @@ class PageFile:
             with quiet():
                 self.format = self._image.format or ""
                 self._count = self._find_pages()
-                self.height, self.width = self._image.height, self._image.width
+                shape = self.stack.plane if self.stack is not None else (self._image.height, self._image.width)
+                self.height, self.width = shape[:2]
                 check_frame_count(self._count)
                 check_frame_size(self.height, self.width)
         except SourceError:
@@ -101,7 +102,7 @@ class PageFile:
     def image(self, index: int) -> Image.Image:
         """Return picture ``index``, decoded, in Pillow's form with its palette and transparency.
 
-        Pillow keeps 8 of the 16 bits of a colour; see `deep_colors`.
+        Of some TIFF pages Pillow does not keep all; see `own_values`.
 
         Raises
         ------
@@ -119,20 +120,34 @@ class PageFile:
             self._is_broken = True
             raise FrameError(index, f"its picture is damaged ({type(error).__name__})") from None
 
-    def deep_colors(self, index: int) -> np.ndarray | None:
-        """Return a TIFF picture ``(H, W, 3)`` of 16 bits a colour, None when picture ``index`` is of another kind."""
-        stack = self.stack
-        if stack is None or len(stack.plane) != 3 or stack.dtype.itemsize != 2 or stack.plane[2] not in (3, 4):
+    def own_values(self, index: int) -> np.ndarray | None:
+        """Return a TIFF picture ``(H, W)`` or ``(H, W, 3)`` in values that Pillow does not keep, None for any other.
+
+        Raises
+        ------
+        FrameError
+            When it cannot be read.
+        """
+        if self.stack is None or not self.stack.is_beyond_pillow:
             return None
-        if stack.data_offset is not None:
-            with self._path.open("rb") as stream:
-                return stack.read_plane(stream, stack.frames[index][0])[:, :, :3]
-        page = stack.frames[index][0]
-        data = np.fromfile(self._path, np.uint8)
-        is_read, found = cv2.imdecodemulti(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, range=(page, page + 1))
-        if not is_read or not found or found[0].shape[:2] != stack.plane[:2]:
-            raise FrameError(index, "its picture is damaged")
-        return np.asarray(cv2.cvtColor(found[0], cv2.COLOR_BGR2RGB))
+        try:
+            with quiet():
+                planes = self._planes(self.stack, index)
+        except FrameError:
+            raise
+        except Exception as error:  # tifffile raises whatever the damage leads to
+            raise FrameError(index, f"its picture is damaged ({type(error).__name__})") from None
+        return planes[0] if len(planes) == 1 else np.stack(planes, axis=2)
+
+    def _planes(self, stack: TiffStack, index: int) -> list[np.ndarray]:
+        """Return the pictures that make up a frame of a TIFF file, in their own values."""
+        numbers = stack.frames[index]
+        if min(numbers) < 0:
+            raise FrameError(index, "its page is not in the file")
+        if stack.data_offset is None:
+            return [read_page(self._path, at) for at in numbers]
+        with self._path.open("rb") as stream:
+            return [stack.read_plane(stream, at) for at in numbers]
 
     def _open(self) -> Image.Image:
         self._at = 0
@@ -143,12 +158,22 @@ class PageFile:
                 raise SourceError("the source has changed")
             with quiet():
                 return Image.open(self._gif() or self._path)
+        except UnidentifiedImageError:
+            if not self._is_tiff():
+                raise SourceError(_DAMAGED) from None
+            image = Image.new("L", (1, 1))  # never looked at: the pages of such a file are read by tifffile
+            image.format = "TIFF"
+            return image
         except OSError as error:
             if error.errno is not None:
                 raise unreadable(error) from None
             raise SourceError(_DAMAGED) from None
         except Exception:
             raise SourceError(_DAMAGED) from None
+
+    def _is_tiff(self) -> bool:
+        with self._path.open("rb") as stream:
+            return stream.read(4) in TIFF_MAGIC
 
     def _gif(self) -> io.BytesIO | None:
         """Return a GIF file in the form that Pillow plays right, None for any other file."""
@@ -164,7 +189,8 @@ class PageFile:
         if self.format == "TIFF":
             self.stack = find_stack(self._path)
             self.notes = self.stack.notes
-            self._image.seek(max(0, self.stack.frames[0][0]) if self.stack.data_offset is None else 0)
+            is_by_pages = self.stack.data_offset is None and not self.stack.is_beyond_pillow
+            self._image.seek(max(0, self.stack.frames[0][0]) if is_by_pages else 0)
             return len(self.stack.frames)
         if self.format in _JPEG:
             return self._find_streams()
@@ -204,11 +230,8 @@ class PageFile:
         if self.stack is None:
             return self._loaded(index + self._first)
         numbers = self.stack.frames[index]
-        if min(numbers) < 0:
-            raise FrameError(index, "its page is not in the file")
-        if self.stack.data_offset is not None:
-            with self._path.open("rb") as stream:
-                parts = [Image.fromarray(_native(self.stack.read_plane(stream, at))) for at in numbers]
+        if self.stack.is_beyond_pillow or self.stack.data_offset is not None or min(numbers) < 0:
+            parts = [as_image(one) for one in self._planes(self.stack, index)]
         else:
             parts = [self._loaded(at) for at in numbers]
         return parts[0] if len(parts) == 1 else Image.merge("RGB", parts)
@@ -219,12 +242,6 @@ class PageFile:
         check_frame_size(self._image.height, self._image.width)
         self._image.load()  # raises for a picture that is cut off
         return self._image.copy()
-
-
-def _native(values: np.ndarray) -> np.ndarray:
-    """Return values in the byte order of this machine, colours of 16 bits in 8, as Pillow has them."""
-    native = values.astype(values.dtype.newbyteorder("="))
-    return (native >> 8).astype(np.uint8) if native.ndim == 3 and native.dtype == np.uint16 else native
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
@@ -240,7 +257,7 @@ def count_pages(path: Path) -> int:
             head = stream.read(8)
             if head.startswith(b"\xff\xd8") and not NEXT_STREAM.search(head + stream.read()):
                 return 1
-        if not head.startswith((b"II", b"MM", b"GIF8", b"RIFF", b"\xff\xd8")):
+        if not head.startswith((*TIFF_MAGIC, _GIF, b"RIFF", b"\xff\xd8")):
             return 1
         with PageFile(path) as pages:
             return len(pages)

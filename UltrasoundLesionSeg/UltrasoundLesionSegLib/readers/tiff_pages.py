@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
+from UltrasoundLesionSegLib.readers.tiff_values import as_picture, can_decode, is_beyond_pillow
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "min": 60.0}
 _TRANSPARENCY_MASK = 4
@@ -42,6 +43,10 @@ class TiffStack:
     interval : float
         Seconds from frame to frame as the file says, 0 when it does not.
     notes : tuple of str
+    first : tifffile.TiffPage
+        What the other pages are like.
+    is_beyond_pillow : bool
+        Whether their values come from `tiff_values.read_page`.
     """
 
     frames: tuple[tuple[int, ...], ...]
@@ -50,13 +55,15 @@ class TiffStack:
     plane: tuple[int, ...]
     interval: float
     notes: tuple[str, ...]
+    first: Any = None
+    is_beyond_pillow: bool = False
 
     def read_plane(self, stream: BinaryIO, place: int) -> NDArray[Any]:
         """Return a picture that has no page of its own; raises ``ValueError`` when it is cut off."""
         assert self.data_offset is not None
         size = int(np.prod(self.plane)) * self.dtype.itemsize
         stream.seek(self.data_offset + place * size)
-        return np.frombuffer(stream.read(size), self.dtype).reshape(self.plane)
+        return as_picture(np.frombuffer(stream.read(size), self.dtype).reshape(self.plane), self.first)
 
 
 def find_stack(path: Path) -> TiffStack:
@@ -108,8 +115,14 @@ def find_stack(path: Path) -> TiffStack:
         others = 0 if is_apart else pages - sum(len(frame) for frame in frames)
         if others > 0:
             notes.append(f"{others} of the {pages} pages of the TIFF file have another size or are masks: left out.")
-        dtype = main.dtype.newbyteorder(file.byteorder)
-        return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes))
+        first, dtype = main.keyframe, main.dtype.newbyteorder(file.byteorder)
+        is_beyond = is_beyond_pillow(first)
+        if is_beyond and offset is None and not can_decode(first):
+            raise SourceError(
+                f"the TIFF file has {first.samplesperpixel} x {first.bitspersample} bits a pixel in a compression that "
+                "is not read for them; save it without compression"
+            )
+        return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes), first, is_beyond)
 
 
 def _count_directories(stream: BinaryIO) -> tuple[int, bool]:

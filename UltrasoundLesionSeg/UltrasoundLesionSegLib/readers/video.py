@@ -135,7 +135,10 @@ def index_video(opener: Opener) -> VideoIndex:
     if shape is None:
         raise SourceError("the video file holds no frame that can be decoded; convert it to MP4 (H.264) or AVI")
     known = [time for time, _ in found if time is not None]
-    if len(set(known)) == len(found):  # those that could not be decoded come last
+    # pictures come in the order of display; only those that the decoder dropped come last and are put in their places.
+    # AVI numbers pictures as they are decoded: where they are shown in another order, its times mean nothing
+    decoded = [time or 0 for time, value in found if value is not None]
+    if len(set(known)) == len(found) and decoded == sorted(decoded):
         found.sort(key=lambda one: one[0] or 0)
     told = max(0, stream.told - stream.discarded)
     while len(found) < told and found[-1][1] is None:  # the file was cut off within a frame

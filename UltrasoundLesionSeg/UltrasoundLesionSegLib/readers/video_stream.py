@@ -224,14 +224,15 @@ class VideoStream:
     def as_array(self, frame: av.VideoFrame, is_color: bool, matrix: Matrix = UPRIGHT) -> Frame:
         """Return a picture as RGB ``(H, W, 3)``, or by its luma over the whole range of levels as grey ``(H, W)``.
 
-        A display matrix is applied in steps of 90 degrees, as players do. Grey stored as RGB comes as RGB.
+        A display matrix is applied in steps of 90 degrees, as players do. Grey stored as RGB or by a palette comes
+        as RGB, which is exact.
 
         Raises
         ------
         ValueError, av.FFmpegError
             When the conversion fails.
         """
-        to_gray = not is_color and not frame.format.is_rgb
+        to_gray = not is_color and not frame.format.is_rgb and not frame.format.has_palette
         reformatter, form = (self._gray, "gray") if to_gray else (self._rgb, "rgb24")
         converted = reformatter.reformat(frame, format=form, threads=1)
         return oriented(np.asarray(converted.to_ndarray(), np.uint8), matrix)
