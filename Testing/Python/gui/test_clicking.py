@@ -1,4 +1,4 @@
-"""The Click tool: a lesion drawn with the mouse in the cine's view, undone, masked, kept."""
+"""The Click tool: a lesion drawn with clicks or a box in the cine's view, undone, masked, kept."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 LEFT, RIGHT = vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.RightButtonPressEvent
+MOVE, RELEASE = vtk.vtkCommand.MouseMoveEvent, vtk.vtkCommand.LeftButtonReleaseEvent
 
 
 @pytest.fixture
@@ -34,22 +35,55 @@ def interactor() -> Any:
     return slicer.app.layoutManager().sliceWidget("Red").sliceView().interactor()
 
 
-def press(discs: Any, row: float, column: float, event: Any = LEFT, control: bool = False) -> bool:
-    """Click on a pixel of the frame shown; returns whether Slicer's own mouse would have got the event too."""
-    reached = []
-    view = interactor()
-    tag = view.AddObserver(event, lambda *_: reached.append(True))
+def place_of(discs: Any, row: float, column: float) -> tuple[int, int]:
+    """Where a pixel of the frame shown is in the view."""
     volume = discs.logic.volumeNode(discs.browser)
     to_world, to_view = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(to_world)
     slice_node = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
     vtk.vtkMatrix4x4.Invert(slice_node.GetXYToRAS(), to_view)
     place = to_view.MultiplyPoint(to_world.MultiplyPoint((column, row, 0, 1)))
-    view.SetEventInformation(round(place[0]), round(place[1]), int(control))
+    return round(place[0]), round(place[1])
+
+
+def mouse(discs: Any, event: Any, row: float, column: float, control: bool = False) -> bool:
+    """Let the mouse do something at a pixel; returns whether Slicer's own mouse would have got the event too."""
+    reached = []
+    view = interactor()
+    tag = view.AddObserver(event, lambda *_: reached.append(True))
+    view.SetEventInformation(*place_of(discs, row, column), int(control))
     view.InvokeEvent(event)
     view.RemoveObserver(tag)
     discs.user.module.session.process_events()
     return bool(reached)
+
+
+def press(discs: Any, row: float, column: float, event: Any = LEFT, control: bool = False) -> bool:
+    """Click on a pixel of the frame shown; returns whether Slicer's own mouse would have got the event too."""
+    reached = mouse(discs, event, row, column, control)
+    if event == LEFT:
+        mouse(discs, RELEASE, row, column, control)
+    return reached
+
+
+def drag(discs: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag from one pixel of the frame shown to another; nothing of it reaches Slicer's own mouse."""
+    half_way = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+    for event, place in ((LEFT, start), (MOVE, half_way), (MOVE, end), (RELEASE, end)):
+        assert not mouse(discs, event, *place)
+
+
+def outlines_drawn() -> int:
+    """How many rectangles the view shows."""
+    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+    props = view.renderWindow().GetRenderers().GetFirstRenderer().GetViewProps()
+    actors = [props.GetItemAsObject(number) for number in range(props.GetNumberOfItems())]
+    return sum(type(actor) is vtk.vtkActor2D for actor in actors)
+
+
+def box_around(mask: np.ndarray, margin: int = 1) -> tuple[tuple[float, float], tuple[float, float]]:
+    rows, columns = np.nonzero(mask)
+    return (rows.min() - margin, columns.min() - margin), (rows.max() + margin, columns.max() + margin)
 
 
 def middle(mask: np.ndarray) -> tuple[float, float]:
@@ -148,3 +182,107 @@ def test_a_click_beside_the_frame_and_one_that_finds_nothing_change_nothing(clic
     press(clicks, 3, 3, RIGHT)
     assert "No lesion of its own was found" in clicks.user.read("lesionMessageLabel")
     assert clicks.logic.anchors(clicks.browser) == {"lesion-1": []}
+
+
+def test_a_box_draws_the_lesion_and_clicks_correct_it(clicks: Any) -> None:
+    truth = clicks.truth[0][0]
+    row, column = (round(place) for place in middle(truth))
+    clicks.user.click("clickButton")
+    drag(clicks, *box_around(truth))
+    drawn = clicks.mask(0)
+    assert dice(drawn, truth) > 0.85
+    assert clicks.logic.anchors(clicks.browser) == {"lesion-1": [0]}
+    assert "A box." in clicks.user.read("lesionMessageLabel")
+    press(clicks, row, column + 4, RIGHT)
+    assert not clicks.mask(0)[row, column + 4]
+    assert "A box and 1 click." in clicks.user.read("lesionMessageLabel")
+    assert clicks.logic.effort(clicks.browser).clicks == 2
+    clicks.user.see("segmentEditor").undo()
+    clicks.logic.commitEdit(clicks.browser)
+    np.testing.assert_array_equal(clicks.mask(0), drawn)
+    press(clicks, row, column + 4, RIGHT)  # the box still counts, the click undone does not
+    assert "A box and 1 click." in clicks.user.read("lesionMessageLabel")
+
+
+def test_undo_takes_a_box_back(clicks: Any) -> None:
+    clicks.user.click("clickButton")
+    drag(clicks, *box_around(clicks.truth[0][0]))
+    clicks.user.see("segmentEditor").undo()
+    clicks.logic.commitEdit(clicks.browser)
+    assert not clicks.mask(0).any()
+    press(clicks, *middle(clicks.truth[0][0]))
+    assert "1 click." in clicks.user.read("lesionMessageLabel")
+    assert "box and" not in clicks.user.read("lesionMessageLabel")
+
+
+def test_a_box_may_be_dragged_from_any_corner_and_past_the_edge_of_the_frame(clicks: Any) -> None:
+    truth = clicks.truth[0][0]
+    (top, left), (bottom, right) = box_around(truth)
+    clicks.user.click("clickButton")
+    drag(clicks, (bottom, left), (top, right))
+    first = clicks.mask(0)
+    assert dice(first, truth) > 0.85
+    clicks.browser.SetSelectedItemNumber(5)
+    (_, _), (bottom, right) = box_around(clicks.truth[5][0])
+    drag(clicks, (bottom, right), (-40, -40))
+    assert dice(clicks.mask(5), clicks.truth[5][0]) > 0.85
+
+
+def test_a_box_draws_anew_what_clicks_had_drawn(clicks: Any) -> None:
+    truth = clicks.truth[0][0]
+    clicks.user.click("clickButton")
+    press(clicks, *middle(truth))
+    one = clicks.mask(0)
+    stroke = np.zeros(truth.shape, bool)
+    stroke[2:6, 2:6] = True
+    clicks.user.paint("segmentEditor", one | stroke)
+    drag(clicks, *box_around(truth))
+    assert not clicks.mask(0)[stroke].any()
+    assert dice(clicks.mask(0), truth) > 0.85
+    clicks.user.see("segmentEditor").undo()
+    clicks.logic.commitEdit(clicks.browser)
+    assert clicks.mask(0)[stroke].all()
+
+
+def test_a_box_keeps_to_the_editable_area(clicks: Any) -> None:
+    truth = clicks.truth[0][0]
+    column = round(middle(truth)[1])
+    other = truth.copy()
+    other[:, column:] = False
+    user = clicks.user
+    user.click("newLesionButton")
+    user.paint("segmentEditor", other)
+    user.click("newLesionButton")
+    node = user.see("segmentEditor").mrmlSegmentEditorNode()
+    node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedOutsideAllSegments)
+    user.click("clickButton")
+    drag(clicks, *box_around(truth))
+    np.testing.assert_array_equal(clicks.mask(0, 0), other)
+    assert clicks.mask(0, 1).any()
+    assert not (clicks.mask(0, 1) & other).any()
+    assert "editable area" in user.read("lesionMessageLabel")
+
+
+def test_the_box_is_seen_while_it_is_dragged_and_a_short_drag_is_a_click(clicks: Any) -> None:
+    start, end = box_around(clicks.truth[0][0])
+    clicks.user.click("clickButton")
+    mouse(clicks, LEFT, *start)
+    assert outlines_drawn() == 0
+    mouse(clicks, MOVE, *end)
+    assert outlines_drawn() == 1
+    clicks.user.module.leave()  # in the middle of it
+    assert outlines_drawn() == 0
+    assert mouse(clicks, RELEASE, *end)
+    assert clicks.logic.segmentationNode(clicks.browser) is None
+    clicks.user.module.open()
+    clicks.user.click("clickButton")
+    assert mouse(clicks, MOVE, *end)  # without a button it is the view's own
+    row, column = middle(clicks.truth[0][0])
+    view = interactor()
+    x, y = place_of(clicks, row, column)
+    for event, shift in ((LEFT, 0), (MOVE, 5), (RELEASE, 5)):
+        view.SetEventInformation(x + shift, y, 0)
+        view.InvokeEvent(event)
+    clicks.user.module.session.process_events()
+    assert outlines_drawn() == 0
+    assert "1 click." in clicks.user.read("lesionMessageLabel")

@@ -92,6 +92,13 @@ def test_a_proposal_is_written_by_whoever_accepts_it(
     assert sequence_of(browser).origin(3, segment) is Origin.CONFIRMED
     logic.proposeFromClicks(browser, [middle(truth[3][0])], mask, frame=3)  # from another mask: looked at anew
     assert len(pointed_model.seen) > looks
+    rows, columns = np.nonzero(truth[6][0])
+    box = (rows.min() - 1, columns.min() - 1, rows.max() + 1, columns.max() + 1)
+    everything = np.ones_like(nothing)
+    boxed = logic.proposeFromClicks(browser, [], everything, frame=6, box=box)  # a box draws anew
+    assert dice(boxed, truth[6][0]) > 0.9
+    with pytest.raises(SeedError, match="the box is not on the frame"):
+        logic.proposeFromClicks(browser, [], nothing, frame=6, box=(5, 5, 4000, 9))
 
 
 def test_a_drawing_is_mended_and_comes_back(

@@ -1,7 +1,8 @@
-"""The Click tool of section 2: a lesion drawn and corrected with clicks into the cine's view."""
+"""The Click tool of section 2: a lesion drawn with clicks into the cine's view or a box, corrected with clicks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import slicer
 import vtk
 
 from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.gui.drag_box import DragBox
 from UltrasoundLesionSegLib.gui.frame_annotation import VIEW
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
@@ -18,28 +20,44 @@ from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 BEFORE_SLICER = 10.0  # VTK calls observers of higher priority first: a click here moves neither window level nor slice
-HINT = "Click into the lesion; outside it with Ctrl or the right button. Undo takes a click back."
+HINT = (
+    "Click into the lesion, or drag a box around it; click outside it with Ctrl or the right button. "
+    "Undo takes a click or a box back."
+)
 
+Place = tuple[int, int]  # of the view
 Point = tuple[float, float, bool]
+Box = tuple[float, float, float, float]
 
 
 @dataclass
 class _Clicks:
-    """The clicks on one lesion of one frame.
+    """The box and the clicks on one lesion of one frame.
 
     Parameters
     ----------
     frame : int
     segment : str
-    points : list of (row, column, inside)
     masks : list of ndarray of bool, shape (H, W)
-        What was stored after 0, 1, ... clicks.
+        What was stored after 0, 1, ... of ``given``.
+    given : list of (top, left, bottom, right) or (row, column, inside)
+        In the order they were made. A box is the first one or there is none: it draws anew.
     """
 
     frame: int
     segment: str
     masks: list[Mask]
-    points: list[Point] = field(default_factory=list)
+    given: list[Box | Point] = field(default_factory=list)
+
+    @property
+    def box(self) -> Box | None:
+        """The box."""
+        return next((one for one in self.given if len(one) == 4), None)
+
+    @property
+    def points(self) -> list[Point]:
+        """The clicks."""
+        return [one for one in self.given if len(one) == 3]
 
 
 class ClickSection(Section):
@@ -49,6 +67,7 @@ class ClickSection(Section):
         super().__init__(host)
         self._observed: list[tuple[Any, int]] = []
         self._clicks: _Clicks | None = None
+        self._drag: DragBox | None = None  # while the left button is down
         self.ui.clickButton.connect("toggled(bool)", self._toggled)
 
     # ---- on and off
@@ -101,40 +120,102 @@ class ClickSection(Section):
         for observed, tag in self._observed:
             observed.RemoveObserver(tag)
         self._observed = []
+        self._end_drag()
         if not wanted:
             return
-        interactor = slicer.app.layoutManager().sliceWidget(VIEW).sliceView().interactor()
-        self._add_observer(interactor, vtk.vtkCommand.LeftButtonPressEvent, inside=True)
-        self._add_observer(interactor, vtk.vtkCommand.RightButtonPressEvent, inside=False)
+        view = slicer.app.layoutManager().sliceWidget(VIEW).sliceView()
+        self._add_observer(view, vtk.vtkCommand.LeftButtonPressEvent, self._left_pressed)
+        self._add_observer(view, vtk.vtkCommand.MouseMoveEvent, self._moved)
+        self._add_observer(view, vtk.vtkCommand.LeftButtonReleaseEvent, self._left_released)
+        self._add_observer(view, vtk.vtkCommand.RightButtonPressEvent, self._right_pressed)
         editor_node = self.ui.segmentEditor.mrmlSegmentEditorNode()
         tag = editor_node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._editor_changed)
         self._observed.append((editor_node, tag))
 
-    def _add_observer(self, interactor: Any, event: Any, *, inside: bool) -> None:
-        def pressed(caller: Any, _event: Any) -> None:
-            interactor.GetCommand(tag).SetAbortFlag(1)  # the view does nothing else with it
-            place = caller.GetEventPosition()
-            is_inside = inside and not caller.GetControlKey()
-            self.host.later(lambda: self._clicked(place, is_inside))
+    def _add_observer(self, view: Any, event: Any, act: Callable[[Any, Place, bool], bool]) -> None:
+        """Let ``act`` have an event of the view's mouse: it takes the view, the place and whether Ctrl is down."""
+        interactor = view.interactor()
 
-        tag = interactor.AddObserver(event, pressed, BEFORE_SLICER)
+        def happened(caller: Any, _event: Any) -> None:
+            if act(view, caller.GetEventPosition(), bool(caller.GetControlKey())):
+                interactor.GetCommand(tag).SetAbortFlag(1)  # the view does nothing else with it
+
+        tag = interactor.AddObserver(event, happened, BEFORE_SLICER)
         self._observed.append((interactor, tag))
 
-    # ---- a click
+    # ---- the mouse; each tells whether the event was ours
 
-    def _clicked(self, place: tuple[int, int], inside: bool) -> None:
-        browser = self.host.browser
-        if browser is None or self.host.busy or not self.ui.clickButton.checked:
+    def _left_pressed(self, view: Any, place: Place, control: bool) -> bool:
+        if control:
+            self.host.later(lambda: self._clicked(place, inside=False))
+        else:
+            self._end_drag()
+            self._drag = DragBox(view, place)
+        return True
+
+    def _moved(self, _view: Any, place: Place, _control: bool) -> bool:
+        if self._drag is None:
+            return False
+        self._drag.move(place)
+        return True
+
+    def _left_released(self, _view: Any, place: Place, _control: bool) -> bool:
+        drag = self._drag
+        if drag is None:
+            return False
+        drag.move(place)
+        self._end_drag()
+        if drag.is_box:
+            self.host.later(lambda: self._dragged(drag.start, place))
+        else:
+            self.host.later(lambda: self._clicked(drag.start, inside=True))
+        return True
+
+    def _right_pressed(self, _view: Any, place: Place, _control: bool) -> bool:
+        self.host.later(lambda: self._clicked(place, inside=False))
+        return True
+
+    def _end_drag(self) -> None:
+        if self._drag is not None:
+            self._drag.take_away()
+            self._drag = None
+
+    # ---- a click, a box
+
+    def _clicked(self, place: Place, inside: bool) -> None:
+        if not self._is_ready():
             return
+        row, column = self._pixel_at(place)
+        height, width = self._shape()
+        if -0.5 <= row <= height - 0.5 and -0.5 <= column <= width - 0.5:
+            self._draw((row, column, inside))
+
+    def _dragged(self, start: Place, end: Place) -> None:
+        """Draw from the part of a box that lies on the frame."""
+        if not self._is_ready():
+            return
+        corners = np.array([self._pixel_at(start), self._pixel_at(end)])
+        height, width = self._shape()
+        top, left = np.maximum(corners.min(axis=0), 0)
+        bottom, right = np.minimum(corners.max(axis=0), (height - 1, width - 1))
+        if top < bottom and left < right:
+            self._draw((float(top), float(left), float(bottom), float(right)))
+
+    def _is_ready(self) -> bool:
+        return self.host.browser is not None and not self.host.busy and bool(self.ui.clickButton.checked)
+
+    def _draw(self, new: Box | Point) -> None:
+        browser = self.host.browser
         with telling(self.ui.lesionMessageLabel, wait=True):
-            point = self._pixel_at(place)
-            if point is None:
-                return
             segment = self._segment()
             self.host.store_edit()
             clicks = self._going_on(segment)
-            points = [*clicks.points, (*point, inside)]
-            mask = self.logic.proposeFromClicks(browser, points, clicks.masks[0], device=self.host.device_name())
+            if len(new) == 4:  # a box draws anew
+                clicks = _Clicks(clicks.frame, segment, [clicks.masks[-1]])
+            clicks.given.append(new)
+            mask = self.logic.proposeFromClicks(
+                browser, clicks.points, clicks.masks[0], device=self.host.device_name(), box=clicks.box
+            )
             editor_node = self.ui.segmentEditor.mrmlSegmentEditorNode()
             if not self.host.parameters.allowOverlap:
                 mask = mask & ~other_segments(editor_node, segment)
@@ -144,11 +225,10 @@ class ClickSection(Section):
             self.ui.segmentEditor.saveStateForUndo()
             draw_mask(mask, editor_node, segment)
             self.host.store_edit()
-            clicks.points, clicks.masks = points, [*clicks.masks, self._stored(segment)]
+            clicks.masks.append(self._stored(segment))
             self._clicks = clicks
-            number = f"{len(points)} click{'s' if len(points) > 1 else ''}"
             limits = describe_masking(editor_node)
-            text = f"{number}. {HINT} {limits}".strip()
+            text = f"{_describe(clicks)}. {HINT} {limits}".strip()
             tell(self.ui.lesionMessageLabel, text, Tone.CAUTION if limits else Tone.PLAIN)
 
     def _segment(self) -> str:
@@ -166,9 +246,9 @@ class ClickSection(Section):
         frame, stored = self.host.browser.GetSelectedItemNumber(), self._stored(segment)
         clicks = self._clicks
         if clicks is not None and (clicks.frame, clicks.segment) == (frame, segment):
-            for count in range(len(clicks.points), -1, -1):
+            for count in range(len(clicks.given), -1, -1):
                 if np.array_equal(clicks.masks[count], stored):
-                    return _Clicks(frame, segment, clicks.masks[: count + 1], clicks.points[:count])
+                    return _Clicks(frame, segment, clicks.masks[: count + 1], clicks.given[:count])
         return _Clicks(frame, segment, [stored])
 
     def _stored(self, segment: str) -> Mask:
@@ -176,14 +256,24 @@ class ClickSection(Section):
         assert sequence is not None
         return sequence.read(self.host.browser.GetSelectedItemNumber(), segment)
 
-    def _pixel_at(self, place: tuple[int, int]) -> tuple[float, float] | None:
-        """Return row and column of the frame at a place of the view, None outside the frame."""
+    def _shape(self) -> tuple[int, int]:
+        """Return height and width of the frame."""
+        width, height = self.logic.volumeNode(self.host.browser).GetImageData().GetDimensions()[:2]
+        return height, width
+
+    def _pixel_at(self, place: Place) -> tuple[float, float]:
+        """Return row and column of the frame at a place of the view; they may lie outside the frame."""
         slice_node = slicer.app.layoutManager().sliceWidget(VIEW).mrmlSliceNode()
-        volume = self.logic.volumeNode(self.host.browser)
         to_pixels = vtk.vtkMatrix4x4()
-        volume.GetRASToIJKMatrix(to_pixels)
+        self.logic.volumeNode(self.host.browser).GetRASToIJKMatrix(to_pixels)
         in_world = slice_node.GetXYToRAS().MultiplyPoint((place[0], place[1], 0.0, 1.0))
         column, row = to_pixels.MultiplyPoint(in_world)[:2]
-        width, height = volume.GetImageData().GetDimensions()[:2]
-        on_frame = -0.5 <= row <= height - 0.5 and -0.5 <= column <= width - 0.5
-        return (row, column) if on_frame else None
+        return row, column
+
+
+def _describe(clicks: _Clicks) -> str:
+    """Return what was given so far: "a box and 2 clicks"."""
+    number = len(clicks.points)
+    parts = ["a box"] * (clicks.box is not None) + [f"{number} click{'s' if number > 1 else ''}"] * (number > 0)
+    text = " and ".join(parts)
+    return text[0].upper() + text[1:]

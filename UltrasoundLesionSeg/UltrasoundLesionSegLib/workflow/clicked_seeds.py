@@ -157,15 +157,16 @@ class ClickedSeeds(SeedsAndAnchors):
         frame: int | None = None,
         model: str | None = None,
         device: str = "auto",
+        box: Sequence[float] | None = None,
     ) -> Mask:
         """Return what ``click`` would draw; nothing is written until ``setSeed`` or a drawing accepts it.
 
         Parameters
         ----------
-        browser, points, frame, model, device
+        browser, points, frame, model, device, box
             As for ``click``.
         start : ndarray of bool, shape (H, W)
-            The mask before the first click; an empty one starts from nothing.
+            The mask before the first click; an empty one starts from nothing. A box draws anew, whatever was there.
 
         Returns
         -------
@@ -178,9 +179,9 @@ class ClickedSeeds(SeedsAndAnchors):
             As for ``click``.
         """
         at = self._frame(browser, frame)
-        clicks, _ = _checked_prompt(points, None, self.cine(browser).shape)
-        mask = self._drawing(browser, at, start, model, device).mask(clicks)
-        self.efforts.clicked(self._sequence(browser), at, points)
+        clicks, around = _checked_prompt(points, box, self.cine(browser).shape)
+        mask = self._drawing(browser, at, start, model, device).mask(clicks, around)
+        self.efforts.clicked(self._sequence(browser), at, [*([] if box is None else [box]), *points])
         self._suggestions[browser.GetID(), at] = mask, self._click_model(model)
         return mask
 
