@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from stand_in_networks import PointedNetwork
 
 from UltrasoundLesionSegLib.cine import Cine
@@ -136,8 +137,8 @@ def test_who_corrects_poor_masks_alone_confirms_the_others(drifting: Path) -> No
     truth = np.ones((1, 8, 8), bool)
     good, poor = truth.copy(), truth.copy()
     good[0, 0, :5], poor[0, :3] = False, False
-    assert person.answer(np.zeros((8, 8), np.uint8), good, truth)[1] is False
-    assert np.array_equal(person.answer(np.zeros((8, 8), np.uint8), poor, truth)[0], truth)
+    assert person.answer(np.zeros((8, 8), np.uint8), good, truth).drawn is False
+    assert np.array_equal(person.answer(np.zeros((8, 8), np.uint8), poor, truth).masks, truth)
     assert sum(step.drawn for step in sparing.steps) <= sum(step.drawn for step in draws.steps)
 
 
@@ -148,17 +149,42 @@ def test_who_clicks_mends_poor_masks_and_confirms_the_others(monkeypatch: pytest
     frame = np.where(truth[0], 230, 20).astype(np.uint8)
     poor, good = truth & (rows < 44), truth & (rows < 60)
     person = people.PEOPLE["clicks_where_poor"]
-    mended, clicked = person.answer(frame, poor, truth)
-    assert clicked
-    assert people.dice(mended, truth) > people.GOOD > people.dice(poor, truth)
-    gone, clicked = person.answer(frame, poor, np.zeros_like(truth))
-    assert clicked
-    assert not gone.any()  # marked "not visible"
+    mended = person.answer(frame, poor, truth)
+    assert mended.drawn
+    assert 1 <= mended.clicks <= people.MOST_CLICKS
+    assert people.dice(mended.masks, truth) > people.GOOD > people.dice(poor, truth)
+    gone = person.answer(frame, poor, np.zeros_like(truth))
+    assert (gone.drawn, gone.clicks) == (True, 0)
+    assert not gone.masks.any()  # marked "not visible"
     monkeypatch.setattr(people.ClickDrawing, "mask", lambda self, clicks: rows < 3)  # answers nonsense
-    assert np.array_equal(person.answer(frame, poor, truth)[0], poor)
-    left, clicked = person.answer(frame, good, truth)
-    assert not clicked
-    assert np.array_equal(left, good)
+    useless = person.answer(frame, poor, truth)
+    assert np.array_equal(useless.masks, poor)
+    assert useless.clicks == people.MOST_CLICKS  # they were made, and taken back
+    left = person.answer(frame, good, truth)
+    assert (left.drawn, left.clicks) == (False, 0)
+    assert np.array_equal(left.masks, good)
+
+
+def test_who_clicks_the_seed_too_is_counted_in_clicks(drifting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dark(PointedNetwork):
+        """Sees the dark disc of the set, a little too small."""
+
+        def forward(self, stacked: torch.Tensor) -> torch.Tensor:
+            seen = super().forward(torch.cat((0.9 - stacked[:, :3], stacked[:, 3:]), dim=1))
+            return -torch.nn.functional.max_pool2d(-seen, 3, 1, 1)
+
+    monkeypatch.setattr(people, "_click_model", lambda: (Dark(), 64))
+    courses, _ = courses_of(drifting, Plan(2, choosers=("evenly spaced",), people=("draws", "clicks")))
+    drawing, clicking = courses
+    assert [step.clicks for step in drawing.steps] == [0, 0, 0]
+    assert all(step.clicks >= 1 for step in clicking.steps)
+    assert 0.8 < clicking.steps[0].dice[0] < 1 == drawing.steps[0].dice[0]  # what was clicked is no truth
+    by_hand, by_clicks = efforts(courses)
+    assert not by_hand.clicks.any()
+    assert by_clicks.clicks.tolist() == np.cumsum([step.clicks for step in clicking.steps]).tolist()
+    text = effort_text({"holds": courses})
+    assert f"{by_clicks.curve[-1]:.3f} ({by_clicks.clicks[-1]:.1f})" in text
+    assert f"| {by_hand.curve[-1]:.3f} |" in text
 
 
 def test_choosers() -> None:

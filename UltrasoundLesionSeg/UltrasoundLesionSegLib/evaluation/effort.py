@@ -43,6 +43,8 @@ class Effort:
         Frames offered until then; N + 1 where it is not reached.
     drawn : float
         Frames drawn, of the N offered.
+    clicks : ndarray of float, shape (N + 1,)
+        Made so far, the seed's included, after 0, 1, ... N frames offered.
     """
 
     seed: str
@@ -54,6 +56,7 @@ class Effort:
     finished: float
     until: float
     drawn: float
+    clicks: Values
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def efforts(courses: Sequence[Course]) -> list[Effort]:
     for (seed, person, chooser), cases in ways.items():
         curves = np.array([np.mean([_curve(run, longest) for run in runs], axis=0) for runs in cases.values()])
         until = [[_until(run, longest) for run in runs] for runs in cases.values()]
+        clicks = [np.mean([_clicks(run, longest) for run in runs], axis=0) for runs in cases.values()]
         drawn = [[sum(step.drawn for step in run.steps[1:]) for run in runs] for runs in cases.values()]
         curve = curves.mean(axis=0)
         found.append(
@@ -123,6 +127,7 @@ def efforts(courses: Sequence[Course]) -> list[Effort]:
                 finished=float(np.mean([np.mean([one < longest for one in runs]) for runs in until])),
                 until=float(np.mean([np.mean(runs) for runs in until])),
                 drawn=float(np.mean([np.mean(runs) for runs in drawn])),
+                clicks=np.mean(clicks, axis=0),
             )
         )
     return found
@@ -131,6 +136,11 @@ def efforts(courses: Sequence[Course]) -> list[Effort]:
 def _curve(course: Course, length: int) -> list[float]:
     means = [float(np.mean(step.dice)) for step in course.steps]
     return means + means[-1:] * (length - len(means))  # nothing was left to offer
+
+
+def _clicks(course: Course, length: int) -> list[float]:
+    so_far = np.cumsum([step.clicks for step in course.steps]).tolist()
+    return so_far + so_far[-1:] * (length - len(so_far))
 
 
 def _until(course: Course, length: int) -> int:

@@ -36,8 +36,8 @@ Made by `ultrasound-lesion-seg evaluate SET --interactive --model MODEL --output
 
 The simulated person is offered one frame after the other and corrects it with the true mask. The words in the tables:
 
-* *after 0, 1, ...*: mean Dice over all frames after so many frames were corrected. Corrected frames count as 1. *area*:
-  the mean of these values.
+* *after 0, 1, ...*: mean Dice over all frames after so many frames were corrected. Frames that were drawn count as 1.
+  In brackets, for a person who clicks: the clicks made so far. *area*: the mean of the Dice values.
 * *finished*: share of clips in which 95% of the frames reach Dice 0.9. *until finished*: number of frames offered until
   then. A clip that is not finished counts as one frame more than were offered.
 * Ways to choose the frame to correct: the frame that the program offers; *evenly spaced* frames; *random* frames (mean
@@ -78,6 +78,8 @@ def effort_text(results: Results) -> str:
 
 def _effort_row(effort: Effort) -> list[str]:
     curve = [f"{value:.3f}" for value in effort.curve]
+    if effort.clicks.any():
+        curve = [f"{value} ({clicks:.1f})" for value, clicks in zip(curve, effort.clicks, strict=True)]
     return [
         effort.chooser,
         *curve,
@@ -116,11 +118,12 @@ def write_effort(results: Results, output: Path) -> None:
         path.write_text(effort_text(results) + "\n", encoding="utf-8")
     with atomic_path(output / "effort.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["model", "seed", "person", "chooser", "cases", "offered", "dice"])
+        writer.writerow(["model", "seed", "person", "chooser", "cases", "offered", "dice", "clicks"])
         for model, courses in results.items():
             for one in efforts(courses):
-                for number, value in enumerate(one.curve):
-                    writer.writerow([model, one.seed, one.person, one.chooser, one.cases, number, f"{value:.5f}"])
+                way = [model, one.seed, one.person, one.chooser, one.cases]
+                for number, (value, clicks) in enumerate(zip(one.curve, one.clicks, strict=True)):
+                    writer.writerow([*way, number, f"{value:.5f}", f"{clicks:.2f}"])
     plot({output.name: results}, output / "effort.png")
 
 

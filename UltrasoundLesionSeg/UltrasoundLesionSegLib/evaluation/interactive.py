@@ -28,7 +28,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 SEED_FRAMES = ("first", "middle", "worst")
 CANDIDATES = 5  # frames that are tried to find the worst one to start on
-VERSION = 3  # of the stored results; results of another version are computed again
+VERSION = 4  # of the stored results; results of another version are computed again
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class Step:
         Dice of each frame with truth, mean over the lesions; 1 on frames drawn.
     expected : list of float
         Expected overlap of each such frame's masks, mean over the lesions; nan on anchors.
+    clicks : int
+        That the person made on ``frame``.
     """
 
     frame: int
@@ -94,6 +96,7 @@ class Step:
     gain: float
     dice: list[float]
     expected: list[float]
+    clicks: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,9 +181,9 @@ def _seed_frame(work: _Work, follower: Follower, wanted: str) -> int:
     return min(candidates, key=lambda frame: float(np.mean(_state(_started(work, follower, frame), work)[0])))
 
 
-def _started(work: _Work, follower: Follower, seed: int) -> Session:
-    lesions = len(work.truth[seed])
-    return Session(work.cine, follower, lesions, work.known, {seed: work.truth[seed]})
+def _started(work: _Work, follower: Follower, seed: int, masks: Masks | None = None) -> Session:
+    given = work.truth[seed] if masks is None else masks
+    return Session(work.cine, follower, len(given), work.known, {seed: given})
 
 
 def _state(session: Session, work: _Work) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[int, Filled]]:
@@ -201,13 +204,15 @@ def _found(session: Session, results: dict[int, Filled], frame: int) -> Masks:
 
 
 def _course(work: _Work, follower: Follower, plan: Plan, start: int, way: _Way) -> Course:
-    session = _started(work, follower, start)
+    person = PEOPLE[way.person]
+    answer = person.seed(work.cine.frames[start], work.truth[start])
+    session = _started(work, follower, start, answer.masks)
     frames = list(work.truth)
     labelled = np.zeros(len(work.cine), bool)
     labelled[frames] = True
     # each case draws other random frames
     rng = np.random.default_rng((way.run, int(hashlib.sha256(work.case.name.encode()).hexdigest()[:8], 16)))
-    at, drawn, steps = start, True, []
+    at, steps = start, []
     while True:
         scores, expected, results = _state(session, work)
         everywhere = np.full(len(work.cine), np.nan)
@@ -215,13 +220,13 @@ def _course(work: _Work, follower: Follower, plan: Plan, start: int, way: _Way) 
         situation = Situation(session.outlook(results), labelled, everywhere, rng)
         rounded = [np.round(one, 5).tolist() for one in (scores, expected)]
         gain = float(expected_gains(situation.outlook).max(initial=0.0))
-        steps.append(Step(at, drawn, says_done(situation), round(gain, 4), *rounded))
+        steps.append(Step(at, answer.drawn, says_done(situation), round(gain, 4), *rounded, answer.clicks))
         wanted = CHOOSERS[way.chooser](situation) if len(steps) <= plan.corrections else None
         if wanted is None:
             return Course(work.case.name, work.case.patient, **asdict(way), frames=frames, steps=steps)
         found = _found(session, results, wanted)
-        masks, drawn = PEOPLE[way.person].answer(work.cine.frames[wanted], found, work.truth[wanted])
-        session.draw(wanted, masks)
+        answer = person.answer(work.cine.frames[wanted], found, work.truth[wanted])
+        session.draw(wanted, answer.masks)
         at = wanted
 
 

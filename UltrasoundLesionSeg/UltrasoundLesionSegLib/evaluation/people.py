@@ -119,13 +119,36 @@ def says_done(situation: Situation) -> bool:
     return next_frame(situation.outlook) is None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a person did about a frame.
+
+    Parameters
+    ----------
+    masks : ndarray of bool, shape (K, H, W)
+        Those that now count.
+    drawn : bool
+        Whether anything was drawn.
+    clicks : int
+        What it took, those taken back included.
+    """
+
+    masks: Masks
+    drawn: bool
+    clicks: int = 0
+
+
 class Person(Protocol):
     """Does something about the frame shown."""
 
     name: str
 
-    def answer(self, frame: Frame, found: Masks, truth: Masks) -> tuple[Masks, bool]:
-        """Return the masks that now count, and whether anything was drawn.
+    def seed(self, frame: Frame, truth: Masks) -> Answer:
+        """Return what the person gives on the frame to start on. Parameters as for ``answer``."""
+        ...
+
+    def answer(self, frame: Frame, found: Masks, truth: Masks) -> Answer:
+        """Return what the person makes of a frame that is offered.
 
         Parameters
         ----------
@@ -140,24 +163,28 @@ class Draws:
 
     name = "draws every frame offered"
 
-    def answer(self, frame: Frame, found: Masks, truth: Masks) -> tuple[Masks, bool]:
+    def seed(self, frame: Frame, truth: Masks) -> Answer:
         """Return the truth."""
-        return truth, True
+        return Answer(truth, drawn=True)
+
+    def answer(self, frame: Frame, found: Masks, truth: Masks) -> Answer:
+        """Return the truth."""
+        return Answer(truth, drawn=True)
 
 
-class DrawsWherePoor:
+class DrawsWherePoor(Draws):
     """Draws the truth where a mask's Dice is below ``GOOD``, and else declares the mask right as it is."""
 
     name = f"draws where Dice is under {GOOD:g}, else confirms"
 
-    def answer(self, frame: Frame, found: Masks, truth: Masks) -> tuple[Masks, bool]:
+    def answer(self, frame: Frame, found: Masks, truth: Masks) -> Answer:
         """Return the truth, or what was found."""
         if min(dice(one, other) for one, other in zip(found, truth, strict=True)) < GOOD:
-            return truth, True
-        return found, False
+            return Answer(truth, drawn=True)
+        return Answer(found, drawn=False)
 
 
-class ClicksWherePoor:
+class ClicksWherePoor(Draws):
     """Clicks into the largest errors of a mask whose Dice is below ``GOOD``; else declares it right as it is.
 
     Takes a click back that made the mask worse, and marks a lesion "not visible" that is not: no click can say that.
@@ -165,15 +192,29 @@ class ClicksWherePoor:
 
     name = f"clicks up to {MOST_CLICKS} times where Dice is under {GOOD:g}, else confirms"
 
-    def answer(self, frame: Frame, found: Masks, truth: Masks) -> tuple[Masks, bool]:
-        """Return what the clicks made of the masks; whether one was clicked at."""
-        masks = np.stack([_clicked(frame, one, other) for one, other in zip(found, truth, strict=True)])
-        return masks, not np.array_equal(masks, found)
+    def answer(self, frame: Frame, found: Masks, truth: Masks) -> Answer:
+        """Return what the clicks made of the masks."""
+        clicked = [_clicked(frame, one, other) for one, other in zip(found, truth, strict=True)]
+        masks = np.stack([mask for mask, _ in clicked])
+        return Answer(masks, not np.array_equal(masks, found), sum(number for _, number in clicked))
 
 
-def _clicked(frame: Frame, found: Mask, truth: Mask) -> Mask:
+class Clicks(ClicksWherePoor):
+    """Draws nothing by hand: clicks the seed too, as a person who has one tool."""
+
+    name = f"clicks the seed, and up to {MOST_CLICKS} times where Dice is under {GOOD:g}, else confirms"
+
+    def seed(self, frame: Frame, truth: Masks) -> Answer:
+        """Return what clicks make of nothing; the truth where they find nothing: a person would draw then."""
+        answer = self.answer(frame, np.zeros_like(truth), truth)
+        lost = ~answer.masks.any(axis=(1, 2))
+        return Answer(np.where(lost[:, None, None], truth, answer.masks), drawn=True, clicks=answer.clicks)
+
+
+def _clicked(frame: Frame, found: Mask, truth: Mask) -> tuple[Mask, int]:
+    """Return the best mask that clicks made of one, and how many there were."""
     if not truth.any():
-        return truth
+        return truth, 0
     network, size = _click_model()
     drawing = ClickDrawing(frame, network, size, torch.device("cpu"), found)
     clicks: list[Click] = []
@@ -183,7 +224,7 @@ def _clicked(frame: Frame, found: Mask, truth: Mask) -> Mask:
         assert click is not None  # something is wrong where Dice is not 1
         clicks.append(click)
         masks.append(drawing.mask(clicks))
-    return max(masks, key=lambda mask: dice(mask, truth))
+    return max(masks, key=lambda mask: dice(mask, truth)), len(clicks)
 
 
 @cache
@@ -198,4 +239,5 @@ PEOPLE: Mapping[str, Person] = {
     "draws": Draws(),
     "draws_where_poor": DrawsWherePoor(),
     "clicks_where_poor": ClicksWherePoor(),
+    "clicks": Clicks(),
 }
