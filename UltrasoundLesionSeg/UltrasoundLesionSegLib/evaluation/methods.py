@@ -102,6 +102,8 @@ class Model(Method):
         See ``resolve_device``.
     overlap : Judge or None
         Tells the expected overlap of masks; None takes the bundle's own.
+    network : PropagationNetwork or None
+        Takes the place of the bundle's, on the device and in the form it is run in.
 
     Raises
     ------
@@ -109,10 +111,16 @@ class Model(Method):
         When the bundle's network does something else.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device | str, overlap: Judge | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: torch.device | str,
+        overlap: Judge | None = None,
+        network: PropagationNetwork | None = None,
+    ) -> None:
         self.name = bundle.name
         self._device = resolve_device(str(device))
-        network = bundle.load_for_inference(device)
+        network = network or bundle.load_for_inference(device)
         if bundle.role != PROPAGATE or not isinstance(network, PropagationNetwork):
             raise ModelError(f"the model '{bundle.name}' cannot propagate a seed; evaluate it on stills")
         self._network = network

@@ -88,6 +88,8 @@ class NumberedSamples(Dataset[dict[str, Tensor]], ABC):
     clips : sequence of Clip
         Of at least a few frames; ``clip_share`` of the samples are made of them.
     clip_share : float
+    tissue : sequence of Still
+        Whose tissue comes into the plane around a still's lesion; the stills themselves by default.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class NumberedSamples(Dataset[dict[str, Tensor]], ABC):
         seed: int,
         clips: Sequence[Clip] = (),
         clip_share: float = 0.0,
+        tissue: Sequence[Still] = (),
     ) -> None:
         self._stills = stills
+        self._tissue = tissue or stills
         self._settings = settings
         self._seed = seed
         self._clips = clips
@@ -120,9 +124,9 @@ class NumberedSamples(Dataset[dict[str, Tensor]], ABC):
         return rng.random() < self._clip_share
 
 
-def draw_stills(stills: Sequence[Still], rng: np.random.Generator) -> tuple[Still, Still]:
-    """Return a still, mirrored half of the time, and another one whose tissue may be mixed in."""
-    still, other = (stills[int(rng.integers(len(stills)))] for _ in range(2))
+def draw_stills(stills: Sequence[Still], rng: np.random.Generator, tissue: Sequence[Still] = ()) -> tuple[Still, Still]:
+    """Return a still, mirrored half of the time, and one of ``tissue`` (by default of them) that may be mixed in."""
+    still, other = (some[int(rng.integers(len(some)))] for some in (stills, tissue or stills))
     if rng.random() < 0.5:
         still = Still(
             np.ascontiguousarray(still.image[:, ::-1]), np.ascontiguousarray(still.mask[:, ::-1]), still.record
@@ -151,7 +155,7 @@ class PropagationSamples(NumberedSamples):
 
     def _from_still(self, rng: np.random.Generator) -> tuple[Clip, float]:
         settings = self._settings
-        still, other = draw_stills(self._stills, rng)
+        still, other = draw_stills(self._stills, rng, self._tissue)
         clip_settings = settings.clip
         if settings.outline_share and rng.random() < settings.outline_share:
             still = drawn_otherwise(still, rng)

@@ -77,7 +77,9 @@ def code_at(code: FrameCode, time: int, frames: int) -> FrameCode:
     )
 
 
-def roll_out(network: PropagationNetwork, frames: Tensor, anchor: Tensor, prior: Tensor) -> list[Tensor]:
+def roll_out(
+    network: PropagationNetwork, frames: Tensor, anchor: Tensor, prior: Tensor, remembers_passing: bool = True
+) -> list[Tensor]:
     """Carry a mask through a clip as the engine does.
 
     The first frame is the anchor, with its true mask; the second the previous frame, with a given mask that may be
@@ -89,6 +91,8 @@ def roll_out(network: PropagationNetwork, frames: Tensor, anchor: Tensor, prior:
     frames : Tensor, shape (B, T, 3, h, w)
     anchor : Tensor, shape (B, 1, h, w)
     prior : Tensor, shape (B, 1, h, w)
+    remembers_passing : bool
+        Whether frames passed on the way are remembered beside the anchor.
 
     Returns
     -------
@@ -101,22 +105,31 @@ def roll_out(network: PropagationNetwork, frames: Tensor, anchor: Tensor, prior:
     items: list[MemoryItem] = []
     logits: list[Tensor] = []
     for time in range(2, count):
-        for past in range(len(items), time):
+        for past in range(len(items), time if remembers_passing else 1):
             items.append(network.memorize(frames[:, past], code_at(codes, past, count), masks[past]))
         previous = PreviousFrame(frames[:, time - 1], code_at(codes, time - 1, count), masks[-1])
-        memory = read_memory(items, list(range(time)), time)
+        memory = read_memory(items, list(range(len(items))), time)
         logits.append(network.segment(frames[:, time], code_at(codes, time, count), previous, memory))
         masks.append(torch.sigmoid(logits[-1].float()))
     return logits
 
 
 class ClipObjective(nn.Module):
-    """A propagation network's loss over a batch of clips: summed over predicted frames, as STPFNet was published."""
+    """A propagation network's loss over a batch of clips: summed over predicted frames, as STPFNet was published.
 
-    def __init__(self, network: PropagationNetwork, loss: MaskLoss) -> None:
+    Parameters
+    ----------
+    network : PropagationNetwork
+    loss : MaskLoss
+    remembers_passing : bool
+        See ``roll_out``.
+    """
+
+    def __init__(self, network: PropagationNetwork, loss: MaskLoss, remembers_passing: bool = True) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
+        self._remembers_passing = remembers_passing
 
     def forward(self, frames: Tensor, masks: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss and the mean Dice of the last frame.
@@ -127,7 +140,7 @@ class ClipObjective(nn.Module):
         masks : Tensor, shape (B, T, 1, N, N)
         prior : Tensor, shape (B, 1, N, N)
         """
-        logits = roll_out(self.network, to_network(frames), masks[:, 0], prior)
+        logits = roll_out(self.network, to_network(frames), masks[:, 0], prior, self._remembers_passing)
         loss = sum((self.loss(one, masks[:, time + 2]) for time, one in enumerate(logits)), logits[0].new_zeros(()))
         return loss, mean_dice(logits[-1], masks[:, -1])
 

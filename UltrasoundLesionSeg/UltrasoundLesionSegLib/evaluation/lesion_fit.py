@@ -1,0 +1,197 @@
+"""A model fitted to the one lesion that it is to follow, beside the model as it is: a trial, not part of the program.
+
+``python -m UltrasoundLesionSegLib.evaluation.lesion_fit DATASET --clips FOLDER --output FOLDER`` takes a few gradient
+steps for each video, on clips made of its first frame with a lesion (``training.clip_synthesis``) and on simulated ones
+(``training.simulated_clips``), and scores both models on the rest of the video. What came of it:
+Docs/results/ablations.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, default_bundle, find_bundle
+from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
+from UltrasoundLesionSegLib.engine.networks.fused import fuse
+from UltrasoundLesionSegLib.evaluation.evaluate import score_video
+from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
+from UltrasoundLesionSegLib.evaluation.methods import Model
+from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, summarize
+from UltrasoundLesionSegLib.evaluation.tables import table_text, write_frames
+from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings
+from UltrasoundLesionSegLib.training.datasets import PropagationSamples, SampleSettings, load_clips
+from UltrasoundLesionSegLib.training.objectives import ClipObjective, MaskLoss
+from UltrasoundLesionSegLib.training.stills import Still, StillRecord
+from UltrasoundLesionSegLib.writers.atomic import atomic_path
+
+CLIPPED_NORM = 1.0  # of the gradient
+BETAS = (0.9, 0.95)  # of AdamW
+OTHERS = 24  # simulated clips that are used, of those in the folder
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a network is fitted.
+
+    Parameters
+    ----------
+    steps, batch : int
+        Optimiser steps, and clips a step.
+    learning_rate : float
+        Of AdamW.
+    share : float
+        How far the weights go from where they were to where the steps led, 0 to 1: a mean of both forgets less
+        (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    other_share : float
+        Share of clips that show other, simulated lesions.
+    frozen_trunk : bool
+        Whether the part that encodes frames alone stays as it is.
+    clip : ClipSettings
+        How far the clips of the lesion go.
+    seed : int
+    """
+
+    steps: int = 30
+    batch: int = 4
+    learning_rate: float = 3e-4
+    share: float = 0.5
+    other_share: float = 0.25
+    frozen_trunk: bool = False
+    clip: ClipSettings = field(default_factory=lambda: ClipSettings(exit_share=0.25))
+    seed: int = 0
+
+
+def fitted_network(
+    bundle: Bundle, drawn: Sequence[tuple[Frame, Mask]], others: Sequence[Clip], settings: FitSettings
+) -> PropagationNetwork:
+    """Fit a copy of a model's network to the lesions that were drawn on a cine.
+
+    The samples are seen as the tracker sees them: at the model's own input size, and with what it remembers.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A model whose role is to propagate; its own weights stay as they are.
+    drawn : sequence of (frame, mask)
+        Frames, uint8 (H, W) or (H, W, 3), each with a lesion on it, bool (H, W), not empty.
+    others : sequence of Clip
+        Clips of other lesions, at least one.
+    settings : FitSettings
+
+    Returns
+    -------
+    PropagationNetwork
+        On the CPU, in the form it is run in. The same arguments give the same weights on the same machine.
+    """
+    start = bundle.load_network("cpu")
+    network = copy.deepcopy(start).requires_grad_(True)  # in evaluation mode: statistics of the normalisations stay
+    if settings.frozen_trunk:
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(not name.startswith("trunk."))
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert isinstance(network, PropagationNetwork)
+    view = bundle.tracker_settings()
+    objective = ClipObjective(network, MaskLoss(), remembers_passing=view.memory.capacity > 0)
+    fitted = [one for one in network.parameters() if one.requires_grad]
+    optimizer = torch.optim.AdamW(fitted, lr=settings.learning_rate, betas=BETAS, weight_decay=0.0)
+    sample = SampleSettings(size=view.input_size, wrongness=0.6, whole_share=0.05, clip=settings.clip)
+    stills = [_still(frame, mask) for frame, mask in drawn]
+    tissue = [_still(clip.frames[0], clip.masks[0]) for clip in others]
+    samples = PropagationSamples(stills, sample, settings.seed, others, settings.other_share, tissue)
+    for step in range(settings.steps):
+        items = [samples[step * settings.batch + number] for number in range(settings.batch)]
+        loss, _ = objective(**{name: torch.stack([item[name] for item in items]) for name in items[0]})
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(fitted, CLIPPED_NORM)
+        optimizer.step()
+    merged = fuse(_between(start, network, settings.share))
+    assert isinstance(merged, PropagationNetwork)
+    return merged
+
+
+def _between(start: nn.Module, end: nn.Module, share: float) -> nn.Module:
+    """Return a network whose weights lie that share of the way from one network's to the other's."""
+    merged = copy.deepcopy(start)
+    with torch.no_grad():
+        for one, other in zip(merged.parameters(), end.parameters(), strict=True):
+            one.lerp_(other, share)
+    return merged.eval()
+
+
+def _still(frame: Frame, mask: Mask) -> Still:
+    grey = frame if frame.ndim == 2 else frame.mean(axis=2).astype(np.uint8)
+    return Still(np.ascontiguousarray(grey), mask, StillRecord("", "", "", Path(), Path()))
+
+
+def score_case(case: Case, bundle: Bundle, others: Sequence[Clip], settings: FitSettings) -> list[ScoredFrame]:
+    """Score a model on a video as it is and fitted to the lesions of its first frame that shows one."""
+    shown = (frame for frame in range(len(case.cine)) if (seen := case.truth(frame)) is not None and seen.any())
+    if (start := next(shown, None)) is None:
+        return []
+    truth = case.truth(start)
+    assert truth is not None
+    drawn = [(case.cine.frames[start], mask) for mask in truth if mask.any()]
+    plain = Model(bundle, "cpu")
+    fitted = Model(bundle, "cpu", network=fitted_network(bundle, drawn, others, settings))
+    fitted.name = f"{bundle.name} fitted"
+    return [row for method in (plain, fitted) for row in score_video(case, method)]
+
+
+def main() -> None:
+    """Run the command line."""
+    defaults = FitSettings()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--layout", choices=[Layout.DAVIS.value, Layout.BUV.value], default=Layout.DAVIS.value)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of training.simulated_clips")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--model", help="that propagates; the default one when left out")
+    parser.add_argument("--limit", type=int, help="videos to take, evenly over the data set")
+    parser.add_argument("--steps", type=int, default=defaults.steps)
+    parser.add_argument("--batch", type=int, default=defaults.batch)
+    parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument("--share", type=float, default=defaults.share, help="of the way to the fitted weights")
+    parser.add_argument("--other-share", type=float, default=defaults.other_share, help="of clips with other lesions")
+    parser.add_argument("--frozen-trunk", action="store_true")
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    bundle = find_bundle(chosen.model) if chosen.model else default_bundle(PROPAGATE)
+    settings = FitSettings(
+        chosen.steps, chosen.batch, chosen.learning_rate, chosen.share, chosen.other_share, chosen.frozen_trunk
+    )
+    found = load_clips(chosen.clips)
+    others = found[:: max(len(found) // OTHERS, 1)][:OTHERS]
+    cases = list(read_cases(chosen.dataset, Layout(chosen.layout)))
+    if chosen.limit and chosen.limit < len(cases):
+        cases = [cases[place] for place in np.linspace(0, len(cases) - 1, chosen.limit).round().astype(int)]
+    rows: list[ScoredFrame] = []
+    for case in cases:
+        own = score_case(case, bundle, others, settings)
+        rows += own
+        write_frames(rows, chosen.output / "frames.csv")  # what is known so far survives an interruption
+        dice = {name: np.mean([row.scores.dice for row in own if row.method == name]) for name in _names(own)}
+        print(case.name, *(f"{name} {value:.4f}" for name, value in dice.items()), flush=True)
+    names = _names(rows)
+    text = table_text([summarize(rows, name, [other for other in names if other != name]) for name in names])
+    with atomic_path(chosen.output / "table.md") as path:
+        path.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _names(rows: Sequence[ScoredFrame]) -> list[str]:
+    return list(dict.fromkeys(row.method for row in rows))
+
+
+if __name__ == "__main__":
+    main()
