@@ -218,9 +218,9 @@ def _course(work: _Work, follower: Follower, plan: Plan, start: int, way: _Way) 
         everywhere = np.full(len(work.cine), np.nan)
         everywhere[frames] = scores
         situation = Situation(session.outlook(results), labelled, everywhere, rng)
-        rounded = [np.round(one, 5).tolist() for one in (scores, expected)]
+        found_dice, told = (np.round(one, 5).tolist() for one in (scores, expected))
         gain = float(expected_gains(situation.outlook).max(initial=0.0))
-        steps.append(Step(at, answer.drawn, says_done(situation), round(gain, 4), *rounded, answer.clicks))
+        steps.append(Step(at, answer.drawn, says_done(situation), round(gain, 4), found_dice, told, answer.clicks))
         wanted = CHOOSERS[way.chooser](situation) if len(steps) <= plan.corrections else None
         if wanted is None:
             return Course(work.case.name, work.case.patient, **asdict(way), frames=frames, steps=steps)

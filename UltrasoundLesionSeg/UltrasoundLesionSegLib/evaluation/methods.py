@@ -120,10 +120,10 @@ class Model(Method):
     ) -> None:
         self.name = bundle.name
         self._device = resolve_device(str(device))
-        network = network or bundle.load_for_inference(device)
-        if bundle.role != PROPAGATE or not isinstance(network, PropagationNetwork):
+        loaded = bundle.load_for_inference(device) if network is None else network
+        if bundle.role != PROPAGATE or not isinstance(loaded, PropagationNetwork):
             raise ModelError(f"the model '{bundle.name}' cannot propagate a seed; evaluate it on stills")
-        self._network = network
+        self._network = loaded
         self._settings = bundle.tracker_settings()
         self._overlap = overlap or bundle.overlap_estimate()
 

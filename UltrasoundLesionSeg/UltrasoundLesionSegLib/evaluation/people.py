@@ -207,7 +207,7 @@ class Clicks(ClicksWherePoor):
     def seed(self, frame: Frame, truth: Masks) -> Answer:
         """Return what clicks make of nothing; the truth where they find nothing: a person would draw then."""
         answer = self.answer(frame, np.zeros_like(truth), truth)
-        lost = ~answer.masks.any(axis=(1, 2))
+        lost = ~np.asarray(answer.masks.any(axis=(1, 2)))
         return Answer(np.where(lost[:, None, None], truth, answer.masks), drawn=True, clicks=answer.clicks)
 
 
