@@ -10,6 +10,7 @@ from PIL import Image
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
+from UltrasoundLesionSegLib.readers.seed_tissue import cut_at_a_level
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 
 LEVEL = np.zeros((160, 200), np.uint8)
@@ -353,16 +354,87 @@ def test_a_lesion_of_nearly_the_backgrounds_level_is_said_to_be_background(tmp_p
 
 
 @pytest.mark.parametrize(("levels", "width", "is_said"), [(3, 2, True), (4, 2, False), (3, 4, True), (12, 2, False)])
-def test_an_edge_of_few_levels_makes_the_size_uncertain(tmp_path, levels, width, is_said):
+def test_an_edge_of_few_levels_is_smoothed(tmp_path, levels, width, is_said):
     soft = cv2.GaussianBlur(LEVEL, (0, 0), width)
     coarse = (np.round(soft / 255 * (levels - 1)) * (255 / (levels - 1))).astype(np.uint8)
     found = read(tmp_path, coarse)
-    said = [one for one in found.remarks if one.startswith("its edge has few levels")]
-    assert bool(said) is is_said
-    if is_said:
-        share = int(said[0].partition("%")[0].split()[-1])
-        assert said[0].endswith("small")
-        assert areas(found)[0] * (1 + share / 100) == pytest.approx(AREA, rel=0.05)
+    assert areas(found)[0] == pytest.approx(int((soft >= 128).sum()), rel=0.035)
+    assert ("its edge has few levels, so it was smoothed by a pixel before" in found.remarks) is is_said
+
+
+@pytest.mark.parametrize("colors", range(3, 9))
+@pytest.mark.parametrize("is_colored", [False, True])
+def test_a_palette_of_few_colours(tmp_path, colors, is_colored):
+    soft = cv2.GaussianBlur(LEVEL, (0, 0), 2)
+    picture = np.stack([soft, soft // 2, 0 * soft], axis=2) if is_colored else soft
+    found = read(tmp_path, Image.fromarray(picture).quantize(colors))
+    assert areas(found)[0] == pytest.approx(int((soft >= 128).sum()), rel=0.035)
+
+
+@pytest.mark.parametrize("quality", [95, 75, 50])
+@pytest.mark.parametrize(
+    ("one", "other", "said"), [(255, 25, "background"), (255, 215, "lesion"), (255, 235, "lesion")]
+)
+def test_close_levels_in_a_jpeg_are_remarked(tmp_path, quality, one, other, said):
+    picture = np.zeros_like(LEVEL)
+    picture[LESION], picture[SECOND] = one, other
+    found = read(tmp_path, picture, "jpg", quality=quality)
+    both = AREA + int(SECOND.sum())
+    assert areas(found) == [pytest.approx(AREA if said == "background" else both, rel=0.02)]
+    assert any("near" in remark and remark.endswith(f"are {said}") for remark in found.remarks)
+    plain = read(tmp_path, LEVEL, "jpg", quality=quality)
+    assert plain.remarks == (HALF,)
+
+
+@pytest.mark.parametrize("quality", [95, 75, 50, 30])
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((255, 0, 0), (0, 255, 0)),
+        ((255, 0, 0), (255, 255, 0)),
+        ((255, 0, 0), (255, 128, 0)),
+        ((0, 0, 255), (255, 0, 255)),
+    ],
+)
+def test_two_colours_in_a_jpeg_keep_their_numbers(tmp_path, quality, subsampling, one, other):
+    picture = paint((LESION, one), (SECOND, other))
+    found = areas(read(tmp_path, picture, "jpg", quality=quality, subsampling=subsampling))
+    assert found == [pytest.approx(AREA, rel=0.02), pytest.approx(int(SECOND.sum()), rel=0.04)]
+
+
+@pytest.mark.parametrize("is_indexed", [True, False])
+def test_the_void_around_objects_is_background(tmp_path, is_indexed):
+    labels = (LEVEL > 0).astype(np.uint8)
+    labels[SECOND] = 2
+    around = cv2.dilate(labels, np.ones((5, 5), np.uint8)) > labels
+    labels[around & (labels == 0)] = 255
+    image = Image.fromarray(labels)
+    if is_indexed:
+        image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0, *(252 * 3 * [0]), 224, 224, 192])
+    found = read(tmp_path, image)
+    assert areas(found) == [AREA, int(SECOND.sum())]
+    assert f"{int((labels == 255).sum())} pixels of 255 around lesions are background" in found.remarks
+
+
+def test_a_lesion_in_pieces_is_remarked(tmp_path):
+    both = LEVEL | (255 * SECOND).astype(np.uint8)
+    assert read(tmp_path, both).remarks == ("lesion 1 is in 2 pieces",)
+    frame = simulate_cine(SimulationSettings(seed=0, frames=1, height=160, width=200)).cine.frames[0]
+    binary = cv2.threshold(cv2.medianBlur(frame, 11), 0, 255, cv2.THRESH_OTSU)[1]
+    assert any("pieces" in one or "holes" in one for one in read(tmp_path, binary).remarks)
+
+
+def test_a_frame_cut_at_a_level_is_told_from_a_drawn_lesion(shared_data):
+    cine = simulate_cine(SimulationSettings(seed=0, frames=1, height=160, width=200)).cine
+    frame = cine.frames[0]
+    assert cut_at_a_level(frame, frame > 120)
+    assert cut_at_a_level(frame, cv2.GaussianBlur(frame, (0, 0), 5) > 100)
+    assert cut_at_a_level(frame, frame < 20)
+    assert not cut_at_a_level(frame, LESION)
+    for path in sorted((shared_data / "stills" / "busbra" / "images").glob("*.jpg"))[:12]:
+        mask = np.asarray(Image.open(path.parents[1] / "masks" / f"{path.stem}.png").convert("L")) > 0
+        assert not cut_at_a_level(np.asarray(Image.open(path).convert("L")), mask)
 
 
 def smoothed(frame, how, width):

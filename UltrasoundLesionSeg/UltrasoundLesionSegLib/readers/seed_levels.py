@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers.seed_edges import close_levels, coarse_edge, way_to
 from UltrasoundLesionSegLib.readers.seed_paints import (
     ALIKE,
     ASK,
+    EVEN_IF_LOSSY,
     MAX_LESIONS,
     MOST_EXACT,
     Levels,
@@ -34,16 +36,13 @@ from UltrasoundLesionSegLib.readers.seed_paints import (
     local_range,
     measure_border,
 )
-from UltrasoundLesionSegLib.readers.seed_tissue import MOST_PARTS, LabelMap, check_is_painting
+from UltrasoundLesionSegLib.readers.seed_tissue import MOST_PARTS, LabelMap, check_is_painting, count_parts
 
 _NOISE = 0.15
 """Share of the highest contrast below which an even area is no paint but noise, where paints are not exact."""
 
 _WIDE = 30
 """Pixels of one level, as their neighbours, from which on a dark area is paint, where nothing was lost."""
-
-_TAIL = 4.0
-"""Levels in which the edge of a blurred mask runs out over even pixels."""
 
 _CLOSE = 0.2
 """Share of the highest contrast below which two paints are one, where paints are not exact."""
@@ -57,6 +56,9 @@ _LEAST_PLATEAU = 0.25
 _FAINT = 0.4
 """Share of the highest contrast below which a soft lesion without an even area is one that fades."""
 
+_TOP = 0.05
+"""Share of a slope's area that is clearly higher; in a lesion of its own, a few pixels are that compression changed."""
+
 _APART = 0.4
 """Share of the way to the nearest other paint within which a pixel is clearly of one paint."""
 
@@ -69,6 +71,9 @@ _STRANGE = 0.55
 _FEW_LEVELS = 16
 _UNSURE = 0.04
 """Share of a lesion's pixels from which on it is said that the levels of its edge are too few."""
+
+_REDDISH = 10
+"""Degrees of hue before red that are red."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -162,22 +167,28 @@ def read_paint(pages: Sequence[Levels], is_lossy: bool = False) -> Painted:
     labels = [_nearest(page, ground, lesions, is_soft) for page in pages]
     if is_soft or len(lesions) > MOST_EXACT:
         check_is_painting(pages, ground, lesions, labels)
-    faint = _faint_areas(pages, ground) if is_soft and not is_lossy else ()
-    return Painted(labels, (*_remarks(pages, ground, lesions, is_soft), *faint))
+    remarks = _remarks(ground, lesions, is_soft)
+    if is_soft:
+        coarse = coarse_edge(pages, ground, lesions[0]) if len(lesions) == 1 else None
+        if coarse is not None:
+            labels = [one.astype(np.uint8) for one in coarse]
+            remarks += ("its edge has few levels, so it was smoothed by a pixel before",)
+        highest = float(distance(lesions, ground).max())
+        reach = max(ALIKE, _NOISE * highest) if is_lossy else ALIKE
+        remarks += close_levels(pages, labels, [ground, *lesions], reach)
+    return Painted(labels, remarks)
 
 
-def _remarks(pages: Sequence[Levels], ground: NDArray[np.float32], lesions: Any, is_soft: bool) -> tuple[str, ...]:
+def _remarks(ground: NDArray[np.float32], lesions: NDArray[np.float32], is_soft: bool) -> tuple[str, ...]:
     remarks = []
     if is_white(ground):
         remarks.append("inverted: the background was white")
     elif not is_black(ground):
         remarks.append("the background was what touches the frame's border, not black")
     if len(lesions) > 1:
-        remarks.append(f"{len(lesions)} lesions by {'colour' if pages[0].shape[2] == 3 else 'grey level'}")
+        remarks.append(f"{len(lesions)} lesions by {'colour' if len(ground) == 3 else 'grey level'}")
     if is_soft:
         remarks.append("half level and up of a soft-edged mask")
-    if is_soft and len(lesions) == 1:
-        remarks += _coarse_edge(pages, ground, lesions[0])
     return tuple(remarks)
 
 
@@ -202,7 +213,8 @@ def _lesion_paints(pages: Sequence[Levels], paints: Paints, background: int, is_
         return colors
     tolerance = 0.0 if paints.is_exact else ALIKE
     faint = 0.0 if paints.is_exact else _FAINT * float(distance(colors, ground).max())
-    return colors[[not _is_step(pages, ground, color, tolerance, faint) for color in colors]]
+    even = EVEN_IF_LOSSY if is_lossy else 1.0
+    return colors[[not _is_step(pages, ground, color, tolerance, faint, even) for color in colors]]
 
 
 def _plateau(pages: Sequence[Levels], color: NDArray[np.float32]) -> int:
@@ -210,22 +222,18 @@ def _plateau(pages: Sequence[Levels], color: NDArray[np.float32]) -> int:
     return sum(int(((page == color).all(axis=2) & (local_range(page) == 0)).sum()) for page in pages)
 
 
-def _faint_areas(pages: Sequence[Levels], ground: NDArray[np.float32]) -> tuple[str, ...]:
-    """Return the remark on even areas whose level is too near to that of the background to be told from it."""
-    pixels = 0
-    for page in pages:
-        off = np.abs(page - ground).max(axis=2)
-        pixels += int(((off > _TAIL) & (off <= ALIKE) & (local_range(page) == 0)).sum())
-    return (f"{pixels} pixels of nearly the background's level are background",) if pixels >= _WIDE else ()
-
-
 def _is_step(
-    pages: Sequence[Levels], ground: NDArray[np.float32], color: NDArray[np.float32], tolerance: float, faint: float
+    pages: Sequence[Levels],
+    ground: NDArray[np.float32],
+    color: NDArray[np.float32],
+    tolerance: float,
+    faint: float,
+    most_even: float,
 ) -> bool:
     """Whether nearly all pixels of a colour lie on a slope, with less contrast on one side and more on the other.
 
     A wide slope is told from an even area by its few even pixels, inside an outline of more contrast; so is the top of
-    a lesion that fades, by less contrast than ``faint``.
+    a lesion that fades, by less contrast than ``faint``. ``most_even`` is by how much the levels of even pixels differ.
     """
     kernel = np.ones((2 * _SLOPE + 1, 2 * _SLOPE + 1), np.uint8)
     height = float(distance(color, ground))
@@ -236,11 +244,12 @@ def _is_step(
             contrast = distance(page, ground)
             lower, higher = cv2.erode(contrast, kernel), cv2.dilate(contrast, kernel)
             here += int(inside.sum())
-            even += int((inside & (local_range(page) <= 1)).sum())
+            even += int((inside & (local_range(page) <= most_even)).sum())
             narrow += int((inside & (lower < height - tolerance - 0.5) & (higher > height + tolerance + 0.5)).sum())
             _, parts = cv2.connectedComponents((contrast >= height - tolerance).astype(np.uint8))
-            climbing = np.unique(parts[contrast > height + tolerance + 0.5])
-            wide += int((inside & np.isin(parts, climbing)).sum())
+            sizes = np.bincount(parts.ravel())
+            climbing = np.bincount(parts[contrast > height + tolerance + 0.5], minlength=len(sizes)) >= _TOP * sizes
+            wide += int((inside & climbing[parts]).sum())
     is_slope = wide >= _BETWEEN * here or height < faint
     return narrow >= _BETWEEN * here or (is_slope and even < _LEAST_PLATEAU * here)
 
@@ -262,54 +271,19 @@ def _order(lesions: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray
     if lesions.shape[1] == 1 or len(lesions) < 2:
         return np.argsort(contrast, kind="stable")
     hues = cv2.cvtColor(np.asarray(lesions[np.newaxis] / 255, np.float32), cv2.COLOR_RGB2HSV)[0, :, 0]
-    return np.lexsort((contrast, hues.round()))
+    from_red = (hues.round() + _REDDISH) % 360  # compression makes 359 degrees of 0
+    return np.lexsort((contrast, np.maximum(from_red, _REDDISH)))
 
 
 def _nearest(page: Levels, ground: NDArray[np.float32], lesions: NDArray[np.float32], is_soft: bool) -> LabelMap:
     """Return for each pixel the lesion it belongs to, 0 for the background."""
     if is_soft and len(lesions) == 1:
-        return _from_half_level(page, ground, lesions[0]).astype(np.uint8)
+        return (way_to(page, ground, lesions[0]) >= 0.5).astype(np.uint8)
     colors = np.concatenate([lesions, ground[np.newaxis]])  # the ground last, so that half a level is lesion
     closest = closest_color(page.reshape(-1, page.shape[2]), colors).reshape(page.shape[:2])
     if is_soft:
         closest = _within_reach(page, colors, closest)
     return np.where(closest == len(lesions), 0, closest + 1).astype(np.uint8)
-
-
-def _from_half_level(page: Levels, ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return what is at least half way from the background to the lesion."""
-    return np.asarray(_way_to(page, ground, lesion) >= 0.5)
-
-
-def _way_to(page: Levels, ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how far each pixel is on the way from the background, 0, to the lesion, 1.
-
-    Colours by their luma (ITU-R BT.601) where it tells the two apart: JPEG keeps it sharper than colour, and colour
-    maps are even in it but not straight in RGB.
-    """
-    direction = lesion - ground
-    if len(direction) == 3 and abs(float(direction @ _LUMA)) >= 0.25 * float(np.linalg.norm(direction)):
-        direction = float(direction @ _LUMA) * _LUMA
-    return np.asarray((page - ground) @ direction / float((lesion - ground) @ direction), np.float32)
-
-
-def _coarse_edge(pages: Sequence[Levels], ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> tuple[str, ...]:
-    """Return the remark on an edge of so few levels that half the level lies within what one of them stands for."""
-    ways, counts = np.unique(
-        np.concatenate([_way_to(page, ground, lesion).round(3).ravel() for page in pages]), return_counts=True
-    )
-    if not 2 < len(ways) <= _FEW_LEVELS:
-        return ()
-    above = int(np.searchsorted(ways, 0.5))
-    if not 0 < above < len(ways):
-        return ()
-    middle = float(ways[above - 1] + ways[above]) / 2
-    # the level that stands for half the level too, and what else it stands for
-    place = above if middle < 0.5 else above - 1
-    around = float(ways[min(place + 1, len(ways) - 1)] - ways[max(place - 1, 0)]) / 2
-    share = counts[place] * abs(middle - 0.5) / max(around, 1e-6) / counts[above:].sum()
-    how = "large" if middle < 0.5 else "small"
-    return (f"its edge has few levels, so it may be up to {share:.0%} too {how}",) if share > _UNSURE else ()
 
 
 def _within_reach(page: Levels, colors: NDArray[np.float32], closest: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -344,3 +318,18 @@ def check_labels(labels: Sequence[LabelMap]) -> None:
         areas = statistics[1:, cv2.CC_STAT_AREA]
         if count - 1 > MOST_PARTS and areas.max() < areas.sum() / 2:
             raise SeedError(f"the seed falls into {count - 1} pieces, so it is no mask of lesions; {ASK}")
+
+
+def pieces(labels: Sequence[LabelMap]) -> tuple[str, ...]:
+    """Return remarks on lesions of several pieces or with holes: perhaps several, or a picture cut at a level."""
+    remarks = []
+    for label in sorted({int(one) for page in labels for one in np.unique(page)} - {0}):
+        most = holes = 0
+        for page in labels:
+            shape = (page == label).astype(np.uint8)
+            most = max(most, count_parts(shape > 0))
+            holes = max(holes, count_parts(np.pad(page != label, 1, constant_values=True)) - 1)
+        if most > 1 or holes > 1:
+            has_holes = f" with {holes} holes" if holes > 1 else ""
+            remarks.append(f"lesion {label} is in {most} piece{'s' if most > 1 else ''}{has_holes}")
+    return tuple(remarks)

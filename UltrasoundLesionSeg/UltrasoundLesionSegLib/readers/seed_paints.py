@@ -18,7 +18,7 @@ Levels = NDArray[np.float32]
 _EVEN = 4.0
 """Levels of 255 by which neighbours in an even area may differ: rounding, and noise of compression."""
 
-_EVEN_IF_LOSSY = 6.0
+EVEN_IF_LOSSY = 6.0
 
 MOST_EXACT = 8
 """So few paints are taken to be exact without further ado."""
@@ -74,7 +74,7 @@ def find_paints(pages: Sequence[Levels], is_lossy: bool) -> Paints:
         return Paints(exact, True)
     counts: Counter[int] = Counter()
     for page in pages:
-        even = page[local_range(page) <= (_EVEN_IF_LOSSY if is_lossy else _EVEN)].round()
+        even = page[local_range(page) <= (EVEN_IF_LOSSY if is_lossy else _EVEN)].round()
         codes, numbers = np.unique(_packed(even), return_counts=True)
         counts.update(dict(zip(codes.tolist(), numbers.tolist(), strict=True)))
     if not counts:

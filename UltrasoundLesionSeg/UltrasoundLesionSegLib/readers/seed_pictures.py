@@ -15,7 +15,7 @@ from UltrasoundLesionSegLib.readers.frames import GREY_SAMPLES, sampled_indices
 from UltrasoundLesionSegLib.readers.pages import PageFile
 from UltrasoundLesionSegLib.readers.seed_levels import LabelMap, Painted
 from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
-from UltrasoundLesionSegLib.readers.seed_values import Page, read_pages
+from UltrasoundLesionSegLib.readers.seed_values import Page, read_pages, void_pixels
 from UltrasoundLesionSegLib.readers.video import animated_png, read_video
 
 _LOSSY = ("JPEG", "MPO")
@@ -108,7 +108,8 @@ def _read_indexed(images: list[Image.Image]) -> Painted:
     )
     has_alpha = any(page.alpha is not None and page.alpha.min() < 1 for page in pages)
     is_ramp = all((page.values == index[..., np.newaxis]).all() for page, index in zip(pages, indices, strict=True))
-    if not has_alpha and (is_ramp or len(colors) == 1 < len(used)):  # grey k for number k, or no palette to speak of
+    is_plain = is_ramp or len(colors) == 1 < len(used)  # grey k for number k, or no palette to speak of
+    if not has_alpha and (is_plain or void_pixels(indices) is not None):
         return read_pages([Page(one) for one in indices])
     found = read_pages(pages)
     return Painted(_by_number(found.labels, indices), found.remarks)

@@ -41,6 +41,12 @@ _THIN = 8.0
 """Pixels from the outline to the middle; the edges of smaller lesions, and of outlines, are too coarse for that."""
 
 _FAR = 60
+_WIDTHS = (0, 1, 2, 3, 4.5, 7, 10, 15)
+"""Pixels, where there are about 256 a side, by which a frame is smoothed to see whether a mask was made of it."""
+
+_LOOKED_AT = 256
+_SAME_AS_LEVEL = 0.95
+"""Overlap (Dice) of a mask with what is brighter or darker than a level, from which on it is no drawing."""
 
 
 def check_is_painting(
@@ -103,6 +109,31 @@ def _told_by_outline(
         rest, whole = np.square(level - mean[place]).sum(), np.square(level - level.mean()).sum()
         shares.append(1 - float(rest / max(1e-9, whole)))
     return float(np.median(shares)) if shares else 1.0
+
+
+def cut_at_a_level(frame: NDArray[np.uint8], mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask is nearly what is brighter, or darker, than one level on its frame: the frame itself, thresholded.
+
+    The frame is also tried smoothed. Lesions drawn on 150 images of BUS-BRA overlap with such a set up to 0.85.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+    mask : ndarray of bool, shape (H, W)
+    """
+    grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    step = max(1, round(max(grey.shape) / _LOOKED_AT))
+    grey, drawn = np.ascontiguousarray(grey[::step, ::step]), mask[::step, ::step]
+    count = int(drawn.sum())
+    if not 0 < count < drawn.size:
+        return False
+    for width in _WIDTHS:
+        smooth = cv2.GaussianBlur(grey, (0, 0), width) if width else grey
+        ordered = np.sort(smooth, axis=None)
+        for chosen in (smooth >= ordered[-count], smooth <= ordered[count - 1]):
+            if 2 * int((chosen & drawn).sum()) > _SAME_AS_LEVEL * (int(chosen.sum()) + count):
+                return True
+    return False
 
 
 def is_even_inside(page: Levels, shape: NDArray[np.bool_]) -> bool:

@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.readers.seed_levels import (
     LabelMap,
     Painted,
     check_labels,
+    pieces,
     read_labels,
     read_paint,
 )
@@ -37,6 +38,7 @@ _LEAST_ALPHA = 0.2
 _SAME_PAINT = 0.1
 """Share by which the colour of one paint varies that was divided by its transparency."""
 
+_VOID, _THICKEST_VOID = 255, 4.0
 _THICKEST_OUTLINE = 3.0
 _LEAST_FILLING = 2.0
 """What an outline encloses, as a multiple of its own pixels, from which on it is no ring-shaped lesion."""
@@ -82,7 +84,7 @@ def read_pages(pages: Sequence[Page], is_lossy: bool = False) -> Painted:
     labels, is_outline = _filled(painted.labels)
     check_labels(labels)
     remarks += (*painted.remarks, *(("a closed outline was filled",) if is_outline else ()))
-    return Painted(labels, remarks)
+    return Painted(labels, (*remarks, *pieces(labels)))
 
 
 def _differs(alpha: NDArray[np.float32]) -> bool:
@@ -137,18 +139,48 @@ def _read_opaque(values: Sequence[NDArray[Any]], is_lossy: bool) -> Painted:
                 f"the seed's levels, {lowest:g} to {highest:g}, are too close for a JPEG file, which changes them; "
                 "save it as PNG"
             )
-    elif is_whole and lowest == 0 and _has_two_values(values, highest):
+    elif is_whole:
+        found = _read_whole(values, lowest, highest)
+        if found is not None:
+            return found
+    elif highest <= 1:
+        return _read_probabilities(values, highest)
+    return read_paint(_levels(values), is_lossy)
+
+
+def _read_whole(values: Sequence[NDArray[Any]], lowest: float, highest: float) -> Painted | None:
+    """Read whole numbers as labels or as a mask, None where they are levels."""
+    void = void_pixels(values)
+    if void is not None:
+        found = read_labels([np.where(one == _VOID, 0, one) for one in values])
+        remark = f"{void} pixels of {_VOID} around lesions are background"
+        return None if found is None else Painted(found.labels, (*found.remarks, remark))
+    if lowest == 0 and _has_two_values(values, highest):
         found = read_labels([(one != 0).astype(np.uint8) for one in values])
         assert found is not None
         how = "white" if values[0].dtype == np.uint8 and highest == _WHITE else f"{highest:g}, not 0"
         return _numbered(found, highest, f"inverted: the background was {how}")
-    elif is_whole and highest <= MAX_LESIONS:
-        found = read_labels(values)
-        if found is not None:
-            return found
-    elif not is_whole and highest <= 1:
-        return _read_probabilities(values, highest)
-    return read_paint(_levels(values), is_lossy)
+    return read_labels(values) if highest <= MAX_LESIONS else None
+
+
+def void_pixels(values: Sequence[NDArray[Any]]) -> int | None:
+    """Return how many pixels say that it is not known what they belong to, None where none do.
+
+    Data sets (PASCAL VOC) draw lines of 255 around objects of a label image.
+    """
+    if any(((one > MAX_LESIONS) & (one != _VOID)).any() for one in values):
+        return None
+    pixels = 0
+    for one in values:
+        is_void = (one == _VOID).astype(np.uint8)
+        if float(cv2.distanceTransform(is_void, cv2.DIST_L2, 3).max()) > _THICKEST_VOID:
+            return None
+        beside = cv2.dilate(((one > 0) & (one != _VOID)).astype(np.uint8), np.ones((3, 3), np.uint8))
+        _, parts = cv2.connectedComponents(is_void)
+        if set(np.unique(parts)) - set(np.unique(parts[beside > 0])) - {0}:
+            return None
+        pixels += int(is_void.sum())
+    return pixels or None
 
 
 def _has_two_values(values: Sequence[NDArray[Any]], highest: float) -> bool:

@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
-from UltrasoundLesionSegLib.errors import SeedError, SourceError
+from UltrasoundLesionSegLib.errors import FrameError, SeedError, SourceError
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
+from UltrasoundLesionSegLib.readers.seed_tissue import cut_at_a_level
 from UltrasoundLesionSegLib.readers.seed_values import Page, read_pages
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
 from UltrasoundLesionSegLib.readers.volume_space import Space, space_of
+
+_COMPARED = 3
+"""Seeds of a file that are compared with their frames."""
 
 FoundSeed = tuple[str, int, Mask]
 
@@ -74,7 +78,21 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> FileSeeds:
     for at, labels in file.masks.items():
         for label, mask in _lesions_of(labels):
             found.append((file.names.get(label, _numbered(name, label)), frame if at is None else at, mask))
-    return FileSeeds(found, "; ".join(file.remarks))
+    return FileSeeds(found, "; ".join((*file.remarks, *_cut_from_frames(found, cine))))
+
+
+def _cut_from_frames(found: list[FoundSeed], cine: Cine) -> tuple[str, ...]:
+    """Return the remark on the first seed that seems to be its frame itself, cut at a level."""
+    for _, at, mask in found[:_COMPARED]:
+        try:
+            is_cut = 0 <= at < len(cine) and mask.shape == cine.shape and cut_at_a_level(cine.frames[at], mask)
+        except FrameError:
+            continue
+        if is_cut:
+            return (
+                f"{name} on frame {at} is nearly what is brighter or darker than one level there: perhaps no drawing",
+            )
+    return ()
 
 
 def _space_of_cine(cine: Cine) -> Space | None:

@@ -1,0 +1,89 @@
+"""Edges of soft masks: how far a pixel is on the way to the lesion, edges of few levels, areas of close levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.readers.seed_paints import Levels, local_range
+
+_FEW_LEVELS = 16
+_UNSURE = 0.04
+"""Share of a lesion's pixels from which on the levels of its edge are too few."""
+
+_TAIL = 4.0
+"""Levels in which the edge of a blurred mask runs out over even pixels."""
+
+_LEAST_AREA = 30
+"""Pixels of one level, as their neighbours, from which on an area of nearly the same level as another is remarked."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def way_to(page: Levels, ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far each pixel is on the way from the background, 0, to the lesion, 1.
+
+    Colours by their luma (ITU-R BT.601) where it tells the two apart: JPEG keeps it sharper than colour, and colour
+    maps are even in it but not straight in RGB.
+    """
+    direction = lesion - ground
+    if len(direction) == 3 and abs(float(direction @ _LUMA)) >= 0.25 * float(np.linalg.norm(direction)):
+        direction = float(direction @ _LUMA) * _LUMA
+    return np.asarray((page - ground) @ direction / float((lesion - ground) @ direction), np.float32)
+
+
+def coarse_edge(
+    pages: Sequence[Levels], ground: NDArray[np.float32], lesion: NDArray[np.float32]
+) -> list[NDArray[np.bool_]] | None:
+    """Return the lesion where its edge has so few levels that half the level lies within what one of them stands for.
+
+    Levels that adaptive palettes leave out are brought back by smoothing over a pixel. None for any other edge.
+    """
+    ways = [way_to(page, ground, lesion).round(3) for page in pages]
+    levels, counts = np.unique(np.concatenate([one.ravel() for one in ways]), return_counts=True)
+    above = int(np.searchsorted(levels, 0.5))
+    if not 2 < len(levels) <= _FEW_LEVELS or not 0 < above < len(levels):
+        return None
+    middle = float(levels[above - 1] + levels[above]) / 2
+    # the level that stands for half the level too, and what else it stands for
+    place = above if middle < 0.5 else above - 1
+    around = float(levels[min(place + 1, len(levels) - 1)] - levels[max(place - 1, 0)]) / 2
+    share = counts[place] * abs(middle - 0.5) / max(around, 1e-6) / counts[above:].sum()
+    return [cv2.GaussianBlur(one, (0, 0), 1) >= 0.5 for one in ways] if share > _UNSURE else None
+
+
+def close_levels(
+    pages: Sequence[Levels], labels: Sequence[NDArray[np.uint8]], paints: Sequence[NDArray[np.float32]], reach: float
+) -> tuple[str, ...]:
+    """Return remarks on even areas that are counted to a paint whose level is only near to theirs.
+
+    Parameters
+    ----------
+    pages : sequence of ndarray
+    labels : sequence of ndarray of uint8, shape (H, W)
+        What they were read as.
+    paints : sequence of ndarray
+        The background and the lesions in the order of their labels.
+    reach : float
+        Levels up to which an area is near to the background; what is further off lies on an edge.
+    """
+    pixels = [0] * len(paints)
+    for page, label in zip(pages, labels, strict=True):
+        even = local_range(page) == 0
+        for number, paint in enumerate(paints):
+            off = np.abs(page - paint).max(axis=2)
+            is_near = even & (label == number) & (off > _TAIL)
+            if not number:
+                is_near &= off <= reach
+            counts = np.unique(page[is_near], axis=0, return_counts=True)[1]
+            # an even area has one level; on a wide edge each level has a few even pixels
+            pixels[number] += int(counts[counts >= _LEAST_AREA].sum())
+    remarks = []
+    if pixels[0]:
+        remarks.append(f"{pixels[0]} pixels of nearly the background's level are background")
+    if any(pixels[1:]):
+        remarks.append(f"{sum(pixels[1:])} pixels of a level near to that of a lesion are lesion")
+    return tuple(remarks)
