@@ -154,3 +154,25 @@ def test_the_real_palette_object(shared_data):
     data = dcmread(path)
     expected = apply_color_lut(data.pixel_array, data) >> 8
     np.testing.assert_array_equal(stacked(read_cine(path)), expected)
+
+
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_without_a_photometric_interpretation_the_samples_decide(save_dicom, is_missing):
+    told = None if is_missing else ""
+    grey = moving_frames(3)
+    cine = read_cine(save_dicom(dicom_object(grey, PhotometricInterpretation=told)))
+    np.testing.assert_array_equal(np.stack(list(cine)), grey)
+    assert any("does not say what its values are" in note and "grey" in note for note in cine.notes)
+    color = moving_frames(3, color=True)
+    cine = read_cine(save_dicom(dicom_object(color, PhotometricInterpretation=told)))
+    np.testing.assert_array_equal(np.stack(list(cine)), color)
+    assert any("read as RGB" in note for note in cine.notes)
+
+
+@pytest.mark.parametrize(("shift", "highest"), [(8, 15), (4, 11)])
+def test_stored_bits_that_are_not_the_lowest(save_dicom, shift, highest):
+    # as GDCM and DCMTK read them
+    grey = moving_frames(3)
+    stored = (grey.astype(np.uint16) << shift) | 3
+    cine = read_cine(save_dicom(dicom_object(stored, BitsStored=8, HighBit=highest)))
+    np.testing.assert_array_equal(np.stack(list(cine)), grey)

@@ -84,9 +84,14 @@ class FrameDecoder:
         self._header = header
         self._rows, self._columns = dicom_header.frame_size(header)
         self._syntax = dicom_header.transfer_syntax(header)
-        self._photometric = dicom_header.text(header, "PhotometricInterpretation")
         self._decoders: dict[UID, Any] = {self._syntax: _decoder_for(self._syntax)}
         self._options = {**_pixel_options(header), "pixel_vr": vr}
+        self._photometric = dicom_header.text(header, "PhotometricInterpretation")
+        self._is_told = bool(self._photometric)
+        if not self._is_told:
+            self._photometric = "RGB" if self._options["samples_per_pixel"] == 3 else "MONOCHROME2"
+            self._options["photometric_interpretation"] = self._photometric
+        self._unused_bits = _unused_low_bits(header, self._options) if not self._syntax.is_compressed else 0
         self._palette = _palette(header) if self._photometric == "PALETTE COLOR" else None
         self._is_fast = False
         self._is_ybr: bool | None = None
@@ -100,6 +105,11 @@ class FrameDecoder:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the frames decoded so far."""
+        if not self._is_told:
+            read_as = (
+                "YBR, by its black" if self._is_ybr else "RGB" if self._photometric == "RGB" else "grey, 0 is black"
+            )
+            return (f"The header does not say what its values are (Photometric Interpretation): read as {read_as}.",)
         return () if self._is_ybr is None else disagreement_note(self._photometric, self._is_ybr)
 
     def decode(self, index: int, encoded: bytes) -> NDArray[np.uint8]:
@@ -207,8 +217,11 @@ class FrameDecoder:
         is_short = len(encoded) < self._rows * self._columns * 3
         if is_color and not (self._photometric == "YBR_FULL_422" and is_short):
             options = {**options, "photometric_interpretation": "RGB"}
+        if self._unused_bits:
+            options = {**options, "bits_stored": options["bits_stored"] + self._unused_bits}
         with quiet():
             pixels = self._decoders[self._syntax].as_array(encoded, index=0, **options)[0]
+        pixels = pixels >> self._unused_bits if self._unused_bits else pixels
         return self._as_rgb(pixels) if is_color and options["photometric_interpretation"] == "RGB" else pixels
 
     def _as_rgb(self, samples: NDArray[Any]) -> NDArray[Any]:
@@ -298,6 +311,13 @@ def _pixel_options(header: Dataset) -> dict[str, Any]:
     options.pop("extended_offsets", None)
     options.setdefault("planar_configuration", 0)
     return {**options, "number_of_frames": 1, "pixel_keyword": "PixelData"}
+
+
+def _unused_low_bits(header: Dataset, options: dict[str, Any]) -> int:
+    """Return how many bits below the stored ones mean nothing: High Bit counts from the highest (PS3.5 8.1.1)."""
+    highest = dicom_header.integer(header, "HighBit")
+    allocated, stored = int(options["bits_allocated"]), int(options["bits_stored"])
+    return highest + 1 - stored if highest is not None and stored <= highest < allocated == 16 else 0
 
 
 def _palette(header: Dataset) -> NDArray[np.uint8]:

@@ -89,9 +89,7 @@ def _cut_from_frames(found: list[FoundSeed], cine: Cine) -> tuple[str, ...]:
         except FrameError:
             continue
         if is_cut:
-            return (
-                f"{name} on frame {at} is nearly what is brighter or darker than one level there: perhaps no drawing",
-            )
+            return (f"nearly what is brighter or darker than one level on frame {at}, so it may be no drawing",)
     return ()
 
 
