@@ -13,7 +13,12 @@ from standins.observing import Observations
 
 EFFECTS = ("Paint", "Draw", "Erase", "Threshold", "Smoothing", "Scissors", "Islands", "Level tracing", "Margin")
 
-OPTION_WIDTHS = {"Paint": 320, "Erase": 320}  # three boxes to tick beside each other
+# the texts of Slicer's options; those of one tool stand beside each other
+OPTIONS = {
+    "Paint": ("Sphere brush", "Edit in 3D views", "Color smudge"),
+    "Erase": ("Sphere brush", "Edit in 3D views", "Erase all segments"),
+    "Scissors": ("Apply to visible segments:", "Centered", "Slice cut:", "Unlimited", "Positive", "Negative", "Symmetric"),
+}
 
 
 class SegmentEditor:
@@ -73,7 +78,7 @@ class SegmentEditor:
         QtWidgets.QVBoxLayout(self._options).setContentsMargins(4, 4, 4, 4)
         QtWidgets.QVBoxLayout(self._masking).addWidget(QtWidgets.QLabel("Modify other segments:"))
         self._effects = {
-            name: qSlicerSegmentEditorAbstractEffect(self, name, OPTION_WIDTHS.get(name, 80)) for name in EFFECTS
+            name: qSlicerSegmentEditorAbstractEffect(self, name, OPTIONS.get(name, ("Option",))) for name in EFFECTS
         }
         for box in (self._options, self._masking):
             segments.addWidget(box)
@@ -267,13 +272,15 @@ class SegmentEditor:
 class qSlicerSegmentEditorAbstractEffect(QtCore.QObject):
     """A tool, with a frame for its options."""
 
-    def __init__(self, editor: QtWidgets.QWidget, name: str, width: int) -> None:
+    def __init__(self, editor: QtWidgets.QWidget, name: str, options: tuple[str, ...]) -> None:
         super().__init__(editor)
         self.setObjectName(name)  # PythonQt's name of an object is its objectName
         self._frame = QtWidgets.QFrame()
-        option = QtWidgets.QWidget(self._frame)
-        option.setFixedSize(width, 40)
-        QtWidgets.QVBoxLayout(self._frame).addWidget(option)
+        row = QtWidgets.QHBoxLayout(self._frame)
+        for text in options:
+            option = QtWidgets.QCheckBox(text, self._frame)
+            option.setFixedWidth(110)
+            row.addWidget(option)
 
     def optionsFrame(self) -> QtWidgets.QFrame:
         return self._frame

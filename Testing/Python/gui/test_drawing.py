@@ -249,6 +249,21 @@ def test_a_tool_with_options_does_not_make_the_editor_wider(discs: Any) -> None:
     assert len(needed) == 1
 
 
+def test_options_that_a_cine_has_no_use_for_are_not_shown(discs: Any) -> None:
+    editor = discs.user.see("segmentEditor")
+    discs.user.click("newLesionButton")
+    shown = {}
+    for tool in ("Paint", "Erase", "Scissors"):
+        editor.setActiveEffectByName(tool)
+        options = editor.activeEffect().optionsFrame().findChildren(QtWidgets.QCheckBox)
+        shown[tool] = [option.text() for option in options if option.isVisibleTo(editor)]
+    assert shown == {
+        "Paint": ["Color smudge"],
+        "Erase": ["Erase all segments"],
+        "Scissors": ["Apply to visible segments:", "Centered"],
+    }
+
+
 def test_no_empty_space_is_under_the_editor(discs: Any) -> None:
     discs.user.click("newLesionButton")
     discs.user.module.session.process_events()

@@ -138,8 +138,12 @@ def test_one_large_view_is_shown_and_the_users_arrangement_given_back(two: Any, 
     assert_fitted(user.module.widget.logic.volumeNode(one))
 
 
-def test_without_a_cine_the_users_arrangement_stays(users_arrangement: int, user: Any) -> None:
-    assert slicer.app.layoutManager().layout == users_arrangement
+def test_one_large_view_waits_for_the_first_cine(users_arrangement: int, user: Any) -> None:
+    manager = slicer.app.layoutManager()
+    description = manager.layoutLogic().GetLayoutNode().GetLayoutDescription(manager.layout)
+    assert description.count("<view") == 1
+    user.module.leave()
+    assert manager.layout == users_arrangement
 
 
 def test_an_arrangement_that_the_user_chooses_meanwhile_stays(two: Any) -> None:

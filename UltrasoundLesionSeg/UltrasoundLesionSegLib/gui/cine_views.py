@@ -53,10 +53,12 @@ class CineViews:
         if not self._entered:
             return
         show_lesions_of(browser)
-        if browser is None or volume is None or slicer.app.layoutManager() is None:
+        if slicer.app.layoutManager() is None:
+            return
+        arranged = self._layout.show_cine()
+        if browser is None or volume is None:
             return
         slicer.modules.sequences.setToolBarActiveBrowserNode(browser)
-        arranged = self._layout.show_cine()
         if arranged or any(node.GetBackgroundVolumeID() != volume.GetID() for node in _composite_nodes()):
             slicer.util.setSliceViewerLayers(background=volume, foreground=None, label=None)
             self._later(fit)

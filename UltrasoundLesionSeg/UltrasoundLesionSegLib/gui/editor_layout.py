@@ -15,6 +15,12 @@ import slicer
 COLUMNS = ("verticalLayout_3", "verticalLayout")
 SEGMENTS, MASKING = "SegmentsTableResizableFrame", "MaskingGroupBox"
 BOX_SIDES = 16  # margins and frame, left and right, of the box around a tool's options
+# Options for volumes of many slices, by the text on them; in a translated Slicer they stay, and the panel is wider.
+THREE_D_OPTIONS = {
+    "Paint": ("Sphere brush", "Edit in 3D views"),
+    "Erase": ("Sphere brush", "Edit in 3D views"),
+    "Scissors": ("Slice cut:", "Unlimited", "Positive", "Negative", "Symmetric"),
+}
 
 
 def close_the_gap(editor: Any) -> None:
@@ -25,6 +31,32 @@ def close_the_gap(editor: Any) -> None:
         if spacer is not None:
             spacer.changeSize(0, 0, qt.QSizePolicy.Minimum, qt.QSizePolicy.Expanding)
             column.invalidate()
+
+
+def narrow(editor: Any, effects: Sequence[str]) -> None:
+    """Take the options that a cine has no use for out of the tools, and let long rows wrap: the panel is narrower.
+
+    Parameters
+    ----------
+    editor : qMRMLSegmentEditorWidget
+    effects : sequence of str
+        Names of the tools shown.
+    """
+    for name in effects:
+        effect = editor.effectByName(name)
+        frame = effect.optionsFrame() if effect is not None else None
+        if frame is None:
+            continue
+        for kind in ("QCheckBox", "QRadioButton", "QLabel"):
+            for option in slicer.util.findChildren(frame, className=kind):
+                if option.text in THREE_D_OPTIONS.get(name, ()):
+                    option.hide()
+        if name == "Scissors":
+            for depth in slicer.util.findChildren(frame, className="qMRMLSpinBox"):
+                depth.hide()
+        if name == "Smoothing":
+            for form in slicer.util.findChildren(frame, className="QFormLayout"):
+                form.setRowWrapPolicy(qt.QFormLayout.WrapLongRows)
 
 
 def reserve_width(editor: Any, effects: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 
 from UltrasoundLesionSegLib.cine import Mask
-from UltrasoundLesionSegLib.gui.editor_layout import close_the_gap, reserve_width
+from UltrasoundLesionSegLib.gui.editor_layout import close_the_gap, narrow, reserve_width
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
@@ -24,6 +24,7 @@ class LesionSection(Section):
         self._tool_before = ""  # switched off by a propagation
         self.ui.segmentEditor.setEffectNameOrder(list(EFFECTS))
         close_the_gap(self.ui.segmentEditor)
+        narrow(self.ui.segmentEditor, EFFECTS)
         reserve_width(self.ui.segmentEditor, EFFECTS)
         self.ui.newLesionButton.connect("clicked(bool)", self.new_lesion)
         self.ui.suggestButton.connect("clicked(bool)", self.suggest)
