@@ -158,10 +158,16 @@ class TableView:
         if table is None:
             return
         columns = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
-        model.setHorizontalHeaderLabels(columns)
+        if self._table.GetUseColumnTitleAsColumnHeader():
+            model.setHorizontalHeaderLabels(columns)
+        else:  # as in Slicer: letters above, the names in the first row
+            model.setHorizontalHeaderLabels([chr(ord("A") + number) for number in range(len(columns))])
+            for column, name in enumerate(columns):
+                model.setItem(0, column, QtGui.QStandardItem(name))
+        first = model.rowCount()
         for row in range(table.GetNumberOfRows()):
-            values = (table.GetValue(row, column) for column in range(len(columns)))
-            model.appendRow([QtGui.QStandardItem(value.ToString()) for value in values])
+            for column in range(len(columns)):
+                model.setItem(first + row, column, QtGui.QStandardItem(table.GetValue(row, column).ToString()))
         self.resizeColumnsToContents()
 
 

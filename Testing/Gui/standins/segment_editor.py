@@ -17,7 +17,15 @@ EFFECTS = ("Paint", "Draw", "Erase", "Threshold", "Smoothing", "Scissors", "Isla
 OPTIONS = {
     "Paint": ("Sphere brush", "Edit in 3D views", "Color smudge"),
     "Erase": ("Sphere brush", "Edit in 3D views", "Erase all segments"),
-    "Scissors": ("Apply to visible segments:", "Centered", "Slice cut:", "Unlimited", "Positive", "Negative", "Symmetric"),
+    "Scissors": (
+        "Apply to visible segments:",
+        "Centered",
+        "Slice cut:",
+        "Unlimited",
+        "Positive",
+        "Negative",
+        "Symmetric",
+    ),
 }
 
 

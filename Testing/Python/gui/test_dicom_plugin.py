@@ -80,6 +80,7 @@ def test_a_cine_is_offered_surer_than_by_slicer_and_loaded_with_its_times(plugin
     assert plugin.in_hierarchy == [volume]
     shown = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
     assert shown == volume.GetID()
+    assert slicer.modules.sequences.toolBar().activeBrowserNode() is browser
 
 
 def test_single_pictures_are_offered_as_a_cine_but_not_ticked(plugin: Any, tmp_path: Path) -> None:

@@ -114,6 +114,33 @@ def test_the_chart_is_shown_beside_image_and_table_and_gone_again(measured: Any)
     assert manager.layout == before
 
 
+def charts_shown() -> list[str | None]:
+    views = [slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLPlotViewNode") for tag in ("PlotView1", "PlotView2")]
+    return [view.GetPlotChartNodeID() for view in views]
+
+
+def test_charts_go_with_the_scene(measured: Any) -> None:
+    """A view that names a chart while a scene is read takes the curves out of the chart that has the same ID."""
+    manager = slicer.app.layoutManager()
+    before = manager.layout
+    measured.user.click("chartButton")
+    assert None not in charts_shown()
+    slicer.mrmlScene.Clear(0)
+    assert charts_shown() == [None, None]
+    assert manager.layout == before
+    assert not measured.user.see("chartButton").isChecked()
+
+
+def test_a_cine_that_is_not_measured_is_shown_without_charts(measured: Any) -> None:
+    manager = slicer.app.layoutManager()
+    before = manager.layout
+    measured.user.click("chartButton")
+    measured.user.module.widget.logic.addCine(clip_of_moving_discs(frames=3)[0], "Other")
+    measured.user.choose("browserSelector", "Other browser")
+    assert manager.layout == before
+    assert not measured.user.see("chartButton").isChecked()
+
+
 def test_a_click_on_the_chart_goes_to_the_frame(measured: Any) -> None:
     measured.user.click("chartButton")
     selection = slicer.app.applicationLogic().GetSelectionNode()

@@ -193,6 +193,19 @@ def test_undo_takes_the_whole_propagation_back_but_nothing_drawn_since(
     assert np.isfinite(logic.confidences(browser)[segment]).sum() == 3
 
 
+def test_a_propagation_with_nothing_to_do_leaves_the_last_one_to_be_taken_back(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[0][0], frame=0)
+    logic.propagate(browser)
+    assert logic.propagate(browser).frames_computed == []
+    assert logic.canUndoPropagation(browser)
+    logic.undoPropagation(browser)
+    assert [frame for frame, mask in enumerate(stored(browser, segment)) if mask.any()] == [0]
+    assert not logic.canUndoPropagation(browser)
+
+
 def test_frames_and_direction_are_kept_to(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

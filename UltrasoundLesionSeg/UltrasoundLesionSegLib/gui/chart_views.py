@@ -29,3 +29,15 @@ def show_table_and_charts(table: Any | None, charts: list[Any]) -> None:
         view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLPlotViewNode")
         if view is not None:
             view.SetPlotChartNodeID(chart.GetID())
+
+
+def empty_chart_views() -> None:
+    """Show no chart.
+
+    A view that still names a chart while a scene is read takes the curves away from the scene's chart of the same ID:
+    Slicer reads a chart before its curves, and the view's list of curves then removes what is not there yet.
+    """
+    for tag in PLOT_VIEWS:
+        view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLPlotViewNode")
+        if view is not None:
+            view.SetPlotChartNodeID(None)

@@ -141,9 +141,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         if browser is None:
             browser = logic.addCine(_read(files), loadable.name)
             self.addSeriesInSubjectHierarchy(loadable, logic.volumeNode(browser))
-        _choose_in_panel(logic, browser)
-        if slicer.app.layoutManager() is not None:
-            slicer.util.setSliceViewerLayers(background=logic.volumeNode(browser), fit=True)
+        _show(logic, browser)
 
     def _load_segmentation(self, file: Path, loadable: Any) -> None:
         logic = _logic()
@@ -154,7 +152,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
                 raise LesionSegError("the cine of the segmentation is not in the DICOM database; import it first")
             browser = logic.addCine(_read([Path(source) for source in sources]))
         logic.importSegmentation(browser, file)
-        _choose_in_panel(logic, browser)
+        _show(logic, browser)
 
     @staticmethod
     def _load_report(file: Path) -> None:
@@ -209,6 +207,14 @@ def _logic() -> Any:
     from UltrasoundLesionSegLib.gui.module_logic import UltrasoundLesionSegLogic
 
     return UltrasoundLesionSegLogic()
+
+
+def _show(logic: Any, browser: Any) -> None:
+    """Show a cine in the slice views and in the Sequences toolbar, and choose it in the panel."""
+    _choose_in_panel(logic, browser)
+    if slicer.app.layoutManager() is not None:
+        slicer.modules.sequences.setToolBarActiveBrowserNode(browser)
+        slicer.util.setSliceViewerLayers(background=logic.volumeNode(browser), fit=True)
 
 
 def _choose_in_panel(logic: Any, browser: Any) -> None:

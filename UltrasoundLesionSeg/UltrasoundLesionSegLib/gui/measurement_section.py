@@ -9,7 +9,7 @@ import qt
 import slicer
 
 from UltrasoundLesionSegLib.errors import LesionSegError
-from UltrasoundLesionSegLib.gui.chart_views import show_table_and_charts
+from UltrasoundLesionSegLib.gui.chart_views import empty_chart_views, show_table_and_charts
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -38,6 +38,10 @@ class MeasurementSection(Section):
         if self.ui.chartButton.checked and self.ui.chartButton.enabled:
             self.show_chart()
 
+    def let_go(self) -> None:
+        """The scene is about to be closed: the views show its charts no longer."""
+        empty_chart_views()
+
     def cine_changed(self) -> None:
         """Show the tables that the scene holds for this cine."""
         tell(self.ui.measureMessageLabel, "")
@@ -50,7 +54,8 @@ class MeasurementSection(Section):
         self.ui.frameTableView.setMRMLTableNode(self._frames_shown.fill(by_frame, every))
         self.ui.lesionTableView.setMRMLTableNode(self._lesions_shown.fill(by_lesion, every))
         if self.host.shows_charts:
-            self._fill_views()
+            self.ui.chartButton.checked = by_frame is not None  # a scene may have been saved with charts shown
+            self.show_chart()
 
     def _nodes(self) -> tuple[list[Any], list[Any]]:
         """Return the tables and the charts of the chosen cine."""

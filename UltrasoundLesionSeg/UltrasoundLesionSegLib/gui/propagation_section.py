@@ -234,7 +234,7 @@ class PropagationSection(Section):
             self.ui.progressBar.setRange(0, 100)
         if self.ui.progressBar.value != percent:
             self.ui.progressBar.value = percent
-        text = f"{progress.done} of {progress.total} frames, {progress.frames_per_second:.1f} a second"
+        text = f"{progress.frames_per_second:.1f} frames a second"  # no count: some frames are computed twice
         if progress.done < progress.total:
             text += f", {duration(progress.seconds_left)} left"
         tell(self.ui.progressLabel, text)

@@ -49,6 +49,7 @@ class DisplayedTable:
         node = self._node()
         was_modifying = node.StartModify()
         node.RemoveAllColumns()
+        node.SetUseColumnTitleAsColumnHeader(True)  # otherwise the headings are row 1, under the letters A, B, C
         for heading, texts in shown:
             column = vtk.vtkStringArray()
             column.SetName(heading)

@@ -231,7 +231,7 @@ def legend() -> str:
     unsure, sure = (swatch.format("#{:02x}{:02x}{:02x}".format(*SCALE[index])) for index in (0, -1))
     mark = '<span style="color:#{:02x}{:02x}{:02x};">&#9646;</span>'.format(*SCALE[0])
     return (
-        f"{unsure} unsure&nbsp;&nbsp;&nbsp;{sure} sure&nbsp;&nbsp;&nbsp;<b>I</b> anchor: drawn or declared right"
+        f"{unsure} unsure&nbsp;&nbsp;&nbsp;{sure} sure&nbsp;&nbsp;&nbsp;<b>I</b> anchor"
         f"&nbsp;&nbsp;&nbsp;{mark} below: worth a look"
     )
 

@@ -116,8 +116,13 @@ class PropagationAndReview(ClickedSeeds):
         network = self._network(bundle, device)
         plan = PropagationPlan(Direction(direction), self._checked_range(frames, len(cine)), allowOverlap, editable)
         job = PropagationJob(cine, sequence, bundle, network, on, plan)
+        before = self._jobs.get(browser.GetID())
         self._jobs[browser.GetID()] = job
-        yield from job.steps()
+        try:
+            yield from job.steps()
+        finally:
+            if before is not None and not job.can_undo:  # it changed nothing
+                job.keep_undo_of(before)
 
     def checkPropagation(
         self,

@@ -234,6 +234,10 @@ class PropagationJob:
         """Whether there is anything to take back."""
         return bool(self._before)
 
+    def keep_undo_of(self, earlier: PropagationJob) -> None:
+        """Take back what an earlier job did when this one is undone: this one changed nothing."""
+        self._before = earlier._before
+
     def undo(self) -> None:
         """Put every frame back as it was before this job, except what a person drew or confirmed since."""
         by_frame: dict[int, list[str]] = {}
