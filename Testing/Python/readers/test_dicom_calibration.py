@@ -219,3 +219,11 @@ def test_pixel_measures_that_change_are_not_used(save_dicom):
 def test_nonsense_aspect_ratios_are_not_used(save_dicom, ratio):
     cine = read(save_dicom, PixelAspectRatio=ratio)
     assert (cine.pixel_aspect, cine.notes) == (None, ())
+
+
+@pytest.mark.parametrize("dots", [72, 96, 300])
+def test_the_resolution_of_a_screen_is_no_spacing(save_dicom, dots):
+    told = [f"{25.4 / dots:.6f}"] * 2
+    cine = read_cine(save_dicom(dicom_object(moving_frames(2), PixelSpacing=told)))
+    assert cine.calibration is None
+    assert any(f"{dots} dots an inch" in note for note in cine.notes)

@@ -143,3 +143,32 @@ def test_only_the_frame_asked_for_is_decoded(save_pictures, monkeypatch):
     cine.frames[20]
     assert len(opened) == 1
     assert isinstance(opened[0], io.BytesIO)
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "is_said"), [(0, 1, False), (1, 1, False), (2, 1, True), (5, 5, False), (10, 5, True)]
+)
+def test_numbers_that_begin_late_are_noted(save_pictures, first, step, is_said):
+    folder = save_pictures(moving_frames(4))
+    for number in reversed(range(4)):
+        (folder / f"{number:05d}.png").rename(folder / f"{first + step * number:05d}x.png")
+    notes = read_cine(folder).notes
+    assert any(f"begin with {first}: the frames before may be missing" in note for note in notes) is is_said
+
+
+def test_dates_in_names_are_no_counters(save_pictures):
+    assert read_cine(save_pictures(moving_frames(4), "2024010{}.png")).notes == ()
+
+
+def test_a_picture_without_a_number_among_numbered_ones_is_noted(save_pictures):
+    folder = save_pictures(moving_frames(4))
+    Image.fromarray(moving_frames(1)[0] // 2).save(folder / "average.png")
+    cine = read_cine(folder)
+    assert len(cine) == 5
+    assert any("1 of the 5 pictures have no number" in note for note in cine.notes)
+
+
+def test_equal_pictures_are_counted(save_pictures):
+    folder = save_pictures(moving_frames(4))
+    (folder / "00004.png").write_bytes((folder / "00002.png").read_bytes())
+    assert read_cine(folder).notes == ("1 of the 5 pictures are equal to another, byte by byte.",)

@@ -289,6 +289,36 @@ def test_a_file_cut_in_the_middle(suffix, tmp_path):
         np.testing.assert_array_equal(cine.frames[index], whole[index])
 
 
+CUT = {
+    "FLV": ("flv", None, "flv", {}),
+    "FLV, H.264": ("flv", None, "libx264", {"bf": "2"}),
+    "program stream": ("mpg", None, "mpeg2video", {"q": "2"}),
+    "Ogg": ("ogv", None, "libtheora", {}),
+    "YUV4MPEG": ("y4m", "yuv4mpegpipe", "wrapped_avframe", {}),
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+def test_a_short_loss_is_said(kind, tmp_path):
+    suffix, form, codec, options = CUT[kind]
+    try:
+        path = encode_video(tmp_path / f"a.{suffix}", GREY, codec, form, **options)
+    except (av.FFmpegError, ValueError) as error:
+        pytest.skip(f"this FFmpeg cannot write it: {error}")
+    data = path.read_bytes()
+    whole = read_cine(path)
+    assert len(whole) == 24
+    assert not any("cut off" in note or "damaged" in note for note in whole.notes)
+    for share in (0.97, 0.9, 0.8):
+        path.write_bytes(data[: int(share * len(data))])
+        assert any("cut off" in note or "damaged" in note for note in read_cine(path).notes)
+
+
+def test_a_stream_without_a_container_says_that_nobody_knows_its_length(tmp_path):
+    cine = read_cine(encode_video(tmp_path / "a.264", GREY, "libx264", "h264"))
+    assert cine.notes == ("This kind of file does not say how many frames it has: 24 were found.",)
+
+
 def test_a_header_without_any_picture(tmp_path):
     path = encode_video(tmp_path / "a.mkv", GREY, "mpeg4")
     path.write_bytes(path.read_bytes()[:700])

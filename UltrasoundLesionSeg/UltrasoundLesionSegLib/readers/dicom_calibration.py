@@ -21,6 +21,8 @@ _HIGH_PRIORITY = 1
 _TISSUE, _COLOR_FLOW = 1, 2
 _CENTIMETRES = 3
 _PLAUSIBLE_MM = (1e-3, 5.0)
+_SCREENS = (72, 96, 150, 300)
+_ROUNDING = 2e-6
 _REGION_SOURCE = "SequenceOfUltrasoundRegions"
 
 _SPACING_KEYWORDS = ("PixelSpacing", "NominalScannedPixelSpacing", "ImagerPixelSpacing")
@@ -156,6 +158,11 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
+def _dots_per_inch(values: list[float]) -> int | None:
+    """Return the resolution that programs write into converted pictures, None for any other spacing."""
+    return next((dots for dots in _SCREENS if all(abs(one - 25.4 / dots) < _ROUNDING for one in values)), None)
+
+
 def _from_spacing(header: Dataset) -> KnownCalibration:
     """Return the calibration of the spacing elements (row first); an aspect ratio alone gives no mm.
 
@@ -171,8 +178,12 @@ def _from_spacing(header: Dataset) -> KnownCalibration:
     for keyword, values in told:
         if len(values) != 2 or min(values) <= 0:
             continue
-        if values[0] == values[1] == 1:
+        if all(abs(value - 1) < _ROUNDING for value in values):
             notes.append(f"{keyword} is 1 x 1 mm, which programs write for an unknown size of a pixel: it is not used.")
+        elif dots := _dots_per_inch(values):
+            notes.append(
+                f"{keyword} is that of {dots} dots an inch, the resolution of a screen or printer: it is not used."
+            )
         elif not all(_PLAUSIBLE_MM[0] < value < _PLAUSIBLE_MM[1] for value in values):
             notes.append(f"{keyword} is {values[0]:g} x {values[1]:g} mm, which no scanner has: it is not used.")
         else:

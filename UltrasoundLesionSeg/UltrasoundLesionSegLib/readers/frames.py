@@ -30,6 +30,9 @@ COLOR_SAMPLES = 17
 AS_STORED = (0.0, 255.0)
 """Levels that leave values as they are."""
 
+_HIGHEST_START = 100_000
+"""Higher numbers are dates, times or names."""
+
 LOSSY_GREY_TOLERANCE = 4
 """Levels by which the channels of a grey frame differ after lossy compression (chroma rounded by one or two)."""
 
@@ -265,6 +268,17 @@ def gap_note(numbers: Sequence[int], what: str) -> tuple[str, ...]:
     if not 0 < missing < len(ordered):
         return ()
     return (f"The numbers of the {what} leave out {missing}: frames may be missing.",)
+
+
+def late_start_note(numbers: Sequence[int], what: str) -> tuple[str, ...]:
+    """Return the sentence on frames whose numbers count, but neither from 0 nor from 1 nor from their own step."""
+    ordered = sorted(numbers)
+    steps = {after - one for one, after in itertools.pairwise(ordered)}
+    if not steps or min(steps) < 1 or ordered[0] in (0, 1, min(steps)) or ordered[0] > _HIGHEST_START:
+        return ()
+    if any(step % min(steps) for step in steps):  # no counter
+        return ()
+    return (f"The numbers of the {what} begin with {ordered[0]}: the frames before may be missing.",)
 
 
 def unreadable_note(failed: int, looked_at: int) -> str:

@@ -147,10 +147,28 @@ def read_image_folder(paths: Sequence[Path]) -> Cine:
         SourceIdentity(SourceKind.IMAGES, digest, (), tuple(paths)),
         notes=(
             *((note,) if unreadable_frames else ()),
-            *frames.gap_note(_numbers(paths), "pictures' names"),
+            *_name_notes(paths),
+            *_equal_note(digests),
             *frames.levels_note(levels),
         ),
     )
+
+
+def _name_notes(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Return the sentences on numbers in the pictures' names that leave some out, or that some names do not have."""
+    numbers, what = _numbers(paths), "pictures' names"
+    without = sum(not re.search(r"[0-9]", path.stem) for path in paths)
+    if 0 < without < len(paths) / 2:
+        note = (
+            f"{without} of the {len(paths)} pictures have no number in the name: they are frames in the order of names."
+        )
+        return (note,)
+    return (*frames.gap_note(numbers, what), *frames.late_start_note(numbers, what))
+
+
+def _equal_note(digests: Sequence[str]) -> tuple[str, ...]:
+    equal = len(digests) - len(set(digests))
+    return (f"{equal} of the {len(digests)} pictures are equal to another, byte by byte.",) if equal else ()
 
 
 def _numbers(paths: Sequence[Path]) -> list[int]:

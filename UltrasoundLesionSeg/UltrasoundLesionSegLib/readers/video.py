@@ -78,6 +78,8 @@ class VideoIndex:
         How the pictures are turned and flipped; see `video_stream.display_matrix`.
     is_ragged : bool
         Whether the file ends within a packet.
+    is_raw : bool
+        Whether it is a stream without a container, which cannot say how many frames it has.
     """
 
     checksums: tuple[int | None, ...]
@@ -93,6 +95,7 @@ class VideoIndex:
     pixel_aspect: float | None = None
     matrix: Matrix = UPRIGHT
     is_ragged: bool = False
+    is_raw: bool = False
     positions: dict[int, int] = field(init=False, repr=False)
     """Frame by time; empty where times are missing or not different."""
 
@@ -146,6 +149,8 @@ def index_video(opener: Opener) -> VideoIndex:
     is_turned = matrix[0] == 0
     height, width = shape[::-1] if is_turned else shape
     aspect = 1 / stream.pixel_aspect if stream.pixel_aspect and is_turned else stream.pixel_aspect
+    first = found[0][0] or 0
+    begin = first * stream.tick if stream.counts_from_zero else 0.0
     return VideoIndex(
         tuple(value for _, value in found),
         tuple(time for time, _ in found),
@@ -155,11 +160,12 @@ def index_video(opener: Opener) -> VideoIndex:
         is_color,
         told,
         stream.rate,
-        stream.told_seconds,
+        stream.told_seconds - begin,
         tuple(sorted(stream.key_times)),
         aspect,
         matrix,
         stream.is_ragged,
+        stream.is_raw,
     )
 
 
@@ -353,6 +359,8 @@ def count_notes(index: VideoIndex, timing: Timing | None) -> tuple[str, ...]:
         )
     if index.is_ragged:
         return (f"The video ends within a packet: after the {count} frames decoded, others may be cut off.",)
+    if index.is_raw:
+        return (f"This kind of file does not say how many frames it has: {count} were found.",)
     return ()
 
 

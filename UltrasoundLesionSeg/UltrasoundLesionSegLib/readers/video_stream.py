@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Frame
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.limits import MAX_FRAME_PIXELS, check_frame_size
+from UltrasoundLesionSegLib.readers.video_ends import RAW_STREAMS, ends_early
 
 Opener = Callable[[], io.IOBase]
 """Opens the bytes of a video, from the beginning."""
@@ -43,9 +44,8 @@ _REORDERED = 20
 """More pictures than any decoder holds back."""
 
 _INEXACT = 0.5
-"""Seconds by which the durations of FLV and WMV are too long at most, by an encoder's delay or a preroll."""
+"""Seconds by which the durations of WMV are too long at most, by a preroll."""
 
-_SYNC = b"\x47"
 _CONCEALED = "concealing "
 _LISTENING = threading.Lock()
 _LISTENERS: list[int | None] = []
@@ -92,8 +92,12 @@ class VideoStream:
         Height of a pixel divided by its width as it is stored, None when unknown.
     key_times : set of int
         The times of the pictures met so far from which decoding can begin.
+    counts_from_zero : bool
+        Whether that is counted from the time 0 and not from the first picture.
     is_ragged : bool
-        Whether an MPEG transport stream ends within one of its packets.
+        Whether the file ends within a packet; see `video_ends.ends_early`.
+    is_raw : bool
+        Whether it is a stream without a container, which cannot say how many pictures it has.
     discarded : int
         Pictures met so far that the header says not to show (edit lists).
 
@@ -148,11 +152,14 @@ class VideoStream:
         self.told = stream.frames if 0 < stream.frames < 2**31 else 0
         self.tick = float(stream.time_base or 0)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
-        self.is_ragged = self._container.format.name == "mpegts" and _ends_within_packet(self._file)
-        has_header_duration = any(name in self._container.format.name for name in ("matroska", "flv", "asf"))
+        form = self._container.format.name
+        self.is_ragged = ends_early(self._file, form)
+        self.is_raw = form in RAW_STREAMS
+        has_header_duration = any(name in form for name in ("matroska", "flv", "asf"))
         is_alone = len(self._container.streams) == 1
         duration = self._container.duration if has_header_duration and is_alone and not self.told else None
-        inexact = 0.0 if "matroska" in self._container.format.name else _INEXACT
+        inexact = _INEXACT if form == "asf" else 0.0
+        self.counts_from_zero = form == "flv"
         self.told_seconds = max(0.0, (duration or 0) / 1e6 - inexact)
         ratio = stream.sample_aspect_ratio or codec.sample_aspect_ratio
         is_told = bool(ratio) and 0.1 <= float(ratio or 0) <= 10
@@ -236,16 +243,6 @@ class VideoStream:
         reformatter, form = (self._gray, "gray") if to_gray else (self._rgb, "rgb24")
         converted = reformatter.reformat(frame, format=form, threads=1)
         return oriented(np.asarray(converted.to_ndarray(), np.uint8), matrix)
-
-
-def _ends_within_packet(file: io.IOBase) -> bool:
-    """Whether a transport stream of packets of 188 bytes, or of 192 with a time before each, ends within one."""
-    at = file.tell()
-    file.seek(0)
-    size = 192 if bytes(file.read(5))[4:] == _SYNC and file.seek(192 + 4) and file.read(1) == _SYNC else 188
-    length = file.seek(0, io.SEEK_END)
-    file.seek(at)
-    return length % size != 0
 
 
 def _decoded(packet: Any) -> tuple[list[Any], bool]:
