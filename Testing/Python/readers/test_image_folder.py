@@ -165,10 +165,10 @@ def test_a_picture_without_a_number_among_numbered_ones_is_noted(save_pictures):
     Image.fromarray(moving_frames(1)[0] // 2).save(folder / "average.png")
     cine = read_cine(folder)
     assert len(cine) == 5
-    assert any("1 of the 5 pictures have no number" in note for note in cine.notes)
+    assert any("1 of the 5 pictures has no number" in note for note in cine.notes)
 
 
 def test_equal_pictures_are_counted(save_pictures):
     folder = save_pictures(moving_frames(4))
     (folder / "00004.png").write_bytes((folder / "00002.png").read_bytes())
-    assert read_cine(folder).notes == ("1 of the 5 pictures are equal to another, byte by byte.",)
+    assert read_cine(folder).notes == ("1 of the 5 pictures is equal to another, byte by byte.",)

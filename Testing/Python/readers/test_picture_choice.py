@@ -162,7 +162,7 @@ def test_a_frame_of_another_size_keeps_its_place(tmp_path):
 def test_frames_that_only_look_odd_are_frames(tmp_path):
     """Black frames, another suffix or name, words of masks in every name, two levels in every picture."""
     folder = folder_of(tmp_path, [f"{index}.png" for index in range(5)] + ["last one.bmp"])
-    check(folder)
+    check(folder, "1 of the 6 pictures has no number in the name: it is a frame in the order of names.")
     black = tmp_path / "black"
     for index in range(6):
         save(black, f"{index}.png", FRAMES[index] * (index != 3))

@@ -74,7 +74,8 @@ def read_calibration(header: Dataset) -> KnownCalibration:
     notes = _left_out_notes(sum(_region(item, rows, columns) is None for item in pictures))
     spacings = {(round(one.calibration.row_mm, 6), round(one.calibration.column_mm, 6)) for one in regions}
     if len(spacings) == 1:
-        return KnownCalibration(_whole(regions, (rows, columns)), regions, notes, other_regions=others)
+        whole = _whole(regions, (rows, columns), others)
+        return KnownCalibration(whole, regions, notes, other_regions=others)
     if regions:
         note = f"The image has regions of {len(spacings)} different calibrations: that of the lesion's region is used."
         return KnownCalibration(None, regions, (*notes, note), other_regions=others)
@@ -82,12 +83,15 @@ def read_calibration(header: Dataset) -> KnownCalibration:
     return replace(found, notes=(*notes, *found.notes), other_regions=others)
 
 
-def _whole(regions: tuple[CalibratedRegion, ...], shape: tuple[int, int]) -> Calibration:
-    """Return the calibration that regions share, with a word where none of them is the whole image."""
+def _whole(regions: tuple[CalibratedRegion, ...], shape: tuple[int, int], others: tuple[Box, ...]) -> Calibration:
+    """Return the calibration that regions share, with a word where it does not hold for the whole image.
+
+    Volumes in Slicer have one spacing for all pixels, so its rulers show mm outside of the regions, too.
+    """
     calibration = regions[0].calibration
-    if any(one.box == (0, 0, shape[0] - 1, shape[1] - 1) for one in regions):
+    if not others and any(one.box == (0, 0, shape[0] - 1, shape[1] - 1) for one in regions):
         return calibration
-    return replace(calibration, note="inside the calibrated part of the image alone")
+    return replace(calibration, note="inside the calibrated part of the image alone; elsewhere a ruler's mm are wrong")
 
 
 def _left_out_notes(count: int) -> tuple[str, ...]:

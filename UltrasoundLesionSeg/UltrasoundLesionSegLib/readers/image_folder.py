@@ -159,16 +159,15 @@ def _name_notes(paths: Sequence[Path]) -> tuple[str, ...]:
     numbers, what = _numbers(paths), "pictures' names"
     without = sum(not re.search(r"[0-9]", path.stem) for path in paths)
     if 0 < without < len(paths) / 2:
-        note = (
-            f"{without} of the {len(paths)} pictures have no number in the name: they are frames in the order of names."
-        )
-        return (note,)
+        have, are = ("has", "it is a frame") if without == 1 else ("have", "they are frames")
+        return (f"{without} of the {len(paths)} pictures {have} no number in the name: {are} in the order of names.",)
     return (*frames.gap_note(numbers, what), *frames.late_start_note(numbers, what))
 
 
 def _equal_note(digests: Sequence[str]) -> tuple[str, ...]:
     equal = len(digests) - len(set(digests))
-    return (f"{equal} of the {len(digests)} pictures are equal to another, byte by byte.",) if equal else ()
+    are = "is" if equal == 1 else "are"
+    return (f"{equal} of the {len(digests)} pictures {are} equal to another, byte by byte.",) if equal else ()
 
 
 def _numbers(paths: Sequence[Path]) -> list[int]:
