@@ -12,7 +12,7 @@ RELEASE ?= ../release/SlicerUltrasoundLesionSeg
 # the network's threads sleep instead of spinning when they wait: spinning slows a busy machine down
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint format bench bench-rooms pictures test-integration release clean
+.PHONY: demo test lint format bench bench-rooms test-integration release clean
 
 demo: $(RUN_INSTALLED)
 	Testing/system_packages.sh
@@ -49,10 +49,6 @@ bench-rooms: $(INSTALLED)
 	$(BIN)/python Testing/Benchmarks/mrml.py
 	$(BIN)/python -W ignore Testing/Benchmarks/dicom.py
 	$(BIN)/python Testing/Drills/long_clip.py --frames 200 2000
-
-pictures: $(INSTALLED)
-	$(BIN)/python Testing/Gui/screenshots.py
-	$(BIN)/python Testing/Demonstrations/real_clips.py breast --output Docs/images
 
 test-integration: $(INSTALLED)
 	PYTHON=$(BIN)/python Testing/Integration/run.sh

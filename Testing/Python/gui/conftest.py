@@ -94,6 +94,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def bright_model(monkeypatch: pytest.MonkeyPatch, models_folder: Path):
     """The only model in the list; its network calls bright pixels lesion, and counts what it computes."""
+    import monai.inferers  # noqa: F401 - as after a first computation: Click and Suggest act at once
     from stand_in_networks import BrightNetwork
 
     from UltrasoundLesionSegLib.engine import bundles

@@ -55,6 +55,22 @@ def test_what_is_loaded_already_takes_no_turn(loading: Any, monkeypatch: pytest.
     assert list(loading.load_libraries()) == []
 
 
+@pytest.mark.parametrize(
+    ("button", "outcome"), [("suggestButton", "This is a suggestion"), ("clickButton", "Click into the lesion")]
+)
+def test_the_window_moves_while_a_tool_waits_for_libraries(
+    discs: Any, loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, button: str, outcome: str
+) -> None:
+    busy = "import time\nuntil = time.perf_counter() + 0.6\nwhile time.perf_counter() < until: sum(range(100))"
+    make_module(tmp_path, "slow_library", busy, monkeypatch)
+    monkeypatch.setattr(loading, "MODULES", (("slow_library", "A slow library"),))
+    monkeypatch.setattr(discs.logic, "suggest", lambda *_args, **_options: discs.truth[0, 0])
+    discs.user.see(button).click()
+    assert discs.user.read("lesionMessageLabel").startswith("Loading A slow library")
+    discs.user.wait_until(lambda: discs.user.read("lesionMessageLabel").startswith(outcome))
+    assert "slow_library" in sys.modules
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for PythonSlicer is a shell script")
 def test_the_disk_is_warmed_by_one_process_that_ends_with_the_panel(
     loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,8 @@ import slicer
 
 from UltrasoundLesionSegLib.cine import Cine
 
+QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
+
 
 @pytest.fixture
 def users_arrangement(session: Any) -> Iterator[int]:
@@ -123,6 +125,19 @@ def test_the_toolbars_keys_play_the_chosen_cine(two: Any) -> None:
         assert slicer.modules.sequences.toolBar().activeBrowserNode() is browser
     user.click("loadSampleButton")
     assert slicer.modules.sequences.toolBar().activeBrowserNode() is user.module.widget.panel.browser
+
+
+def test_the_keys_of_the_toolbar_are_the_panels_while_the_toolbar_is_hidden(user: Any) -> None:
+    from slicer_harness.pythonqt import unwrap
+
+    bar = unwrap(slicer.modules.sequences.toolBar())
+    own = [one for one in user.see("playWidget").findChildren(QtGui.QShortcut) if "Ctrl+Shift" in one.key().toString()]
+    assert len(own) == 3
+    for shown in (True, False, True):
+        bar.setVisible(shown)
+        user.module.session.process_events()
+        assert [one.isEnabled() for one in own] == [not shown] * 3
+    bar.hide()
 
 
 def test_one_large_view_is_shown_and_the_users_arrangement_given_back(two: Any, users_arrangement: int) -> None:

@@ -61,7 +61,7 @@ def test_the_checkout_is_ready_but_for_the_owner(repository: Path) -> None:
         (lambda f: describe(f, scm_url="https://github.com/UltrasoundLesionSeg/Lesions.git"), "must be named"),
         (lambda f: replace(f / index_checks.INDEX_FILE, "\n", "\r\n"), "LF"),
         (lambda f: replace(f / "CMakeLists.txt", "contributors (Ultra", "contributors, Ultra"), "Name (Organisation)"),
-        (lambda f: replace(f / "CMakeLists.txt", "slicer_breast.png", "absent.png"), "SCREENSHOTURLS"),
+        (lambda f: replace(f / "CMakeLists.txt", "slicer_breast.jpg", "absent.png"), "SCREENSHOTURLS"),
         (lambda f: replace(f / "CMakeLists.txt", "project(UltrasoundLesionSeg)", "project(Other)"), "project("),
         (lambda f: Image.new("RGB", (64, 64)).save(f / "Resources" / "UltrasoundLesionSeg.png"), "128 x 128"),
         (lambda f: replace(f / "README.md", "arxiv.org/abs/2403.11699", "arxiv.org"), "2403.11699"),

@@ -39,13 +39,16 @@ class CineSection(Section):
         self._menu.connect("aboutToShow()", self._list_volumes)
         self.ui.useVolumeButton.setMenu(self._menu)
         self._loading = CineLoading(host.root, self._advance)
-        self._leave_default_keys_to_the_toolbar()
+        self._tool_bar = slicer.modules.sequences.toolBar()
+        if self._tool_bar is not None:
+            self._tool_bar.connect("visibilityChanged(bool)", self._leave_keys_to_the_tool_bar)
+            self._leave_keys_to_the_tool_bar(self._tool_bar.visible)
 
-    def _leave_default_keys_to_the_toolbar(self) -> None:
-        """Switch off the play widget's default shortcuts: the Sequences toolbar has the same; of two, neither works."""
+    def _leave_keys_to_the_tool_bar(self, shown: bool) -> None:
+        """Switch the play widget's default keys off while Slicer's tool bar has the same: of two, neither works."""
         for shortcut in self.ui.playWidget.findChildren(qt.QShortcut):
             if shortcut.key.toString().startswith(SLICER_TOOLBAR_KEYS):
-                shortcut.enabled = False
+                shortcut.enabled = not shown
 
     def load_file(self) -> None:
         """Let the user choose a file and load it."""
@@ -89,6 +92,9 @@ class CineSection(Section):
     def cleanup(self) -> None:
         """Load no further: the panel is about to be destroyed."""
         self._loading.stop()
+        if self._tool_bar is not None:
+            self._tool_bar.disconnect("visibilityChanged(bool)", self._leave_keys_to_the_tool_bar)
+            self._leave_keys_to_the_tool_bar(True)  # a reloaded module's old widgets stay, hidden
 
     def _sample_steps(self) -> Generator[int, None, Any]:
         for _ in import_steps("UltrasoundLesionSegLib.simulation.cine"):

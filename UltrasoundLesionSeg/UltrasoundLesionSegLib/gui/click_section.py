@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.gui.drag_box import DragBox
 from UltrasoundLesionSegLib.gui.frame_annotation import VIEW
 from UltrasoundLesionSegLib.gui.host import Host
+from UltrasoundLesionSegLib.gui.loading_first import LoadingFirst
 from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -67,6 +68,7 @@ class ClickSection(Section):
         super().__init__(host)
         self._observed: list[tuple[Any, int]] = []
         self._clicks: _Clicks | None = None
+        self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel)
         self._drag: DragBox | None = None  # while the left button is down
         self.ui.clickButton.connect("toggled(bool)", self._toggled)
 
@@ -83,6 +85,7 @@ class ClickSection(Section):
     def cleanup(self) -> None:
         """The panel is about to be destroyed."""
         self._put_up()
+        self._loading.stop()
 
     def cine_changed(self) -> None:
         """Start again with another cine."""
@@ -113,8 +116,12 @@ class ClickSection(Section):
             self._put_up()
             return
         self.ui.segmentEditor.setActiveEffect(None)
-        self._observe(True)
-        tell(self.ui.lesionMessageLabel, HINT)
+        self._loading.then(self._begin)
+
+    def _begin(self) -> None:
+        if self.ui.clickButton.checked:
+            self._observe(True)
+            tell(self.ui.lesionMessageLabel, HINT)
 
     def _observe(self, wanted: bool) -> None:
         for observed, tag in self._observed:

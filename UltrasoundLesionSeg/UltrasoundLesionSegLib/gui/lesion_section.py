@@ -7,6 +7,7 @@ import slicer
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.gui.editor_layout import close_the_gap, narrow, reserve_width
 from UltrasoundLesionSegLib.gui.host import Host
+from UltrasoundLesionSegLib.gui.loading_first import LoadingFirst
 from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -22,6 +23,7 @@ class LesionSection(Section):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._tool_before = ""  # switched off by a propagation
+        self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel)
         self.ui.segmentEditor.setEffectNameOrder(list(EFFECTS))
         close_the_gap(self.ui.segmentEditor)
         narrow(self.ui.segmentEditor, EFFECTS)
@@ -62,6 +64,10 @@ class LesionSection(Section):
         self.ui.segmentEditor.setActiveEffect(None)
         self.ui.segmentEditor.setSegmentationNode(None)
         self.ui.segmentEditor.removeViewObservations()
+
+    def cleanup(self) -> None:
+        """The panel is about to be destroyed."""
+        self._loading.stop()
 
     def cine_changed(self) -> None:
         """Edit the chosen cine's segmentation."""
@@ -125,7 +131,11 @@ class LesionSection(Section):
 
     def suggest(self) -> None:
         """Draw what a model sees on this frame into the selected segment; undo takes it away."""
-        if not self.host.offer("compute", self.ui.lesionMessageLabel):
+        if self.host.offer("compute", self.ui.lesionMessageLabel):
+            self._loading.then(self._suggest)
+
+    def _suggest(self) -> None:
+        if self.host.browser is None or self.host.busy:
             return
         with telling(self.ui.lesionMessageLabel, wait=True):
             mask = self.logic.suggest(self.host.browser, device=self.host.device_name())
