@@ -2,9 +2,9 @@
 
     .venv/bin/python Testing/Drills/readers.py --kills 50
 
-1. A process stores one state of a reader's work after the other, in turns drawn and done, and is killed (SIGKILL) at a
-   random moment, again and again. After each kill the disk must hold the state that was last acknowledged or the one
-   after it, whole: record, label images, masks of the finished case.
+1. A process stores one state of a reader's work after the other, in turns done, propagated and drawn on since, and is
+   killed (SIGKILL) at a random moment, again and again. After each kill the disk must hold the state that was last
+   acknowledged or the one after it, whole: record, label images, masks of all frames.
 2. The n-th call of mkdir, rename, replace, link, unlink, rmdir or fsync of a store is a kill instead, for every n there
    is.
 3. Two processes with one reader's code, and one with another's, add anchors to the same cases as fast as they can.
@@ -32,12 +32,14 @@ from pathlib import Path
 import numpy as np
 from kill_at_step import KILL
 
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import HeldError, LesionSegError
-from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
-from UltrasoundLesionSegLib.reader_work.results import no_masks
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ResultNote, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.results import CaseMasks
 from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Work
 
 SOURCE = SourceNote("0" * 64, 400, 64, 96)
+MADE = (10, 11, 12)  # frames that a model made
 CASES = [f"case-{number:04d}" for number in range(4)]
 
 
@@ -53,11 +55,24 @@ def number_of(mask: np.ndarray) -> int:
     return sum(int(on) << bit for bit, on in enumerate(mask.ravel()[:20]))
 
 
-def state(number: int) -> Work:
-    """The reader's work number n: some frames drawn, every third one done."""
+def computed(number: int) -> CaseMasks:
+    """Masks that a model made on three frames; they tell their number."""
+    is_made = [frame in MADE for frame in range(SOURCE.frames)]
+    origins = {"Lesion": [Origin.MODEL if made else None for made in is_made]}
+    confidences = {"Lesion": np.where(is_made, 0.9, np.nan)}
+    return CaseMasks(
+        SOURCE, ("Lesion",), lambda frame: mask_of(number)[None] if is_made[frame] else None, origins, confidences
+    )
+
+
+def state(number: int, kept: ResultNote | None) -> Work:
+    """The reader's work number n: some frames drawn; by turns done, propagated, and drawn on after that."""
     anchors = [ReaderAnchor(frame, "Lesion", mask_of(number), How.DRAWN) for frame in range(1 + number % 5)]
-    done = {"state": ReviewState.DONE, "result": no_masks(SOURCE).with_anchors(anchors)} if number % 3 == 0 else {}
-    return Work(SOURCE, anchors, comment=str(number), seconds=number, **done)
+    about = {"comment": str(number), "seconds": number}
+    if number % 3 == 2:
+        return Work(SOURCE, anchors, kept=kept, **about)
+    done = ReviewState.DONE if number % 3 == 0 else ReviewState.IN_WORK
+    return Work(SOURCE, anchors, state=done, result=computed(number).with_anchors(anchors), **about)
 
 
 def store_states(output: Path, first: int, last: int, step: int = 0) -> None:
@@ -66,8 +81,9 @@ def store_states(output: Path, first: int, last: int, step: int = 0) -> None:
     with work.hold() as hold:
         if step:
             exec(KILL.format(step=step), {})
+        record = work.record()
         for number in range(first, last):
-            work.store(hold, state(number))
+            record = work.store(hold, state(number, record.result if record else None))
             print(number, flush=True)
 
 
@@ -80,19 +96,19 @@ def fault_of(work: CaseWork, allowed: set[int]) -> str:
             return f"state {number}, not one of {sorted(allowed)}"
         if number < 0:
             return ""
-        wanted = state(number)
-        if [one.frame for one in anchors] != [one.frame for one in wanted.anchors]:
+        if [one.frame for one in anchors] != list(range(1 + number % 5)):
             return "other frames"
         if any(number_of(one.mask) != number for one in anchors):
             return "other pixels"
-        if (result is None) != (wanted.result is None):
-            return "no masks of a done case, or masks of one in work"
-        if result is not None:
-            masks = [result.masks(frame) for frame in range(10)]
-            if any((mask is None) != (frame >= len(anchors)) for frame, mask in enumerate(masks)):
-                return "other masks"
-            if any(number_of(mask[0]) != number for mask in masks if mask is not None):
-                return "other pixels of masks"
+        if result is None:
+            return "no masks of all frames"
+        made_by = number - (number % 3 == 2)  # the propagation before the drawing
+        wanted = dict.fromkeys(range(len(anchors)), number) | dict.fromkeys(MADE, made_by)
+        masks = {frame: mask for frame in range(max(MADE) + 5) if (mask := result.masks(frame)) is not None}
+        if masks.keys() != wanted.keys():
+            return "masks on other frames"
+        if any(number_of(mask[0]) != wanted[frame] for frame, mask in masks.items()):
+            return "other pixels of masks"
     except LesionSegError as error:
         return str(error)
     return ""
@@ -138,12 +154,12 @@ def kill_at_random(output: Path, kills: int, counts: collections.Counter[str]) -
 def kill_at_every_step(output: Path, counts: collections.Counter[str]) -> None:
     work = ReviewFolder(output).work("A", CASES[0])
     first = int(work.record().comment) + 1  # type: ignore[union-attr]
-    first += (2 - first) % 3  # so that a drawn state and then a done one is stored
+    first += (2 - first) % 3  # so that a drawn state, a done and a propagated one are stored
     older(output, 6)
     start("--be-reader", output, first - 1, first).wait()
     for step in range(1, 1000):
         older(output, 6)
-        process = start("--be-reader", output, first, first + 2, step)
+        process = start("--be-reader", output, first, first + 3, step)
         lines, code = process.communicate()[0].split(), process.returncode
         acknowledged = max([first - 1, *map(int, lines)])
         if code == 0:

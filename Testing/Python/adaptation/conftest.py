@@ -8,20 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
+from tiny_bundle import write_tiny_bundle
 
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion
 from UltrasoundLesionSegLib.cine import Cine
-from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
-from UltrasoundLesionSegLib.engine.bundles import read_bundle
 
-NETWORK = {
-    "_target_": "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate",
-    "channels": [8, 8, 8],
-    "blocks": [1, 1, 1],
-    "token_grid": [2, 2],
-    "dropout": 0.0,
-}
 FRAMES = 8
 
 
@@ -64,11 +55,6 @@ def outlined() -> Callable[..., OutlinedLesion]:
 def tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of an untrained model that every command finds."""
     folder = tmp_path / "tiny-models" / "tiny"
-    options = {"input_size": 48, "window_margin": 2.0, "smallest_side": 48}
-    write_bundle(folder, NETWORK, "tiny", "a network for tests", options)
-    torch.manual_seed(1)
-    save_weights(folder, read_bundle(folder).build_network())
-    (folder / "docs").mkdir()
-    (folder / "docs" / "README.md").write_text("# tiny\n")
+    write_tiny_bundle(folder)
     monkeypatch.setenv("ULS_MODELS", str(folder.parent))
     return "tiny"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -246,5 +247,66 @@ def test_too_few_minutes_say_how_many_are_needed_and_more_go_on(
         more = replace(settings, minutes=minutes, steps=steps)
         with pytest.raises(KeyboardInterrupt):
             adapt(lesions, more, tmp_path / "work", tmp_path / "models", stop)
-    assert scored == ["fold-1", "fold-1"]  # more minutes train anew; the start model's scores are still there
+    assert scored == ["start", "fold-1", "fold-1"]  # more minutes train anew; the start model's scores are still there
     assert "training for fold 1 of 3: step 3 of 3" in told
+
+
+class Clock:
+    """Stands until the test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_ends_when_its_minutes_are_over_and_the_same_call_goes_on(
+    outlined: MakeLesion, settings: AdaptSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided(monkeypatch, better=False)
+    lesions = [outlined(number, f"p{number}") for number in range(3)]
+    clock, timed = Clock(), replace(settings, steps=None, minutes=60.0)
+    monkeypatch.setattr(adapting, "time", clock)
+    monkeypatch.setattr(adapting, "MOST_STEPS", 3)
+    monkeypatch.setattr(adapting, "FEWEST_STEPS", 1)
+    told: list[str] = []
+
+    def slow(step: AdaptProgress) -> None:
+        told.append(step.sentence)
+        if step.sentence.startswith("training for fold 2 of 3: step 2"):
+            clock.now += 3601
+
+    with pytest.raises(ModelError, match=r"the 60 minutes are over .* the same command goes on"):
+        adapt(lesions, timed, tmp_path / "work", tmp_path / "models", slow)
+    assert told[-1].startswith("training for fold 2 of 3: step 2"), "it ends at once"
+    told.clear()
+    found = adapt(lesions, timed, tmp_path / "work", tmp_path / "models", lambda step: told.append(step.sentence))
+    assert found.steps == 3
+    assert not any("start model scored" in one or "fold 1" in one for one in told), "what was done is not done again"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
+def test_a_timed_run_takes_its_minutes_and_no_more(
+    outlined: MakeLesion, settings: AdaptSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided(monkeypatch, better=True)
+    lesions = [outlined(number, f"p{number}") for number in range(3)]
+    timed = replace(settings, steps=None, minutes=0.5)
+    monkeypatch.setattr(adapting, "FEWEST_STEPS", 1)
+    found: list[Outcome | str] = []
+    taken: list[float] = []
+    while len(found) < 3 and not (found and isinstance(found[-1], Outcome)):
+        began = time.monotonic()
+        try:
+            found.append(adapt(lesions, timed, tmp_path / "work", tmp_path / "models"))
+        except ModelError as error:  # on a machine that others use it may take a second run
+            found.append(str(error))
+        taken.append(time.monotonic() - began)
+    assert isinstance(found[-1], Outcome)
+    assert all("minutes are over" in str(one) for one in found[:-1])
+    assert max(taken) < 30 + 10
+    assert found[-1].steps < adapting.MOST_STEPS
+    assert (tmp_path / "models" / "own").is_dir()

@@ -121,6 +121,21 @@ def test_what_cannot_be_learnt_from_is_counted(study: Study) -> None:
         reviewed_lesions(study.out, "A")
 
 
+def test_cines_that_moved_are_found_by_their_content_or_asked_for(study: Study, tmp_path: Path) -> None:
+    for number, source in enumerate([study.add(0), study.add(1, dicom_id="X"), study.add(2)]):
+        moved = tmp_path / "new disk" / "2026" / f"other name {number}{source.suffix}"
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(moved)
+    with pytest.raises(ReviewError, match="--sources"):
+        reviewed_lesions(study.out, "A")
+    found = reviewed_lesions(study.out, "A", CaseCines(study.out, tmp_path / "new disk"))
+    assert [one.name for one in found.lesions] == ["case-0000-1", "case-0001-1", "case-0002-1"]
+    study.add(3)
+    (note,) = reviewed_lesions(study.out, "A").notes[:1]
+    assert note.startswith("3 done cases were left out")
+    assert note.endswith("--sources")
+
+
 class OneFrameTorn:
     """Frames of which one cannot be read."""
 

@@ -115,7 +115,7 @@ def test_a_case_that_a_reader_is_not_done_with_says_so_and_the_next_one_is_compa
 
 
 def test_two_different_readers_are_needed(third: Any) -> None:
-    for code, offered in (("B", ["A", "C"]), ("D", ["A", "B", "C"])):
+    for code, offered in (("B", ["A", "C", "B", "model"]), ("D", ["A", "B", "C", "model"])):
         with ReviewFolder(third.output).work("C", "any").hold():  # C has a folder of work
             third.user.type_into("worklistReaderEdit", code)
         boxes = [third.user.see(name) for name in ("firstReaderComboBox", "secondReaderComboBox")]

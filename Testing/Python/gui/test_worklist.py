@@ -19,7 +19,7 @@ from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
 from UltrasoundLesionSegLib.errors import OutputError
-from UltrasoundLesionSegLib.reader_work.record import ReviewState
+from UltrasoundLesionSegLib.reader_work.record import How, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 
@@ -32,6 +32,33 @@ def test_a_folder_of_cines_becomes_a_list_of_cases(reader: Any) -> None:
     assert [row[2] for row in reader.rows()] == ["new"] * 3
     assert reader.user.read("worklistPaceLabel") == "0 of 3 done."
     assert not any("Doe" in name for name in reader.names())
+
+
+def test_beginning_counts_the_files_and_can_be_cancelled(
+    reader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from UltrasoundLesionSegLib.gui import file_progress
+
+    shown: list[str] = []
+
+    class Cancelled(file_progress.FileProgress):
+        def show(self, files: int) -> None:
+            self._shown = 0.0
+            if files == 4:
+                self._dialog.cancel()
+            try:
+                super().show(files)
+            finally:
+                shown.append(str(self._dialog.labelText))
+
+    monkeypatch.setattr("UltrasoundLesionSegLib.gui.worklist_section.FileProgress", Cancelled)
+    (tmp_path / "second").mkdir()
+    reader.user.module.session.file_dialogs.waiting += [str(tmp_path / "cines"), str(tmp_path / "second")]
+    reader.click("worklistBeginButton")
+    assert shown == [f"Looking for cines: {number} files" for number in (1, 2, 3, 4)]
+    assert reader.message() == "Nothing was begun; press the button again to look through the folder."
+    assert list((tmp_path / "second").iterdir()) == []
+    assert len(reader.rows()) == 3, "the list that was open stays"
 
 
 def test_work_is_stored_at_every_change_and_is_there_again(reader: Any) -> None:
@@ -307,6 +334,53 @@ def test_a_computed_case_has_its_masks_and_is_reviewed_as_any_other(computed: An
     assert len(record.frames_drawn) == 1
     result = ReviewFolder(computed.output).work("A", "case-0001").result()
     assert all(result.masks(frame) is not None for frame in range(12))
+
+
+def test_a_reader_is_compared_with_the_model_and_takes_its_mask(computed: Any) -> None:
+    user = computed.user
+    user.choose("worklistStateComboBox", "All")
+    user.see("compareCollapsibleButton").setProperty("collapsed", False)
+    computed.activate(0)
+    before = user.module.widget.logic.masks(computed.browser)
+    logic = user.module.widget.logic
+    logic.setSeed(computed.browser, before[3], 3, "Lesion")
+    logic.setSeed(computed.browser, computed.truth[2], 5, "Lesion")
+    logic.markNotVisible(computed.browser, 7)
+    computed.click("finishCaseButton")
+    computed.activate(0)
+    user.click("worklistRefreshButton")
+    computed.click("compareButton")
+    assert user.see("firstReaderComboBox").currentText() == "A"
+    assert user.see("secondReaderComboBox").currentText() == "model"
+    assert "Blue: A. Pink: model. 2 of 3 outlines differ." in user.read("compareLabel")
+    computed.click("nextDifferenceButton")
+    assert computed.browser.GetSelectedItemNumber() == 7
+    assert user.read("takeSecondButton") == "Take model"
+    computed.click("takeSecondButton")
+    work = ReviewFolder(computed.output).work("A", "case-0001")
+    taken = {one.frame: one for one in work.anchors()}[7]
+    assert (taken.how, taken.provenance) == (How.CONFIRMED, "model")
+    assert np.array_equal(taken.mask, before[7])
+    assert work.record().state is ReviewState.IN_WORK
+
+
+def test_a_propagation_is_on_the_disk_before_the_case_is_done(computed: Any) -> None:
+    computed.activate(0)
+    computed.draw(6)
+    computed.user.click("propagateButton")
+    computed.wait()
+    work = ReviewFolder(computed.output).work("A", "case-0001")
+    record = work.record()
+    assert record.state is ReviewState.IN_WORK
+    masks = computed.user.module.widget.logic.masks(computed.browser)
+    result = work.result()
+    assert all(np.array_equal(result.masks(frame)[0], masks[frame]) for frame in range(12))
+    computed.browser.SetSelectedItemNumber(9)
+    computed.user.paint("segmentEditor", np.roll(computed.truth[9], 6, axis=0))
+    computed.browser.SetSelectedItemNumber(10)
+    computed.wait()
+    assert work.record().frames_drawn == (6, 9)
+    assert work.record().result == record.result, "a stroke writes no masks of other frames"
 
 
 def test_a_change_of_a_done_case_says_that_it_is_in_work_again(computed: Any) -> None:

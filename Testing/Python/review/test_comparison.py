@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
@@ -168,6 +170,14 @@ def test_table_json_and_page_are_written(output: Path, tmp_path: Path) -> None:
     same = "12 of 12 masks are the same on both sides"
     assert [same in line for line in found.sentences].count(True) == 1
     assert same in page
+
+
+def test_cines_that_are_not_found_are_asked_for(output: Path, tmp_path: Path) -> None:
+    listed = [ListedCase(BatchCase(tmp_path / "gone" / f"{name}.dcm", name=name), "done") for name in "abc"]
+    write_listed(BatchFolder(output).sources, listed)
+    found = compare_and_write(output, ("A", "B"), tmp_path / "out")
+    assert found.sentences[-1].startswith("note: the cines of 2 cases are not where")
+    assert found.sentences[-1].endswith("--sources")
 
 
 def test_pictures_need_permission_and_a_source(output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,9 +187,9 @@ def test_a_finished_case_is_what_the_reader_saw(output: Path, opened: Callable[[
     seen = [case.sequence.read(frame, lesion) for frame in range(FRAMES)]
     record = case.finish("rim")
     assert (record.state, record.comment) == (ReviewState.DONE, "rim")
-    assert record.finished is not None
-    assert record.finished.model["name"] == "bright"
-    assert record.finished.settings["direction"] == "both"
+    assert record.result is not None
+    assert record.result.model["name"] == "bright"
+    assert record.result.settings["direction"] == "both"
     result = work_of(output).result()
     assert result is not None
     for frame in range(FRAMES):
@@ -210,7 +210,69 @@ def test_a_finished_case_is_what_the_reader_saw(output: Path, opened: Callable[[
     again.close()
     later = work_of(output).record()
     assert later is not None
-    assert (later.state, later.finished) == (ReviewState.IN_WORK, None)
+    assert (later.state, later.result) == (ReviewState.IN_WORK, record.result), "the masks of all frames are kept"
+    again = opened()
+    assert all(np.array_equal(again.sequence.read(frame, lesion), seen[frame]) for frame in (0, 1, 3, 4, 5))
+    assert np.array_equal(again.sequence.read(6, lesion), square(10))
+
+
+def test_what_was_propagated_is_there_after_a_crash(output: Path, opened: Callable[[], SceneCase]) -> None:
+    case = opened()
+    paint(case, 5, square())
+    case.store()
+    assert work_of(output).result() is None
+    case._workflow.propagate(case.browser, device="cpu")
+    assert case.store()
+    lesion = case.sequence.segments()[0].id
+    seen = [case.sequence.read(frame, lesion) for frame in range(FRAMES)]
+    record = work_of(output).record()
+    assert record is not None
+    assert record.state is ReviewState.IN_WORK, "nobody called it done"
+    assert not case.store()
+
+    paint(case, 6, square(10))
+    paint(case, 4, square(8))
+    assert case.store()
+    case._workflow.markNotVisible(case.browser, 5)
+    assert case.store()
+    later = work_of(output).record()
+    assert later is not None
+    assert later.result == record.result, "a stroke costs as little as ever: the masks are not written again"
+    case.case.hold.release()  # the process is gone
+
+    again = opened()
+    for frame in range(FRAMES):
+        expected = {4: square(8), 5: np.zeros_like(square()), 6: square(10)}.get(frame, seen[frame])
+        assert np.array_equal(again.sequence.read(frame, lesion), expected)
+    assert [again.sequence.origin(frame, lesion) for frame in (2, 3, 5, 6)] == [
+        Origin.MANUAL,
+        Origin.MODEL,
+        Origin.MANUAL,
+        Origin.EDITED,
+    ]
+    assert not again.store()
+    again._workflow.renameSegment(again.browser, lesion, "Mass")
+    assert again.store()
+    result = work_of(output).result()
+    assert result is not None
+    assert result.lesions == ("Mass",)
+    assert [one.frame for one in work_of(output).anchors()] == [4, 5, 6]
+
+
+def test_masks_that_a_batch_made_since_are_shown_instead_of_those_of_a_case_in_work(
+    output: Path, opened: Callable[[], SceneCase]
+) -> None:
+    case = opened()
+    paint(case, 5, square())
+    case._workflow.propagate(case.browser, device="cpu")
+    case.close()
+    record = output / "cases" / "case-0001" / "run.json"
+    record.write_text(record.read_text() + "\n")
+    again = opened()
+    lesion = again.sequence.segments()[0].id
+    written = np.asarray(Image.open(output / "cases" / "case-0001" / "masks" / "00004.png")) == 1
+    assert np.array_equal(again.sequence.read(4, lesion), written)
+    assert np.array_equal(again.sequence.read(5, lesion), square())
 
 
 def test_what_is_set_aside_keeps_its_drawings(output: Path, opened: Callable[[], SceneCase]) -> None:

@@ -6,6 +6,7 @@ import importlib.resources
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -107,8 +108,8 @@ def test_a_done_case_has_the_masks_of_all_frames(
     with work.hold() as hold:
         work.store(hold, Work(source, drawn, state=ReviewState.DONE, result=finished))
     content, result = stored(work), work.result()
-    assert content["finished"]["model"] == {"name": "bright", "version": "1", "sha256": "0" * 64}
-    assert content["finished"]["settings"] == {"model": "bright", "direction": "both"}
+    assert content["result"]["model"] == {"name": "bright", "version": "1", "sha256": "0" * 64}
+    assert content["result"]["settings"] == {"model": "bright", "direction": "both"}
     assert result is not None
     assert result.lesions == ("Lesion", "Second")
     for frame in range(10):
@@ -131,11 +132,29 @@ def test_frames_without_a_result_have_none(work: CaseWork, source: SourceNote, a
     assert [frame for frame in range(10) if read.masks(frame) is not None] == [4]
 
 
-def test_reopening_a_done_case_removes_its_result(work: CaseWork, source: SourceNote, anchor: Anchor) -> None:
-    result = no_masks(source).with_anchors([anchor(4)])
+def test_masks_are_kept_with_the_anchors_as_they_are_now_or_removed(
+    work: CaseWork, source: SourceNote, anchor: Anchor, machine_case: Callable[..., Path]
+) -> None:
+    machine = read_machine_result(machine_case("case-0001", [0.9] * 9))
+    assert machine is not None
+    drawn = [anchor(4, radius=2), anchor(6, "Second", radius=2)]
     with work.hold() as hold:
-        work.store(hold, Work(source, [anchor(4)], state=ReviewState.DONE, result=result))
-        work.store(hold, Work(source, [anchor(4)]))
+        done = work.store(hold, Work(source, drawn, state=ReviewState.DONE, result=machine.with_anchors(drawn)))
+        (file,) = work.folder.glob("result.*")
+        written = file.stat().st_mtime_ns
+        work.store(hold, Work(source, [anchor(5, radius=3)], kept=done.result))
+        assert file.stat().st_mtime_ns == written
+        result = work.result()
+        assert result is not None
+        assert result.origins["Lesion"][3:7] == [Origin.MODEL, None, Origin.MANUAL, Origin.MODEL]
+        at_4, at_5, at_6 = (result.masks(frame) for frame in (4, 5, 6))
+        assert at_4 is None, "an anchor that was taken back is nowhere"
+        assert at_5 is not None
+        assert at_6 is not None
+        assert np.array_equal(at_5[0], anchor(5, radius=3).mask)
+        assert at_6[0].any()
+        assert not at_6[1].any()
+        work.store(hold, Work(source, drawn))
     assert work.result() is None
     assert not list(work.folder.glob("result.*"))
 
@@ -234,7 +253,7 @@ def test_every_field_of_a_wrong_kind_is_refused(work: CaseWork, source: SourceNo
     content = stored(work)
     for name in content:
         for wrong in (None, 7.5, [3], {"a": 1}, "../../x"):
-            if wrong == content[name] or (name, type(wrong)) in {("seconds", float), ("finished", type(None))}:
+            if wrong == content[name] or (name, type(wrong)) in {("seconds", float), ("result", type(None))}:
                 continue
             if isinstance(wrong, str) and name in ("case", "comment", "reason"):
                 continue
@@ -247,7 +266,7 @@ def test_every_field_of_a_wrong_kind_is_refused(work: CaseWork, source: SourceNo
 def test_work_that_does_not_fit_is_refused_and_what_was_stored_stays(
     work: CaseWork, source: SourceNote, anchor: Anchor
 ) -> None:
-    result = no_masks(source)
+    other = no_masks(replace(source, frames=11))
     with work.hold() as hold:
         work.store(hold, Work(source, [anchor(1)]))
         for wrong in (
@@ -258,7 +277,7 @@ def test_work_that_does_not_fit_is_refused_and_what_was_stored_stays(
             Work(source, state=ReviewState.DONE),
             Work(source, state=ReviewState.SET_ASIDE),
             Work(source, reason="blurred"),
-            Work(source, result=result),
+            Work(source, result=other),
         ):
             with pytest.raises(ReviewError):
                 work.store(hold, wrong)
@@ -269,11 +288,15 @@ def test_work_that_comes_after_the_case_was_taken_over_lies_aside(
     work: CaseWork, source: SourceNote, anchor: Anchor
 ) -> None:
     with work.hold() as hold:
-        work.store(hold, Work(source, [anchor(1)]))
+        before = work.store(hold, Work(source, [anchor(1)], result=no_masks(source).with_anchors([anchor(3)])))
         (work.folder / "hold.json").write_text('{"token": "another", "machine": "x"}')
         with pytest.raises(HeldError, match="stored beside it"):
-            work.store(hold, Work(source, [anchor(1), anchor(2)]))
+            work.store(hold, Work(source, [anchor(1), anchor(2)], kept=before.result))
     assert [one.frame for one in work.anchors()] == [1]
+    (aside,) = (work.folder.parent / ".aside").iterdir()
+    late = CaseWork(aside, "A", "case-0001").result()
+    assert late is not None
+    assert [frame for frame in range(10) if late.masks(frame) is not None] == [1, 2, 3]
     folder = ReviewFolder(work.folder.parents[2])
     assert folder.aside("A") == {"case-0001": 1}
     assert folder.cases("A") == ["case-0001"]

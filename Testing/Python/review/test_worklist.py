@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from UltrasoundLesionSegLib.batch.case_row import read_case
 from UltrasoundLesionSegLib.batch.fingerprint import content_digest
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.index import read_index, read_rows, write_index
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, read_listed, write_listed
+from UltrasoundLesionSegLib.batch.reviews import Reviews
 from UltrasoundLesionSegLib.errors import HeldError, ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.review.open_case import OpenCase
@@ -78,6 +80,28 @@ def test_a_cut_line_of_the_index_is_read_from_the_cases(output: Path) -> None:
     index.write_text(index.read_text()[:-200])
     assert len(read_index(BatchFolder(output))) == 2
     assert Worklist(output, "A").cases() == expected
+
+
+@pytest.mark.parametrize("how", ["confirmed", "another frame", "done", "set aside"])
+def test_a_suggested_seed_is_looked_at_once_a_reader_confirmed_it(output: Path, anchor: Anchor, how: str) -> None:
+    record = output / "cases" / "poor" / "run.json"
+    record.write_text(record.read_text().replace('"suggested_on_frame": null', '"suggested_on_frame": 4'))
+    (output / ".batch" / "index.jsonl").unlink()
+    worklist, unseen = Worklist(output, "A"), "suggested seed, not looked at"
+    assert worklist.case("poor").remark == unseen
+    with worklist.open("poor") as case:
+        if how == "confirmed":
+            store(case, [anchor(4, how=How.CONFIRMED)])
+        elif how == "set aside":
+            store(case, [], state=ReviewState.SET_ASIDE, reason="no lesion")
+        else:
+            store(case, [anchor(5)], state=ReviewState.DONE if how == "done" else ReviewState.IN_WORK)
+    expected = unseen if how == "another frame" else ""
+    assert worklist.case("poor").remark == expected
+    assert Worklist(output, "B").case("poor").remark == unseen, "each reader looks for herself"
+    row = read_case(BatchFolder(output), "poor")
+    assert row is not None
+    assert Reviews.of(output).remarks(row) == ([expected] if expected else [])
 
 
 def test_a_case_is_opened_drawn_on_and_done(output: Path, anchor: Anchor) -> None:

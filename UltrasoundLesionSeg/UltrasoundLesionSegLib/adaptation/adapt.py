@@ -118,6 +118,7 @@ def adapt(
     models: Path,
     progress: Tell | None = None,
     notes: Sequence[str] = (),
+    began: float | None = None,
 ) -> Outcome:
     """Fit a model to outlined lesions; write it where it is better on unseen patients.
 
@@ -134,6 +135,8 @@ def adapt(
         Called often; what it raises ends the work, which can be taken up again.
     notes : sequence of str
         What a person should know of the lesions; goes into the outcome.
+    began : float, optional
+        From when the minutes count, as ``time.monotonic`` has it; from now on when left out.
 
     Returns
     -------
@@ -142,8 +145,10 @@ def adapt(
     Raises
     ------
     LesionSegError
-        When the lesions are too few, a model is not what it should be, or the minutes do not suffice.
+        When the lesions are too few, a model is not what it should be, the minutes do not suffice, or they are over
+        before all is done, because the machine became slower; the same call then goes on.
     """
+    began = time.monotonic() if began is None else began
     start = _checked_start(settings, models)
     patients = {lesion.patient for lesion in lesions}
     if len(patients) < FEWEST_PATIENTS:
@@ -154,7 +159,7 @@ def adapt(
         )
     accelerator = make_accelerator(settings.precision, LONGEST_WAIT)
     tell = progress if progress is not None and accelerator.is_main_process else _nobody
-    job = _Job(start, lesions, settings, work, accelerator, tell, notes)
+    job = _Job(start, lesions, settings, work, accelerator, tell, notes, began)
     return job.run(models / settings.name)
 
 
@@ -183,10 +188,11 @@ class _Job:
         accelerator: Accelerator,
         tell: Tell,
         notes: Sequence[str],
+        began: float,
     ) -> None:
         self._start, self._lesions, self._settings, self._work = start, list(lesions), settings, work
-        self._accelerator, self._tell, self._notes = accelerator, tell, tuple(notes)
-        self._began = time.monotonic()
+        self._accelerator, self._told, self._notes = accelerator, tell, tuple(notes)
+        self._began = began
 
     def run(self, target: Path) -> Outcome:
         self._on_main(self._begin)
@@ -208,6 +214,25 @@ class _Job:
         self._on_main(lambda: self._finish(outcome, plan, target))
         self._tell(AdaptProgress(1.0, "done", 0.0))
         return outcome
+
+    def _tell(self, progress: AdaptProgress) -> None:
+        """Tell the progress; end the work where its time is over."""
+        self._told(progress)
+        spent = time.monotonic() - self._began
+        if self._settings.steps is not None or progress.share >= 1 or spent <= 60 * self._settings.minutes:
+            return
+        if not (self._work / PLAN).is_file():
+            raise self._too_short(spent / max(progress.share, 0.01))
+        raise ModelError(
+            f"the {self._settings.minutes:g} minutes are over before all was done, because the computer became slower; "
+            "what is done is kept, and the same command goes on for as many minutes"
+        )
+
+    def _too_short(self, seconds: float) -> ModelError:
+        return ModelError(
+            f"{self._settings.minutes:g} minutes do not suffice for these cases on this machine; give at least "
+            f"--minutes {int(seconds / 60) + 1}"
+        )
 
     def _on_main(self, job: Callable[[], Any]) -> None:
         """Do something in one process while the others wait."""
@@ -247,16 +272,17 @@ class _Job:
         return ModelFollower(Model(bundle, self._settings.device))
 
     def _score_start(self) -> list[LesionScore]:
-        started = time.monotonic()
+        started, folder = time.monotonic(), self._work / "scores" / "start"
         total = len(self._lesions)
+        kept = sum((folder / f"{lesion.name}.json").is_file() for lesion in self._lesions)
 
         def tell(done: int) -> None:
             self._tell(
                 AdaptProgress(FIRST_SHARE * 0.7 * done / total, f"start model scored on {done} of {total} lesions")
             )
 
-        found = score_lesions(self._lesions, lambda: self._follower(self._start), self._work / "scores" / "start", tell)
-        self._keep_seconds("scoring", time.monotonic() - started)
+        found = score_lesions(self._lesions, lambda: self._follower(self._start), folder, tell)
+        self._keep_seconds("scoring", (time.monotonic() - started) * total / max(total - kept, 1))
         return found
 
     def _keep_seconds(self, what: str, seconds: float) -> None:
@@ -317,11 +343,8 @@ class _Job:
             left = SPARED * 60 * self._settings.minutes - (time.monotonic() - self._began) - scoring
             steps = int(min(left / (FOLDS + 1) / step, MOST_STEPS))
             if steps < FEWEST_STEPS:
-                needed = 60 * self._settings.minutes + (FOLDS + 1) * step * (FEWEST_STEPS - steps) / SPARED
-                raise ModelError(
-                    f"{self._settings.minutes:g} minutes do not suffice for these cases on this machine; give at least "
-                    f"--minutes {int(needed / 60) + 1}"
-                )
+                missing = (FOLDS + 1) * step * (FEWEST_STEPS - steps) / SPARED
+                raise self._too_short(60 * self._settings.minutes + missing)
         with atomic_path(path) as temporary:
             content = {"steps": steps, "step": step, "scoring": scoring, "asked": self._asked()}
             temporary.write_text(json.dumps(content), encoding="utf-8")

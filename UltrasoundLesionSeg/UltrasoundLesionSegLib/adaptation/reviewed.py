@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,19 +16,22 @@ from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_l
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome
 from UltrasoundLesionSegLib.batch.manifest import check_name
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
-from UltrasoundLesionSegLib.errors import FrameError, ReviewError
+from UltrasoundLesionSegLib.errors import FrameError, ModelError, OutputError, ReviewError
 from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
+from UltrasoundLesionSegLib.writers.system_lock import try_lock
 
 FOLDER, MODELS = "adapt", "models"  # in the batch's folder
 PROGRESS = "progress.json"
 SECONDS_BETWEEN = 1.0  # of two writings of the progress
 NOTES = {
     "damaged": "{} cases were left out, because the files of the reader's work on them are damaged",
-    "missing": "{} done cases were left out, because their source is not there or has changed",
+    "missing": "{} done cases were left out, because their cines are not where they were: name the folder that they "
+    "were moved to with --sources",
+    "changed": "{} done cases were left out, because their source has changed or cannot be read",
     "few": "{} lesions were left out, because they are outlined on fewer than two frames or never visible",
     "unreadable": "{} lesions were left out, because a frame of their cine cannot be read",
     "unknown": "the patients of {} cases are not known, and each of their sources counts as a patient of its own: "
@@ -49,7 +54,7 @@ class Reviewed:
     notes: list[str]
 
 
-def reviewed_lesions(output: Path, reader: str) -> Reviewed:
+def reviewed_lesions(output: Path, reader: str, cines: CaseCines | None = None) -> Reviewed:
     """Return the lesions of a reader's done cases with everything that the reader outlined or confirmed.
 
     Patients are told apart by the manifest's column ``patient``, else by the digest of DICOM's Patient ID; a source
@@ -60,11 +65,13 @@ def reviewed_lesions(output: Path, reader: str) -> Reviewed:
     output : Path
         Folder of a batch.
     reader : str
+    cines : CaseCines, optional
+        Where the batch's cines are; where its key says, when left out.
 
     Raises
     ------
     ReviewError
-        When the reader is unknown.
+        When the reader is unknown, or the cine of no done case is found.
     BatchError
         When the folder has no list of sources.
     """
@@ -74,7 +81,7 @@ def reviewed_lesions(output: Path, reader: str) -> Reviewed:
             f"there is no work of a reader '{reader}' in this folder; the readers are: "
             f"{', '.join(folder.readers()) or 'none'}"
         )
-    cines = CaseCines(output)
+    cines = cines or CaseCines(output)
     listed = cines.listed
     patients: dict[str, str] = {}
     lesions: list[OutlinedLesion] = []
@@ -92,7 +99,7 @@ def reviewed_lesions(output: Path, reader: str) -> Reviewed:
             left["damaged"] += 1
             continue
         if cine is None:
-            left["missing"] += 1
+            left["missing" if case in cines.missing else "changed"] += 1
             continue
         who = listed[case].patient or _patient_of(cine)
         left["unknown"] += who is None
@@ -105,6 +112,11 @@ def reviewed_lesions(output: Path, reader: str) -> Reviewed:
                 left["unreadable"] += 1
             else:
                 lesions.append(lesion)
+    if left["missing"] and not lesions:
+        raise ReviewError(
+            "the cines of the done cases are not where they were; name the folder that they were moved to with "
+            "--sources"
+        )
     return Reviewed(lesions, [sentence.format(left[kind]) for kind, sentence in NOTES.items() if left[kind]])
 
 
@@ -133,7 +145,12 @@ def _patient_of(cine: Cine) -> str | None:
 
 
 def adapt_to_reader(
-    output: Path, reader: str, settings: AdaptSettings, models: Path, progress: Tell | None = None
+    output: Path,
+    reader: str,
+    settings: AdaptSettings,
+    models: Path,
+    progress: Tell | None = None,
+    cines: CaseCines | None = None,
 ) -> Outcome:
     """Fit a model to a reader's done cases of a batch (``adapt``).
 
@@ -149,17 +166,41 @@ def adapt_to_reader(
     models : Path
         Folder in which the model's bundle appears.
     progress : callable or None
+    cines : CaseCines, optional
+        Where the batch's cines are; where its key says, when left out.
 
     Raises
     ------
     LesionSegError
         As ``adapt`` does, and when the name or the reader is not usable.
     """
+    began = time.monotonic()
     check_name(settings.name)
     work = output / FOLDER / settings.name
-    reviewed = reviewed_lesions(output, reader)
+    reviewed = reviewed_lesions(output, reader, cines)
     tell = _noted(work / PROGRESS, progress)
-    return adapt(reviewed.lesions, settings, work, models, tell, reviewed.notes)
+    with _alone(output / FOLDER / f".{settings.name}.lock"):
+        return adapt(reviewed.lesions, settings, work, models, tell, reviewed.notes, began)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock while a model is trained; the other processes of the same training (``RANK``) do not take it."""
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"the batch's folder cannot be written ({reason}); get permission to write there") from None
+    with file:
+        if try_lock(file) is False:  # None: a drive that knows no locks
+            raise ModelError(
+                "a model of this name is being trained from this batch already; wait for that, or give another name"
+            )
+        yield
 
 
 def _noted(path: Path, progress: Tell | None) -> Callable[[AdaptProgress], None]:

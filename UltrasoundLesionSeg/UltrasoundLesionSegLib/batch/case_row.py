@@ -45,6 +45,8 @@ class CaseRow:
     stretch : Stretch or None
         Where the expected overlap is lowest.
     remarks : tuple of str
+    suggested_on : int or None
+        Frame of a seed that a model suggested; None where a person gave the seed.
     reader : str
         Whose anchors the result was computed with, '' for nobody's.
     stamp : (int, int)
@@ -65,6 +67,7 @@ class CaseRow:
     offer_count: int = 0
     stretch: Stretch | None = None
     remarks: tuple[str, ...] = ()
+    suggested_on: int | None = None
     reader: str = ""
     stamp: tuple[int, int] = (0, 0)
 
@@ -95,6 +98,7 @@ class CaseRow:
             "offers": tuple(values["offers"]),
             "stretch": Stretch(**stretch) if stretch else None,
             "remarks": tuple(values["remarks"]),
+            "suggested_on": values["suggested_on"],
             "stamp": (int(values["stamp"][0]), int(values["stamp"][1])),
         }
         return cls(**{**values, **known})
@@ -147,6 +151,7 @@ def read_case(folder: BatchFolder, name: str) -> CaseRow | None:
         offer_count=len(offers),
         stretch=stretch,
         remarks=tuple(_remarks(record)),
+        suggested_on=record.get("suggested_on_frame"),
         reader=_reader(record),
         stamp=stamp,
     )
@@ -212,8 +217,6 @@ def _long_axes(lesions: Sequence[Mapping[str, str]], unit: str) -> tuple[float, 
 
 def _remarks(record: Mapping[str, Any]) -> list[str]:
     remarks = []
-    if record.get("suggested_on_frame") is not None:
-        remarks.append("suggested seed, not looked at")
     if unreadable := len(record["unreadable_frames"]):
         remarks.append(f"{unreadable} unreadable frames")
     return [*remarks, *record.get("notices", [])]

@@ -150,16 +150,21 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it and every process it started."""
-        if sys.platform == "win32":
-            command = ["taskkill", "/F", "/T", "/PID", str(self._process.pid)]
-            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        else:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        end_with_children(self._process)
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
+
+
+def end_with_children(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started as a session of its own, with every process that it started."""
+    if sys.platform == "win32":
+        command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def worker_command() -> list[str]:

@@ -191,7 +191,7 @@ def _cells(row: CaseRow, reviews: Reviews) -> list[str]:
         str(row.lesions),
         _longest_axis(row),
         *([escape(reviews.phrase(row))] if reviews else []),
-        escape("; ".join([*remarks, *row.remarks])),
+        escape("; ".join([*remarks, *reviews.remarks(row)])),
     ]
 
 

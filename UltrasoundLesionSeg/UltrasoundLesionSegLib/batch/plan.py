@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,7 +96,9 @@ class Plan:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def find_cases(source: Path, output: Path) -> tuple[list[BatchCase], tuple[str, ...]]:
+def find_cases(
+    source: Path, output: Path, progress: Callable[[int], None] | None = None
+) -> tuple[list[BatchCase], tuple[str, ...]]:
     """Return the cases of a manifest or of a folder, and notes on what was left out.
 
     Parameters
@@ -105,6 +107,8 @@ def find_cases(source: Path, output: Path) -> tuple[list[BatchCase], tuple[str, 
         Manifest or folder.
     output : Path
         Not looked into.
+    progress : callable, optional
+        See ``scan_folder``.
 
     Raises
     ------
@@ -112,7 +116,7 @@ def find_cases(source: Path, output: Path) -> tuple[list[BatchCase], tuple[str, 
         When there is none, or nothing of that name.
     """
     if source.is_dir():
-        found = scan_folder(source, leave_out=[output])
+        found = scan_folder(source, [output], progress)
         return list(found.cases), found.notes
     if not source.exists():
         raise BatchError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,32 @@ class Reviews:
         states = {self._state(record, row) for record in self._of(row).values()}
         return next((state for state in _FURTHEST if state in states), ReviewState.NEW)
 
+    def remarks(self, row: CaseRow) -> list[str]:
+        """Return what a person should know of a case."""
+        return remarks_of(row, self._of(row).values())
+
     def _of(self, row: CaseRow) -> dict[str, ReviewRecord]:
         return {reader: cases[row.name] for reader, cases in self._records.items() if row.name in cases}
 
     @staticmethod
     def _state(record: ReviewRecord, row: CaseRow) -> ReviewState:
         return record.state_for(row.cells.get("source_sha256"))
+
+
+def remarks_of(row: CaseRow, records: Iterable[ReviewRecord]) -> list[str]:
+    """Return what a person should know of a case that these readers have worked on.
+
+    Parameters
+    ----------
+    row : CaseRow
+    records : iterable of ReviewRecord
+        A suggested seed counts as looked at when one of them outlined or confirmed its frame, or dealt with the case.
+    """
+    if row.suggested_on is None or any(_has_seen(record, row, row.suggested_on) for record in records):
+        return list(row.remarks)
+    return ["suggested seed, not looked at", *row.remarks]
+
+
+def _has_seen(record: ReviewRecord, row: CaseRow, frame: int) -> bool:
+    dealt_with = record.state_for(row.cells.get("source_sha256")) in (ReviewState.DONE, ReviewState.SET_ASIDE)
+    return dealt_with or frame in record.frames_drawn

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -78,9 +78,19 @@ class _Findings:
     instances: dict[str, Path] = field(default_factory=dict)  # SOP instance UID -> source
     segmentations: list[tuple[Path, DicomHeader]] = field(default_factory=list)
     left_out: Counter[_LeftOut] = field(default_factory=Counter)
+    progress: Callable[[int], None] | None = None
+    looked_at: int = 0
+
+    def tell(self, more: int = 0) -> None:
+        """Tell how many files were looked at."""
+        self.looked_at += more
+        if self.progress is not None:
+            self.progress(self.looked_at)
 
 
-def scan_folder(folder: Path, leave_out: Iterable[Path] = ()) -> FoundCases:
+def scan_folder(
+    folder: Path, leave_out: Iterable[Path] = (), progress: Callable[[int], None] | None = None
+) -> FoundCases:
     """Find all cines below a folder, and their seeds.
 
     Hidden files and folders, folders that a case was written to, and ``leave_out`` are not entered; links to folders
@@ -91,13 +101,15 @@ def scan_folder(folder: Path, leave_out: Iterable[Path] = ()) -> FoundCases:
     folder : Path
     leave_out : iterable of Path
         Folders, for example the batch's own output.
+    progress : callable, optional
+        Called often with the number of files looked at; an exception it raises ends the search.
 
     Raises
     ------
     BatchError
         When the folder cannot be read or holds no cine.
     """
-    found = _Findings()
+    found = _Findings(progress=progress)
     closed = {path.absolute() for path in leave_out}
     try:
         os.listdir(folder)
@@ -148,6 +160,7 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
     """Sort the files of one folder into sources, seeds and what is neither."""
     kinds: dict[Path, Format] = {}
     for path in sorted(files):
+        found.tell(1)
         seed = _SEED.fullmatch(path.name) or _SEGMENTATION.fullmatch(path.name)
         if seed:
             request = SeedFileRequest(path, int(seed["frame"] or 0))
@@ -181,7 +194,10 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
 
     Beside cines, single-frame objects are stills.
     """
-    headers = {path: read_dicom_header(path) for path in files}
+    headers: dict[Path, DicomHeader] = {}
+    for path in files:
+        found.tell()
+        headers[path] = read_dicom_header(path)
     found.segmentations += [(path, header) for path, header in headers.items() if header.role is DicomRole.SEGMENTATION]
     found.left_out[_LeftOut.NO_IMAGE] += sum(one.role is DicomRole.OTHER for one in headers.values())
     images = {path: header for path, header in headers.items() if header.role is DicomRole.IMAGE}

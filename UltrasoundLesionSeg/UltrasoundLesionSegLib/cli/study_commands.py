@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.cli.training_commands import (
 )
 from UltrasoundLesionSegLib.errors import ReviewError
 
+Sources = Annotated[Path | None, typer.Option(help="Where to look for cines that were moved.", show_default=False)]
 Batch = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a batch.")]
 
 
@@ -28,9 +29,7 @@ def export_study(
     output: Annotated[Path, typer.Option(help="Folder for the study; made when it is not there.", show_default=False)],
     also: Also = None,
     pixels_allowed: PixelsAllowed = False,
-    sources: Annotated[
-        Path | None, typer.Option(help="Where to look for cines that were moved.", show_default=False)
-    ] = None,
+    sources: Sources = None,
 ) -> None:
     """Write masks, measurements, SEG and SR of all cases that a reader has finished. Exits with 1 if one failed."""
     from UltrasoundLesionSegLib.cli.closing import counted
@@ -73,6 +72,7 @@ def compare(
         Path | None, typer.Option(help="Folder for the results; OUT/comparison/A-B when left out.", show_default=False)
     ] = None,
     pixels_allowed: PixelsAllowed = False,
+    sources: Sources = None,
 ) -> None:
     """Compare two readers, or a reader with the model: Dice, 95% Hausdorff distance, long axis, over all done cases."""
     if len(reader) != 2:
@@ -84,7 +84,12 @@ def compare(
     folder = output or batch / "comparison" / "-".join(reader)
     with share_bar("cases") as advance:
         lines = compare_and_write(
-            batch, (reader[0], reader[1]), folder, pixels_allowed, lambda done, total: advance(done / total, "")
+            batch,
+            (reader[0], reader[1]),
+            folder,
+            pixels_allowed,
+            lambda done, total: advance(done / total, ""),
+            sources,
         )
     for line in lines.sentences:
         typer.echo(line)
@@ -102,6 +107,7 @@ def adapt(
     models: Annotated[
         Path | None, typer.Option(help="Folder for the new model; OUT/models when left out.", show_default=False)
     ] = None,
+    sources: Sources = None,
     device: Device = "auto",
     workers: Workers = 1,
     threads: Threads = 0,
@@ -119,6 +125,7 @@ def adapt(
     from UltrasoundLesionSegLib.adaptation.reviewed import FOLDER, MODELS, adapt_to_reader
     from UltrasoundLesionSegLib.cli.progress_bar import share_bar
     from UltrasoundLesionSegLib.engine.bundles import FOLDERS_VARIABLE, list_bundles
+    from UltrasoundLesionSegLib.review.case_cines import CaseCines
 
     cv2.setNumThreads(1)
     if threads:
@@ -127,7 +134,14 @@ def adapt(
     target = models or batch / MODELS
     try:
         with interrupts.raising(), share_bar("adapt") as advance:
-            outcome = adapt_to_reader(batch, reader, settings, target, lambda step: advance(step.share, step.sentence))
+            outcome = adapt_to_reader(
+                batch,
+                reader,
+                settings,
+                target,
+                lambda step: advance(step.share, step.sentence),
+                CaseCines(batch, sources),
+            )
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on", err=True)
         raise typer.Exit(interrupts.EXIT_CODE) from None

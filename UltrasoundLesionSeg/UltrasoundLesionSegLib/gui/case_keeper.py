@@ -77,6 +77,11 @@ class CaseKeeper:
     # ---- deciding between readers
 
     @property
+    def reader(self) -> str:
+        """Whose case is open, '' when none is."""
+        return self._case.case.reader if self._case is not None else ""
+
+    @property
     def source(self) -> SourceNote:
         """The cine of the open case."""
         assert self._case is not None
@@ -178,7 +183,7 @@ class CaseKeeper:
             return
         with telling(self._label):
             try:
-                is_new = case.store()
+                is_new = case.store(with_masks=not self._host.busy)
             except HeldError:
                 self._case = None  # the cine stays in the scene, with everything drawn on it
                 self._changed(case.case.name)

@@ -17,6 +17,7 @@ import logging
 import re
 import subprocess
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class Need:
     megabytes : int
         About how much is downloaded with what it needs itself.
     purposes : tuple of str
-        What it is needed for: ``read``, ``compute``, ``export``, ``batch`` (``processBatch`` in the console).
+        What it is needed for: ``read``, ``compute``, ``export``, ``batch`` (``processBatch`` in the console) or
+        ``train``.
     """
 
     module: str
@@ -98,17 +100,20 @@ NEEDS = (
     Need("av", "av", 36, ("read",)),
     Need("tifffile", "tifffile", 1, ("read",)),
     Need("matplotlib", "matplotlib", 20, ("batch",)),
+    Need("accelerate", "accelerate", 5, ("train",)),
 )
+USUAL = ("read", "compute", "export", "batch")  # training is for few: its packages are asked for when it is wanted
 
 
 _met: set[Need] = set()  # packages that were found are not checked again
 
 
-def missing_needs() -> list[Need]:
-    """Return the packages that are not there; takes milliseconds and imports none of them."""
+def missing_needs(purposes: Collection[str] = USUAL) -> list[Need]:
+    """Return the packages for these purposes that are not there; takes milliseconds and imports none of them."""
     importlib.invalidate_caches()
-    _met.update(need for need in NEEDS if need not in _met and need.is_met())
-    return [need for need in NEEDS if need not in _met]
+    needed = [need for need in NEEDS if not set(purposes).isdisjoint(need.purposes)]
+    _met.update(need for need in needed if need not in _met and need.is_met())
+    return [need for need in needed if need not in _met]
 
 
 def install(needs: list[Need]) -> str:

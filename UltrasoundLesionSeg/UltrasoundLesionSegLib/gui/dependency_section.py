@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from UltrasoundLesionSegLib.gui.dependencies import Need, install, missing_needs
+from UltrasoundLesionSegLib.gui.dependencies import USUAL, Need, install, missing_needs
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -15,6 +15,7 @@ class DependencySection(Section):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
+        self._purposes = {*USUAL}
         self.ui.installButton.connect("clicked(bool)", self.install)
         self.ui.dependencyFrame.visible = False
 
@@ -24,7 +25,7 @@ class DependencySection(Section):
 
     def check(self) -> list[Need]:
         """Look for what is missing and say so; starts no pip and imports nothing."""
-        missing = missing_needs()
+        missing = missing_needs(self._purposes)
         self.ui.dependencyFrame.visible = bool(missing)
         if missing:
             listed = ", ".join(need.describe() for need in missing)
@@ -37,9 +38,10 @@ class DependencySection(Section):
         Parameters
         ----------
         purpose : str
-            ``read``, ``compute`` or ``export``.
+            ``read``, ``compute``, ``export`` or ``train``.
         label : qt.QLabel
         """
+        self._purposes.add(purpose)
         lacking = [need.package for need in self.check() if purpose in need.purposes]
         if lacking:
             listed = ", ".join(lacking)

@@ -67,7 +67,7 @@ class Host(Protocol):
         Parameters
         ----------
         purpose : str
-            ``read``, ``compute`` or ``export``.
+            ``read``, ``compute``, ``export`` or ``train``.
         label : qt.QLabel
             The message line beside the button that was pressed.
         """
@@ -103,6 +103,9 @@ class Host(Protocol):
 
     def packages_changed(self) -> None:
         """Say that Python packages were installed."""
+
+    def models_changed(self) -> None:
+        """Say that there are other models than before."""
 
     def busy_changed(self) -> None:
         """Say that what can be done is different: a computation began or ended, lesions came or went."""

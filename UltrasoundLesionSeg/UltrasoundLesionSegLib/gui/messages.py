@@ -72,7 +72,7 @@ def telling(label: Any, wait: bool = False) -> Iterator[None]:
     try:
         yield
     except LesionSegError as error:
-        tell(label, _sentence(str(error)), Tone.BAD)
+        tell(label, sentence(str(error)), Tone.BAD)
     except Exception as error:
         places = "".join(traceback.format_tb(error.__traceback__))
         logger.error("unexpected %s at\n%s", type(error).__name__, places)
@@ -82,6 +82,6 @@ def telling(label: Any, wait: bool = False) -> Iterator[None]:
             qt.QApplication.restoreOverrideCursor()
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """Return an error's text as a sentence: capital letter, full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

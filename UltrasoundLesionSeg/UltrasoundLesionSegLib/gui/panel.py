@@ -281,6 +281,11 @@ class Panel:
         for section in self.sections:
             section.packages_changed()
 
+    def models_changed(self) -> None:
+        """Tell the sections that there are other models than before."""
+        for section in self.sections:
+            section.models_changed()
+
     def later(self, action: Callable[[], None]) -> None:
         """Do something after the present event: VTK's observers must not change the scene that is calling them."""
         qt.QTimer.singleShot(0, lambda: action() if self._alive else None)

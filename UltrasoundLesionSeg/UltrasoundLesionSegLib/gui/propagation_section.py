@@ -62,6 +62,10 @@ class PropagationSection(Section):
         """Say again what there is to compute on."""
         self.list_models()
 
+    def models_changed(self) -> None:
+        """Offer the models there are now."""
+        self.list_models()
+
     def list_models(self) -> None:
         """Fill the list of models again: a bundle may have been dropped in since."""
         from UltrasoundLesionSegLib.engine.bundles import default_bundle, list_bundles

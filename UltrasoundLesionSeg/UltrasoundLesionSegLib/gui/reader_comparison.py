@@ -1,4 +1,4 @@
-"""Two readers' outlines over the open case, and the reader's decision between them, outline by outline."""
+"""Outlines of two readers, or of a reader and the model, over the open case; the reader decides, outline by outline."""
 
 from __future__ import annotations
 
@@ -52,8 +52,10 @@ class ReaderComparison:
     # ---- on and off
 
     def list_readers(self, folder: str, codes: Sequence[str]) -> None:
-        """Offer the readers of a batch folder, but for the one who decides; those chosen before stay if they can."""
-        self._folder = folder
+        """Offer these readers of a batch folder and the model; those chosen before stay if they can."""
+        from UltrasoundLesionSegLib.review.comparison import MODEL
+
+        self._folder, codes = folder, [*codes, MODEL]
         boxes = (self.ui.firstReaderComboBox, self.ui.secondReaderComboBox)
         before = [str(box.currentText) for box in boxes]
         can_stay = before[0] != before[1] and set(before) <= set(codes)
@@ -82,14 +84,14 @@ class ReaderComparison:
 
         first, second = str(self.ui.firstReaderComboBox.currentText), str(self.ui.secondReaderComboBox.currentText)
         if not first or not second or first == second:
-            raise ReviewError("two readers are needed to compare; choose two different ones")
+            raise ReviewError("two are needed to compare; choose two different ones")
         output, name = Path(self._folder), self._keeper.name
         sides = side_of(output, first, name), side_of(output, second, name)
         if shared_source(sides) != self._keeper.source:
-            raise ReviewError("the two readers worked on another version of the cine; there is nothing to decide")
+            raise ReviewError("both are of another version of the cine; there is nothing to decide")
         self._choices = choices(*sides)
         self._codes, self._sides = (first, second), sides
-        self._outlines = Outlines(self._host.browser, [f"Reader {code}" for code in self._codes])
+        self._outlines = Outlines(self._host.browser, [_title(code) for code in self._codes])
 
     def stop(self) -> None:
         """Take the outlines away."""
@@ -104,7 +106,7 @@ class ReaderComparison:
         if self._outlines is not None and self._sides is not None and self._keeper.is_shown:
             frame = self._frame
             masks = (_union(side, frame) for side in self._sides)
-            names = (f"Reader {code}" for code in self._codes)
+            names = map(_title, self._codes)
             self._outlines.show({name: mask for name, mask in zip(names, masks, strict=True) if mask is not None})
             tell(self.ui.compareLabel, self._state())
         elif not self.ui.compareButton.checked:
@@ -116,6 +118,8 @@ class ReaderComparison:
         return int(self._host.browser.GetSelectedItemNumber())
 
     def _undecided(self) -> list[Choice]:
+        if self._keeper.reader in self._codes:  # nothing to decide: what differs is looked at
+            return [one for one in self._choices if not one.is_agreed]
         decided = self._keeper.decided
         return [one for one in self._choices if (one.frame, one.lesion) not in decided]
 
@@ -132,9 +136,11 @@ class ReaderComparison:
     def _state(self) -> str:
         first, second = self._codes
         left, here = len(self._undecided()), self._here()
-        text = f"Blue: {first}. Pink: {second}. {left} of {len(self._choices)} outlines to decide."
+        is_own = self._keeper.reader in self._codes
+        what = "differ" if is_own else "to decide"
+        text = f"Blue: {first}. Pink: {second}. {left} of {len(self._choices)} outlines {what}."
         if here is not None:
-            is_decided = (here.frame, here.lesion) in self._keeper.decided
+            is_decided = not is_own and (here.frame, here.lesion) in self._keeper.decided
             text += f" Here: {here.lesion}, Dice {here.dice:.2f}{', decided' if is_decided else ''}."
         return text
 
@@ -175,13 +181,14 @@ class ReaderComparison:
 
     def _take(self, taken: Sequence[Choice], side: int) -> None:
         from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor
+        from UltrasoundLesionSegLib.review.adjudication import taken_from
 
         with telling(self.ui.compareLabel):
             self._host.store_edit()
             for one in taken:
                 mask: Mask | None = (one.first, one.second)[side]
                 assert mask is not None
-                provenance = f"reader {self._codes[side]}"
+                provenance = taken_from(self._codes[side])
                 self._keeper.take(ReaderAnchor(one.frame, one.lesion, mask, one.hows[side], provenance))
             self._host.results_changed()
         if not self.ui.compareLabel.text:
@@ -203,6 +210,13 @@ class ReaderComparison:
             draw_mask(np.zeros(shape, bool), editor.mrmlSegmentEditorNode(), segment)
             editor.setActiveEffectByName("Paint")
             tell(self.ui.compareLabel, f"Draw {here.lesion} on frame {here.frame}.", Tone.GOOD)
+
+
+def _title(code: str) -> str:
+    from UltrasoundLesionSegLib.review.adjudication import taken_from
+
+    text = taken_from(code)
+    return text[0].upper() + text[1:]
 
 
 def _union(side: Side, frame: int) -> Mask | None:

@@ -70,6 +70,9 @@ class Section:
     def packages_changed(self) -> None:
         """Python packages were installed."""
 
+    def models_changed(self) -> None:
+        """There are other models than before."""
+
     def busy_changed(self) -> None:
         """What can be done now is different: a computation started or ended, lesions came or went."""
 

@@ -12,8 +12,10 @@ import slicer
 
 from UltrasoundLesionSegLib.gui.case_keeper import CaseKeeper
 from UltrasoundLesionSegLib.gui.case_table import CaseTable
+from UltrasoundLesionSegLib.gui.file_progress import FileProgress
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.own_model import OwnModel
 from UltrasoundLesionSegLib.gui.reader_comparison import ReaderComparison
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.source_search import ask_for_source
@@ -47,6 +49,7 @@ class WorklistSection(Section):
         self._last = ""  # the case that was open last: the next one comes after it
         self._case = CaseKeeper(host, self.ui.worklistMessageLabel, self._case_changed)
         self._comparison = ReaderComparison(host, self._case)
+        self._own_model = OwnModel(host)
         settings = slicer.app.userSettings()
         self._folder = str(settings.value(FOLDER, "") or "")
         self.ui.worklistReaderEdit.text = str(settings.value(READER, "") or "")
@@ -98,10 +101,12 @@ class WorklistSection(Section):
         )
         if not output:
             return
-        with telling(self.ui.worklistMessageLabel, wait=True):
+        with telling(self.ui.worklistMessageLabel):
             from UltrasoundLesionSegLib.review.worklist import begin
 
-            begin(source, output)
+            cancelled = "nothing was begun; press the button again to look through the folder"
+            with FileProgress(self.host.root, "Looking for cines", cancelled) as progress:
+                begin(source, output, progress.show)
             self._use_folder(output)
 
     def _use_folder(self, folder: str) -> None:
@@ -147,8 +152,8 @@ class WorklistSection(Section):
 
     def _show_cases(self) -> None:
         listed = self._list
-        others = [] if listed is None else [code for code in listed.readers() if code != listed.reader]
-        self._comparison.list_readers(self._folder, others)
+        codes = [] if listed is None else sorted(listed.readers(), key=lambda code: (code == listed.reader, code))
+        self._comparison.list_readers(self._folder, codes)
         self._table.show(self._list.cases(self._states) if self._list is not None else [])
         self._show_progress()
         self.busy_changed()
@@ -176,6 +181,10 @@ class WorklistSection(Section):
         listed = self._list
         tell(self.ui.worklistFolderLabel, self._folder if listed is not None else "")
         tell(self.ui.worklistPaceLabel, f"{listed.pace()}." if listed is not None else "")
+        if listed is not None:
+            self._own_model.show(str(listed.output), listed.reader, listed.pace().done, listed.moves)
+        else:
+            self._own_model.show("", "", 0, {})
         name = self._case.name
         if not name or listed is None:
             tell(self.ui.openCaseLabel, "")
@@ -336,8 +345,21 @@ class WorklistSection(Section):
         """The scene is about to be closed: let go of the case, whose work is stored."""
         self._case.release()
 
+    def enter(self) -> None:
+        """A model may have been dropped in while the module was not shown."""
+        self._own_model.list_models()
+
+    def packages_changed(self) -> None:
+        """List the models again."""
+        self._own_model.list_models()
+
+    def models_changed(self) -> None:
+        """List the models again."""
+        self._own_model.list_models()
+
     def cleanup(self) -> None:
         """Let go of the case: the panel is about to be destroyed."""
+        self._own_model.cleanup()
         self._table.stop()
         self._case.cleanup()
 

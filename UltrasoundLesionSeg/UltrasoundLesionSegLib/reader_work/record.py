@@ -16,6 +16,7 @@ from UltrasoundLesionSegLib.cine import Mask, Origin
 from UltrasoundLesionSegLib.errors import ReviewError
 
 SCHEMA_VERSION = 1
+MACHINE = "model"  # code of the machine's own result where readers are compared
 _READER = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ANCHOR_FILE = re.compile(r"anchors/[0-9]{5,}\.[0-9a-f]{16}\.png")
@@ -61,11 +62,12 @@ def check_reader(code: str) -> str:
     Raises
     ------
     ReviewError
-        When it is not 1 to 16 letters, digits, '-' or '_'.
+        When it is not 1 to 16 letters, digits, '-' or '_', or is the code of the machine.
     """
-    if not _READER.fullmatch(code):
+    if not _READER.fullmatch(code) or code.lower() == MACHINE:
         raise ReviewError(
-            "the reader's code is not usable; give 1 to 16 letters, digits, '-' or '_', and no name of a person"
+            "the reader's code is not usable; give 1 to 16 letters, digits, '-' or '_', no name of a person, and not "
+            f"'{MACHINE}'"
         )
     return code
 
@@ -131,25 +133,28 @@ class LesionLabels:
 
 
 @dataclass(frozen=True)
-class FinishedNote:
-    """What a case was finished with.
+class ResultNote:
+    """The masks of all frames as the reader saw them last.
 
     Parameters
     ----------
     file : str
-        The masks of all frames (``results.read_result``).
+        The masks (``results.read_result``).
     software : str
         Its version.
     model : mapping
         ``name``, ``version`` and ``sha256`` of the model that made the masks between anchors.
     settings : mapping
         Those of the machine's result, as its ``run.json`` has them under ``inputs``.
+    machine : str
+        Digest of the machine's result (``CaseMasks.digest``) that was there then, or ''.
     """
 
     file: str
     software: str
     model: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,8 +177,9 @@ class ReviewRecord:
     seconds : float
         Spent on the case.
     comment : str
-    finished : FinishedNote or None
-        Of a case that is done.
+    result : ResultNote or None
+        The masks of all frames: of a case that is done those it was finished with, of one in work those of the last
+        propagation in the panel; None before there was any.
     """
 
     case: str
@@ -186,7 +192,7 @@ class ReviewRecord:
     anchors: tuple[AnchorNote, ...] = ()
     seconds: float = 0.0
     comment: str = ""
-    finished: FinishedNote | None = None
+    result: ResultNote | None = None
 
     @property
     def frames_drawn(self) -> tuple[int, ...]:
@@ -196,7 +202,7 @@ class ReviewRecord:
     @property
     def files(self) -> set[str]:
         """The files that count, relative to the case's folder."""
-        return {one.file for one in self.anchors} | ({self.finished.file} if self.finished else set())
+        return {one.file for one in self.anchors} | ({self.result.file} if self.result else set())
 
     def name_of(self, machine_lesion: str) -> str | None:
         """Return what the reader calls a lesion of the machine's result; None for one that the reader removed."""
@@ -219,7 +225,7 @@ class ReviewRecord:
         for one in sorted(self.anchors, key=lambda note: note.frame):
             lesion = {"name": one.lesion, "how": one.how.value, "provenance": one.provenance}
             frames.setdefault((one.frame, one.file), []).append(lesion)
-        source, finished = self.source, self.finished
+        source, result = self.source, self.result
         return {
             "schema_version": SCHEMA_VERSION,
             "case": self.case,
@@ -232,7 +238,7 @@ class ReviewRecord:
             "anchors": [{"frame": at, "file": file, "lesions": listed} for (at, file), listed in frames.items()],
             "seconds": round(self.seconds, 1),
             "comment": self.comment,
-            "finished": finished and {**vars(finished), "model": dict(finished.model)},
+            "result": result and {**vars(result), "model": dict(result.model)},
         }
 
     @classmethod
@@ -263,7 +269,7 @@ def damaged() -> ReviewError:
 
 
 def _read(content: Mapping[str, Any]) -> ReviewRecord:
-    source, finished = content["source"], content["finished"]
+    source, result = content["source"], content["result"]
     seconds, seen = content["seconds"], content["machine_lesions"]
     _require(content["schema_version"] == SCHEMA_VERSION)
     _require(type(seconds) in (int, float) and 0 <= seconds < math.inf)
@@ -290,7 +296,7 @@ def _read(content: Mapping[str, Any]) -> ReviewRecord:
         anchors=anchors,
         seconds=float(seconds),
         comment=_text(content["comment"]),
-        finished=_finished(finished) if finished is not None else None,
+        result=_result(result) if result is not None else None,
     )
 
 
@@ -300,11 +306,12 @@ def _anchor(frame: Mapping[str, Any], lesion: Mapping[str, Any]) -> AnchorNote:
     return AnchorNote(at, _text(lesion["name"]), How(lesion["how"]), _text(lesion["provenance"]), file)
 
 
-def _finished(content: Mapping[str, Any]) -> FinishedNote:
+def _result(content: Mapping[str, Any]) -> ResultNote:
     _require(bool(_RESULT_FILE.fullmatch(content["file"])))
     _require(isinstance(content["settings"], dict))
     model = {name: _text(value) for name, value in content["model"].items()}
-    return FinishedNote(content["file"], _text(content["software"]), model, content["settings"])
+    software, machine = _text(content["software"]), _text(content["machine"])
+    return ResultNote(content["file"], software, model, content["settings"], machine)
 
 
 def _labels(values: Sequence[Any]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import zipfile
@@ -46,6 +47,8 @@ class CaseMasks:
         What it was computed with (``inputs`` of ``run.json``).
     reader : str
         Whose anchors the machine's result was computed with, '' for nobody's.
+    digest : str
+        Of a machine's result: SHA-256 (hex) of its ``run.json``; else ''.
     """
 
     source: SourceNote
@@ -56,6 +59,7 @@ class CaseMasks:
     model: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     reader: str = ""
+    digest: str = ""
 
     @property
     def frames(self) -> int:
@@ -128,7 +132,8 @@ def read_machine_result(case: Path) -> CaseMasks | None:
         When the result is damaged.
     """
     try:
-        record = json.loads((case / "run.json").read_text(encoding="utf-8"))
+        written = (case / "run.json").read_bytes()
+        record = json.loads(written)
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
@@ -162,7 +167,8 @@ def read_machine_result(case: Path) -> CaseMasks | None:
             raise _unreadable()
         return np.stack([labels == number + 1 for number in range(len(names))]) if names else None
 
-    return CaseMasks(source, names, read, origins, confidences, model, settings, reader)
+    digest = hashlib.sha256(written).hexdigest()
+    return CaseMasks(source, names, read, origins, confidences, model, settings, reader, digest)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -174,7 +180,7 @@ def _unreadable() -> ReviewError:
     return ReviewError("the machine's result of this case cannot be read; run the batch again, which computes it again")
 
 
-def write_result(file: IO[bytes], result: CaseMasks) -> None:
+def write_result(file: IO[bytes], result: CaseMasks, anchors: Sequence[ReaderAnchor] = ()) -> None:
     """Write masks as a ZIP file of label images, 00000.png and on, and ``result.json``; frame by frame.
 
     Parameters
@@ -182,6 +188,9 @@ def write_result(file: IO[bytes], result: CaseMasks) -> None:
     file : binary file
     result : CaseMasks
         A frame without a result gets no image.
+    anchors : sequence of ReaderAnchor
+        Which of the masks are the reader's own anchors. They are in the images for whoever reads those alone;
+        ``read_result`` leaves them out, because the reader may change or take back an anchor afterwards.
 
     Raises
     ------
@@ -205,6 +214,9 @@ def write_result(file: IO[bytes], result: CaseMasks) -> None:
                 name: [None if math.isnan(one) else round(float(one), 6) for one in result.confidences[name]]
                 for name in result.lesions
             },
+            "reader_anchors": {
+                name: sorted(one.frame for one in anchors if one.lesion == name) for name in result.lesions
+            },
         }
         archive.writestr(_entry(CONTENT), json.dumps(content) + "\n")
 
@@ -214,7 +226,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settings: Mapping[str, Any]) -> CaseMasks:
-    """Read what ``write_result`` wrote; frames when they are asked for.
+    """Read what ``write_result`` wrote, without the reader's own anchors; frames when they are asked for.
 
     Parameters
     ----------
@@ -238,17 +250,21 @@ def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settin
             name: np.array([math.nan if one is None else one for one in content["confidences"][name]], float)
             for name in names
         }
+        for name in names:
+            for frame in content["reader_anchors"][name]:
+                origins[name][frame], confidences[name][frame] = None, math.nan
         lengths = {len(one) for one in origins.values()} | {len(one) for one in confidences.values()}
         if lengths - {source.frames}:
             raise ValueError
     except FileNotFoundError:
         raise
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+    except (OSError, KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile):
         raise damaged() from None
 
     def read(frame: int) -> NDArray[np.bool_] | None:
         name = f"{frame:05d}.png"
-        if name not in there:
+        known = [origins[one][frame] is not None for one in names]
+        if name not in there or not any(known):
             return None
         try:
             with zipfile.ZipFile(path) as archive:
@@ -256,7 +272,10 @@ def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settin
         except (OSError, KeyError, ValueError, zipfile.BadZipFile):
             raise damaged() from None
         image = decode(content, source.shape)
-        return np.stack([mask_of(image, one) for one in lesions]) if lesions else None
+        nothing = np.zeros(source.shape, np.bool_)
+        return np.stack(
+            [mask_of(image, one) if is_known else nothing for one, is_known in zip(lesions, known, strict=True)]
+        )
 
     return CaseMasks(source, names, read, origins, confidences, model, settings)
 

@@ -12,9 +12,10 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,9 +26,9 @@ from UltrasoundLesionSegLib.reader_work.hold import Hold, is_held, take
 from UltrasoundLesionSegLib.reader_work.label_images import LabelImage, LabelTable, decode, digest_of, encode, mask_of
 from UltrasoundLesionSegLib.reader_work.record import (
     AnchorNote,
-    FinishedNote,
     LesionLabels,
     ReaderAnchor,
+    ResultNote,
     ReviewRecord,
     ReviewState,
     SourceNote,
@@ -62,8 +63,12 @@ class Work:
     seconds : float
     comment : str
     result : CaseMasks or None
-        Of a case that is done: the masks of all frames that the reader vouches for, with the model and the settings
-        that made those between anchors.
+        The masks of all frames as the reader sees them, with the model and the settings that made those between
+        anchors. A case that is done needs them: the reader vouches for them.
+    kept : ResultNote or None
+        Instead of ``result``: the masks that were stored last are still those that the reader sees, but for anchors.
+    machine : str
+        Digest of the machine's result (``CaseMasks.digest``) that is there while ``result`` is stored.
     """
 
     source: SourceNote | None
@@ -75,6 +80,8 @@ class Work:
     seconds: float = 0.0
     comment: str = ""
     result: CaseMasks | None = None
+    kept: ResultNote | None = None
+    machine: str = ""
 
 
 class ReviewFolder:
@@ -206,7 +213,9 @@ class CaseWork:
         return image
 
     def result(self) -> CaseMasks | None:
-        """Return the masks of all frames with which the reader finished the case; None when it is not done.
+        """Return the masks of all frames as the reader saw them last, with the anchors as they are now.
+
+        Of a case that is done they are those that the reader vouches for. None before anything was computed or done.
 
         Raises
         ------
@@ -216,10 +225,11 @@ class CaseWork:
         return self._consistent(self._result)
 
     def _result(self, record: ReviewRecord) -> CaseMasks | None:
-        finished = record.finished
-        if finished is None or record.source is None:
+        note = record.result
+        if note is None or record.source is None:
             return None
-        return read_result(self.folder / finished.file, record.source, finished.model, finished.settings)
+        masks = read_result(self.folder / note.file, record.source, note.model, note.settings)
+        return masks.with_anchors(self._anchors(record))
 
     def _consistent(self, read: Callable[[ReviewRecord], _Read]) -> _Read | None:
         """Read files that a record names; once more where a store replaced them meanwhile."""
@@ -295,7 +305,7 @@ class CaseWork:
                 self._remove_others(record)
                 return record
         aside = self.folder.parent / ASIDE / f"{self.case}-{secrets.token_hex(4)}"
-        CaseWork(aside, self.reader, self.case)._store(work)
+        CaseWork(aside, self.reader, self.case)._store(replace(work, kept=self._copied(work.kept, aside)))
         raise HeldError(
             "the case was taken over by somebody else with this reader's code; this work was stored beside it, in "
             "the folder '.aside' of the reader"
@@ -316,7 +326,7 @@ class CaseWork:
             anchors=tuple(notes),
             seconds=round(work.seconds, 1),
             comment=work.comment,
-            finished=self._write_result(work.result) if work.result is not None else None,
+            result=self._write_result(work) if work.result is not None else work.kept,
         )
         for folder in (self.folder / ANCHORS, self.folder):
             if folder.is_dir():
@@ -332,6 +342,17 @@ class CaseWork:
                 raise HeldError("the case was taken over by somebody else")
         return record
 
+    def _copied(self, kept: ResultNote | None, aside: Path) -> ResultNote | None:
+        """Put the masks that were stored last aside, too; None where they are gone: the anchors are what counts."""
+        if kept is None:
+            return None
+        try:
+            with atomic_path(aside / kept.file) as temporary:
+                shutil.copyfile(self.folder / kept.file, temporary)
+        except (OSError, OutputError):
+            return None
+        return kept
+
     def _write_image(self, frame: int, image: LabelImage) -> str:
         file = f"{ANCHORS}/{frame:05d}.{digest_of(image)}.png"
         if not (self.folder / file).exists():
@@ -339,11 +360,13 @@ class CaseWork:
                 temporary.write_bytes(encode(image))
         return file
 
-    def _write_result(self, result: CaseMasks) -> FinishedNote:
+    def _write_result(self, work: Work) -> ResultNote:
+        result = work.result
+        assert result is not None
         file = f"result.{secrets.token_hex(8)}.zip"
         with atomic_path(self.folder / file) as temporary, temporary.open("wb") as stream:
-            write_result(stream, result)
-        return FinishedNote(file, __version__, dict(result.model), dict(result.settings))
+            write_result(stream, result, work.anchors)
+        return ResultNote(file, __version__, dict(result.model), dict(result.settings), work.machine)
 
     def _remove_others(self, record: ReviewRecord) -> None:
         """Remove files of earlier states and of stores that were killed.
@@ -400,8 +423,10 @@ def _check(work: Work) -> None:
             )
     if len({(one.frame, one.lesion) for one in work.anchors}) < len(work.anchors):
         raise ReviewError("a lesion has two anchors on one frame; store one of them")
-    if (work.state is ReviewState.DONE) != (work.result is not None):
-        raise ReviewError("a case that is done needs the masks of all frames, and only such a case has them")
+    if work.state is ReviewState.DONE and work.result is None:
+        raise ReviewError("a case that is done needs the masks of all frames")
+    if work.result is not None and work.result.source != work.source:
+        raise ReviewError("the masks are of another cine than the anchors; store those of this cine")
     if (work.state is ReviewState.SET_ASIDE) != bool(work.reason):
         raise ReviewError("a case that is set aside needs a reason, and only such a case has one")
 

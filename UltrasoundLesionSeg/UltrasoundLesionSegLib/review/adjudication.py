@@ -82,18 +82,27 @@ def choices(first: Side, second: Side) -> list[Choice]:
                 continue  # nobody outlined this lesion here
             own = mine.get(lesion)
             value = dice(own, counterpart) if own is not None and counterpart is not None else 0.0
+            if (first.is_model and own is None) or (second.is_model and counterpart is None):
+                continue  # the model says nothing here
             found.append(Choice(frame, lesion, own, counterpart, hows, value))
     return sorted(found, key=lambda one: (one.dice, one.frame, one.lesion))
 
 
 def all_masks(side: Side, frame: int) -> Named:
-    """Return a reader's masks on a frame by lesion: outlined, confirmed or carried by a model."""
+    """Return a reader's masks on a frame by lesion: outlined, confirmed or carried by a model; the model's its own."""
+    if side.is_model:
+        return side.followed(frame)
     found: dict[str, Mask] = {}
     masks = side.result.masks(frame) if side.result is not None else None
     if side.result is not None and masks is not None:
         known = [name for name in side.result.lesions if side.result.origins[name][frame] is not None]
         found = {name: mask for name, mask in zip(side.result.lesions, masks, strict=True) if name in known}
     return found | {one.lesion: one.mask for one in side.anchors if one.frame == frame}
+
+
+def taken_from(code: str) -> str:
+    """Return what is kept of where a mask was taken from: ``reader A``, or ``model``."""
+    return MODEL if code == MODEL else f"reader {code}"
 
 
 def _lesions(frames: Iterable[Named]) -> list[str]:
@@ -108,7 +117,7 @@ class Adjudication:
     output : Path
         Folder of a batch.
     first, second : str
-        The readers, both done with the case.
+        The readers, both done with the case; one of them can be ``model``.
     into : str
         Code of the third reader, whose earlier decisions on the case are kept.
     case : str
@@ -122,7 +131,7 @@ class Adjudication:
     """
 
     def __init__(self, output: Path, first: str, second: str, into: str, case: str) -> None:
-        if len({first.lower(), second.lower(), into.lower(), MODEL}) < 4:
+        if len({first.lower(), second.lower(), into.lower()}) < 3 or into.lower() == MODEL:
             raise ReviewError(
                 "the adjudicated result needs a reader's code of its own, and two readers to decide between"
             )
@@ -136,6 +145,7 @@ class Adjudication:
             record = self._work.record()
             self._seconds = record.seconds if record else 0.0
             self._comment = record.comment if record else ""
+            self._result = record.result if record and record.source == self._source else None
             self._anchors = {(one.frame, one.lesion): one for one in self._work.anchors()}
         except BaseException:
             self._hold.release()
@@ -183,7 +193,7 @@ class Adjudication:
                 f"reader {self._codes[side]} has no outline of {choice.lesion} on frame {choice.frame}; take the other "
                 "one or draw it again"
             )
-        self._decide(choice.frame, choice.lesion, mask, choice.hows[side], f"reader {self._codes[side]}")
+        self._decide(choice.frame, choice.lesion, mask, choice.hows[side], taken_from(self._codes[side]))
 
     def take_agreed(self) -> int:
         """Take what both outlined alike, and return how many outlines those are."""
@@ -216,7 +226,14 @@ class Adjudication:
             See ``CaseWork.store``.
         """
         self._seconds += seconds
-        work = Work(self._source, self.anchors, state=ReviewState.IN_WORK, seconds=self._seconds, comment=self._comment)
+        work = Work(
+            self._source,
+            self.anchors,
+            state=ReviewState.IN_WORK,
+            seconds=self._seconds,
+            comment=self._comment,
+            kept=self._result,
+        )
         return self._work.store(self._hold, work)
 
 

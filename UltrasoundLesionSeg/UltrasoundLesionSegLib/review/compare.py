@@ -44,6 +44,7 @@ def compare_and_write(
     folder: Path,
     pixels_allowed: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    sources: Path | None = None,
 ) -> Written:
     """Compare two readers, or a reader and ``model``, and write table, JSON and page.
 
@@ -58,6 +59,8 @@ def compare_and_write(
         Whether the page may show pictures of the worst cases.
     progress : callable or None
         Called with cases done and their number.
+    sources : Path, optional
+        Where to look for cines that are not where they were.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def compare_and_write(
     LesionSegError
         When there is nothing to compare, or a file cannot be written.
     """
-    cines = CaseCines(batch)
+    cines = CaseCines(batch, sources)
     found = compare_readers(batch, *codes, cines.cine, progress)
     pictures: Mapping[tuple[str, str], bytes] | None = None
     if pixels_allowed:
@@ -78,7 +81,18 @@ def compare_and_write(
             lambda row: masks_of(row, side_of(batch, codes[0], row.case), side_of(batch, codes[1], row.case)),
         )
     write_comparison(found, folder, pictures)
-    return Written(found, _sentences(found), len(found.left_out))
+    return Written(found, [*_sentences(found), *_not_found(len(cines.missing))], len(found.left_out))
+
+
+def _not_found(count: int) -> list[str]:
+    """Say that cines are missing, and what to do."""
+    if not count:
+        return []
+    what = "the cine of 1 case is" if count == 1 else f"the cines of {count} cases are"
+    return [
+        f"note: {what} not where the batch found it, so that lengths are in pixels and there are no pictures; name the "
+        "folder it was moved to with --sources"
+    ]
 
 
 def _sentences(found: Comparison) -> list[str]:

@@ -28,11 +28,11 @@ from UltrasoundLesionSegLib.errors import LesionSegError, ReviewError
 from UltrasoundLesionSegLib.measurement.callipers import long_axis
 from UltrasoundLesionSegLib.measurement.overlap import dice, hausdorff95
 from UltrasoundLesionSegLib.measurement.shape import largest_component
-from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, check_reader
+from UltrasoundLesionSegLib.reader_work.record import MACHINE, How, ReaderAnchor, ReviewState, check_reader
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks, read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 
-MODEL = "model"  # the code of the machine's own result
+MODEL = MACHINE
 MOST_FOLLOWED = 50  # frames of a case
 NAN = float("nan")
 

@@ -124,7 +124,8 @@ class OpenCase:
         lesions : sequence of str
             Names in order, also of lesions without an anchor.
         result : CaseMasks, optional
-            Of a case that is done: the masks of all frames. By default the machine's, with the anchors in their place.
+            The masks of all frames. By default those stored before stay; of a case that is done they are the machine's
+            with the anchors in their place.
         machine_lesions : mapping of str to str or None, optional
             See ``ReviewRecord``; the earlier ones stay when it is left out.
 
@@ -150,6 +151,8 @@ class OpenCase:
             seconds=self._seconds_before + seconds,
             comment=earlier.comment if comment is None else comment,
             result=result,
+            kept=earlier.result if earlier.source == source else None,
+            machine=self.machine.digest if self.machine is not None else "",
         )
         self.record = self.work.store(self.hold, work)
         if self.stored:

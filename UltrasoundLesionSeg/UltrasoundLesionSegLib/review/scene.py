@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -114,6 +115,7 @@ class SceneCase:
         self._fill()
         self._stored: dict[_Key, ReaderAnchor] = dict(self._known)
         self._names = self._lesions()
+        self._computed = self._states()  # what the masks that are stored, or came with the case, say
 
     @property
     def source(self) -> SourceNote:
@@ -137,8 +139,7 @@ class SceneCase:
         """Write the machine's masks, then the reader's anchors over them."""
         record = self.case.record or ReviewRecord(self.case.name, self.case.reader)
         called = self._called(record)
-        # of a done case what the reader saw, which is what a batch may have replaced since
-        finished = self.case.work.result()
+        finished = self._own_result(record)
         masks = finished or self.case.machine or no_masks(self._source)
         self._model, self._settings = dict(masks.model), dict(masks.settings)
         if finished is None:
@@ -158,6 +159,14 @@ class SceneCase:
             sequence.write(one.frame, {segment: one.mask}, {segment: one.how.origin}, None, {segment: one.provenance})
             self._known[one.frame, segment] = one
             self._given.pop((one.frame, segment), None)
+
+    def _own_result(self, record: ReviewRecord) -> CaseMasks | None:
+        """Return the masks that the reader saw last; in work not those that the machine has computed anew since."""
+        note, machine = record.result, self.case.machine
+        if note is None or record.source != self._source:
+            return None
+        is_replaced = note.machine != (machine.digest if machine is not None else "")
+        return None if is_replaced and record.state is not ReviewState.DONE else self.case.work.result()
 
     def _called(self, record: ReviewRecord) -> dict[str, str | None]:
         """Return what the reader calls each lesion of the machine's result; None for those that the reader removed."""
@@ -196,10 +205,16 @@ class SceneCase:
         self._given.pop(key, None)
         self._known = {**self._known, key: anchor}  # another dict than the one of what is stored
 
-    def store(self) -> bool:
+    def store(self, with_masks: bool = True) -> bool:
         """Store the reader's anchors as the scene has them; returns False where nothing has changed since last time.
 
-        Also what is painted on the frame shown and not committed yet, so that it can be called after every stroke.
+        Also what is painted on the frame shown and not committed yet, so that it can be called after every stroke. The
+        masks of all frames are stored where a model has made other ones since; a stroke costs as little as ever.
+
+        Parameters
+        ----------
+        with_masks : bool
+            False while a model is at work on them.
 
         Raises
         ------
@@ -213,10 +228,25 @@ class SceneCase:
         is_same = anchors.keys() == self._stored.keys() and all(
             one is self._stored[key] for key, one in anchors.items()
         )
-        if is_same and names == self._names:
+        is_computed = with_masks and self._is_computed(names)
+        if is_same and names == self._names and not is_computed:
             return False
-        self._write(anchors, ReviewState.IN_WORK)
+        self._write(anchors, ReviewState.IN_WORK, result=self._result() if is_computed else None)
         return True
+
+    def _is_computed(self, names: Mapping[str, str]) -> bool:
+        """Whether a model has made other masks, or lesions have other names, since the masks were stored or loaded."""
+        if names != self._names and self.case.record is not None and self.case.record.result is not None:
+            return True
+        for segment in names:
+            now = self.sequence.states(segment)
+            before = self._computed.get(segment) or [SegmentState()] * len(now)
+            if any(_is_other_result(*states) for states in zip(before, now, strict=True)):
+                return True
+        return False
+
+    def _states(self) -> dict[str, list[SegmentState]]:
+        return {one.id: self.sequence.states(one.id) for one in self.sequence.segments()}
 
     def finish(self, comment: str | None = None) -> ReviewRecord:
         """Declare the case done: the masks of all frames, as they are in the scene, are stored with the anchors.
@@ -249,7 +279,8 @@ class SceneCase:
             raise ReviewError("no reason was given; say why the case is set aside")
         self._workflow.commitEdit(self.browser)
         self.touch()
-        return self._write(self._anchors(), ReviewState.SET_ASIDE, comment, reason.strip())
+        result = self._result() if self._is_computed(self._lesions()) else None
+        return self._write(self._anchors(), ReviewState.SET_ASIDE, comment, reason.strip(), result)
 
     def close(self) -> None:
         """Store what changed, take the cine out of the scene, and let others take the case up.
@@ -289,6 +320,8 @@ class SceneCase:
             self._machine_lesions(names),
         )
         self._stored, self._names = anchors, names
+        if result is not None:
+            self._computed = self._states()
         return record
 
     def _machine_lesions(self, names: dict[str, str]) -> dict[str, str | None]:
@@ -370,3 +403,11 @@ class SceneCase:
             model,
             settings,
         )
+
+
+def _is_other_result(before: SegmentState, now: SegmentState) -> bool:
+    """Whether a model's mask came, changed or went on a frame; anchors are stored apart."""
+    if now.origin is not Origin.MODEL:
+        return now.origin is None and before.origin is Origin.MODEL
+    is_same = now.confidence == before.confidence or (math.isnan(now.confidence) and math.isnan(before.confidence))
+    return before.origin is not Origin.MODEL or before.provenance != now.provenance or not is_same

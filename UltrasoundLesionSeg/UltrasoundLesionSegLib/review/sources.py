@@ -5,10 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path, PureWindowsPath
-
-from UltrasoundLesionSegLib.batch.fingerprint import content_digest
-from UltrasoundLesionSegLib.errors import SourceError
+from pathlib import Path, PurePath, PureWindowsPath
 
 
 class MovedSources:
@@ -43,7 +40,11 @@ class MovedSources:
         return None
 
     def search(
-        self, path: Path | None, folder: Path, digest: str | None, progress: Callable[[int], None] | None = None
+        self,
+        path: Path | None,
+        folder: Path,
+        is_source: Callable[[Path], bool] | None,
+        progress: Callable[[int], None] | None = None,
     ) -> Path | None:
         """Look for a source below a folder: where its old path ends, by its name, then by its content alone.
 
@@ -52,8 +53,9 @@ class MovedSources:
         path : Path or None
             As the batch's key has it, where that is known.
         folder : Path
-        digest : str or None
-            ``content_digest`` of the source; None where it is not known, and then its name must do.
+        is_source : callable or None
+            Tells the source by its content (``case_cines.recognizer``); None where nothing is known of it, and then its
+            name must do.
         progress : callable, optional
             Called with the number of files looked at; an exception it raises ends the search.
 
@@ -63,13 +65,13 @@ class MovedSources:
         """
         count = itertools.count(1)
         seen: set[Path] = set()
-        for candidate in self._candidates(path, folder, digest is not None):
+        for candidate in self._candidates(path, folder, is_source is not None):
             if progress:
                 progress(next(count))
             if candidate in seen:
                 continue
             seen.add(candidate)
-            if digest is None or _digest(candidate) == digest:
+            if is_source is None or is_source(candidate):
                 self._remember(path, candidate)
                 return candidate
         return None
@@ -83,9 +85,11 @@ class MovedSources:
                     yield end
             yield from (one for one in _walk(folder, with_folders=True) if one.name == parts[-1])
         if by_content:
-            suffix = _parts(path)[-1].rpartition(".")[2].lower() if path is not None else None
-            files = [one for one in _walk(folder) if suffix is None or one.name.lower().endswith(suffix)]
-            yield from files
+            # a folder of frames has no suffix, as have some DICOM files
+            suffix = PurePath(_parts(path)[-1]).suffix.lower() if path is not None else ""
+            yield from (
+                one for one in _walk(folder, with_folders=not suffix) if one.suffix.lower() == suffix or not path
+            )
 
     def _remember(self, path: Path | None, found: Path) -> None:
         """Remember the folders above which the two paths differ."""
@@ -110,10 +114,3 @@ def _walk(folder: Path, with_folders: bool = False) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         listed: Iterable[str] = [*folders, *files] if with_folders else files
         yield from (Path(root) / name for name in sorted(listed) if not name.startswith("."))
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return content_digest(path)
-    except SourceError:
-        return None

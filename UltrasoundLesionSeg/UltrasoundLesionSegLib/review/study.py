@@ -22,7 +22,7 @@ from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord, ReviewState, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
-from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.review.scene import fill_masks
 from UltrasoundLesionSegLib.review.worklist import Worklist
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
@@ -142,7 +142,7 @@ class _Export:
         self._folder = folder
         self._kinds = list(dict.fromkeys(kinds))
         self._options = ExportOptions(pixels_allowed=pixels_allowed)
-        self._sources = sources
+        self._cines = CaseCines(worklist.output, sources)
         self._reviews = ReviewFolder(worklist.output)
         self._workflow = UltrasoundLesionWorkflow()
         self._workflow.efforts.clock = None  # nobody is at work while this runs
@@ -171,8 +171,8 @@ class _Export:
     def _inputs(self, record: ReviewRecord) -> dict[str, Any]:
         """Return what the exported case depends on."""
         assert record.source is not None
-        assert record.finished is not None
-        finished = {"result": record.finished.file, "comment": record.comment, "seconds": record.seconds}
+        assert record.result is not None
+        finished = {"result": record.result.file, "comment": record.comment, "seconds": record.seconds}
         return {
             "source": record.source.sha256,
             "reader": {"code": record.reader, **finished},
@@ -214,12 +214,9 @@ class _Export:
         return notice
 
     def _cine(self, name: str, source: SourceNote) -> Cine:
-        path = self._worklist.source_of(name)
-        if path is None and self._sources is not None:
-            path = self._worklist.find_source(name, self._sources)
-        if path is None:
+        cine = self._cines.read(name, source.sha256)
+        if cine is None:
             raise ReviewError("the cine is not where it was; name the folder it was moved to with --sources")
-        cine = read_cine(path, leave_out=self._worklist.seeds_of(name))
         if SourceNote(cine.identity.digest, len(cine), cine.height, cine.width) != source:
             raise ReviewError(
                 "the cine has changed since the reader finished the case; have the reader look at it again"

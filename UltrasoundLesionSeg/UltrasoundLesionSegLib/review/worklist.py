@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -12,11 +13,13 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.index import read_index
 from UltrasoundLesionSegLib.batch.manifest import read_listed, write_listed
 from UltrasoundLesionSegLib.batch.plan import find_cases, named_cases
+from UltrasoundLesionSegLib.batch.reviews import remarks_of
 from UltrasoundLesionSegLib.engine.next_frame import Stretch
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState, check_reader
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
+from UltrasoundLesionSegLib.review.case_cines import recognizer
 from UltrasoundLesionSegLib.review.open_case import OpenCase
 from UltrasoundLesionSegLib.review.pace import Pace
 from UltrasoundLesionSegLib.review.sources import MovedSources
@@ -142,7 +145,7 @@ class Worklist:
             next_frame = row.offers[0] if row.offers else None
             frames = int(row.cells["frames"])
             case = replace(case, frames=frames, stretch=row.stretch, gain=row.gain, next_frame=next_frame)
-            remarks += row.remarks
+            remarks += remarks_of(row, [record] if isinstance(record, ReviewRecord) else [])
         if isinstance(record, ReviewError):
             remarks.append(str(record))
         elif record is not None:
@@ -242,10 +245,17 @@ class Worklist:
             Called with the number of files looked at; an exception it raises ends the search.
         """
         listed = self._listed.get(self.case(name).name)
-        record = self._folder.record(name)
-        inputs = record.get("inputs") if record else None
-        digest = inputs.get("source") if isinstance(inputs, dict) else None
-        return self._sources.search(listed.case.source if listed else None, Path(folder), digest, progress)
+        known = recognizer(self._folder, name, self._worked_on(name))
+        return self._sources.search(listed.case.source if listed else None, Path(folder), known, progress)
+
+    def _worked_on(self, name: str) -> str | None:
+        """Return the SHA-256 of the cine of a case as this reader, or else any other one, worked on it."""
+        for reader in dict.fromkeys([self.reader, *self.readers()]):
+            with contextlib.suppress(ReviewError):
+                record = self._reviews.work(reader, name).record()
+                if record is not None and record.source is not None:
+                    return record.source.sha256
+        return None
 
     def open(self, name: str) -> OpenCase:
         """Take a case up: nobody else can with this reader's code until it is closed.
@@ -311,7 +321,7 @@ class Worklist:
         work = self._reviews.work(self.reader, name)
         with work.hold() as hold:
             before, anchors = work.record() or ReviewRecord(name, self.reader), work.anchors()
-            if state is ReviewState.IN_WORK and not anchors and not before.seconds:
+            if state is ReviewState.IN_WORK and not anchors and not before.seconds and before.result is None:
                 state = ReviewState.NEW
             lesions = [one.name for one in before.lesions]
             changed = Work(
@@ -323,6 +333,7 @@ class Worklist:
                 reason,
                 before.seconds,
                 before.comment,
+                kept=before.result,
             )
             self._take(work.store(hold, changed))
 
@@ -341,7 +352,7 @@ class Worklist:
         self._cases[name] = self._case(name)
 
 
-def begin(source: Path | str, output: Path | str) -> int:
+def begin(source: Path | str, output: Path | str, progress: Callable[[int], None] | None = None) -> int:
     """Make the list of a folder of cines, or of a manifest, without computing anything; returns the number of cases.
 
     A batch that runs later over the same source and output computes these cases under the same names.
@@ -350,6 +361,8 @@ def begin(source: Path | str, output: Path | str) -> int:
     ----------
     source, output : Path or str
         As for ``run_batch``.
+    progress : callable, optional
+        Called with the number of files looked at; an exception it raises ends the work, and nothing is written.
 
     Raises
     ------
@@ -357,7 +370,7 @@ def begin(source: Path | str, output: Path | str) -> int:
         When there is no cine, the folder cannot be written, or a batch is running in it.
     """
     folder = BatchFolder(Path(output))
-    cases, _ = find_cases(Path(source), folder.root)
+    cases, _ = find_cases(Path(source), folder.root, progress)
     with folder.held():
         before = {one.case.name: one for one in read_listed(folder.sources)} if folder.sources.is_file() else {}
         named = [before.get(one.case.name, one) for one in named_cases(cases, folder)]
