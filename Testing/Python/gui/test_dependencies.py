@@ -277,7 +277,7 @@ def test_every_package_that_is_imported_inside_slicer_is_asked_for(dependencies:
 
 
 def test_slicer_and_the_package_ask_for_the_same_versions(dependencies: Any) -> None:
-    floors = dict(re.findall(r'^ +"([\w.-]+)>=([\d.]+)', (ROOT / "pyproject.toml").read_text(), re.M))
+    floors = dict(re.findall(r'"([\w.-]+)>=([\d.]+)', (ROOT / "pyproject.toml").read_text(), re.M))
     assert {need.package: need.minimum for need in dependencies.NEEDS} == {
         need.package: floors[need.package] for need in dependencies.NEEDS
     }

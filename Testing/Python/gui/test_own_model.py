@@ -121,7 +121,7 @@ def test_a_model_is_trained_cancelled_gone_on_with_and_chosen(
 
 def test_what_cannot_be_learnt_from_is_said(person: Callable[[int], Any], quick: Callable[..., None]) -> None:
     user = person(1)
-    user.type_into("ownModelNameEdit", "")
+    user.type_into("ownModelNameEdit", " ")
     user.click("adaptButton")
     assert user.read("adaptLabel").startswith("The new model has no name")
     user.type_into("ownModelNameEdit", "our own")

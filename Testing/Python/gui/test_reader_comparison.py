@@ -121,6 +121,7 @@ def test_two_different_readers_are_needed(third: Any) -> None:
         boxes = [third.user.see(name) for name in ("firstReaderComboBox", "secondReaderComboBox")]
         assert [box.itemText(row) for box in boxes for row in range(box.count())] == offered * 2
         assert boxes[0].currentText() != boxes[1].currentText()
+        assert [box.currentText() for box in boxes] == offered[:2], "two readers first, as long as nobody chose others"
     third.user.type_into("worklistReaderEdit", "C")
     third.wait()
     third.activate(0)

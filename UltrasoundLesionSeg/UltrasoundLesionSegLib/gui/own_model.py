@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 
-from UltrasoundLesionSegLib.batch.manifest import check_name
 from UltrasoundLesionSegLib.errors import ModelError
-from UltrasoundLesionSegLib.gui.adapt_process import AdaptProcess
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, sentence, tell, telling
 from UltrasoundLesionSegLib.gui.own_model_folders import remember, use_remembered
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.gui.adapt_process import AdaptProcess
 
 LISTEN_EVERY_MS = 500
 MODELS = "models"  # in the batch's folder
@@ -101,6 +102,9 @@ class OwnModel:
     def _begin(self) -> None:
         if not self._host.offer("train", self.ui.adaptLabel):
             return
+        from UltrasoundLesionSegLib.batch.manifest import check_name
+        from UltrasoundLesionSegLib.gui.adapt_process import AdaptProcess
+
         with telling(self.ui.adaptLabel):
             name, start = str(self.ui.ownModelNameEdit.text).strip(), self._start
             if not name:
@@ -115,7 +119,7 @@ class OwnModel:
             self._process = AdaptProcess({**request, "settings": settings, "moves": self._moves})
             self.ui.adaptProgressBar.setRange(0, 0)
             self._timer.start()
-            tell(self.ui.adaptLabel, f"Reading the {self._done} cases of reader {self._reader}...")
+            tell(self.ui.adaptLabel, f"Reading what reader {self._reader} is done with...")
         self.busy_changed()
 
     def _listen(self) -> None:

@@ -39,6 +39,7 @@ class ReaderComparison:
         self._choices: list[Choice] = []
         self._outlines: Outlines | None = None
         self._chosen: Choice | None = None  # the one gone to last
+        self._is_pair_chosen = False  # by a person
         self.ui.compareCollapsibleButton.collapsed = True
         self.ui.compareButton.connect("toggled(bool)", lambda _on: self.case_changed())
         self.ui.nextDifferenceButton.connect("clicked(bool)", self.next_difference)
@@ -47,7 +48,7 @@ class ReaderComparison:
         self.ui.drawAnewButton.connect("clicked(bool)", self.draw_anew)
         self.ui.takeAgreedButton.connect("clicked(bool)", self.take_agreed)
         for box in (self.ui.firstReaderComboBox, self.ui.secondReaderComboBox):
-            box.connect("currentIndexChanged(int)", lambda _index: self.case_changed())
+            box.connect("currentIndexChanged(int)", lambda _index: self._pair_chosen())
 
     # ---- on and off
 
@@ -58,7 +59,7 @@ class ReaderComparison:
         self._folder, codes = folder, [*codes, MODEL]
         boxes = (self.ui.firstReaderComboBox, self.ui.secondReaderComboBox)
         before = [str(box.currentText) for box in boxes]
-        can_stay = before[0] != before[1] and set(before) <= set(codes)
+        can_stay = self._is_pair_chosen and before[0] != before[1] and set(before) <= set(codes)
         for number, box in enumerate(boxes):
             box.blockSignals(True)
             box.clear()
@@ -66,6 +67,10 @@ class ReaderComparison:
                 box.addItem(code)
             box.currentIndex = codes.index(before[number]) if can_stay else min(number, len(codes) - 1)
             box.blockSignals(False)
+        self.case_changed()
+
+    def _pair_chosen(self) -> None:
+        self._is_pair_chosen = True
         self.case_changed()
 
     def case_changed(self) -> None:

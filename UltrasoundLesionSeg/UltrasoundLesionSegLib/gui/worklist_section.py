@@ -180,9 +180,10 @@ class WorklistSection(Section):
     def _show_progress(self) -> None:
         listed = self._list
         tell(self.ui.worklistFolderLabel, self._folder if listed is not None else "")
-        tell(self.ui.worklistPaceLabel, f"{listed.pace()}." if listed is not None else "")
-        if listed is not None:
-            self._own_model.show(str(listed.output), listed.reader, listed.pace().done, listed.moves)
+        pace = listed.pace() if listed is not None else None
+        tell(self.ui.worklistPaceLabel, f"{pace}." if pace is not None else "")
+        if listed is not None and pace is not None:
+            self._own_model.show(str(listed.output), listed.reader, pace.done, listed.moves)
         else:
             self._own_model.show("", "", 0, {})
         name = self._case.name
