@@ -141,6 +141,50 @@ def test_units_of_the_header(tmp_path):
     assert cine.calibration.spacing == pytest.approx((0.2, 0.1))
 
 
+@pytest.mark.parametrize(("unit", "right"), [("cm", (0.2, 0.1)), ("mm", (0.02, 0.01)), ("um", None), ("m", None)])
+def test_units_of_spacings(tmp_path, unit, right):
+    lines = [
+        "type: uint8",
+        "dimension: 3",
+        "sizes: 56 40 7",
+        "spacings: 0.01 0.02 40",
+        f'units: "{unit}" "{unit}" "ms"',
+    ]
+    cine = read_cine(nrrd(tmp_path / "a.nrrd", FRAMES.tobytes(), lines))
+    if right is None:
+        assert cine.calibration is None
+        assert any("which no scanner has: not used" in note for note in cine.notes)
+    else:
+        assert cine.calibration.spacing == pytest.approx(right)
+    np.testing.assert_allclose(cine.timing.seconds, 0.04 * np.arange(7))
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii.gz"])
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_numbers_of_64_bits(tmp_path, suffix, kind):
+    path = tmp_path / f"a.{suffix}"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(FRAMES.astype(kind)), str(path))
+    np.testing.assert_array_equal(stacked(read_cine(path)), FRAMES)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(-1.0, 255.0), (1.0, 3.0), (0.0, 7.0), (0.25, 0.0)])
+def test_the_scale_of_nifti_values(tmp_path, slope, intercept):
+    path = tmp_path / "a.nii"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(FRAMES), str(path))
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<2f", data, 112, slope, intercept)
+    path.write_bytes(data)
+    # a slope of 0 says that there is no scale
+    meant = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))) if slope else FRAMES
+    cine = read_cine(path)
+    if (meant == meant.round()).all() and meant.max() <= 255:
+        np.testing.assert_array_equal(stacked(cine), meant)
+    else:
+        low, high = meant.min(), meant.max()
+        assert np.abs(stacked(cine) - (meant - low) * 255 / (high - low)).max() <= 0.51
+        assert any("are shown as 0 to 255" in note for note in cine.notes)
+
+
 def test_big_endian_values(tmp_path):
     lines = ["type: uint16", "dimension: 3", "sizes: 56 40 7", "endian: big"]
     cine = read_cine(nrrd(tmp_path / "a.nrrd", FRAMES.astype(">u2").tobytes(), lines))

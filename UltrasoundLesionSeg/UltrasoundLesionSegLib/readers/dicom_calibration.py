@@ -20,7 +20,9 @@ _HIGH_PRIORITY = 1
 
 _TISSUE, _COLOR_FLOW = 1, 2
 _CENTIMETRES = 3
-_PLAUSIBLE_MM = (1e-3, 5.0)
+PLAUSIBLE_MM = (1e-3, 5.0)
+"""Sizes of a pixel between which a scanner's are."""
+
 _SCREENS = (72, 96, 150, 300)
 _ROUNDING = 2e-6
 _REGION_SOURCE = "SequenceOfUltrasoundRegions"
@@ -136,7 +138,7 @@ def _region(item: Dataset, rows: int, columns: int) -> CalibratedRegion | None:
     row_mm, column_mm = (
         10 * abs(dicom_header.number(item, keyword) or 0.0) for keyword in ("PhysicalDeltaY", "PhysicalDeltaX")
     )
-    if not all(_PLAUSIBLE_MM[0] < value < _PLAUSIBLE_MM[1] for value in (row_mm, column_mm)):
+    if not all(PLAUSIBLE_MM[0] < value < PLAUSIBLE_MM[1] for value in (row_mm, column_mm)):
         return None
     inside = (box[0], box[1], min(box[2], rows - 1), min(box[3], columns - 1))
     return CalibratedRegion(inside, Calibration(row_mm, column_mm, _REGION_SOURCE))
@@ -188,7 +190,7 @@ def _from_spacing(header: Dataset) -> KnownCalibration:
             notes.append(
                 f"{keyword} is that of {dots} dots an inch, the resolution of a screen or printer: it is not used."
             )
-        elif not all(_PLAUSIBLE_MM[0] < value < _PLAUSIBLE_MM[1] for value in values):
+        elif not all(PLAUSIBLE_MM[0] < value < PLAUSIBLE_MM[1] for value in values):
             notes.append(f"{keyword} is {values[0]:g} x {values[1]:g} mm, which no scanner has: it is not used.")
         else:
             note = "no ultrasound region is calibrated"

@@ -14,11 +14,18 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Calibration, Cine, Frame, SourceIdentity, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
+from UltrasoundLesionSegLib.readers.dicom_calibration import PLAUSIBLE_MM
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest, unreadable
 from UltrasoundLesionSegLib.readers.inflated import InflatedPixels
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.sniff import Format, check_is_file
-from UltrasoundLesionSegLib.readers.volume_headers import FrameAxes, VolumeHeader, find_frame_axes, read_volume_header
+from UltrasoundLesionSegLib.readers.volume_headers import (
+    NO_SCALE,
+    FrameAxes,
+    VolumeHeader,
+    find_frame_axes,
+    read_volume_header,
+)
 from UltrasoundLesionSegLib.readers.volume_timing import frames_without_image, volume_timing
 
 PADDING = 16
@@ -177,7 +184,16 @@ class VolumeSlices:
         frame_axis = None if self._axes.frame is None else count - 1 - self._axes.frame
         picked = array[tuple(slice(None) if at in kept else index if at == frame_axis else 0 for at in range(count))]
         order = np.argsort(np.argsort(kept))  # where the kept axes went
-        return np.array(np.transpose(picked, order))
+        return _scaled(np.array(np.transpose(picked, order)), self._header.scale)
+
+
+def _scaled(values: NDArray[Any], scale: tuple[float, float]) -> NDArray[Any]:
+    """Return what stored values mean; whole numbers stay whole where the scale is."""
+    if scale == NO_SCALE:
+        return values
+    scaled = values * scale[0] + scale[1]
+    is_whole = values.dtype.kind in "iub" and scale[0].is_integer() and scale[1].is_integer()
+    return scaled.astype(np.int64) if is_whole else scaled.astype(np.float32)
 
 
 def read_volume(path: Path, kind: Format) -> Cine:
@@ -260,7 +276,7 @@ def _look(slices: VolumeSlices, header: VolumeHeader) -> tuple[tuple[float, floa
 
     Grey uint8 needs no look at any frame but the first, so that a compressed volume is not inflated on opening.
     """
-    is_bytes = header.dtype == np.uint8
+    is_bytes = header.dtype == np.uint8 and header.scale == NO_SCALE
     if is_bytes and slices.values(0).ndim == 2:
         return frames.AS_STORED, False, ()
     sampled: list[NDArray[Any]] = []
@@ -282,4 +298,8 @@ def volume_calibration(header: VolumeHeader) -> tuple[Calibration | None, tuple[
         return None, ("The volume's header says 1 mm a pixel, which is what is written for unknown: it is not used.",)
     if not (0 < row_mm < math.inf and 0 < column_mm < math.inf):
         return None, ()
+    if not all(PLAUSIBLE_MM[0] < one < PLAUSIBLE_MM[1] for one in (row_mm, column_mm)):
+        return None, (
+            f"The volume's header says {row_mm:g} x {column_mm:g} mm a pixel, which no scanner has: not used.",
+        )
     return Calibration(row_mm, column_mm, "spacing of the volume file"), ()

@@ -31,7 +31,9 @@ _NRRD_TYPES: dict[str, str] = {
     **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), "u2"),
     **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
     **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
-    **{"float": "f4", "double": "f8"},
+    **dict.fromkeys(("longlong", "long long", "long long int", "signed long long", "int64", "int64_t"), "i8"),
+    **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"), "u8"),
+    **{"float": "f4", "double": "f8", "signed long long int": "i8"},
 }
 _META_TYPES = {
     "MET_CHAR": "i1",
@@ -40,13 +42,19 @@ _META_TYPES = {
     "MET_USHORT": "u2",
     "MET_INT": "i4",
     "MET_UINT": "u4",
+    "MET_LONG_LONG": "i8",
+    "MET_ULONG_LONG": "u8",
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
-_NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 128: "u1", 256: "i1", 512: "u2", 768: "u4", 2304: "u1"}
+_NIFTI_TYPES = {
+    **{2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 128: "u1", 256: "i1", 512: "u2", 768: "u4", 2304: "u1"},
+    **{1024: "i8", 1280: "u8"},
+}
 _NIFTI_CHANNELS = {128: 3, 2304: 4}
 _COLOR_KINDS = ("rgb-color", "rgba-color", "vector", "3-color", "4-color", "3-vector", "4-vector", "covariant-vector")
 _FRAME_KINDS = ("list", "time")
+NO_SCALE = (1.0, 0.0)
 _MM_PER_UNIT = {"": 1.0, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "m": 1000.0, "um": 1e-3}
 
 
@@ -76,6 +84,8 @@ class VolumeHeader:
         Where the pixels begin in their file; -1: they are at its end.
     fields : dict of str to str
         All texts of the header, names in lower case.
+    scale : tuple of float
+        Slope and intercept that turn stored values into those that are meant.
     """
 
     dtype: np.dtype
@@ -84,6 +94,7 @@ class VolumeHeader:
     data_file: str
     data_start: int
     fields: dict[str, str] = field(default_factory=dict)
+    scale: tuple[float, float] = NO_SCALE
 
     @property
     def data_bytes(self) -> int:
@@ -177,6 +188,9 @@ def _nrrd_spacings(fields: dict[str, str], count: int) -> list[float]:
         ]
     else:
         spacings = [float(one) for one in fields.get("spacings", "").split()]
+        units = re.findall(r'"([^"]*)"', fields.get("units", ""))
+        for at, one in enumerate(units[: len(spacings)]):
+            spacings[at] *= _MM_PER_UNIT.get(one.strip().lower(), 1.0)
     return (spacings + [math.nan] * count)[:count]
 
 
@@ -235,7 +249,15 @@ def _parse_nifti(stream: BinaryIO) -> VolumeHeader:
     if affine := _nifti_affine(head, order, pixdim):
         fields["affine"] = " ".join(repr(one) for one in affine)
     dtype = _dtype(_NIFTI_TYPES[code], order == "<")
-    return VolumeHeader(dtype, tuple(axes), "gzip whole" if is_gzip else "raw", "", int(start), fields)
+    encoding = "gzip whole" if is_gzip else "raw"
+    return VolumeHeader(dtype, tuple(axes), encoding, "", int(start), fields, _nifti_scale(head, order, code))
+
+
+def _nifti_scale(head: bytes, order: str, code: int) -> tuple[float, float]:
+    """Return scl_slope and scl_inter; a slope of 0, and colours, have none (nifti1.h, "DATA SCALING")."""
+    slope, intercept = struct.unpack_from(f"{order}2f", head, 112)
+    is_scaled = code not in _NIFTI_CHANNELS and math.isfinite(slope) and math.isfinite(intercept) and slope != 0
+    return (float(slope), float(intercept)) if is_scaled else NO_SCALE
 
 
 def _nifti_affine(head: bytes, order: str, pixdim: tuple[float, ...]) -> list[float]:

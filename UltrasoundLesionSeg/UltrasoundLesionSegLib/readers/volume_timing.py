@@ -76,6 +76,9 @@ def _index_values(header: VolumeHeader, count: int) -> Found:
         return _NOTHING
     scale = _SECONDS_PER_UNIT[units[axes.frame].strip().lower()]
     values = written.split()[:count]
+    step = header.axes[axes.frame].spacing * scale
+    if not values and 0 < step < math.inf and step != 1.0:
+        return believed(Timing(np.arange(count, dtype=np.float64) * step, "time step of the volume file"))
     return _increasing(values, scale, "index values of the sequence") if len(values) == count else _NOTHING
 
 
