@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import zipfile
@@ -240,9 +241,10 @@ def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settin
         When it is damaged; ``FileNotFoundError`` when it is not there.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            content = json.loads(_member(archive, CONTENT))
-            there = set(archive.namelist())
+        # in memory: opening the file anew for each frame takes the square of their number, and a store replaces it
+        archive = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+        content = json.loads(_member(archive, CONTENT))
+        there = set(archive.namelist())
         lesions = tuple(LesionLabels(one["name"], tuple(one["labels"])) for one in content["lesions"])
         names = tuple(one.name for one in lesions)
         origins = {name: [None if one is None else Origin(one) for one in content["origins"][name]] for name in names}
@@ -267,8 +269,7 @@ def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settin
         if name not in there or not any(known):
             return None
         try:
-            with zipfile.ZipFile(path) as archive:
-                content = _member(archive, name)
+            content = _member(archive, name)
         except (OSError, KeyError, ValueError, zipfile.BadZipFile):
             raise damaged() from None
         image = decode(content, source.shape)
