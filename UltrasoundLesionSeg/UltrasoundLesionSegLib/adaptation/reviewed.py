@@ -27,10 +27,10 @@ from UltrasoundLesionSegLib.writers.system_lock import try_lock
 FOLDER, MODELS = "adapt", "models"  # in the batch's folder
 PROGRESS = "progress.json"
 SECONDS_BETWEEN = 1.0  # of two writings of the progress
+MOVED = "name the folder they were moved to with --sources, or open one of them in Slicer's worklist, which asks for it"
 NOTES = {
     "damaged": "{} cases were left out, because the files of the reader's work on them are damaged",
-    "missing": "{} done cases were left out, because their cines are not where they were: name the folder that they "
-    "were moved to with --sources",
+    "missing": f"{{}} done cases were left out, because their cines are not where they were; {MOVED}",
     "changed": "{} done cases were left out, because their source has changed or cannot be read",
     "few": "{} lesions were left out, because they are outlined on fewer than two frames or never visible",
     "unreadable": "{} lesions were left out, because a frame of their cine cannot be read",
@@ -113,10 +113,7 @@ def reviewed_lesions(output: Path, reader: str, cines: CaseCines | None = None) 
             else:
                 lesions.append(lesion)
     if left["missing"] and not lesions:
-        raise ReviewError(
-            "the cines of the done cases are not where they were; name the folder that they were moved to with "
-            "--sources"
-        )
+        raise ReviewError(f"the cines of the done cases are not where they were; {MOVED}")
     return Reviewed(lesions, [sentence.format(left[kind]) for kind, sentence in NOTES.items() if left[kind]])
 
 

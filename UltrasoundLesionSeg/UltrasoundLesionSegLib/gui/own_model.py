@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 
-from UltrasoundLesionSegLib.errors import ModelError
+from UltrasoundLesionSegLib.errors import LesionSegError, ModelError
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, sentence, tell, telling
 from UltrasoundLesionSegLib.gui.own_model_folders import remember, use_remembered
@@ -67,15 +67,17 @@ class OwnModel:
         """Offer the models to begin with; the one chosen before stays chosen."""
         from UltrasoundLesionSegLib.engine.bundles import default_bundle, list_bundles
 
-        with telling(self.ui.adaptLabel):
+        try:
             before = self._start.name if self._start is not None else default_bundle("propagate").name
             self._bundles = [bundle for bundle in list_bundles() if bundle.role == "propagate"]
-            box = self.ui.startModelComboBox
-            box.clear()
-            for bundle in self._bundles:
-                box.addItem(bundle.title)
-            names = [bundle.name for bundle in self._bundles]
-            box.currentIndex = names.index(before) if before in names else 0
+        except LesionSegError as error:
+            tell(self.ui.adaptLabel, sentence(str(error)), Tone.BAD)
+            return
+        box, names = self.ui.startModelComboBox, [bundle.name for bundle in self._bundles]
+        box.clear()
+        for bundle in self._bundles:
+            box.addItem(bundle.title)
+        box.currentIndex = names.index(before) if before in names else 0
 
     @property
     def _start(self) -> Any | None:
@@ -112,7 +114,8 @@ class OwnModel:
             if start is None:
                 raise ModelError("no model is installed to begin with; put a model bundle into the models folder")
             check_name(name)
-            settings = {"start": start.name, "name": name, "device": self._host.device_name()}
+            # no process makes samples beside it: that core is the reader's
+            settings = {"start": start.name, "name": name, "device": self._host.device_name(), "workers": 0}
             settings["minutes"] = float(self.ui.ownModelMinutesSpinBox.value)
             self._models = Path(self._folder) / MODELS
             request = {"output": self._folder, "models": str(self._models), "reader": self._reader}
