@@ -100,6 +100,16 @@ def test_cancel_counts_frames_that_saw_one_direction_only(seeded: Any) -> None:
     assert said.endswith("were computed in one direction only; propagate again to finish.")
 
 
+@pytest.mark.parametrize(("frames", "verb"), [([4], "1 was"), ([4, 5], "2 were")])
+def test_cancel_speaks_of_one_frame_and_of_several(session: Any, frames: list[int], verb: str) -> None:
+    from types import SimpleNamespace
+
+    from UltrasoundLesionSegLib.gui.propagation_section import outcome
+
+    summary = SimpleNamespace(frames_computed=[1, 2], frames_unfinished=frames, unreadable={}, notices=[])
+    assert f"Of these, {verb} computed in one direction only" in outcome(summary, True, 1.0)[0]
+
+
 def test_cancel_before_the_first_frame_says_nothing_of_the_time_before(seeded: Any) -> None:
     seeded.propagate()
     seeded.browser.SetSelectedItemNumber(4)

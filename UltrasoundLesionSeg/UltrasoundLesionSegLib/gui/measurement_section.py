@@ -54,7 +54,8 @@ class MeasurementSection(Section):
         self.ui.frameTableView.setMRMLTableNode(self._frames_shown.fill(by_frame, every))
         self.ui.lesionTableView.setMRMLTableNode(self._lesions_shown.fill(by_lesion, every))
         if self.host.shows_charts:
-            self.ui.chartButton.checked = by_frame is not None  # a scene may have been saved with charts shown
+            # a scene may have been saved with charts shown, and its tables be missing
+            self.ui.chartButton.checked = by_frame is not None and by_frame.GetNumberOfRows() > 0
             self.show_chart()
 
     def _nodes(self) -> tuple[list[Any], list[Any]]:

@@ -296,7 +296,8 @@ def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
         unfinished = len(summary.frames_unfinished)
         text = f"Cancelled: {_frames(count + unfinished)} with a result, which is kept."
         if unfinished:
-            text += f" Of these, {unfinished} were computed in one direction only; propagate again to finish."
+            were = "was" if unfinished == 1 else "were"
+            text += f" Of these, {unfinished} {were} computed in one direction only; propagate again to finish."
     elif count == 0 and not summary.unreadable:
         text = "Nothing to do: every frame has its result already."
     else:
