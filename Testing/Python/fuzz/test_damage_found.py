@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import tifffile
 from dicom_helpers import describe, write_multiframe
 from PIL import Image
 from pydicom.encaps import encapsulate, generate_frames
@@ -156,7 +157,7 @@ def test_files_that_are_lacking_or_there_twice_are_told(tmp_path: Path) -> None:
 
 def test_pictures_that_are_lacking_are_told(tmp_path: Path) -> None:
     for index in (5, 10, 15, 25, 30):
-        Image.fromarray(GREY[0]).save(tmp_path / f"clip2_{index}.png")
+        Image.fromarray(GREY[0] ^ np.uint8(index)).save(tmp_path / f"clip2_{index}.png")
     assert read_cine(tmp_path).notes == ("The numbers of the pictures' names leave out 1: frames may be missing.",)
     (tmp_path / "clip2_25.png").rename(tmp_path / "clip2_20.png")
     (tmp_path / "clip2_30.png").rename(tmp_path / "clip2_25.png")
@@ -277,3 +278,18 @@ def test_a_mask_of_a_million_rows_is_refused_before_it_is_looked_at(tmp_path: Pa
     with pytest.raises(SeedError, match="1000000 x 32 pixels but the cine's frames are 24 x 32"):
         read_seed_file(tmp_path / "a.png", (24, 32))
     assert time.process_time() - begin < 1
+
+
+def test_a_tiff_page_without_pixels_is_damaged(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    # bits that no reader knows and no offsets of its strips: tifffile returns an empty array
+    tifffile.imwrite(tmp_path / "a.tif", GREY[0], metadata=None)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tags = file.pages[0].tags
+        data[tags["BitsPerSample"].valueoffset : tags["BitsPerSample"].valueoffset + 2] = b"\x25\x24"
+        for name in ("StripOffsets", "StripByteCounts"):
+            data[tags[name].offset : tags[name].offset + 2] = b"\xf0\xff"
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(SourceError, match="damaged"):
+        read_cine(tmp_path / "a.tif")
+    assert capfd.readouterr() == ("", "")  # tifffile's own messages quote the file

@@ -241,3 +241,19 @@ def test_copies_of_an_object_are_left_out(save_series):
     cine = read_cine(folder)
     assert_in_order(cine)
     assert cine.notes == ("1 other DICOM objects of the folder are left out.",)
+
+
+def test_frame_times_that_differ_within_the_series_are_noted(save_series):
+    cine = read_cine(
+        save_series(InstanceNumber=lambda frame: frame, FrameTime=lambda frame: "20" if frame < 6 else "30")
+    )
+    assert cine.timing.approximate
+    assert any("FrameTime differs within the series" in note for note in cine.notes)
+
+
+@pytest.mark.parametrize(("first", "is_said"), [(0, False), (1, False), (2, True)])
+def test_instance_numbers_that_begin_late_are_noted(save_series, first, is_said):
+    notes = read_cine(save_series(InstanceNumber=lambda frame: frame + first)).notes
+    assert notes == (
+        ("The numbers of the instances begin with 2: the frames before may be missing.",) if is_said else ()
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -35,6 +35,7 @@ class Instance:
     is_multiframe: bool
     moment: Moment
     calibration: KnownCalibration
+    frame_time: float | None = None
 
 
 class SeriesFrames(frames.CachedFrames):
@@ -129,6 +130,7 @@ def _instance(path: Path, position: int, header: Dataset) -> Instance:
         (dicom_header.told_frames(header) or 1) > 1,
         read_moment(header),
         read_calibration(header),
+        dicom_header.number(header, "FrameTime"),
     )
 
 
@@ -163,7 +165,8 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         notes.append("The calibration changes within the series, as when the depth is switched: it is not used.")
     timing = _series_timing(ordered, header)
     numbers = [int(one.moment.number) for one in ordered if one.moment.number is not None]
-    notes += frames.gap_note(numbers if len(numbers) == len(ordered) else [], "instances")
+    counted = numbers if len(numbers) == len(ordered) else []
+    notes += (*frames.gap_note(counted, "instances"), *frames.late_start_note(counted, "instances"))
     uids = tuple(one.uid for one in ordered)
     is_each_own = len(set(uids)) == len(uids)
     digest = digest_of_digests(file_digest(path) for path in paths)
@@ -210,7 +213,11 @@ def _series_timing(ordered: list[Instance], header: Dataset) -> KnownTiming:
     if len(ordered) < 2:
         return KnownTiming()
     known = read_timing(header, len(ordered))
-    return KnownTiming(known.timing, (*notes, *known.notes))
+    timing = known.timing
+    if timing is not None and timing.source == "FrameTime" and len({one.frame_time for one in ordered}) > 1:
+        timing = replace(timing, approximate=True)
+        notes.append("FrameTime differs within the series: that of the first file is used for all, as approximate.")
+    return KnownTiming(timing, (*notes, *known.notes))
 
 
 def mean_changes(orders: Sequence[Sequence[Instance]]) -> list[float]:

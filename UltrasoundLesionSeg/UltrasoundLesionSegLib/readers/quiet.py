@@ -24,10 +24,10 @@ def silent_loggers(*names: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop warnings, and the log records of pydicom and Pillow, for as long as the block runs.
+    """Drop warnings, and the log records of pydicom, Pillow and tifffile, for as long as the block runs.
 
     What matters of a source's defects is said by this library's own notes and errors, without values.
     """
-    with silent_loggers("pydicom", "PIL"), warnings.catch_warnings():
+    with silent_loggers("pydicom", "PIL", "tifffile"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

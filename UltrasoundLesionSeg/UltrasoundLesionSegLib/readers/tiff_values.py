@@ -103,9 +103,17 @@ def _values(file: Any, number: int) -> NDArray[Any]:
 
 
 def as_picture(values: NDArray[Any], page: Any) -> NDArray[Any]:
-    """Return values as a page stores them as ``(H, W)`` or ``(H, W, 3)``, with the higher ones brighter."""
+    """Return values as a page stores them as ``(H, W)`` or ``(H, W, 3)``, with the higher ones brighter.
+
+    Raises
+    ------
+    ValueError
+        When they are not of the page's size, as in damaged files.
+    """
     if page.samplesperpixel > 1 and page.planarconfig == _PLANES and values.ndim == 3:
         values = np.moveaxis(values, 0, 2)
+    if values.ndim not in (2, 3) or not values.size or values.shape[:2] != (page.imagelength, page.imagewidth):
+        raise ValueError
     if values.ndim == 3:
         values = values[:, :, :3] if values.shape[2] in _COLORS else values[:, :, 0]
     if page.photometric == _WHITE_IS_ZERO:
