@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,23 @@ def test_the_window_moves_while_a_tool_waits_for_libraries(
     assert discs.user.read("lesionMessageLabel").startswith("Loading A slow library")
     discs.user.wait_until(lambda: discs.user.read("lesionMessageLabel").startswith(outcome))
     assert "slow_library" in sys.modules
+
+
+def test_what_the_sample_needs_is_imported_while_the_window_moves(user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seed's readers bring pydicom and PyAV, a second of import."""
+    from UltrasoundLesionSegLib.gui import cine_section
+
+    needed = [f"UltrasoundLesionSegLib.{name}" for name in ("simulation.cine", "workflow.seeding")]
+    imported: list[str] = []
+
+    def import_steps(module: str) -> Iterator[float]:
+        imported.append(module)
+        yield 0.0
+
+    monkeypatch.setattr(cine_section, "import_steps", import_steps)
+    user.click("loadSampleButton")
+    assert imported == needed
+    assert "60 frames" in user.read("cineInfoLabel")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for PythonSlicer is a shell script")

@@ -97,8 +97,9 @@ class CineSection(Section):
             self._leave_keys_to_the_tool_bar(True)  # a reloaded module's old widgets stay, hidden
 
     def _sample_steps(self) -> Generator[int, None, Any]:
-        for _ in import_steps("UltrasoundLesionSegLib.simulation.cine"):
-            yield 0
+        for module in ("UltrasoundLesionSegLib.simulation.cine", "UltrasoundLesionSegLib.workflow.seeding"):
+            for _ in import_steps(module):
+                yield 0
         return (yield from load_sample_steps(self.logic))
 
     def _file_steps(self, path: str) -> Generator[int, None, Any]:
