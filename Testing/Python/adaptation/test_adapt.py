@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -294,19 +295,17 @@ def test_a_timed_run_takes_its_minutes_and_no_more(
 ) -> None:
     decided(monkeypatch, better=True)
     lesions = [outlined(number, f"p{number}") for number in range(3)]
-    timed = replace(settings, steps=None, minutes=0.5)
     monkeypatch.setattr(adapting, "FEWEST_STEPS", 1)
-    found: list[Outcome | str] = []
-    taken: list[float] = []
-    while len(found) < 3 and not (found and isinstance(found[-1], Outcome)):
-        began = time.monotonic()
+    minutes, found, over = 0.5, None, []
+    while found is None and len(over) < 5:
+        timed, began = replace(settings, steps=None, minutes=minutes), time.monotonic()
         try:
-            found.append(adapt(lesions, timed, tmp_path / "work", tmp_path / "models"))
-        except ModelError as error:  # on a machine that others use it may take a second run
-            found.append(str(error))
-        taken.append(time.monotonic() - began)
-    assert isinstance(found[-1], Outcome)
-    assert all("minutes are over" in str(one) for one in found[:-1])
-    assert max(taken) < 30 + 10
-    assert found[-1].steps < adapting.MOST_STEPS
+            found = adapt(lesions, timed, tmp_path / "work", tmp_path / "models")
+        except ModelError as error:  # on a machine that others use it needs more
+            assert re.search("minutes are over|minutes do not suffice", str(error)), error  # noqa: PT017
+            minutes *= 2
+        over.append(time.monotonic() - began - 60 * timed.minutes)
+    assert max(over) < 10, "a step and a score more at most"
+    assert found is not None
+    assert found.steps < adapting.MOST_STEPS
     assert (tmp_path / "models" / "own").is_dir()

@@ -115,7 +115,7 @@ def test_a_model_is_trained_cancelled_gone_on_with_and_chosen(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "nothing was scored twice"
     user.choose("modelComboBox", "tiny, adapted: ours")
     user.click("adaptButton")
-    user.wait_until(lambda: is_over(user), 120)
+    user.wait_until(lambda: is_over(user), 240)
     assert user.read("adaptLabel") == "There is a model named 'ours' already; give the new one another name."
 
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_learnt_from_is_said(person: Callable[[int], Any], quick:
     user.type_into("ownModelNameEdit", "ours")
     quick(2)
     user.click("adaptButton")
-    user.wait_until(lambda: is_over(user), 120)
+    user.wait_until(lambda: is_over(user), 240)
     assert "there are lesions of 1 patients to learn from, but 3 are needed" in user.read("adaptLabel").lower()
 
 
