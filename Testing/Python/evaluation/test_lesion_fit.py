@@ -14,7 +14,14 @@ from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bun
 from UltrasoundLesionSegLib.engine.bundles import Bundle, read_bundle
 from UltrasoundLesionSegLib.engine.networks.bas import BasPropagate
 from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
-from UltrasoundLesionSegLib.evaluation.lesion_fit import FitSettings, fitted_network, main, score_case
+from UltrasoundLesionSegLib.evaluation.lesion_fit import (
+    FitSettings,
+    between,
+    fitted_network,
+    main,
+    score_case,
+    shortened,
+)
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 
 SMALL = {"channels": [8, 8, 8], "blocks": [1, 1, 1], "token_grid": [2, 2]}
@@ -46,22 +53,31 @@ def test_the_fit_moves_a_copy_by_the_share_asked_for_and_repeats(
     frames, masks = moving_disc(1)
     drawn = [(frames[0], masks[0]), (np.repeat(frames[4][..., None], 3, axis=2), masks[4])]
 
-    def fitted(share: float) -> torch.Tensor:
-        return weights(fitted_network(bundle, drawn, others, FitSettings(3, 2, 1e-2, share)))
-
-    none, half, all_the_way = fitted(0.0), fitted(0.5), fitted(1.0)
+    fitted = fitted_network(bundle, drawn, others, QUICK)
+    none, half, all_the_way = (weights(between(bundle, fitted, share)) for share in (0.0, 0.5, 1.0))
     assert torch.equal(none, weights(bundle.load_for_inference("cpu")))
     assert float((all_the_way - none).abs().max()) > 5e-3
-    assert torch.equal(half, fitted(0.5))
     assert 0 < float((half - none).norm()) < float((all_the_way - none).norm())
+    assert torch.equal(weights(fitted), weights(fitted_network(bundle, drawn, others, QUICK)))
 
 
 def test_both_models_are_scored_on_the_same_frames(bundle: Bundle, others: list[Clip], davis: Path) -> None:
     case = next(iter(read_cases(davis, Layout.DAVIS)))
-    rows = score_case(case, bundle, others, QUICK)
-    assert [(row.method, row.frame) for row in rows] == [(m, f) for m in ("tiny", "tiny fitted") for f in range(1, 6)]
-    plain, fitted = ([row.scores.dice for row in rows if row.method == m] for m in ("tiny", "tiny fitted"))
-    assert plain != fitted
+    names = ("tiny", "tiny fitted 0.5", "tiny fitted 1")
+    rows = score_case(case, bundle, others, QUICK, (0.5, 1.0))
+    assert [(row.method, row.frame) for row in rows] == [(name, frame) for name in names for frame in range(1, 6)]
+    plain, half, fitted = ([row.scores.dice for row in rows if row.method == name] for name in names)
+    assert plain != fitted != half
+    assert half != plain
+
+
+def test_a_shortened_video_has_the_truth_of_its_frames(davis: Path) -> None:
+    case = next(iter(read_cases(davis, Layout.DAVIS)))
+    short = shortened(case, 5, 2)
+    assert len(short.cine) == 3
+    for place, frame in enumerate((0, 2, 4)):
+        np.testing.assert_array_equal(short.cine.frames[place], case.cine.frames[frame])
+        np.testing.assert_array_equal(short.truth(place), case.truth(frame))
 
 
 def test_the_command_writes_a_table_with_the_difference(
@@ -76,6 +92,6 @@ def test_the_command_writes_a_table_with_the_difference(
     monkeypatch.setattr(sys, "argv", given.split())
     main()
     text = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
-    assert "| tiny fitted |" in text
+    assert "| tiny fitted 0.3 |" in text
     assert "minus tiny" in text
     assert (tmp_path / "out" / "frames.csv").read_text(encoding="utf-8").count("tiny fitted") == 2 * 5

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.engine.window import Window
+from UltrasoundLesionSegLib.training.appearance import draw_appearance
 from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings, Exit, synthesize_clip
 from UltrasoundLesionSegLib.training.speckle import SpeckleSource, split_layers
 from UltrasoundLesionSegLib.training.stills import Still
@@ -108,3 +109,22 @@ def test_speckle_has_unit_spread_and_the_lifetime_asked_for() -> None:
     across = np.corrcoef(fields[0][:, 2:].ravel(), fields[0][:, :-2].ravel())[0, 1]
     along = np.corrcoef(fields[0][2:].ravel(), fields[0][:-2].ravel())[0, 1]
     assert across > along + 0.2
+
+
+def test_a_clip_may_look_like_its_still() -> None:
+    for seed in range(20):
+        found = draw_appearance(np.random.default_rng(seed), 48, 1.0, look=0.0)
+        assert (found.contrast, found.offset, found.drift, found.posterior, found.blur, found.noise) == (
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+        )
+        assert not found.tgc.any()
+        assert not found.overlay.any()
+        assert all(shadow.depth == 0 for shadow in found.shadows)
+        np.testing.assert_allclose(found.grey_map, np.arange(256), atol=1)  # whole numbers, cut off
+        same, as_before = (draw_appearance(np.random.default_rng(seed), 48, 1.0, *look) for look in ((1.0,), ()))
+        assert (same.contrast, same.offset, same.drift) == (as_before.contrast, as_before.offset, as_before.drift)

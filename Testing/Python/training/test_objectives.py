@@ -52,6 +52,15 @@ def test_later_frames_are_seen_with_the_prediction_not_the_truth() -> None:
     assert last.nearest_permanent() == 0
 
 
+def test_a_network_that_forgets_passing_frames_is_shown_the_anchor_alone() -> None:
+    network = Recorder()
+    frames, anchor, prior = torch.rand(2, 5, 3, 32, 32), torch.ones(2, 1, 32, 32), torch.full((2, 1, 32, 32), 0.7)
+    roll_out(network, frames, anchor, prior, remembers_passing=False)
+    for now, memory in enumerate(network.memory, start=2):
+        assert torch.equal(memory.values[:, 0], torch.cat([frames[:, 0], anchor], 1))
+        assert (memory.values.shape[1], memory.permanent, memory.distances) == (1, (True,), (now,))
+
+
 def test_a_frames_code_is_picked_from_the_batch() -> None:
     key = torch.arange(6.0).reshape(6, 1, 1, 1)
     picked = code_at(FrameCode(key, (key * 10,)), 2, 3)

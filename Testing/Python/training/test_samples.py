@@ -62,6 +62,16 @@ def test_samples_come_from_cached_clips_too(stills: list[Still]) -> None:
         assert sample["masks"].flatten(1).any(dim=1).all()
 
 
+def test_tissue_of_other_stills_comes_into_the_plane_where_it_is_named(stills: list[Still]) -> None:
+    settings = SampleSettings(frames=4, size=64, clip=ClipSettings(change=1.0))
+    bright = Still(np.full_like(stills[1].image, 255), stills[1].mask, stills[1].record)
+    bright.image[::7] = 0  # its level is taken out, its pattern is what comes
+    own, foreign = (PropagationSamples(stills[:1], settings, 3, tissue=some)[5] for some in ((), [bright]))
+    assert torch.equal(own["frames"], PropagationSamples(stills[:1], settings, 3, tissue=stills[:1])[5]["frames"])
+    assert torch.equal(own["masks"], foreign["masks"])
+    assert not torch.equal(own["frames"], foreign["frames"])
+
+
 def test_a_still_sample_shows_its_lesion(stills: list[Still]) -> None:
     samples = StillSamples(stills, SampleSettings(size=64, clip=ClipSettings(exit_share=0.0)), 1)
     shown = [bool(samples[index]["masks"].any()) for index in range(20)]

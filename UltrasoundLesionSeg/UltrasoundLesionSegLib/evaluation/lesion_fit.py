@@ -9,16 +9,15 @@ Docs/results/ablations.md.
 from __future__ import annotations
 
 import argparse
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.cine import Cine, Frame, Mask
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, default_bundle, find_bundle
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.networks.fused import fuse
@@ -35,7 +34,10 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 CLIPPED_NORM = 1.0  # of the gradient
 BETAS = (0.9, 0.95)  # of AdamW
-OTHERS = 24  # simulated clips that are used, of those in the folder
+OTHERS = 8  # simulated clips that are used, of those in the folder
+SHARE = 0.3  # how far the weights go from where they were to where the steps led
+# the lesion's own tissue and outline, moved and lit a little otherwise; the training's own clips go much further
+MILD = ClipSettings(strength=0.7, change=0.3, reshape=0.0, exit_share=0.0, floor=0.7, look=0.4)
 
 
 @dataclass(frozen=True)
@@ -48,32 +50,25 @@ class FitSettings:
         Optimiser steps, and clips a step.
     learning_rate : float
         Of AdamW.
-    share : float
-        How far the weights go from where they were to where the steps led, 0 to 1: a mean of both forgets less
-        (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
     other_share : float
         Share of clips that show other, simulated lesions.
-    frozen_trunk : bool
-        Whether the part that encodes frames alone stays as it is.
     clip : ClipSettings
         How far the clips of the lesion go.
     seed : int
     """
 
-    steps: int = 30
-    batch: int = 4
+    steps: int = 20
+    batch: int = 2
     learning_rate: float = 3e-4
-    share: float = 0.5
     other_share: float = 0.25
-    frozen_trunk: bool = False
-    clip: ClipSettings = field(default_factory=lambda: ClipSettings(exit_share=0.25))
+    clip: ClipSettings = field(default_factory=lambda: MILD)
     seed: int = 0
 
 
 def fitted_network(
     bundle: Bundle, drawn: Sequence[tuple[Frame, Mask]], others: Sequence[Clip], settings: FitSettings
-) -> PropagationNetwork:
-    """Fit a copy of a model's network to the lesions that were drawn on a cine.
+) -> nn.Module:
+    """Fit a model's network to the lesions that were drawn on a cine.
 
     The samples are seen as the tracker sees them: at the model's own input size, and with what it remembers.
 
@@ -89,20 +84,17 @@ def fitted_network(
 
     Returns
     -------
-    PropagationNetwork
-        On the CPU, in the form it is run in. The same arguments give the same weights on the same machine.
+    Module
+        On the CPU. The same arguments give the same weights on the same machine.
     """
-    start = bundle.load_network("cpu")
-    network = copy.deepcopy(start).requires_grad_(True)  # in evaluation mode: statistics of the normalisations stay
-    if settings.frozen_trunk:
-        for name, parameter in network.named_parameters():
-            parameter.requires_grad_(not name.startswith("trunk."))
+    network = bundle.load_network("cpu").requires_grad_(
+        True
+    )  # in evaluation mode: normalisations keep their statistics
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert isinstance(network, PropagationNetwork)
     view = bundle.tracker_settings()
     objective = ClipObjective(network, MaskLoss(), remembers_passing=view.memory.capacity > 0)
-    fitted = [one for one in network.parameters() if one.requires_grad]
-    optimizer = torch.optim.AdamW(fitted, lr=settings.learning_rate, betas=BETAS, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, betas=BETAS, weight_decay=0.0)
     sample = SampleSettings(size=view.input_size, wrongness=0.6, whole_share=0.05, clip=settings.clip)
     stills = [_still(frame, mask) for frame, mask in drawn]
     tissue = [_still(clip.frames[0], clip.masks[0]) for clip in others]
@@ -112,20 +104,29 @@ def fitted_network(
         loss, _ = objective(**{name: torch.stack([item[name] for item in items]) for name in items[0]})
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(fitted, CLIPPED_NORM)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIPPED_NORM)
         optimizer.step()
-    merged = fuse(_between(start, network, settings.share))
-    assert isinstance(merged, PropagationNetwork)
-    return merged
+    return network
 
 
-def _between(start: nn.Module, end: nn.Module, share: float) -> nn.Module:
-    """Return a network whose weights lie that share of the way from one network's to the other's."""
-    merged = copy.deepcopy(start)
+def between(bundle: Bundle, fitted: nn.Module, share: float) -> PropagationNetwork:
+    """Return a network whose weights lie a share of the way from the model's own to fitted ones.
+
+    Such a mean forgets less than the fitted weights (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR
+    2022).
+
+    Returns
+    -------
+    PropagationNetwork
+        On the CPU, in the form it is run in.
+    """
+    merged = bundle.load_network("cpu")
     with torch.no_grad():
-        for one, other in zip(merged.parameters(), end.parameters(), strict=True):
+        for one, other in zip(merged.parameters(), fitted.parameters(), strict=True):
             one.lerp_(other, share)
-    return merged.eval()
+    in_use = fuse(merged)
+    assert isinstance(in_use, PropagationNetwork)
+    return in_use
 
 
 def _still(frame: Frame, mask: Mask) -> Still:
@@ -133,18 +134,29 @@ def _still(frame: Frame, mask: Mask) -> Still:
     return Still(np.ascontiguousarray(grey), mask, StillRecord("", "", "", Path(), Path()))
 
 
-def score_case(case: Case, bundle: Bundle, others: Sequence[Clip], settings: FitSettings) -> list[ScoredFrame]:
-    """Score a model on a video as it is and fitted to the lesions of its first frame that shows one."""
+def shortened(case: Case, frames: int | None, every: int) -> Case:
+    """Return a case with each so many-th of its first frames: quicker, and harder to follow."""
+    taken = range(0, len(case.cine) if frames is None else min(frames, len(case.cine)), every)
+    cine = Cine.from_array(np.stack([case.cine.frames[frame] for frame in taken]))
+    return replace(case, cine=cine, labels=tuple(case.labels[frame] for frame in taken))
+
+
+def score_case(
+    case: Case, bundle: Bundle, others: Sequence[Clip], settings: FitSettings, shares: Sequence[float] = (SHARE,)
+) -> list[ScoredFrame]:
+    """Score a model on a video as it is and fitted to the lesions of its first frame that shows one, by shares."""
     shown = (frame for frame in range(len(case.cine)) if (seen := case.truth(frame)) is not None and seen.any())
     if (start := next(shown, None)) is None:
         return []
     truth = case.truth(start)
     assert truth is not None
     drawn = [(case.cine.frames[start], mask) for mask in truth if mask.any()]
-    plain = Model(bundle, "cpu")
-    fitted = Model(bundle, "cpu", network=fitted_network(bundle, drawn, others, settings))
-    fitted.name = f"{bundle.name} fitted"
-    return [row for method in (plain, fitted) for row in score_video(case, method)]
+    fitted = fitted_network(bundle, drawn, others, settings)
+    methods = [Model(bundle, "cpu")]
+    for share in shares:
+        methods.append(Model(bundle, "cpu", network=between(bundle, fitted, share)))
+        methods[-1].name = f"{bundle.name} fitted {share:g}"
+    return [row for method in methods for row in score_video(case, method)]
 
 
 def main() -> None:
@@ -157,19 +169,20 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--model", help="that propagates; the default one when left out")
     parser.add_argument("--limit", type=int, help="videos to take, evenly over the data set")
+    parser.add_argument("--frames", type=int, help="of each video, take the first so many")
+    parser.add_argument("--every", type=int, default=1, help="and of those each so many")
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--batch", type=int, default=defaults.batch)
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
-    parser.add_argument("--share", type=float, default=defaults.share, help="of the way to the fitted weights")
+    parser.add_argument("--share", type=float, action="append", help="of the way to the fitted weights; repeatable")
     parser.add_argument("--other-share", type=float, default=defaults.other_share, help="of clips with other lesions")
-    parser.add_argument("--frozen-trunk", action="store_true")
+    parser.add_argument("--training-clips", action="store_true", help="clips of the lesion go as far as the training's")
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     bundle = find_bundle(chosen.model) if chosen.model else default_bundle(PROPAGATE)
-    settings = FitSettings(
-        chosen.steps, chosen.batch, chosen.learning_rate, chosen.share, chosen.other_share, chosen.frozen_trunk
-    )
+    clip = ClipSettings(exit_share=0.25) if chosen.training_clips else MILD
+    settings = FitSettings(chosen.steps, chosen.batch, chosen.learning_rate, chosen.other_share, clip)
     found = load_clips(chosen.clips)
     others = found[:: max(len(found) // OTHERS, 1)][:OTHERS]
     cases = list(read_cases(chosen.dataset, Layout(chosen.layout)))
@@ -177,7 +190,9 @@ def main() -> None:
         cases = [cases[place] for place in np.linspace(0, len(cases) - 1, chosen.limit).round().astype(int)]
     rows: list[ScoredFrame] = []
     for case in cases:
-        own = score_case(case, bundle, others, settings)
+        own = score_case(
+            shortened(case, chosen.frames, chosen.every), bundle, others, settings, chosen.share or (SHARE,)
+        )
         rows += own
         write_frames(rows, chosen.output / "frames.csv")  # what is known so far survives an interruption
         dice = {name: np.mean([row.scores.dice for row in own if row.method == name]) for name in _names(own)}

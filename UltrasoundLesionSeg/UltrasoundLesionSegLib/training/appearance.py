@@ -156,7 +156,7 @@ def draw_overlay(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     return overlay
 
 
-def draw_appearance(rng: np.random.Generator, size: int, strength: float) -> Appearance:
+def draw_appearance(rng: np.random.Generator, size: int, strength: float, look: float = 1.0) -> Appearance:
     """Draw the look of a clip.
 
     Parameters
@@ -166,29 +166,32 @@ def draw_appearance(rng: np.random.Generator, size: int, strength: float) -> App
         Side of the frames in pixels.
     strength : float
         Scales all drift and shadows; 1 as strong as on real cines.
+    look : float
+        Scales how far the look is from the still's own: contrast, curve, shadows, blur, noise, and how often there is
+        an overlay; 1 as far as scanners are apart.
     """
     shadows = tuple(
         Shadow(
             float(rng.uniform(0, 1)),
             float(rng.uniform(0.02, 0.15)),
             float(rng.uniform(-0.3, 0.8)),
-            float(rng.uniform(8, 55)),
+            float(rng.uniform(8, 55)) * look,
         )
         for _ in range(int(rng.choice([0, 0, 1, 2])))
     )
-    posterior = float(rng.normal(0, 25)) * strength if rng.random() < 0.5 else 0.0
-    contrast = float(np.exp(rng.normal(0, 0.2)))
+    posterior = float(rng.normal(0, 25)) * strength * look if rng.random() < 0.5 else 0.0
+    contrast = float(np.exp(rng.normal(0, 0.2) * look))
     return Appearance(
         contrast=contrast,
-        offset=float(rng.normal(0, 14)) + 60 * (1 - contrast),
-        grey_map=(255 * np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.2))).astype(np.uint8),
-        tgc=rng.normal(0, 12, 5),
-        drift=float(rng.uniform(2, 16)) * strength,
+        offset=float(rng.normal(0, 14)) * look + 60 * (1 - contrast),
+        grey_map=(255 * np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.2) * look)).astype(np.uint8),
+        tgc=rng.normal(0, 12, 5) * look,
+        drift=float(rng.uniform(2, 16)) * strength * look,
         posterior=posterior,
         shadows=shadows,
-        blur=float(rng.uniform(0.3, 1.4)) if rng.random() < 0.35 else 0.0,
-        noise=float(rng.uniform(1, 6)) if rng.random() < 0.3 else 0.0,
+        blur=float(rng.uniform(0.3, 1.4)) * look if rng.random() < 0.35 else 0.0,
+        noise=float(rng.uniform(1, 6)) * look if rng.random() < 0.3 else 0.0,
         jpeg=int(rng.integers(35, 96)) if rng.random() < 0.4 else 0,
-        overlay=draw_overlay(rng, size) if rng.random() < 0.4 else np.zeros((size, size), np.uint8),
+        overlay=draw_overlay(rng, size) if rng.random() < 0.4 * look else np.zeros((size, size), np.uint8),
         wobble=Wobble.draw(rng, 2 + 5 + len(shadows), 8, 80),
     )

@@ -88,6 +88,8 @@ class ClipSettings:
         Range of the speckle's 1/e correlation time, frames. About 3.5 on a real breast cine (Docs/training.md).
     floor : float
         Share of the still's own grain that never decays: fine structure, not speckle. About 0.35 on a real breast cine.
+    look : float
+        How far the clip's look may be from the still's, see ``draw_appearance``.
     """
 
     strength: float = 1.0
@@ -96,6 +98,7 @@ class ClipSettings:
     exit_share: float = 0.15
     lifetime: tuple[float, float] = (1.5, 10.0)
     floor: float = 0.35
+    look: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,7 @@ def synthesize_clip(
     sheet = TissueSheet(still, other, window, size, extend=rng.random() < 0.5)
     strength = settings.strength * float(rng.uniform(0.4, 1.2))
     motion = draw_motion(rng, sheet.centre, sheet.radii, strength)
-    appearance = draw_appearance(rng, size, min(settings.strength, 1.0))
+    appearance = draw_appearance(rng, size, min(settings.strength, 1.0), settings.look)
     coarser, rougher = float(np.exp(rng.normal(0, 0.25))), float(rng.uniform(0.4, 1.3))  # other probes, other filters
     grain_size = (sheet.layers.grain_size[0] * coarser, sheet.layers.grain_size[1] * coarser)
     speckle = SpeckleSource(rng, size, grain_size, float(rng.uniform(*settings.lifetime)))
