@@ -13,6 +13,7 @@ import torch
 from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
 from UltrasoundLesionSegLib.engine.bundles import Bundle, read_bundle
 from UltrasoundLesionSegLib.engine.networks.bas import BasPropagate
+from UltrasoundLesionSegLib.evaluation import lesion_fit
 from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.lesion_fit import (
     FitSettings,
@@ -63,12 +64,21 @@ def test_the_fit_moves_a_copy_by_the_share_asked_for_and_repeats(
 
 def test_both_models_are_scored_on_the_same_frames(bundle: Bundle, others: list[Clip], davis: Path) -> None:
     case = next(iter(read_cases(davis, Layout.DAVIS)))
-    names = ("tiny", "tiny fitted 0.5", "tiny fitted 1")
+    names = ("tiny", "tiny fitted 0.5", "tiny fitted 0.5 where surer", "tiny fitted 1", "tiny fitted 1 where surer")
     rows = score_case(case, bundle, others, QUICK, (0.5, 1.0))
     assert [(row.method, row.frame) for row in rows] == [(name, frame) for name in names for frame in range(1, 6)]
-    plain, half, fitted = ([row.scores.dice for row in rows if row.method == name] for name in names)
-    assert plain != fitted != half
-    assert half != plain
+    dice = {name: [row.scores.dice for row in rows if row.method == name] for name in names}
+    assert dice["tiny"] != dice["tiny fitted 1"] != dice["tiny fitted 0.5"] != dice["tiny"]
+
+
+@pytest.mark.parametrize("surer", [-1.0, 1.0])
+def test_masks_of_a_fitted_model_that_is_no_surer_are_not_taken(
+    bundle: Bundle, others: list[Clip], davis: Path, monkeypatch: pytest.MonkeyPatch, surer: float
+) -> None:
+    monkeypatch.setattr(lesion_fit, "SURER", surer)
+    rows = score_case(next(iter(read_cases(davis, Layout.DAVIS))), bundle, others, QUICK, (1.0,))
+    plain, fitted, taken = (rows[place : place + 5] for place in (0, 5, 10))
+    assert [row.scores for row in taken] == [row.scores for row in (fitted if surer < 0 else plain)]
 
 
 def test_a_shortened_video_has_the_truth_of_its_frames(davis: Path) -> None:
@@ -94,4 +104,4 @@ def test_the_command_writes_a_table_with_the_difference(
     text = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
     assert "| tiny fitted 0.3 |" in text
     assert "minus tiny" in text
-    assert (tmp_path / "out" / "frames.csv").read_text(encoding="utf-8").count("tiny fitted") == 2 * 5
+    assert (tmp_path / "out" / "frames.csv").read_text(encoding="utf-8").count("tiny fitted 0.3,") == 2 * 5
