@@ -6,7 +6,8 @@ stride of 16 pixels). It makes the same errors on the following frames, at the s
 distance between the drawn outline and the network's own outline is measured once, on the anchor. It is moved with the
 tissue by optical flow and added to every later outline. The drawn outline itself is moved too. Where the tissue has not
 changed since the anchor it is the better answer, and the corrected outline is shifted towards it. The weight of both
-depends on how much of the anchor's fine structure is still visible. The weight of the drawn outline falls much faster.
+depends on how much of the anchor's structure is still visible. The weight of the drawn outline falls faster, and much
+faster where it lies inside the network's: networks leave out parts of a lesion far more often than they add some.
 
 The flow is computed to the anchor's own picture, starting from the result for the previous frame, so that its errors do
 not add up from frame to frame.
@@ -29,11 +30,14 @@ Field = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
 LARGEST = 0.05  # of the window's side; a larger difference means that the network found something else
-TRUST = 3  # weight of the drawn outline: likeness to this power (an eighth if half of the structure is left)
+# How far the outline may be shifted towards the drawn one, of the window's side, and the weight: likeness to this power
+# (a quarter outwards, a 64th inwards if half of the structure is left)
+OUTWARDS, TRUST_OUTWARDS = 0.1, 2
+INWARDS, TRUST_INWARDS = 0.05, 6
 FLOW_SMOOTHING = 0.02  # standard deviation, of the window's side: removes the random motion of speckle
 SMOOTHING = 0.01  # standard deviation, of the window's side: finer detail lasts a few frames only
 BAND = 0.1  # of the window's side, on both sides of the outline: here the anchor's structure is compared
-FINE, COARSE = 1.0, 5.0  # pixels, standard deviations of the smoothings between which structure counts as fine
+FINE, COARSE = 2.0, 10.0  # pixels, standard deviations of the smoothings between which structure is compared
 STEEPEST = 15.0  # log odds; beyond it a probability is 0 or 1 to six digits
 
 
@@ -60,10 +64,10 @@ class OutlineCorrection:
         self._drawn = signed_distance(drawn) * np.float32(window.side / size)
         self._largest = float(np.abs(self._difference).max())
         self._picture = picture
-        self._structure = _fine_structure(picture)
+        self._structure = _structure(picture)
         self._window = window
         self._area = self._area_of(drawn, window)
-        self.likeness = 1.0  # of the present frame's fine structure to the anchor's, as of the last ``apply``
+        self.likeness = 1.0  # of the present frame's structure to the anchor's, as of the last ``apply``
         # position on the anchor's picture of each pixel of the present one: (column, row)
         self._origin = np.indices((size, size), np.float32)[::-1]
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -93,9 +97,8 @@ class OutlineCorrection:
             return predicted
         size = predicted.shape[0]
         scale = size / window.side
-        largest = LARGEST * size
         # further away the correction changes nothing (STEEPEST): half of the window need not be computed
-        reach = max(STEEPEST + self._largest * scale + largest, BAND * size)
+        reach = max(STEEPEST + self._largest * scale + max(OUTWARDS, INWARDS) * size, BAND * size)
         box = _around_lesion(predicted, int(reach) + 2)
         own = signed_distance(predicted[box])
         columns, rows = self._origin[(slice(None), *box)]
@@ -104,13 +107,14 @@ class OutlineCorrection:
         ]
         difference, drawn, structure = carried
         near = np.abs(own) < BAND * size
-        self.likeness = likeness = _likeness(structure[near], _fine_structure(now)[box][near])
+        self.likeness = likeness = _likeness(structure[near], _structure(now)[box][near])
         # the correction shrinks with the section, so that a section can vanish
         remaining = min(1.0, area / self._area)
         distance = own + difference * np.float32(remaining * likeness * scale)
-        towards = np.clip(drawn * np.float32(scale) - distance, -largest, largest)
+        towards = np.clip(drawn * np.float32(scale) - distance, -INWARDS * size, OUTWARDS * size)
+        trust = np.where(towards > 0, likeness**TRUST_OUTWARDS, likeness**TRUST_INWARDS).astype(np.float32)
         corrected = np.full(predicted.shape, _probability(np.full(1, -STEEPEST, np.float32))[0])
-        corrected[box] = _probability(distance + towards * np.float32(remaining * likeness**TRUST))
+        corrected[box] = _probability(distance + towards * trust * np.float32(remaining))
         return corrected
 
     def carried(self) -> Mask:
@@ -155,8 +159,8 @@ def _probability(distance: Field) -> Field:
     return np.float32(1) / (np.float32(1) + odds)
 
 
-def _fine_structure(picture: Grey) -> Field:
-    """Return what of a picture is finer than anatomy and coarser than noise."""
+def _structure(picture: Grey) -> Field:
+    """Return what of a picture is finer than anatomy and coarser than speckle, which changes as the probe moves."""
     grey = picture.astype(np.float32)
     structure: Field = cv2.GaussianBlur(grey, (0, 0), FINE) - cv2.GaussianBlur(grey, (0, 0), COARSE)
     return structure

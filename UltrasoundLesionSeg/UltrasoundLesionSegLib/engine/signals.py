@@ -34,7 +34,7 @@ class Signals:
     flow_overlap : float
         Dice of the mask and the anchor's outline carried by optical flow alone.
     likeness : float
-        How much of the anchor's fine structure is still in view around the outline, 0 to 1.
+        How much of the anchor's structure is still in view around the outline, 0 to 1.
     anchor_overlap : float
         Dice of what the network draws on the anchor itself and what the person drew there.
     distance : float
