@@ -52,11 +52,11 @@ def test_a_fit_finds_what_tells_and_is_calibrated() -> None:
     expected = np.array([estimate.of_one(Signals(*map(float, row))) for row in zip(*told.inputs.values(), strict=True)])
     seen = np.isnan(told.inputs["unseen"])
     assert mean_rank_correlation(expected[seen], told.found[seen], told.clips[seen]) > 0.95
-    assert calibration_error(expected, told.found) < 0.04  # few masks are drawn towards the mean of all
+    assert calibration_error(expected, told.found) < 0.03
     good = Signals(0.9, soft_overlap=0.95, flow_overlap=0.95, likeness=0.5, anchor_overlap=0.95, distance=5.0)
-    assert estimate.of_one(good) == pytest.approx(0.95, abs=0.05)
+    assert estimate.of_one(good) == pytest.approx(0.95, abs=0.03)
     assert (
-        estimate.of_one(Signals(unseen=0.1, hidden=1.0)) < 0.3 < 0.7 < estimate.of_one(Signals(unseen=0.9, hidden=1.0))
+        estimate.of_one(Signals(unseen=0.1, hidden=1.0)) < 0.4 < 0.7 < estimate.of_one(Signals(unseen=0.9, hidden=1.0))
     )
 
 

@@ -33,7 +33,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 OFFSET = 0.02  # added to the error before its logarithm: readers do not agree closer
 SMOOTH, SHRINK, SIGNED = 0.02, 0.003, 3.0  # weights of a curve's bends, values, and steps in the wrong direction
 LEVELS = 20  # groups of equally many masks that the last curve is made of
-PRIOR = 10  # masks of the mean of all that join each group: no few masks that were all right promise that all will be
+PRIOR = 3  # masks of the mean of all that join each group: no few masks that were all right promise that all will be
 FOLDS = 5
 SEEN = ("certainty", "soft_overlap", "flow_overlap", "likeness", "anchor_overlap", "distance")
 UNSEEN = ("unseen", "hidden")
