@@ -176,8 +176,8 @@ def test_a_shipped_network_computes_the_same_in_8_bits(tmp_path: Path) -> None:
         exact, rounded = network(frames), loaded(frames)
     assert exact.std() > 1  # logits that say something
     difference = (exact.sigmoid() - rounded.sigmoid()).abs()
-    assert difference.max() < 0.02  # of the lesion's probability, in the worst pixel; measured 0.0144
-    assert difference.mean() < 0.004  # measured 0.0026
+    assert difference.max() < 0.02  # of the lesion's probability, in the worst pixel; measured 0.0065
+    assert difference.mean() < 0.002  # measured 0.0005
 
 
 def test_monai_builds_the_network_and_one_line_gives_its_weights(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ Grey = NDArray[np.uint8]
 
 LARGEST = 0.05  # of the window's side; a larger difference means that the network found something else
 # How far the outline may be shifted towards the drawn one, of the window's side, and the weight: likeness to this power
-# (an eighth outwards, a 64th inwards if half of the structure is left)
-OUTWARDS, TRUST_OUTWARDS = 0.1, 3
+# (a 16th outwards, a 64th inwards if half of the structure is left)
+OUTWARDS, TRUST_OUTWARDS = 0.1, 4
 INWARDS, TRUST_INWARDS = 0.05, 6
 FLOW_SMOOTHING = 0.02  # standard deviation, of the window's side: removes the random motion of speckle
 SMOOTHING = 0.01  # standard deviation, of the window's side: finer detail lasts a few frames only
