@@ -15,7 +15,7 @@ from dicom_helpers import write_multiframe
 from engine_helpers import clip_of_moving_discs, dice
 from PIL import Image
 
-SECRETS = (b"Doe", b"4711", b"Jane")
+SECRETS = (b"Doe", b"P-4711", b"Jane")
 
 
 @pytest.fixture(scope="module")
