@@ -296,7 +296,8 @@ def test_segment_logs_its_events_at_the_level_asked_for(
         arguments = ["--seed", folder / "seed.png", "--log-level", level, "--output", folder / level]
         assert run("segment", folder / "frames", *arguments)[0] == 0
     lines = (folder / "info" / "run.log").read_text().splitlines()
-    assert all(" INFO cine-" in line for line in lines)
+    # the seed of this cine is just what is bright on its frame, which is worth a remark
+    assert all(" INFO cine-" in line or "one level on frame 0" in line for line in lines)
     assert any(line.endswith("frame 0 seeded") for line in lines)
     debug = (folder / "debug" / "run.log").read_text()
     assert sum(f" frame {frame} step " in debug for frame in range(6)) == 5
