@@ -37,17 +37,15 @@ LEFT = range(3, 9)  # frames without the lesion
 
 
 class SureNetwork(BrightNetwork):
-    """Calls everything brighter than mid-grey lesion, as surely as it is told: first on the anchor, then elsewhere."""
+    """Calls everything brighter than mid-grey lesion, as surely as it is told."""
 
-    def __init__(self, sureness: float, on_anchor: float | None = None) -> None:
+    def __init__(self, sureness: float) -> None:
         super().__init__()
         self.sureness = sureness
-        self.on_anchor = CLEAR if on_anchor is None else on_anchor
 
     def segment(self, frames: Tensor, code: FrameCode, previous: PreviousFrame, memory: MemoryRead) -> Tensor:
         self.reads.append(memory)
-        sureness = self.sureness if len(self.reads) > 1 else self.on_anchor
-        return (frames.mean(dim=1, keepdim=True) - 0.5) * sureness
+        return (frames.mean(dim=1, keepdim=True) - 0.5) * self.sureness
 
 
 def clip(back: tuple[int, int]) -> tuple[Cine, list[np.ndarray]]:
@@ -66,11 +64,11 @@ def bright(truth: list[np.ndarray]) -> Cine:
     return Cine.from_array(np.stack([np.where(mask, 200, 60).astype(np.uint8) for mask in truth]))
 
 
-def follow(cine: Cine, anchor: Anchor, sureness: float, on_anchor: float | None = None) -> dict[int, FrameResult]:
+def follow(cine: Cine, anchor: Anchor, sureness: float) -> dict[int, FrameResult]:
     settings = TrackerSettings(input_size=96, outline_correction=False)
     inferer = PropagationInferer(settings, torch.device("cpu"))
     inputs = inputs_for(cine, [anchor], direction=Direction.BOTH)
-    return {result.frame: result for result in inferer(inputs, SureNetwork(sureness, on_anchor))}
+    return {result.frame: result for result in inferer(inputs, SureNetwork(sureness))}
 
 
 def test_the_clips_are_what_the_tests_take_them_for() -> None:
@@ -146,13 +144,6 @@ def test_a_lost_lesion_is_looked_for_where_it_was_and_everywhere_in_turns(monkey
     side = SEARCH * TrackerSettings().window_margin * np.sqrt(truth[0].sum())
     assert np.isclose([window.side for window in sides[2:6]], side).all()
     assert side > sides[0].side
-
-
-def test_less_certainty_is_asked_of_a_network_that_hesitates_on_the_anchor_too() -> None:
-    cine, truth = clip(HERE)
-    results = follow(cine, Anchor(0, 0, truth[0]), HESITANT, on_anchor=HESITANT)
-    assert not any(results[frame].masks.any() for frame in LEFT)
-    assert all(dice(results[frame].masks[0], truth[frame]) > 0.9 for frame in range(LEFT[-1] + 2, 14))
 
 
 @pytest.mark.parametrize(("radius", "sureness", "kept"), [(5, CLEAR, True), (5, HESITANT, False), (9, HESITANT, True)])

@@ -57,9 +57,6 @@ FRAMES_BEFORE_WHOLE = 4
 # seen with certainty, and with more certainty the further away it is.
 CERTAIN_HERE = 0.75  # certainty needed where the lesion was last seen
 CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
-# These certainties are of a network that is as sure of the lesion on its anchor as it mostly is; where it is less sure
-# there, less is asked of it later (a factor, 1 at most).
-USUAL = 0.94
 # A lesion that leaves the plane shrinks, and what is left in its place may hold a tracker: a doubtful small remainder
 # is none.
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
@@ -131,7 +128,6 @@ class LesionTracker:
         self._lost = 0  # frames since the lesion was last seen
         self._sure_of_none = 1.0  # how sure the last look at a lost lesion was that there is none
         self._contrast = NO_CONTRAST  # of the latest anchor that shows the lesion
-        self._sureness = 1.0  # of the network on the anchor started at, as a share of USUAL
         self._extent = 0.0  # the lesion's largest on an anchor, or when it was last seen
         self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
         self._begun_at: tuple[float, float] | None = None  # the same of the lesion on the anchor started at
@@ -165,7 +161,6 @@ class LesionTracker:
             # like is compared with like: on later frames it is the network's own outline that must stand out. A drawn
             # outline with a bright rim has another contrast than the dark core inside it, which never changed.
             self._contrast = contrast(view.grey, predicted > 0.5)
-            self._sureness = min(confidence.certainty(predicted) / USUAL, 1.0) if (predicted > 0.5).any() else 1.0
             self._anchor_overlap = overlap(drawn > 0.5, predicted > 0.5)
 
     @torch.inference_mode()
@@ -297,17 +292,15 @@ class LesionTracker:
 
     def _is_lesion(self, found: Mask, certainty: float, faint: bool) -> bool:
         """Tell whether what is seen is still the lesion or, after it was lost, is it again."""
-        if faint and certainty < CERTAIN_FAINT * self._sureness:
+        if faint and certainty < CERTAIN_FAINT:
             return False
         if not self._lost:
-            is_large = bool(np.count_nonzero(found) >= REMAINDER * self._extent**2)
-            return is_large or certainty >= CERTAIN_REMAINDER * self._sureness
+            return certainty >= CERTAIN_REMAINDER or bool(np.count_nonzero(found) >= REMAINDER * self._extent**2)
         away = 0.0
         if self._last_seen is not None:
             row, column = _centre(found)
             away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self._extent
-        needed = CERTAIN_HERE + (CERTAIN_ELSEWHERE - CERTAIN_HERE) * min(away, 1.0)
-        return certainty >= needed * self._sureness
+        return certainty >= CERTAIN_HERE + (CERTAIN_ELSEWHERE - CERTAIN_HERE) * min(away, 1.0)
 
     def _next_window(self) -> Window:
         assert self._past is not None
