@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import slicer
 import vtk
 from PySide6 import QtGui, QtWidgets
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 
 from standins.observing import Observations
 
@@ -158,16 +158,22 @@ class TableView:
         if table is None:
             return
         columns = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
-        if self._table.GetUseColumnTitleAsColumnHeader():
-            model.setHorizontalHeaderLabels(columns)
-        else:  # as in Slicer: letters above, the names in the first row
-            model.setHorizontalHeaderLabels([chr(ord("A") + number) for number in range(len(columns))])
-            for column, name in enumerate(columns):
-                model.setItem(0, column, QtGui.QStandardItem(name))
-        first = model.rowCount()
-        for row in range(table.GetNumberOfRows()):
-            for column in range(len(columns)):
-                model.setItem(first + row, column, QtGui.QStandardItem(table.GetValue(row, column).ToString()))
+        rows = [
+            [table.GetValue(row, column).ToString() for column in range(len(columns))]
+            for row in range(table.GetNumberOfRows())
+        ]
+        headings = columns
+        if not self._table.GetUseColumnTitleAsColumnHeader():  # as in Slicer: letters above, the names in the first row
+            headings = [chr(ord("A") + number) for number in range(len(columns))]
+            rows.insert(0, columns)
+        # by setData, not by items made here: with those, PySide6 freed an item twice in one test run of three
+        model.setColumnCount(len(columns))
+        model.setRowCount(len(rows))
+        for column, heading in enumerate(headings):
+            model.setHeaderData(column, Qt.Orientation.Horizontal, heading)
+        for row, texts in enumerate(rows):
+            for column, text in enumerate(texts):
+                model.setData(model.index(row, column), text)
         self.resizeColumnsToContents()
 
 

@@ -13,6 +13,7 @@ import slicer
 import vtk
 from engine_helpers import clip_of_moving_discs
 
+QtCore = pytest.importorskip("PySide6.QtCore", reason="PySide6 is not installed", exc_type=ImportError)
 QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
 
 NAME_ROWS = 30  # of the margin above the image
@@ -37,12 +38,17 @@ def test_both_tables_are_shown(measured: Any) -> None:
 
 def headings(view: Any) -> list[str]:
     model = view.model()
-    return [model.horizontalHeaderItem(column).text() for column in range(model.columnCount())]
+    return [model.headerData(column, QtCore.Qt.Orientation.Horizontal) for column in range(model.columnCount())]
+
+
+def text_at(view: Any, row: int, column: int) -> str:
+    model = view.model()
+    return model.data(model.index(row, column))
 
 
 def cells(view: Any) -> list[str]:
     model = view.model()
-    return [model.item(row, column).text() for row in range(model.rowCount()) for column in range(model.columnCount())]
+    return [text_at(view, row, column) for row in range(model.rowCount()) for column in range(model.columnCount())]
 
 
 def test_headings_are_words_with_units_and_the_first_columns_those_read_first(measured: Any) -> None:
@@ -65,11 +71,11 @@ def test_cells_have_sensible_digits_and_the_scene_keeps_all(measured: Any) -> No
     by_frame = measured.user.see("tablesTabWidget").findChild(object, "frameTableView")
     tables, _ = measured.logic.measurementNodes(measured.browser)
     exact = next(table for table in tables if table.GetTable().GetColumnByName("long_axis_px") is not None)
-    shown = [by_frame.model().item(row, 3).text() for row in range(12)]
+    shown = [text_at(by_frame, row, 3) for row in range(12)]
     column = exact.GetTable().GetColumnByName("long_axis_px")
     assert shown == [f"{column.GetValue(row):.1f}" for row in range(12)]
     assert any(float(text) != column.GetValue(row) for row, text in enumerate(shown))
-    times = {by_frame.model().item(row, 1).text() for row in range(12)}
+    times = {text_at(by_frame, row, 1) for row in range(12)}
     assert times == {"\u2013"}, "the cine has no times"
 
 
