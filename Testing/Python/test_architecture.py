@@ -27,6 +27,7 @@ ROOMS = (
     "dicom",
     "report",
     "simulation",
+    "fitting",  # clips to fit a network on: the workflow fits to one lesion, training to data sets
     "mrml",
     "reader_work",  # a reader's files: the workflow takes their anchors, a batch shows their states
     "workflow",

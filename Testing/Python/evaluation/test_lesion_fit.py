@@ -23,7 +23,7 @@ from UltrasoundLesionSegLib.evaluation.lesion_fit import (
     score_case,
     shortened,
 )
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 
 SMALL = {"channels": [8, 8, 8], "blocks": [1, 1, 1], "token_grid": [2, 2]}
 QUICK = FitSettings(steps=3, batch=2, learning_rate=1e-2)

@@ -10,7 +10,7 @@ import numpy as np
 from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.moving_clips import write_moving_stills
 from UltrasoundLesionSegLib.evaluation.moving_stills import Habit, MovingStill, strip_of
-from UltrasoundLesionSegLib.training.stills import Still, StillRecord
+from UltrasoundLesionSegLib.fitting.still import Still
 
 
 def still(seed: int) -> Still:
@@ -19,8 +19,7 @@ def still(seed: int) -> Still:
     rows, columns = np.mgrid[:120, :160]
     mask = ((rows - 60) / 18) ** 2 + ((columns - 80) / 26) ** 2 < 1
     image[mask] -= 60
-    record = StillRecord(str(seed), str(seed), "val", Path(), Path())
-    return Still(np.clip(image, 0, 255).astype(np.uint8), mask, record)
+    return Still(np.clip(image, 0, 255).astype(np.uint8), mask)
 
 
 def test_a_strip_is_as_wide_as_its_stills_less_what_overlaps() -> None:

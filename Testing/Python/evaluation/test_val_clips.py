@@ -27,14 +27,14 @@ from UltrasoundLesionSegLib.evaluation.val_clips import (
     sweep_settings_exits,
     write_simulated_clips,
 )
-from UltrasoundLesionSegLib.training.stills import Still, StillRecord
+from UltrasoundLesionSegLib.fitting.still import Still
+from UltrasoundLesionSegLib.training.stills import StillRecord
 
 Discs = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 def test_a_walk_starts_at_the_still_and_is_the_same_every_time(moving_disc: Discs) -> None:
-    record = StillRecord("s", "p", "val", Path(), Path())
-    stills = [Still(frames[0], masks[0], record) for frames, masks in map(moving_disc, (0, 1))]
+    stills = [Still(frames[0], masks[0]) for frames, masks in map(moving_disc, (0, 1))]
     for difficulty in DIFFICULTIES.values():
         plan = ClipPlan(5, 10, difficulty)
         frames, masks = StillWalk(*stills, plan).clip()
@@ -60,8 +60,7 @@ def test_a_soap_film_is_the_plane_through_the_rim_of_a_hole() -> None:
 
 
 def test_a_lesion_that_leaves_leaves_nothing_dark_behind(moving_disc: Discs) -> None:
-    record = StillRecord("s", "p", "val", Path(), Path())
-    still, other = (Still(frames[0], masks[0], record) for frames, masks in map(moving_disc, (0, 1)))
+    still, other = (Still(frames[0], masks[0]) for frames, masks in map(moving_disc, (0, 1)))
     gone = replace(DIFFICULTIES["hard"], motion=0.0, tissue=0.0, gain=0.0, exits=1.0)
     frames, masks = StillWalk(still, other, ClipPlan(4, 60, gone)).clip()
     away = np.flatnonzero(~masks.any(axis=(1, 2)))[4:-4]  # past fading, and averaging over frames

@@ -14,7 +14,8 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation import video_clips
 from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.video_clips import clips_of, write_clips
-from UltrasoundLesionSegLib.training.datasets import PropagationSamples, SampleSettings, load_clips
+from UltrasoundLesionSegLib.fitting.samples import PropagationSamples, SampleSettings
+from UltrasoundLesionSegLib.training.datasets import load_clips
 
 Discs = Callable[[int], tuple[np.ndarray, np.ndarray]]
 

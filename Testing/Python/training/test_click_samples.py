@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from UltrasoundLesionSegLib.engine.click_prompt import BOX, INSIDE, MASK, OUTSIDE
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
+from UltrasoundLesionSegLib.fitting.samples import SampleSettings
+from UltrasoundLesionSegLib.fitting.still import Still
 from UltrasoundLesionSegLib.training.click_samples import ClickSamples, relit
 from UltrasoundLesionSegLib.training.click_simulation import next_click
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
-from UltrasoundLesionSegLib.training.datasets import SampleSettings
-from UltrasoundLesionSegLib.training.stills import Still
 
 SETTINGS = SampleSettings(frames=1, size=64, wrongness=0.4)
 

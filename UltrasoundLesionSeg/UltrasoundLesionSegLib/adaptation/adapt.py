@@ -36,7 +36,7 @@ from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, find_bundle
 from UltrasoundLesionSegLib.errors import ModelError, SourceError
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.sessions import Follower, ModelFollower
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.train import make_accelerator
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 

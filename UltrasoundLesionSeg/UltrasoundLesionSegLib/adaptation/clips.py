@@ -16,9 +16,9 @@ import numpy as np
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion
 from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.evaluation.sessions import Follower, Session
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.measurement.echo import echo_levels
 from UltrasoundLesionSegLib.measurement.shape import Box, bounding_box
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.simulated_clips import write_clip
 
 TRUSTED = 0.9  # expected overlap from which on a mask that nobody drew is trained on

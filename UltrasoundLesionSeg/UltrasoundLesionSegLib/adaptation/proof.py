@@ -32,8 +32,8 @@ from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle, read_bund
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.sessions import ModelFollower
 from UltrasoundLesionSegLib.evaluation.tables import difference_cell, markdown_table
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 from UltrasoundLesionSegLib.training.train import make_accelerator
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 

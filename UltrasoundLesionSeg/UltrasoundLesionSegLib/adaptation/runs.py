@@ -13,8 +13,8 @@ import torch
 from accelerate import Accelerator
 
 from UltrasoundLesionSegLib.engine.bundles import Bundle, read_bundle
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
-from UltrasoundLesionSegLib.training.datasets import SampleSettings
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
+from UltrasoundLesionSegLib.fitting.samples import SampleSettings
 from UltrasoundLesionSegLib.training.export import export_runs
 from UltrasoundLesionSegLib.training.train import Trainer
 from UltrasoundLesionSegLib.training.train_config import Stage, TrainConfig

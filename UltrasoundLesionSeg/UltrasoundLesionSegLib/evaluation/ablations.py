@@ -28,11 +28,11 @@ from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.scores import Summary
 from UltrasoundLesionSegLib.evaluation.tables import difference_cell, interval_cell, markdown_table
 from UltrasoundLesionSegLib.evaluation.variants import make_variant
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
+from UltrasoundLesionSegLib.fitting.still import Still
 from UltrasoundLesionSegLib.training.datasets import load_clips, load_stills
 from UltrasoundLesionSegLib.training.export import export_runs
 from UltrasoundLesionSegLib.training.run_state import Checkpoint
-from UltrasoundLesionSegLib.training.stills import Still
 from UltrasoundLesionSegLib.training.train import make_accelerator, train_model
 from UltrasoundLesionSegLib.training.train_config import TrainConfig, read_train_config
 from UltrasoundLesionSegLib.writers.atomic import atomic_path

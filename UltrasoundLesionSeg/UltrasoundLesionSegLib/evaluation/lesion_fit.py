@@ -1,7 +1,7 @@
 """A model fitted to the one lesion that it is to follow, beside the model as it is: a trial, not part of the program.
 
 ``python -m UltrasoundLesionSegLib.evaluation.lesion_fit DATASET --clips FOLDER --output FOLDER`` takes a few gradient
-steps for each video, on clips made of its first frame with a lesion (``training.clip_synthesis``) and on simulated ones
+steps for each video, on clips made of its first frame with a lesion (``fitting.clip_synthesis``) and on simulated ones
 (``training.simulated_clips``), and scores both models on the rest of the video. What came of it:
 Docs/results/ablations.md.
 """
@@ -26,10 +26,11 @@ from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, summarize
 from UltrasoundLesionSegLib.evaluation.tables import table_text, write_frames
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings
-from UltrasoundLesionSegLib.training.datasets import PropagationSamples, SampleSettings, load_clips
-from UltrasoundLesionSegLib.training.objectives import ClipObjective, MaskLoss
-from UltrasoundLesionSegLib.training.stills import Still, StillRecord
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip, ClipSettings
+from UltrasoundLesionSegLib.fitting.objectives import ClipObjective, MaskLoss
+from UltrasoundLesionSegLib.fitting.samples import PropagationSamples, SampleSettings
+from UltrasoundLesionSegLib.fitting.still import Still
+from UltrasoundLesionSegLib.training.datasets import load_clips
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 CLIPPED_NORM = 1.0  # of the gradient
@@ -132,7 +133,7 @@ def between(bundle: Bundle, fitted: nn.Module, share: float) -> PropagationNetwo
 
 def _still(frame: Frame, mask: Mask) -> Still:
     grey = frame if frame.ndim == 2 else frame.mean(axis=2).astype(np.uint8)
-    return Still(np.ascontiguousarray(grey), mask, StillRecord("", "", "", Path(), Path()))
+    return Still(np.ascontiguousarray(grey), mask)
 
 
 def shortened(case: Case, frames: int | None, every: int) -> Case:

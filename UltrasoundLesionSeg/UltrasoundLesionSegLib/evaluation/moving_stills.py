@@ -1,6 +1,6 @@
 """Test clips of a probe that never rests, made of stills: tissue runs through the picture, the lesion is hard to fill.
 
-Nothing here is shared with the clips of the training (``training/clip_synthesis.py``) or with the other validation
+Nothing here is shared with the clips of the training (``fitting/clip_synthesis.py``) or with the other validation
 clips (``val_clips.py``). Three stills are joined to a strip of tissue that the picture slides along, so neighbouring
 frames differ much although nothing is wrong with them. The lesion is drawn again with what networks tend to leave out:
 a bright rim that belongs to it, pointed lobes, a part in a shadow. Its section swells, shrinks and turns as the plane
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.training.stills import Still
+from UltrasoundLesionSegLib.fitting.still import Still
 
 Field = NDArray[np.float32]
 SIDE = 384  # rows of a clip; the columns follow the still's shape

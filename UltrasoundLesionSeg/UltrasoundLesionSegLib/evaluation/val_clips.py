@@ -1,6 +1,6 @@
 """Validation clips: ``python -m UltrasoundLesionSegLib.evaluation.val_clips --data STILLS --output FOLDER``.
 
-Made to differ from training's clips (training/clip_synthesis.py) in every step, so that a model cannot score by having
+Made to differ from training's clips (fitting/clip_synthesis.py) in every step, so that a model cannot score by having
 learnt the generator: motion by key frames with layers that slide over each other instead of sinusoids; the section
 changes towards another patient's lesion outline; speckle is a filtered random volume cut slice by slice; tissue comes
 in through a moving front; gain in steps and frame averaging instead of smooth drift. Callipers and text are painted
@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.evaluation.layouts import write_davis_video
+from UltrasoundLesionSegLib.fitting.still import Still
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
-from UltrasoundLesionSegLib.training.stills import Still, StillRecord, read_index, read_still
+from UltrasoundLesionSegLib.training.stills import StillRecord, read_index, read_still
 
 Field = NDArray[np.float32]
 

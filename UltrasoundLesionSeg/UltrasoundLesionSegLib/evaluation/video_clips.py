@@ -17,8 +17,8 @@ import numpy as np
 from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.measurement.echo import echo_levels
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
 
 FEWEST = 6  # labelled frames; a sample of the training has four to seven
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.engine.click_prompt import BOX, MASK, PROMPT_CHANNELS, Box, draw_box, draw_clicks
 from UltrasoundLesionSegLib.engine.window import Window
+from UltrasoundLesionSegLib.fitting.clip_synthesis import synthesize_clip
+from UltrasoundLesionSegLib.fitting.prompts import corrupt_prior
+from UltrasoundLesionSegLib.fitting.samples import CANVAS, SMALLEST_SIDE, NumberedSamples, draw_stills
 from UltrasoundLesionSegLib.training.click_simulation import next_click
-from UltrasoundLesionSegLib.training.clip_synthesis import synthesize_clip
-from UltrasoundLesionSegLib.training.datasets import CANVAS, SMALLEST_SIDE, NumberedSamples, draw_stills
-from UltrasoundLesionSegLib.training.prompts import corrupt_prior
 
 SMALLEST_LESION = 30  # pixels of the network's input
 FAR_SHARE = 0.4  # share of samples whose window does not fit the lesion's size, as at a first click

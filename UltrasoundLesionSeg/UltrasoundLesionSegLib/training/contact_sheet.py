@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from UltrasoundLesionSegLib.engine.window import Window
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings, synthesize_clip
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip, ClipSettings, synthesize_clip
 from UltrasoundLesionSegLib.training.stills import read_index, read_still
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.fitting.still import Still
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".bmp")
 
@@ -39,22 +40,6 @@ class StillRecord:
     split: str
     image: Path
     mask: Path
-
-
-@dataclass(frozen=True)
-class Still:
-    """A still image with its lesion.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (H, W)
-    mask : ndarray of bool, shape (H, W)
-    record : StillRecord
-    """
-
-    image: NDArray[np.uint8]
-    mask: Mask
-    record: StillRecord
 
 
 def _find(folder: Path, identifier: str) -> Path:
@@ -131,7 +116,7 @@ def read_still(record: StillRecord, without_marks: bool = True) -> Still:
     if image is None or mask is None or image.shape != mask.shape:
         raise SourceError("a still or its mask cannot be read, or their sizes differ; repair the data set")
     pixels = image.astype(np.uint8, copy=False)
-    return Still(remove_marks(pixels) if without_marks else pixels, mask > 0, record)
+    return Still(remove_marks(pixels) if without_marks else pixels, mask > 0)
 
 
 def find_marks(image: NDArray[np.uint8]) -> Mask:

@@ -24,19 +24,14 @@ from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.engine.network_api import ClickNetwork, PropagationNetwork, SuggestionNetwork
 from UltrasoundLesionSegLib.engine.networks.trunks import Trunk, load_trunk_weights
 from UltrasoundLesionSegLib.errors import DeviceError, ModelError
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
+from UltrasoundLesionSegLib.fitting.objectives import ClipObjective, MaskLoss
+from UltrasoundLesionSegLib.fitting.samples import PropagationSamples
+from UltrasoundLesionSegLib.fitting.still import Still
 from UltrasoundLesionSegLib.training.click_samples import ClickSamples
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip
-from UltrasoundLesionSegLib.training.datasets import (
-    PropagationSamples,
-    StepBatches,
-    StillSamples,
-    load_clips,
-    load_stills,
-    single_threaded,
-)
-from UltrasoundLesionSegLib.training.objectives import ClickObjective, ClipObjective, MaskLoss, StillObjective
+from UltrasoundLesionSegLib.training.datasets import StepBatches, StillSamples, load_clips, load_stills, single_threaded
+from UltrasoundLesionSegLib.training.objectives import ClickObjective, StillObjective
 from UltrasoundLesionSegLib.training.run_state import AveragedWeights, Checkpoint, RunLog
-from UltrasoundLesionSegLib.training.stills import Still
 from UltrasoundLesionSegLib.training.train_config import Stage, TrainConfig, read_train_config
 
 CHECKPOINT_SECONDS = 60

@@ -9,8 +9,8 @@ from typing import Any
 
 from UltrasoundLesionSegLib.engine.bundles import Bundle, read_bundle
 from UltrasoundLesionSegLib.errors import ModelError
-from UltrasoundLesionSegLib.training.clip_synthesis import ClipSettings
-from UltrasoundLesionSegLib.training.datasets import SampleSettings
+from UltrasoundLesionSegLib.fitting.clip_synthesis import ClipSettings
+from UltrasoundLesionSegLib.fitting.samples import SampleSettings
 
 
 @dataclass(frozen=True)

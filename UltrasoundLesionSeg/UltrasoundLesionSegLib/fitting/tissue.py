@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.engine.window import Window
-from UltrasoundLesionSegLib.training.speckle import split_layers
-from UltrasoundLesionSegLib.training.stills import Still
+from UltrasoundLesionSegLib.fitting.speckle import split_layers
+from UltrasoundLesionSegLib.fitting.still import Still
 
 Field = NDArray[np.float32]
 

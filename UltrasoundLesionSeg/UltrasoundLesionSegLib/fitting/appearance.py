@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Mask
-from UltrasoundLesionSegLib.training.motion import Wobble
+from UltrasoundLesionSegLib.fitting.motion import Wobble
 
 Field = NDArray[np.float32]
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.engine.window import Window
 from UltrasoundLesionSegLib.errors import SourceError
-from UltrasoundLesionSegLib.training.appearance import draw_appearance
-from UltrasoundLesionSegLib.training.motion import Wobble, draw_motion
-from UltrasoundLesionSegLib.training.speckle import SpeckleSource
-from UltrasoundLesionSegLib.training.stills import Still
-from UltrasoundLesionSegLib.training.tissue import TissueSheet
+from UltrasoundLesionSegLib.fitting.appearance import draw_appearance
+from UltrasoundLesionSegLib.fitting.motion import Wobble, draw_motion
+from UltrasoundLesionSegLib.fitting.speckle import SpeckleSource
+from UltrasoundLesionSegLib.fitting.still import Still
+from UltrasoundLesionSegLib.fitting.tissue import TissueSheet
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 Field = NDArray[np.float32]

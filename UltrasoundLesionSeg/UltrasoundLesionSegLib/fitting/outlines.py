@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Mask
-from UltrasoundLesionSegLib.training.stills import Still
+from UltrasoundLesionSegLib.fitting.still import Still
 
 Field = NDArray[np.float32]
 
@@ -52,7 +52,7 @@ def drawn_otherwise(still: Still, rng: np.random.Generator) -> Still:
         picture = _with_rim(picture, mask, level, radius, rng)
     if rng.random() < 0.4:
         picture = _with_shadow(picture, mask, rng)
-    return Still(np.clip(picture, 0, 255).astype(np.uint8), mask, still.record)
+    return Still(np.clip(picture, 0, 255).astype(np.uint8), mask)
 
 
 def _moved_outline(mask: Mask, radius: float, rng: np.random.Generator) -> Mask:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
-from UltrasoundLesionSegLib.training.datasets import PropagationSamples, SampleSettings
-from UltrasoundLesionSegLib.training.outlines import drawn_otherwise
-from UltrasoundLesionSegLib.training.stills import Still, StillRecord
+from UltrasoundLesionSegLib.fitting.outlines import drawn_otherwise
+from UltrasoundLesionSegLib.fitting.samples import PropagationSamples, SampleSettings
+from UltrasoundLesionSegLib.fitting.still import Still
 
 
 @pytest.fixture
@@ -20,8 +18,7 @@ def still() -> Still:
     mask = np.zeros(image.shape, np.uint8)
     cv2.ellipse(mask, (160, 110), (60, 35), 10, 0, 360, 1, -1)
     image[mask > 0] -= 80
-    record = StillRecord("one", "patient", "train", Path("image"), Path("mask"))
-    return Still(np.clip(image, 0, 255).astype(np.uint8), mask > 0, record)
+    return Still(np.clip(image, 0, 255).astype(np.uint8), mask > 0)
 
 
 def test_the_outline_leaves_the_edge_of_the_dark_core(still: Still) -> None:
@@ -50,7 +47,7 @@ def test_the_same_seed_gives_the_same_still(still: Still) -> None:
 def test_a_still_of_which_too_little_would_be_left_stays_as_it_is() -> None:
     mask = np.zeros((64, 64), bool)
     mask[30:33, 30:33] = True
-    speck = Still(np.full((64, 64), 90, np.uint8), mask, StillRecord("speck", "p", "train", Path("i"), Path("m")))
+    speck = Still(np.full((64, 64), 90, np.uint8), mask)
     for seed in range(20):
         assert drawn_otherwise(speck, np.random.default_rng(seed)).mask.sum() >= 4
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings
-from UltrasoundLesionSegLib.training.datasets import PropagationSamples, SampleSettings, StepBatches, StillSamples
-from UltrasoundLesionSegLib.training.prompts import corrupt_prior
-from UltrasoundLesionSegLib.training.stills import Still
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip, ClipSettings
+from UltrasoundLesionSegLib.fitting.prompts import corrupt_prior
+from UltrasoundLesionSegLib.fitting.samples import PropagationSamples, SampleSettings
+from UltrasoundLesionSegLib.fitting.still import Still
 
 SMALL = SampleSettings(frames=4, size=64)
 
@@ -64,27 +64,12 @@ def test_samples_come_from_cached_clips_too(stills: list[Still]) -> None:
 
 def test_tissue_of_other_stills_comes_into_the_plane_where_it_is_named(stills: list[Still]) -> None:
     settings = SampleSettings(frames=4, size=64, clip=ClipSettings(change=1.0))
-    bright = Still(np.full_like(stills[1].image, 255), stills[1].mask, stills[1].record)
+    bright = Still(np.full_like(stills[1].image, 255), stills[1].mask)
     bright.image[::7] = 0  # its level is taken out, its pattern is what comes
     own, foreign = (PropagationSamples(stills[:1], settings, 3, tissue=some)[5] for some in ((), [bright]))
     assert torch.equal(own["frames"], PropagationSamples(stills[:1], settings, 3, tissue=stills[:1])[5]["frames"])
     assert torch.equal(own["masks"], foreign["masks"])
     assert not torch.equal(own["frames"], foreign["frames"])
-
-
-def test_a_still_sample_shows_its_lesion(stills: list[Still]) -> None:
-    samples = StillSamples(stills, SampleSettings(size=64, clip=ClipSettings(exit_share=0.0)), 1)
-    shown = [bool(samples[index]["masks"].any()) for index in range(20)]
-    assert samples[0]["frames"].shape == (1, 64, 64)
-    assert np.mean(shown) > 0.9
-
-
-def test_batches_go_on_where_a_run_stopped_and_processes_share_them() -> None:
-    whole = list(StepBatches(0, 4, 3))
-    assert whole == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
-    assert list(StepBatches(2, 4, 3)) == whole[2:]
-    shared = [list(StepBatches(0, 2, 3, rank, 2)) for rank in range(2)]
-    assert sorted(number for batch in shared[0] + shared[1] for number in batch) == list(range(12))
 
 
 @pytest.mark.parametrize("wrongness", [0.0, 1.0])

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.engine.window import Window
-from UltrasoundLesionSegLib.training.appearance import draw_appearance
-from UltrasoundLesionSegLib.training.clip_synthesis import Clip, ClipSettings, Exit, synthesize_clip
-from UltrasoundLesionSegLib.training.speckle import SpeckleSource, split_layers
-from UltrasoundLesionSegLib.training.stills import Still
+from UltrasoundLesionSegLib.fitting.appearance import draw_appearance
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip, ClipSettings, Exit, synthesize_clip
+from UltrasoundLesionSegLib.fitting.speckle import SpeckleSource, split_layers
+from UltrasoundLesionSegLib.fitting.still import Still
 
 TIMES = [0.0, 1.0, 2.0, 5.0, 20.0]
 
