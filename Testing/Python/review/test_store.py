@@ -200,7 +200,9 @@ def test_a_case_is_a_folder_of_the_reader(tmp_path: Path, case: str) -> None:
         ReviewFolder(tmp_path).work("A", case)
 
 
-@pytest.mark.parametrize("damage", ["cut", "other pixels", "other size", "no file", "a later version", "a loop"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "other pixels", "other size", "no file", "an earlier version", "a later version", "a loop"]
+)
 def test_damaged_files_are_said_in_a_sentence(work: CaseWork, source: SourceNote, anchor: Anchor, damage: str) -> None:
     with work.hold() as hold:
         work.store(hold, Work(source, [anchor(1)]))
@@ -214,11 +216,14 @@ def test_damaged_files_are_said_in_a_sentence(work: CaseWork, source: SourceNote
         Image.fromarray(np.zeros((5, 5), np.uint8)).save(image)
     elif damage == "no file":
         image.unlink()
+    elif damage == "an earlier version":
+        record.write_text(record.read_text().replace('"result"', '"finished"'))
     elif damage == "a later version":
         record.write_text(record.read_text().replace('"schema_version": 1', '"schema_version": 2'))
     else:
         record.write_text("[" * 100_000)
-    with pytest.raises(ReviewError, match="later version" if damage == "a later version" else "damaged"):
+    said = "later version.*update this one" if damage == "a later version" else "damaged.*earlier version.*move it away"
+    with pytest.raises(ReviewError, match=said):
         work.anchors()
 
 

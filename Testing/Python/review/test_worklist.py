@@ -158,7 +158,10 @@ def test_a_source_that_changed_makes_a_done_case_one_in_work(
     (output / ".batch" / "index.jsonl").unlink()
     worklist.refresh()
     assert worklist.case("poor").state is ReviewState.IN_WORK
-    assert worklist.case("poor").remark == "the source has changed since the case was done"
+    assert worklist.case("poor").remark == "the source has changed since the work of A"
+    row = read_case(BatchFolder(output), "poor")
+    assert row is not None
+    assert Reviews.of(output).remarks(row) == ["the source has changed since the work of A"], "so says the page"
     with (
         worklist.open("poor") as case,
         pytest.raises(ReviewError, match="another version of the cine"),

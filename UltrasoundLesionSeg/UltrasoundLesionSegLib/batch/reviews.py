@@ -91,11 +91,15 @@ def remarks_of(row: CaseRow, records: Iterable[ReviewRecord]) -> list[str]:
     records : iterable of ReviewRecord
         A suggested seed counts as looked at when one of them outlined or confirmed its frame, or dealt with the case.
     """
-    if row.suggested_on is None or any(_has_seen(record, row, row.suggested_on) for record in records):
-        return list(row.remarks)
-    return ["suggested seed, not looked at", *row.remarks]
+    records = list(records)
+    now = row.cells.get("source_sha256")
+    outdated = sorted(record.reader for record in records if record.is_of_another(now))
+    remarks = [f"the source has changed since the work of {', '.join(outdated)}"] if outdated else []
+    if row.suggested_on is not None and not any(_has_seen(record, row, row.suggested_on) for record in records):
+        remarks.append("suggested seed, not looked at")
+    return [*remarks, *row.remarks]
 
 
 def _has_seen(record: ReviewRecord, row: CaseRow, frame: int) -> bool:
     dealt_with = record.state_for(row.cells.get("source_sha256")) in (ReviewState.DONE, ReviewState.SET_ASIDE)
-    return dealt_with or frame in record.frames_drawn
+    return dealt_with or (frame in record.frames_drawn and not record.is_of_another(row.cells.get("source_sha256")))

@@ -216,8 +216,11 @@ class ReviewRecord:
         sha256 : str or None
             Of the source as the machine read it last; None where that is not known.
         """
-        is_other = sha256 is not None and self.source is not None and self.source.sha256 != sha256
-        return ReviewState.IN_WORK if is_other and self.state is ReviewState.DONE else self.state
+        return ReviewState.IN_WORK if self.is_of_another(sha256) and self.state is ReviewState.DONE else self.state
+
+    def is_of_another(self, sha256: str | None) -> bool:
+        """Whether the reader worked on another version of the source than this one; False where it is not known."""
+        return sha256 is not None and self.source is not None and self.source.sha256 != sha256
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as ``review.json`` has it."""
@@ -263,8 +266,8 @@ class ReviewRecord:
 def damaged() -> ReviewError:
     """Return the error for files of a reader's work that are not what was written."""
     return ReviewError(
-        "the files of the reader's work on this case are damaged or were changed; restore the case's folder in "
-        "'review' from a copy"
+        "the files of the reader's work on this case are damaged, were changed, or were written by an earlier version "
+        "of this program; restore the case's folder in 'review' from a copy, or move it away to start the case again"
     )
 
 

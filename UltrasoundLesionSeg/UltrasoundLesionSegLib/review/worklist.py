@@ -149,12 +149,9 @@ class Worklist:
         if isinstance(record, ReviewError):
             remarks.append(str(record))
         elif record is not None:
-            state = record.state_for(row.cells.get("source_sha256") if row else None)
-            if state is not record.state:
-                remarks.append("the source has changed since the case was done")
             case = replace(
                 case,
-                state=state,
+                state=record.state_for(row.cells.get("source_sha256") if row else None),
                 frames_drawn=len(record.frames_drawn),
                 seconds=record.seconds,
                 reason=record.reason,
