@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,14 @@ from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewS
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 from UltrasoundLesionSegLib.review.compare import compare_and_write
-from UltrasoundLesionSegLib.review.comparison import Kind, LesionComparison, compare_readers, match_lesions
+from UltrasoundLesionSegLib.review.comparison import (
+    Comparison,
+    Kind,
+    LesionComparison,
+    compare_readers,
+    match_lesions,
+)
+from UltrasoundLesionSegLib.review.comparison_results import overall
 
 MakeCase = Callable[..., Path]
 MakeAnchor = Callable[..., ReaderAnchor]
@@ -101,6 +109,18 @@ def test_lengths_are_in_mm_where_the_source_tells_the_size_of_a_pixel(output: Pa
     assert row_of(compare_readers(output, "A", "B", lambda *_: elsewhere).lesions, "a", Kind.DRAWN).unit == "px"
 
 
+def test_intervals_end_where_the_quantity_does(output: Path) -> None:
+    (row, *_) = compare_readers(output, "A", "B", no_source).of(Kind.FOLLOWED)
+    values = [(1.0, 0.1), (0.97, 0.2), (0.8, 3.0)]
+    rows = [replace(row, dice=dice, hausdorff95=distance) for dice, distance in values]
+    found = overall(Comparison("A", "B", tuple(rows)), Kind.FOLLOWED)
+    assert found is not None
+    assert (found.dice.value, found.dice.high) == (pytest.approx(0.9233, abs=1e-4), 1)
+    assert found.dice.low == pytest.approx(0.6554, abs=1e-4)  # 0.9233 - 4.303 * 0.1079 / 3**0.5
+    assert (found.lengths[0].hausdorff95.low, found.lengths[0].hausdorff95.value) == (0, pytest.approx(1.1))
+    assert found.lengths[0].hausdorff95.high > 3
+
+
 def test_lesions_are_matched_by_where_they_are_not_by_their_names() -> None:
     left, right = np.zeros((2, 8, 8), bool)
     left[:, :3], right[:, 5:] = True, True
@@ -167,6 +187,8 @@ def test_table_json_and_page_are_written(output: Path, tmp_path: Path) -> None:
     assert "image/jpeg" not in page
     assert found.left_out == 1
     assert "2 lesions" in found.sentences[0]
+    assert "limits of agreement and ICC need at least 3 lesions, here 2" in found.sentences[1]
+    assert not any("nan" in line for line in found.sentences)
     same = "12 of 12 masks are the same on both sides"
     assert [same in line for line in found.sentences].count(True) == 1
     assert same in page

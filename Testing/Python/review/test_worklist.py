@@ -87,7 +87,7 @@ def test_a_suggested_seed_is_looked_at_once_a_reader_confirmed_it(output: Path, 
     record = output / "cases" / "poor" / "run.json"
     record.write_text(record.read_text().replace('"suggested_on_frame": null', '"suggested_on_frame": 4'))
     (output / ".batch" / "index.jsonl").unlink()
-    worklist, unseen = Worklist(output, "A"), "suggested seed, not looked at"
+    worklist, unseen = Worklist(output, "A"), "suggested seed on frame 4, not looked at"
     assert worklist.case("poor").remark == unseen
     with worklist.open("poor") as case:
         if how == "confirmed":

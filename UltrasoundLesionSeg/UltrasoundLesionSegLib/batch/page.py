@@ -100,7 +100,7 @@ def _counts(rows: Sequence[CaseRow], reviews: Reviews) -> str:
     done = sum(row.has_result for row in rows)
     failed = sum(row.state == "failed" for row in rows)
     waiting = len(rows) - done - failed
-    counts = f"{len(rows)} cases: {done} done, {failed} failed" + (f", {waiting} waiting" if waiting else "")
+    counts = f"{len(rows)} cases: {done} computed, {failed} failed" + (f", {waiting} waiting" if waiting else "")
     if reviews:
         states = [reviews.furthest(row) for row in rows]
         counts += "; by readers: " + ", ".join(f"{states.count(state)} {state.value}" for state in ReviewState)

@@ -96,7 +96,7 @@ def remarks_of(row: CaseRow, records: Iterable[ReviewRecord]) -> list[str]:
     outdated = sorted(record.reader for record in records if record.is_of_another(now))
     remarks = [f"the source has changed since the work of {', '.join(outdated)}"] if outdated else []
     if row.suggested_on is not None and not any(_has_seen(record, row, row.suggested_on) for record in records):
-        remarks.append("suggested seed, not looked at")
+        remarks.append(f"suggested seed on frame {row.suggested_on}, not looked at")
     return [*remarks, *row.remarks]
 
 

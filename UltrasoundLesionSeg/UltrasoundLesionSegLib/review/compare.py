@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from UltrasoundLesionSegLib.review.agreement import FEWEST
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.review.comparison import Comparison, Kind, compare_readers, masks_of, side_of
 from UltrasoundLesionSegLib.review.comparison_pictures import pictures_of
 from UltrasoundLesionSegLib.review.comparison_results import (
     MOST_SHOWN,
     TITLES,
+    Lengths,
     overall,
     remarks,
     shown,
@@ -102,10 +104,15 @@ def _sentences(found: Comparison) -> list[str]:
         if one is None:
             continue
         lines.append(f"{TITLES[kind]}: {one.frames} frames of {one.lesions} lesions, Dice {shown(one.dice)}")
-        lines += [
-            f"  long axis: bias {shown(lengths.axes.bias, 2)} {lengths.unit}, limits of agreement "
-            f"{lengths.axes.lower.value:.2f} to {lengths.axes.upper.value:.2f}, ICC {shown(lengths.correlation)}"
-            for lengths in one.lengths
-        ]
+        lines += [f"  long axis: {_agreement(lengths)}" for lengths in one.lengths]
         lines += [f"  note: {remark}" for remark in remarks(one)]
     return lines
+
+
+def _agreement(lengths: Lengths) -> str:
+    axes = lengths.axes
+    bias = f"bias {shown(axes.bias, 2)} {lengths.unit}"
+    if axes.count < FEWEST:
+        return f"{bias}; limits of agreement and ICC need at least {FEWEST} lesions, here {axes.count}"
+    limits = f"limits of agreement {axes.lower.value:.2f} to {axes.upper.value:.2f}"
+    return f"{bias}, {limits}, ICC {shown(lengths.correlation)}"

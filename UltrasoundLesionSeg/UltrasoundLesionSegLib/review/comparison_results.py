@@ -7,7 +7,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -90,16 +90,22 @@ def overall(comparison: Comparison, kind: Kind) -> Overall | None:
         own = [row for row in rows if row.unit == unit and row.seen_by_both]
         if own:
             pairs = np.array([(row.first_axis, row.second_axis) for row in own])
-            distance = mean([row.hausdorff95 for row in own])
+            distance = _cut(mean([row.hausdorff95 for row in own]), math.inf)
             lengths.append(Lengths(unit, distance, bland_altman(*pairs.T), intraclass_correlation(pairs)))
     counts = ("frames", "seen_by_both", "only_first", "only_second", "identical")
     return Overall(
         kind,
         len(rows),
         **{name: sum(getattr(row, name) for row in rows) for name in counts},
-        dice=mean([row.dice for row in rows]),
+        dice=_cut(mean([row.dice for row in rows]), 1.0),
         lengths=tuple(lengths),
     )
+
+
+def _cut(estimate: Estimate, highest: float) -> Estimate:
+    """Return an estimate with its interval cut to what the quantity can be: Student's t knows no such limits."""
+    low, high = np.clip([estimate.low, estimate.high], 0.0, highest)
+    return replace(estimate, low=float(low), high=float(high))
 
 
 def write_comparison(
