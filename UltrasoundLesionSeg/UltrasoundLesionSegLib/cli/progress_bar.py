@@ -32,10 +32,10 @@ def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
     An error takes the bar away, so that none stands unfinished above the sentence.
     """
     columns = (
-        TextColumn("frames"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f} frames/s"),
+        TextColumn("{task.fields[rate]:.1f}/s"),
         TimeRemainingColumn(),
     )
     bar = _bars(*columns)
@@ -43,7 +43,8 @@ def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
 
     def advance(step: PropagationProgress) -> None:
         bar.start()
-        bar.update(task, total=step.frames, completed=step.frames_done, rate=step.frames_per_second)
+        what = step.stage or "frames"
+        bar.update(task, description=what, total=step.frames, completed=step.frames_done, rate=step.frames_per_second)
 
     with _taken_away_by_errors(bar):
         yield advance

@@ -66,6 +66,10 @@ def segment(
     frames: Frames = None,
     device: Device = "auto",
     overlap: Overlap = False,
+    fit: Annotated[
+        bool,
+        typer.Option("--fit", help="Fit the model to this lesion first; kept only where it is expected to be better."),
+    ] = False,
     also: Also = None,
     pixels_allowed: PixelsAllowed = False,
     blank_outside: BlankOutside = None,
@@ -98,6 +102,7 @@ def segment(
         pixels_allowed=pixels_allowed,
         blank_outside=blank_outside,
         allow_overlap=overlap,
+        fit=fit,
         overwrite=overwrite,
         log_level=log_level,
     )

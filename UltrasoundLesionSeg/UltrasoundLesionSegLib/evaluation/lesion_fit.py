@@ -1,139 +1,49 @@
-"""A model fitted to the one lesion that it is to follow, beside the model as it is: a trial, not part of the program.
+"""A model fitted to the lesion that it is to follow (``fitting.lesion_fit``), beside the model as it is.
 
-``python -m UltrasoundLesionSegLib.evaluation.lesion_fit DATASET --clips FOLDER --output FOLDER`` takes a few gradient
-steps for each video, on clips made of its first frame with a lesion (``fitting.clip_synthesis``) and on simulated ones
-(``training.simulated_clips``), and scores both models on the rest of the video. What came of it:
-Docs/results/ablations.md.
+``python -m UltrasoundLesionSegLib.evaluation.lesion_fit DATASET --output FOLDER`` fits a model to the first frame of
+each video that shows a lesion, and scores both models on the rest of the video, and what the program keeps: the fitted
+model's masks where they are surer. What came of it: Docs/results/ablations.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from UltrasoundLesionSegLib.cine import Cine, Frame, Mask
+from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, default_bundle, find_bundle
-from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
-from UltrasoundLesionSegLib.engine.networks.fused import fuse
 from UltrasoundLesionSegLib.evaluation.evaluate import score_video
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, summarize
 from UltrasoundLesionSegLib.evaluation.tables import table_text, write_frames
-from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip, ClipSettings
-from UltrasoundLesionSegLib.fitting.objectives import ClipObjective, MaskLoss
-from UltrasoundLesionSegLib.fitting.samples import PropagationSamples, SampleSettings
-from UltrasoundLesionSegLib.fitting.still import Still
-from UltrasoundLesionSegLib.training.datasets import load_clips
+from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps, is_surer, other_clips
+from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
-
-CLIPPED_NORM = 1.0  # of the gradient
-BETAS = (0.9, 0.95)  # of AdamW
-OTHERS = 8  # simulated clips that are used, of those in the folder
-SURER = 0.01  # of expected overlap, mean over a video
-SHARE = 0.3  # how far the weights go from where they were to where the steps led
-# the lesion's own tissue and outline, moved and lit a little otherwise; the training's own clips go much further
-MILD = ClipSettings(strength=0.7, change=0.3, reshape=0.0, exit_share=0.0, floor=0.7, look=0.4)
 
 
 @dataclass(frozen=True)
-class FitSettings:
-    """How a network is fitted.
+class FitScores:
+    """What a fit to one video gave.
 
     Parameters
     ----------
-    steps, batch : int
-        Optimiser steps, and clips a step.
-    learning_rate : float
-        Of AdamW.
-    other_share : float
-        Share of clips that show other, simulated lesions.
-    clip : ClipSettings
-        How far the clips of the lesion go.
-    seed : int
+    rows : list of ScoredFrame
+        Of the model as it is, then for each share of the fitted one and of what the program keeps ("where surer").
+    fit_seconds, plain_seconds : float
+        Processor time of the fit, and of the propagation with the model as it is.
     """
 
-    steps: int = 20
-    batch: int = 2
-    learning_rate: float = 3e-4
-    other_share: float = 0.25
-    clip: ClipSettings = field(default_factory=lambda: MILD)
-    seed: int = 0
-
-
-def fitted_network(
-    bundle: Bundle, drawn: Sequence[tuple[Frame, Mask]], others: Sequence[Clip], settings: FitSettings
-) -> nn.Module:
-    """Fit a model's network to the lesions that were drawn on a cine.
-
-    The samples are seen as the tracker sees them: at the model's own input size, and with what it remembers.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        A model whose role is to propagate; its own weights stay as they are.
-    drawn : sequence of (frame, mask)
-        Frames, uint8 (H, W) or (H, W, 3), each with a lesion on it, bool (H, W), not empty.
-    others : sequence of Clip
-        Clips of other lesions, at least one.
-    settings : FitSettings
-
-    Returns
-    -------
-    Module
-        On the CPU. The same arguments give the same weights on the same machine.
-    """
-    network = bundle.load_network("cpu").requires_grad_(
-        True
-    )  # in evaluation mode: normalisations keep their statistics
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    assert isinstance(network, PropagationNetwork)
-    view = bundle.tracker_settings()
-    objective = ClipObjective(network, MaskLoss(), remembers_passing=view.memory.capacity > 0)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, betas=BETAS, weight_decay=0.0)
-    sample = SampleSettings(size=view.input_size, wrongness=0.6, whole_share=0.05, clip=settings.clip)
-    stills = [_still(frame, mask) for frame, mask in drawn]
-    tissue = [_still(clip.frames[0], clip.masks[0]) for clip in others]
-    samples = PropagationSamples(stills, sample, settings.seed, others, settings.other_share, tissue)
-    for step in range(settings.steps):
-        items = [samples[step * settings.batch + number] for number in range(settings.batch)]
-        loss, _ = objective(**{name: torch.stack([item[name] for item in items]) for name in items[0]})
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIPPED_NORM)
-        optimizer.step()
-    return network
-
-
-def between(bundle: Bundle, fitted: nn.Module, share: float) -> PropagationNetwork:
-    """Return a network whose weights lie a share of the way from the model's own to fitted ones.
-
-    Such a mean forgets less than the fitted weights (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR
-    2022).
-
-    Returns
-    -------
-    PropagationNetwork
-        On the CPU, in the form it is run in.
-    """
-    merged = bundle.load_network("cpu")
-    with torch.no_grad():
-        for one, other in zip(merged.parameters(), fitted.parameters(), strict=True):
-            one.lerp_(other, share)
-    in_use = fuse(merged)
-    assert isinstance(in_use, PropagationNetwork)
-    return in_use
-
-
-def _still(frame: Frame, mask: Mask) -> Still:
-    grey = frame if frame.ndim == 2 else frame.mean(axis=2).astype(np.uint8)
-    return Still(np.ascontiguousarray(grey), mask)
+    rows: list[ScoredFrame]
+    fit_seconds: float
+    plain_seconds: float
 
 
 def shortened(case: Case, frames: int | None, every: int) -> Case:
@@ -144,30 +54,31 @@ def shortened(case: Case, frames: int | None, every: int) -> Case:
 
 
 def score_case(
-    case: Case, bundle: Bundle, others: Sequence[Clip], settings: FitSettings, shares: Sequence[float] = (SHARE,)
-) -> list[ScoredFrame]:
+    case: Case, bundle: Bundle, settings: FitSettings, shares: Sequence[float] | None = None
+) -> FitScores | None:
     """Score a model on a video as it is and fitted to the lesions of its first frame that shows one, by shares.
 
-    "Where surer" is what a program can do that knows no truth: the fitted model's masks where their expected overlap is
-    higher by ``SURER``, else the model's own.
+    None where no frame shows a lesion. The shares are by default that of the settings.
     """
     shown = (frame for frame in range(len(case.cine)) if (seen := case.truth(frame)) is not None and seen.any())
     if (start := next(shown, None)) is None:
-        return []
+        return None
     truth = case.truth(start)
     assert truth is not None
     drawn = [(case.cine.frames[start], mask) for mask in truth if mask.any()]
-    fitted = fitted_network(bundle, drawn, others, settings)
-    methods = [Model(bundle, "cpu")]
-    for share in shares:
-        methods.append(Model(bundle, "cpu", network=between(bundle, fitted, share)))
-        methods[-1].name = f"{bundle.name} fitted {share:g}"
-    plain, *fits = ([*score_video(case, method)] for method in methods)
+    started = time.process_time()
+    led_to: nn.Module = run_to_end(fit_steps(bundle, drawn, settings))
+    fits = [between(bundle, led_to, share) for share in shares or (settings.share,)]
+    fitted_at = time.process_time()
+    plain = [*score_video(case, Model(bundle, "cpu"))]
+    plain_at = time.process_time()
     rows = [*plain]
-    for own in fits:
-        is_surer = _expected(own) > _expected(plain) + SURER
-        rows += own + [replace(row, method=f"{own[0].method} where surer") for row in (own if is_surer else plain)]
-    return rows
+    for share, fit in zip(shares or (settings.share,), fits, strict=True):
+        name = f"{bundle.name} fitted {share:g}"
+        own = [replace(row, method=name) for row in score_video(case, Model(fit, "cpu"))]
+        kept = own if is_surer(_expected(own), _expected(plain)) else plain
+        rows += own + [replace(row, method=f"{name} where surer") for row in kept]
+    return FitScores(rows, fitted_at - started, plain_at - fitted_at)
 
 
 def _expected(rows: Sequence[ScoredFrame]) -> float:
@@ -181,10 +92,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--layout", choices=[Layout.DAVIS.value, Layout.BUV.value], default=Layout.DAVIS.value)
-    parser.add_argument("--clips", type=Path, required=True, help="folder of training.simulated_clips")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--model", help="that propagates; the default one when left out")
-    parser.add_argument("--limit", type=int, help="videos to take, evenly over the data set")
+    parser.add_argument("--skip", type=int, default=0, help="videos to leave out, the first so many")
+    parser.add_argument("--limit", type=int, help="videos to take, evenly over the others")
     parser.add_argument("--frames", type=int, help="of each video, take the first so many")
     parser.add_argument("--every", type=int, default=1, help="and of those each so many")
     parser.add_argument("--steps", type=int, default=defaults.steps)
@@ -192,32 +103,44 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     parser.add_argument("--share", type=float, action="append", help="of the way to the fitted weights; repeatable")
     parser.add_argument("--other-share", type=float, default=defaults.other_share, help="of clips with other lesions")
-    parser.add_argument("--training-clips", action="store_true", help="clips of the lesion go as far as the training's")
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     bundle = find_bundle(chosen.model) if chosen.model else default_bundle(PROPAGATE)
-    clip = ClipSettings(exit_share=0.25) if chosen.training_clips else MILD
-    settings = FitSettings(chosen.steps, chosen.batch, chosen.learning_rate, chosen.other_share, clip)
-    found = load_clips(chosen.clips)
-    others = found[:: max(len(found) // OTHERS, 1)][:OTHERS]
-    cases = list(read_cases(chosen.dataset, Layout(chosen.layout)))
+    settings = FitSettings(chosen.steps, chosen.batch, chosen.learning_rate, chosen.other_share)
+    cases = list(read_cases(chosen.dataset, Layout(chosen.layout)))[chosen.skip :]
     if chosen.limit and chosen.limit < len(cases):
         cases = [cases[place] for place in np.linspace(0, len(cases) - 1, chosen.limit).round().astype(int)]
+    started = time.process_time()
+    other_clips()
+    lines = [f"simulated clips, once: {time.process_time() - started:.1f} s of processor time"]
     rows: list[ScoredFrame] = []
     for case in cases:
-        own = score_case(
-            shortened(case, chosen.frames, chosen.every), bundle, others, settings, chosen.share or (SHARE,)
-        )
-        rows += own
+        scores = score_case(shortened(case, chosen.frames, chosen.every), bundle, settings, chosen.share)
+        if scores is None:
+            continue
+        rows += scores.rows
         write_frames(rows, chosen.output / "frames.csv")  # what is known so far survives an interruption
-        dice = {name: np.mean([row.scores.dice for row in own if row.method == name]) for name in _names(own)}
-        print(case.name, *(f"{name} {value:.4f}" for name, value in dice.items()), flush=True)
+        lines.append(_line(case.name, scores))
+        print(lines[-1], flush=True)
     names = _names(rows)
-    text = table_text([summarize(rows, name, [other for other in names if other != name]) for name in names])
+    table = table_text([summarize(rows, name, [other for other in names if other != name]) for name in names])
+    text = "\n".join([*lines, "", table])
     with atomic_path(chosen.output / "table.md") as path:
         path.write_text(text, encoding="utf-8")
     print(text)
+
+
+def _line(case: str, scores: FitScores) -> str:
+    """Return Dice, and in brackets the mean expected overlap, of each method on a video, and the times."""
+    told = []
+    for name in _names(scores.rows):
+        own = [row for row in scores.rows if row.method == name]
+        told.append(f"{name} {np.mean([row.scores.dice for row in own]):.3f} ({_expected(own):.3f})")
+    return (
+        f"{case}: {', '.join(told)}; fit {scores.fit_seconds:.1f} s, propagation {scores.plain_seconds:.1f} s of "
+        "processor time"
+    )
 
 
 def _names(rows: Sequence[ScoredFrame]) -> list[str]:

@@ -55,6 +55,10 @@ class SampleSettings:
     clip: ClipSettings = field(default_factory=ClipSettings)
 
 
+class NoLesionError(RuntimeError):
+    """No sample could be drawn that shows enough of a lesion."""
+
+
 class NumberedSamples(Dataset[dict[str, Tensor]], ABC):
     """Samples by number, made of stills and of clips; one that shows no lesion is drawn again.
 
@@ -91,7 +95,7 @@ class NumberedSamples(Dataset[dict[str, Tensor]], ABC):
             sample = self.draw(np.random.default_rng((self._seed, index, attempt)))
             if sample is not None:
                 return sample
-        raise RuntimeError(f"sample {index} shows no lesion in {ATTEMPTS} attempts")
+        raise NoLesionError(f"sample {index} shows no lesion in {ATTEMPTS} attempts")
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> dict[str, Tensor] | None:

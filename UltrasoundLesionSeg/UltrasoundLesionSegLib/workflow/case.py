@@ -97,6 +97,8 @@ class CaseRequest:
         written where ``further_kinds`` names it.
     allow_overlap : bool
         Whether lesions may share pixels.
+    fit : bool
+        Whether to fit the model to the lesion first (``UltrasoundLesionWorkflow.fitToLesion``).
     overwrite : bool
         Whether an output folder that holds something else may be written to (``OutputFolder``).
     log_level : LogLevel
@@ -121,6 +123,7 @@ class CaseRequest:
     blank_outside: bool | None = None
     with_scene: bool = True
     allow_overlap: bool = False
+    fit: bool = False
     overwrite: bool = False
     log_level: LogLevel = LogLevel.INFO
     stamp: Mapping[str, Any] = field(default_factory=dict)
@@ -219,11 +222,14 @@ def _run_loaded(
 
     def advance(step: PropagationProgress) -> None:
         level = logging.WARNING if step.error else logging.DEBUG
-        log_event(logger, level, step.error or f"step {step.done} of {step.total}", case=case, frame=step.frame)
+        text = step.error or f"{step.stage}: step {step.done} of {step.total}".removeprefix(": ")
+        log_event(logger, level, text, case=case, frame=step.frame)
         if progress:
             progress(step)
 
-    summary = logic.propagate(
+    started = time.perf_counter()
+    propagate = logic.fitToLesion if request.fit else logic.propagate
+    summary = propagate(
         browser,
         request.model,
         request.direction,
@@ -235,6 +241,8 @@ def _run_loaded(
     for notice in summary.notices:
         log_event(logger, logging.WARNING, notice, case=case)
     seconds.update(summary.seconds)
+    if request.fit:  # and the other one of the two propagations
+        seconds["fit"] = time.perf_counter() - started - sum(summary.seconds.values())
     with _stage(seconds, "measure"):
         measured = logic.measure(browser)
     kinds = dict.fromkeys(KINDS + ("scene",) * request.with_scene + DICOM_KINDS * is_dicom + request.further_kinds)

@@ -15,9 +15,11 @@ from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.workflow.clicked_seeds import ClickedSeeds
 
 if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.engine.bundles import Bundle
     from UltrasoundLesionSegLib.engine.next_frame import Outlook
     from UltrasoundLesionSegLib.workflow.propagation_job import (
         EditableArea,
+        FitRecord,
         PropagationJob,
         PropagationProgress,
         PropagationSummary,
@@ -112,10 +114,12 @@ class PropagationAndReview(ClickedSeeds):
         self.checkPropagation(browser, model, direction, frames, device)
         cine, sequence = self.cine(browser), self._sequence(browser)
         self.efforts.act(sequence)
-        bundle, on = self._bundle(model, "propagate"), self._resolve_device(device)
-        network = self._network(bundle, device)
+        bundle, fit, notice = self._model_for(browser, self._bundle(model, "propagate"))
+        network, on = self._network(bundle, device), self._resolve_device(device)
         plan = PropagationPlan(Direction(direction), self._checked_range(frames, len(cine)), allowOverlap, editable)
         job = PropagationJob(cine, sequence, bundle, network, on, plan)
+        job.summary.fit = fit
+        job.summary.notices += [notice] if notice else []
         before = self._jobs.get(browser.GetID())
         self._jobs[browser.GetID()] = job
         try:
@@ -123,6 +127,10 @@ class PropagationAndReview(ClickedSeeds):
         finally:
             if before is not None and not job.can_undo:  # it changed nothing
                 job.keep_undo_of(before)
+
+    def _model_for(self, browser: Any, bundle: Bundle) -> tuple[Bundle, FitRecord | None, str]:
+        """Return the model to use where this one is asked for, how it was fitted, and what a person should know."""
+        return bundle, None, ""
 
     def checkPropagation(
         self,

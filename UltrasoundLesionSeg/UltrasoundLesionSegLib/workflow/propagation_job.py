@@ -73,6 +73,8 @@ class PropagationProgress:
     frames_done, frames : int
         Frames that are done, of those that can get a result: frames between and beyond the anchors in the propagation's
         direction, and the anchors' own, within the range asked for. A frame that cannot be read is done, too.
+    stage : str
+        What is being done, where a propagation is not all there is to do.
     """
 
     frame: int
@@ -82,6 +84,7 @@ class PropagationProgress:
     error: str = ""
     frames_done: int = 0
     frames: int = 0
+    stage: str = ""
 
     @property
     def frames_per_second(self) -> float:
@@ -92,6 +95,38 @@ class PropagationProgress:
     def seconds_left(self) -> float:
         """Estimate of the time left, in s."""
         return (self.total - self.done) * self.seconds / self.done if self.done else 0.0
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """How a model was fitted to a cine, and what came of it.
+
+    Parameters
+    ----------
+    used : bool
+        Whether the masks are those of the fitted model.
+    model_sha256 : str
+        Of the weights before the fit.
+    anchors : list of int
+        Frames it was fitted to.
+    steps, batch, learning_rate, share, seed
+        See ``fitting.lesion_fit.FitSettings``.
+    seconds : float
+        That the fit took, without the propagations.
+    expected_overlap : dict of str to float
+        ``without`` and ``with`` the fit: the mean over all masks that were computed.
+    """
+
+    used: bool
+    model_sha256: str
+    anchors: list[int]
+    steps: int
+    batch: int
+    learning_rate: float
+    share: float
+    seed: int
+    seconds: float
+    expected_overlap: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -115,6 +150,8 @@ class PropagationSummary:
     seconds : dict of str to float
         Time in each stage: ``network`` (with decoding and preprocessing) and ``mrml``.
     cancelled : bool
+    fit : FitRecord or None
+        Where the model was fitted to this cine; ``model`` and ``sha256`` are then those of the fitted one, if used.
     """
 
     model: str
@@ -128,6 +165,7 @@ class PropagationSummary:
     notices: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: {"network": 0.0, "mrml": 0.0})
     cancelled: bool = False
+    fit: FitRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +266,11 @@ class PropagationJob:
             self.summary.cancelled = done < total
             self.summary.frames_computed.sort()
             self.summary.frames_unfinished = sorted(self._unfinished)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether this job wrote anything itself."""
+        return bool(self.summary.frames_computed or self.summary.frames_unfinished or self.summary.unreadable)
 
     @property
     def can_undo(self) -> bool:

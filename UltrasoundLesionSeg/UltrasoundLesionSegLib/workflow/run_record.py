@@ -71,6 +71,7 @@ def run_record(
         "effort": logic.effort(browser).as_record(),
         "suggested_by": [asdict(one) for one in measured.suggesters()],
         "model": {"name": summary.model, "version": summary.version, "sha256": summary.sha256},
+        "fit": asdict(summary.fit) if summary.fit else None,
         "device": summary.device,
         "direction": summary.direction,
         "frames_computed": len(summary.frames_computed),

@@ -1,9 +1,9 @@
 """The whole job on MRML nodes: one class for the module's GUI, Slicer's Python console, the shell and batches.
 
 The class is built in layers, each in a file: ``scene_access``, ``model_access``, ``seeds_and_anchors``,
-``clicked_seeds``, ``propagation_and_review``, and the results here. The method names are camelCase because Slicer's
-logic class inherits them; everything below is snake_case. torch and DICOM libraries are imported when they are first
-needed: Slicer starts without them.
+``clicked_seeds``, ``propagation_and_review``, ``fitting_to_lesion``, and the results here. The method names are
+camelCase because Slicer's logic class inherits them; everything below is snake_case. torch and DICOM libraries are
+imported when they are first needed: Slicer starts without them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from UltrasoundLesionSegLib.workflow.propagation_and_review import PropagationAndReview
+from UltrasoundLesionSegLib.workflow.fitting_to_lesion import FittingToLesion
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.report.image_area import ImageArea
     from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
 
 
-class UltrasoundLesionWorkflow(PropagationAndReview):
+class UltrasoundLesionWorkflow(FittingToLesion):
     """Loads cines, takes seeds, propagates, measures and exports.
 
     Cines are named by their sequence browser node (``useNode`` makes one for a volume whose slices are frames).

@@ -1,0 +1,218 @@
+"""A model fitted to the lesions drawn on a cine: kept where surer, put back where not, never for another cine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from engine_helpers import clip_of_moving_discs
+from tiny_bundle import write_tiny_bundle
+
+from UltrasoundLesionSegLib.engine.bundles import find_bundle
+from UltrasoundLesionSegLib.errors import SceneError, SeedError
+from UltrasoundLesionSegLib.fitting import lesion_fit
+from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
+from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps, is_surer
+from UltrasoundLesionSegLib.mrml.steps import run_to_end
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.exports import ExportJob, ExportOptions, ExportSource
+
+QUICK = FitSettings(steps=2, batch=1, learning_rate=3e-2, share=1.0)
+FITTED = "tiny (fitted to this cine)"
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network of random weights that two large steps change; returns its bundle."""
+    write_tiny_bundle(tmp_path / "models" / "tiny")
+    monkeypatch.setenv("ULS_MODELS", str(tmp_path / "models"))
+    cine, truth = clip_of_moving_discs(frames=8)
+    clip = Clip(np.stack([cine.frames[frame] for frame in range(8)]), truth[:, 0])
+    monkeypatch.setattr(lesion_fit, "other_clips", lambda: (clip,))
+    monkeypatch.setattr(lesion_fit, "FitSettings", lambda: QUICK)
+    return tmp_path / "models" / "tiny"
+
+
+def seeded(logic: UltrasoundLesionWorkflow, frames: int = 6, also: tuple[int, ...] = ()) -> Any:
+    cine, truth = clip_of_moving_discs(frames=frames)
+    browser = logic.addCine(cine)
+    for frame in (0, *also):
+        logic.setSeed(browser, truth[frame, 0], frame)
+    return browser
+
+
+def masks(logic: UltrasoundLesionWorkflow, browser: Any) -> tuple[bytes, bytes]:
+    """Return all masks and all expected overlaps."""
+    sequence = logic._sequence(browser)
+    (segment,) = sequence.segments()
+    read = [sequence.read(frame, segment.id).tobytes() for frame in range(browser.GetNumberOfItems())]
+    return b"".join(read), sequence.confidences(segment.id).tobytes()
+
+
+def always(monkeypatch: pytest.MonkeyPatch, surer: bool) -> None:
+    monkeypatch.setattr(lesion_fit, "SURER", -1.0 if surer else 1.0)
+
+
+def test_the_rule_asks_for_more_than_a_hundredth() -> None:
+    assert is_surer(0.72, 0.7)
+    assert not is_surer(0.71, 0.701)
+    assert not is_surer(float("nan"), 0.7)
+
+
+def test_a_surer_result_stays_and_repeats(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    always(monkeypatch, surer=True)
+    one, other, plain = (seeded(logic, also=(3,)) for _ in range(3))
+    stages: list[str] = []
+    summary = logic.fitToLesion(one, "tiny", device="cpu", progress=lambda step: stages.append(step.stage))
+    logic.propagate(plain, "tiny", device="cpu")
+    assert list(dict.fromkeys(stages)) == [
+        "Propagating without the fit",
+        "Fitting to this lesion",
+        "Propagating with the fit",
+    ]
+    assert summary.model == FITTED
+    assert summary.fit is not None
+    assert summary.fit.used
+    assert summary.fit.anchors == [0, 3]
+    assert summary.fit.expected_overlap["with"] != summary.fit.expected_overlap["without"]
+    assert summary.frames_computed == [1, 2, 4, 5]
+    assert logic.isFitted(one, "tiny")
+    assert masks(logic, one) != masks(logic, plain)
+    assert logic.fitToLesion(other, "tiny", device="cpu").sha256 == summary.sha256
+    assert masks(logic, other) == masks(logic, one)
+    logic.undoPropagation(one)  # takes the fitted result back to the one without
+    assert masks(logic, one) == masks(logic, plain)
+
+
+def test_a_result_that_is_no_surer_is_not_kept(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always(monkeypatch, surer=False)
+    browser, plain = seeded(logic), seeded(logic)
+    logic.propagate(plain, "tiny", device="cpu")
+    summary = logic.fitToLesion(browser, "tiny", device="cpu")
+    assert masks(logic, browser) == masks(logic, plain)
+    assert summary.model == "tiny"
+    assert summary.fit is not None
+    assert not summary.fit.used
+    (notice,) = summary.notices
+    assert "won nothing" in notice
+    assert not logic.isFitted(browser, "tiny")
+    assert logic.propagate(browser, "tiny", device="cpu").frames_computed == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "propagated"),
+    [
+        ("Propagating without the fit", False),
+        ("Fitting to this lesion", False),
+        ("Propagating with the fit", False),
+        ("Fitting to this lesion", True),
+        ("Propagating with the fit", True),
+    ],
+)
+def test_cancelling_leaves_everything_as_it_was(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, stage: str, propagated: bool
+) -> None:
+    always(monkeypatch, surer=True)
+    browser = seeded(logic)
+    if propagated:
+        logic.propagate(browser, "tiny", device="cpu")
+    before, seen = masks(logic, browser), []
+    with pytest.raises(SceneError, match="as it was"):
+        logic.fitToLesion(
+            browser, "tiny", device="cpu", progress=lambda s: seen.append(s.stage), cancelled=lambda: seen[-1] == stage
+        )
+    assert masks(logic, browser) == before
+    assert logic.canUndoPropagation(browser) == propagated
+    assert not logic.isFitted(browser, "tiny")
+    if propagated:
+        assert logic.propagate(browser, "tiny", device="cpu").frames_computed == []
+
+
+def test_fitted_weights_hold_for_their_cine_until_an_anchor_changes(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, quick: Path
+) -> None:
+    always(monkeypatch, surer=True)
+    before = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in quick.rglob("*") if path.is_file()}
+    browser, other = seeded(logic), seeded(logic, frames=7)
+    logic.fitToLesion(browser, "tiny", device="cpu")
+    assert before == {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in before}
+    assert logic.propagate(other, "tiny", device="cpu").model == "tiny"
+    again = logic.propagate(browser, "tiny", device="cpu")
+    assert (again.model, again.frames_computed) == (FITTED, [])
+    logic.confirmFrame(browser, 4)
+    assert not logic.isFitted(browser, "tiny")
+    plain = logic.propagate(browser, "tiny", device="cpu")
+    assert plain.model == "tiny"
+    assert any("fit again" in notice for notice in plain.notices)
+    assert logic.propagate(browser, "tiny", device="cpu").notices == []
+    logic.fitToLesion(browser, "tiny", device="cpu")
+    logic.clearFit(browser)
+    assert logic.propagate(browser, "tiny", device="cpu").model == "tiny"
+
+
+def test_records_name_the_fit(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    always(monkeypatch, surer=True)
+    browser = seeded(logic)
+    summary = logic.fitToLesion(browser, "tiny", device="cpu")
+    source = ExportSource(logic.cine(browser), logic._sequence(browser), logic.measure(browser), summary)
+    job = ExportJob(source, tmp_path / "out", ExportOptions())
+    (described,) = job.descriptions
+    assert described.model is not None
+    assert described.model.name == FITTED
+    assert job.case.model is not None
+    assert (job.case.model.name, job.case.model.sha256) == (FITTED, summary.sha256)
+    logic.export(browser, tmp_path / "out", ["report"])
+    assert FITTED in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_case_of_the_shell_records_the_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    always(monkeypatch, surer=True)
+    cine, truth = clip_of_moving_discs(frames=4)
+    (tmp_path / "frames").mkdir()
+    for frame in range(4):
+        cv2.imwrite(str(tmp_path / "frames" / f"{frame}.png"), cine.frames[frame])
+    cv2.imwrite(str(tmp_path / "seed.png"), truth[0, 0].astype(np.uint8) * 255)
+    seeds = (SeedFileRequest(tmp_path / "seed.png", 0),)
+    run_case(CaseRequest(tmp_path / "frames", tmp_path / "out", seeds, model="tiny", device="cpu", fit=True))
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert record["model"]["name"] == FITTED
+    assert record["fit"]["used"] is True
+    assert record["fit"]["model_sha256"] != record["model"]["sha256"]
+    assert (record["fit"]["anchors"], record["fit"]["steps"], record["fit"]["seed"]) == ([0], 2, 0)
+    assert record["seconds"]["fit"] >= record["fit"]["seconds"] > 0
+
+
+def test_a_lesion_of_one_pixel_is_too_small(quick: Path) -> None:
+    speck = np.zeros((96, 128), bool)
+    speck[20, 20] = True
+    steps = fit_steps(find_bundle("tiny"), [(np.zeros((96, 128), np.uint8), speck)], replace(QUICK, other_share=0.0))
+    with pytest.raises(SeedError, match="too small"):
+        run_to_end(steps)
+
+
+def test_the_weights_move_by_the_share_asked_for(quick: Path) -> None:
+    bundle = find_bundle("tiny")
+    cine, truth = clip_of_moving_discs(frames=3)
+    colour = np.repeat(np.asarray(cine.frames[2])[..., None], 3, axis=2)
+    drawn = [(cine.frames[0], truth[0, 0]), (colour, truth[2, 0])]
+    led_to = run_to_end(fit_steps(bundle, drawn, QUICK))
+
+    def weights(one: Any) -> torch.Tensor:
+        return torch.cat([value.detach().flatten() for value in one.load_network("cpu").parameters()])
+
+    none, half, whole = (weights(between(bundle, led_to, share)) for share in (0.0, 0.5, 1.0))
+    assert torch.equal(none, weights(bundle))
+    torch.testing.assert_close(half - none, (whole - none) / 2)
+    assert float((whole - none).abs().max()) > 1e-3
+    again = run_to_end(fit_steps(bundle, drawn, QUICK))
+    assert between(bundle, again, 0.5).sha256 == between(bundle, led_to, 0.5).sha256

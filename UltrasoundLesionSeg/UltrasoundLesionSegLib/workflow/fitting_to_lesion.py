@@ -1,0 +1,281 @@
+"""A model fitted to the lesions drawn on a cine: a layer of the workflow class.
+
+The method names are camelCase because Slicer's logic class inherits them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.workflow.propagation_and_review import PropagationAndReview
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.engine.bundles import Bundle
+    from UltrasoundLesionSegLib.workflow.propagation_job import (
+        EditableArea,
+        FitRecord,
+        PropagationJob,
+        PropagationProgress,
+        PropagationSummary,
+    )
+
+NOT_LARGER = (
+    "The fit to this lesion won nothing (mean expected overlap {fitted:.3f} with it, {plain:.3f} without) and was not "
+    "used."
+)
+ANCHORS_CHANGED = (
+    "Frames were drawn or confirmed since the model was fitted to this lesion, so its own weights were used; fit again "
+    "to include them."
+)
+FITTING = "Fitting to this lesion"
+WITHOUT, WITH = "Propagating without the fit", "Propagating with the fit"
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Weights fitted to a cine, and what they are good for.
+
+    Parameters
+    ----------
+    of : str
+        SHA-256 of the model that was fitted.
+    to : str
+        Digest of the cine and its anchors.
+    bundle : Bundle
+    record : FitRecord
+    """
+
+    of: str
+    to: str
+    bundle: Bundle
+    record: FitRecord
+
+
+class FittingToLesion(PropagationAndReview):
+    """Fits a model to the lesions drawn on a cine and keeps the result where it is expected to be better."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fits: dict[str, _Fit] = {}  # by browser ID
+
+    def _release_cine(self, browser: Any) -> None:
+        self.clearFit(browser)
+        super()._release_cine(browser)
+
+    def _release_all(self) -> None:
+        super()._release_all()
+        self._fits.clear()
+
+    def fitToLesion(
+        self,
+        browser: Any,
+        model: str | None = None,
+        direction: str = "both",
+        frames: tuple[int, int] | None = None,
+        device: str = "auto",
+        allowOverlap: bool = False,
+        editable: EditableArea | None = None,
+        progress: Callable[[PropagationProgress], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> PropagationSummary:
+        """Fit a model to the lesions drawn on a cine, once for all anchors, and propagate with it.
+
+        The cine is propagated without and with the fit. The result with the fit stays where its mean expected overlap
+        is higher by more than 0.01; otherwise the result without it does, and a notice says so. Fitted weights are kept
+        in memory with the cine. Later propagations with this model use them, until an anchor changes or ``clearFit``.
+
+        Parameters
+        ----------
+        browser, model, direction, frames, device, allowOverlap, editable
+            As for ``propagate``.
+        progress : callable, optional
+            Called after every frame and every step of the fit.
+        cancelled : callable, optional
+            Asked as often; True stops, as Ctrl+C does. Everything is then as it was before.
+
+        Returns
+        -------
+        PropagationSummary
+            Of the propagation whose result stayed; its ``fit`` says which that is.
+
+        Raises
+        ------
+        SeedError, ModelError, DeviceError, SceneError
+            As ``propagate`` does, and where the lesions drawn are too small to fit to.
+        """
+        steps = self.fitToLesionSteps(browser, model, direction, frames, device, allowOverlap, editable)
+        try:
+            for step in steps:
+                if progress:
+                    progress(step)
+                if cancelled and cancelled():
+                    raise SceneError("the fit was cancelled; everything is as it was before")
+        finally:
+            steps.close()
+        return self.lastPropagation(browser)
+
+    def fitToLesionSteps(
+        self,
+        browser: Any,
+        model: str | None = None,
+        direction: str = "both",
+        frames: tuple[int, int] | None = None,
+        device: str = "auto",
+        allowOverlap: bool = False,
+        editable: EditableArea | None = None,
+    ) -> Generator[PropagationProgress, None, None]:
+        """Do what ``fitToLesion`` does, a step at a time; closing the generator puts everything back as it was.
+
+        Errors are raised at the first step.
+        """
+        self.commitEdit(browser)
+        key = browser.GetID()
+        job_before, fit_before = self._jobs.get(key), self._fits.pop(key, None)
+        jobs: list[PropagationJob] = []
+        is_done = False
+
+        def propagated(stage: str) -> Iterator[PropagationProgress]:
+            steps = self.propagateSteps(browser, model, direction, frames, device, allowOverlap, editable)
+            try:
+                for step in steps:
+                    if self._jobs[key] not in jobs:
+                        jobs.append(self._jobs[key])
+                    yield replace(step, stage=stage)
+            finally:
+                steps.close()
+
+        try:
+            yield from propagated(WITHOUT)
+            plain_job = self._jobs[key]
+            yield from self._fitted(browser, self._bundle(model, "propagate"), device)
+            plain = self.confidences(browser)
+            yield from propagated(WITH)
+            self._judge(browser, plain_job, plain)
+            is_done = True
+        finally:
+            if not is_done:
+                for job in reversed(jobs):
+                    if job.has_changed:  # one that did not can undo what an earlier one did
+                        job.undo()
+                self._restore(key, job_before, fit_before)
+
+    def _restore(self, key: str, job: PropagationJob | None, fit: _Fit | None) -> None:
+        self._drop_fit(key)
+        self._jobs.pop(key, None)
+        if job is not None:
+            self._jobs[key] = job
+        if fit is not None:
+            self._fits[key] = fit
+
+    def _fitted(self, browser: Any, bundle: Bundle, device: str) -> Generator[PropagationProgress, None, None]:
+        """Fit the model and keep the weights with the cine."""
+        from UltrasoundLesionSegLib.engine.threads import threads_for_inference
+        from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps
+        from UltrasoundLesionSegLib.workflow.propagation_job import FitRecord, PropagationProgress
+
+        settings, started = FitSettings(), time.perf_counter()
+        anchors = self._sequence(browser).anchors()
+        first = min(frame for of_segment in anchors.values() for frame in of_segment)
+        on = self._resolve_device(device)
+        steps = fit_steps(bundle, self._drawn(browser), settings, on if on.type == "cuda" else "cpu")
+        while True:
+            try:
+                with threads_for_inference():
+                    done = next(steps)
+            except StopIteration as stop:
+                led_to = stop.value
+                break
+            seconds = time.perf_counter() - started
+            yield PropagationProgress(first, done, settings.steps, seconds, "", done, settings.steps, FITTING)
+        record = FitRecord(
+            used=True,
+            model_sha256=bundle.sha256,
+            anchors=sorted({frame for of_segment in anchors.values() for frame in of_segment}),
+            steps=settings.steps,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            share=settings.share,
+            seed=settings.seed,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+        fitted = between(bundle, led_to, settings.share)
+        self._fits[browser.GetID()] = _Fit(bundle.sha256, self._digest(browser), fitted, record)
+
+    def _judge(self, browser: Any, plain_job: PropagationJob, plain: dict[str, NDArray[np.float32]]) -> None:
+        """Keep the result that is expected to be better: that of ``plain_job``, or the one that is there now."""
+        from UltrasoundLesionSegLib.fitting.lesion_fit import is_surer
+
+        key = browser.GetID()
+        job = self._jobs[key]
+        now, computed = self.confidences(browser), job.summary.frames_computed
+        before, after = (np.concatenate([some[one][computed] for one in plain]) for some in (plain, now))
+        known = np.isfinite(before)
+        means = [float(one[known].mean()) if known.any() else float("nan") for one in (before, after)]
+        expected = {"without": round(means[0], 4), "with": round(means[1], 4)}
+        is_used = is_surer(means[1], means[0])
+        record = replace(self._fits[key].record, used=is_used, expected_overlap=expected)
+        if is_used:
+            job.summary.fit = record
+            self._fits[key] = replace(self._fits[key], record=record)
+            return
+        if job.has_changed:
+            job.undo()
+        plain_job.summary.fit = record
+        plain_job.summary.notices.append(NOT_LARGER.format(plain=means[0], fitted=means[1]))
+        self._jobs[key] = plain_job
+        self._drop_fit(key)
+
+    def isFitted(self, browser: Any, model: str | None = None) -> bool:
+        """Whether the next propagation of a cine with this model uses weights that were fitted to it."""
+        fit = self._fits.get(browser.GetID()) if browser is not None else None
+        return fit is not None and self._holds(browser, fit, self._bundle(model, "propagate"))
+
+    def clearFit(self, browser: Any) -> None:
+        """Forget the weights fitted to a cine; its masks stay until it is propagated again."""
+        self._drop_fit(browser.GetID())
+
+    def _drop_fit(self, key: str) -> None:
+        fit = self._fits.pop(key, None)
+        if fit is not None:
+            self._networks = {at: one for at, one in self._networks.items() if at[0] != fit.bundle.sha256}
+
+    def _holds(self, browser: Any, fit: _Fit, bundle: Bundle) -> bool:
+        return fit.of == bundle.sha256 and fit.to == self._digest(browser)
+
+    def _model_for(self, browser: Any, bundle: Bundle) -> tuple[Bundle, FitRecord | None, str]:
+        """Return the fitted model where one is kept for this cine and still holds."""
+        fit = self._fits.get(browser.GetID())
+        if fit is None or fit.of != bundle.sha256:
+            return bundle, None, ""
+        if self._holds(browser, fit, bundle):
+            return fit.bundle, fit.record, ""
+        self.clearFit(browser)
+        return bundle, None, ANCHORS_CHANGED
+
+    def _drawn(self, browser: Any) -> list[tuple[Any, Any]]:
+        """Return each anchor that shows a lesion, with its frame."""
+        cine, sequence = self.cine(browser), self._sequence(browser)
+        return [
+            (cine.frames[frame], mask)
+            for segment, anchors in sequence.anchors().items()
+            for frame in anchors
+            if (mask := sequence.read(frame, segment)).any()
+        ]
+
+    def _digest(self, browser: Any) -> str:
+        """Return a digest of a cine and what is drawn on it."""
+        sequence = self._sequence(browser)
+        digest = hashlib.sha256(self.cine(browser).identity.digest.encode())
+        for segment, anchors in sequence.anchors().items():
+            for frame in anchors:
+                digest.update(f" {segment} {frame} ".encode())
+                digest.update(np.packbits(sequence.read(frame, segment)).tobytes())
+        return digest.hexdigest()
