@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_helpers import describe, speckle, write_multiframe, write_series
+from dicom_helpers import describe, speckle, write_certificate, write_multiframe, write_series
 from orthanc_server import DICOMWEB_PLUGIN, TOKEN, Orthanc, free_port, https_in_front, running_orthanc
 
 from UltrasoundLesionSegLib.cine import Calibration, Cine, Origin
@@ -55,13 +54,7 @@ def orthanc(one_orthanc):
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """Paths of a certificate for localhost that signs itself, and of its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    paths = folder / "certificate.pem", folder / "key.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    )
-    subprocess.run([*command.split(), "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)
-    return paths
+    return write_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

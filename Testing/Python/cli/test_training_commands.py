@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,28 +10,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tiny_bundle import write_untrained_bundle
 
 from UltrasoundLesionSegLib.cli import training_commands
-from UltrasoundLesionSegLib.engine.bundle_writing import write_bundle
 
 Run = Callable[..., tuple[int, str, str]]
-
-NETWORK = {
-    "_target_": "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate",
-    "channels": [8, 8, 8],
-    "blocks": [1, 1, 1],
-    "token_grid": [2, 2],
-    "dropout": 0.0,
-}
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A folder with a tiny model to train, and two stills."""
-    write_bundle(tmp_path / "tiny", NETWORK, "tiny", "a network for tests")
-    stage = {"steps": 2, "batch": 2, "sample": {"frames": 3, "size": 32}}
-    content = {"train": {"seed": 4, "learning_rate": 0.01, "warmup": 1, "stages": [stage]}}
-    (tmp_path / "tiny" / "configs" / "train.json").write_text(json.dumps(content))
+    write_untrained_bundle(tmp_path / "tiny", [{"steps": 2, "batch": 2, "sample": {"frames": 3, "size": 32}}])
     rng = np.random.default_rng(1)
     for name in ("images", "masks"):
         (tmp_path / "stills" / name).mkdir(parents=True)

@@ -55,6 +55,16 @@ def ultrasound_header(frames: np.ndarray, sop_class, **attributes) -> Dataset:
     return header
 
 
+def write_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for localhost that signs itself, and its key; return both paths."""
+    paths = folder / "certificate.pem", folder / "key.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
+    subprocess.run([*command.split(), "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)
+    return paths
+
+
 def write_multiframe(path: Path, frames: np.ndarray, **attributes) -> Path:
     """Write frames (T, H, W) uint8 as one ultrasound multi-frame file at 25 frames a second."""
     told = {"NumberOfFrames": len(frames), "FrameTime": "40", "FrameIncrementPointer": 0x00181063}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,24 @@ from UltrasoundLesionSegLib.errors import FrameError
 def disc(shape: tuple[int, int], row: float, column: float, radius: float) -> NDArray[np.bool_]:
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     return (rows - row) ** 2 + (columns - column) ** 2 < radius**2
+
+
+def disc_over_speckle(
+    number: int, count: int, step: float, start: int = 20
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return frames (T, 96, 120) and masks of a dark disc that moves left with its speckle, ``step`` pixels a frame."""
+    width = 160 + 2 * start
+    wide = cv2.GaussianBlur(np.random.default_rng(number).normal(0, 1, (96, width)).astype(np.float32), (0, 0), 2)
+    wide = 120 + 25 * wide / wide.std()
+    disc = np.zeros((96, width), np.uint8)
+    cv2.circle(disc, (60 + start, 45), 16, 1, -1)
+    wide[disc > 0] -= 70
+    frames, masks = [], []
+    for time in range(count):
+        shift = np.array([[1.0, 0, -start - step * time], [0, 1.0, 0]])
+        frames.append(np.clip(cv2.warpAffine(wide, shift, (120, 96)), 0, 255).astype(np.uint8))
+        masks.append(cv2.warpAffine(disc, shift, (120, 96)) > 0)
+    return np.stack(frames), np.stack(masks)
 
 
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,8 +20,16 @@ NETWORK = {
 }
 
 
+def write_untrained_bundle(folder: Path, stages: list[dict[str, Any]]) -> Path:
+    """Write a model without weights, and return its ``train.json``, which trains it in these stages."""
+    write_bundle(folder, NETWORK, folder.name, "a network for tests")
+    config = folder / "configs" / "train.json"
+    config.write_text(json.dumps({"train": {"seed": 4, "learning_rate": 0.01, "warmup": 1, "stages": stages}}))
+    return config
+
+
 def write_tiny_bundle(folder: Path) -> None:
-    """Write an untrained model, which is called as its folder is."""
+    """Write a model with random weights, which is called as its folder is."""
     write_bundle(
         folder,
         NETWORK,

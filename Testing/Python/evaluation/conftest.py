@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from engine_helpers import disc_over_speckle
 
 from UltrasoundLesionSegLib.evaluation.layouts import write_davis_video
 
@@ -17,18 +18,7 @@ FRAMES = 6
 
 def draw_disc(number: int, step: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
     """Return frames uint8 (T, H, W) and masks bool (T, H, W); speckle and disc move together."""
-    rng = np.random.default_rng(number)
-    wide = cv2.GaussianBlur(rng.normal(0, 1, (96, 200)).astype(np.float32), (0, 0), 2)
-    wide = 120 + 25 * wide / wide.std()
-    disc = np.zeros((96, 200), np.uint8)
-    cv2.circle(disc, (80, 45), 16, 1, -1)
-    wide[disc > 0] -= 70
-    frames, masks = [], []
-    for time in range(FRAMES):
-        shift = np.array([[1.0, 0, -20 - step * time], [0, 1.0, 0]])
-        frames.append(np.clip(cv2.warpAffine(wide, shift, (120, 96)), 0, 255).astype(np.uint8))
-        masks.append(cv2.warpAffine(disc, shift, (120, 96)) > 0)
-    return np.stack(frames), np.stack(masks)
+    return disc_over_speckle(number, FRAMES, step)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_bundle import write_untrained_bundle
 
 from UltrasoundLesionSegLib.engine import weight_storage
 from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
@@ -26,18 +27,8 @@ STAGES = [
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "tiny"
-    network = {
-        "_target_": "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate",
-        "channels": [8, 8, 8],
-        "blocks": [1, 1, 1],
-        "token_grid": [2, 2],
-        "dropout": 0.0,
-    }
-    write_bundle(folder, network, "tiny", "a network for tests")
-    content = {"train": {"seed": 4, "learning_rate": 0.01, "warmup": 1, "stages": STAGES}}
-    (folder / "configs" / "train.json").write_text(json.dumps(content))
-    return folder
+    write_untrained_bundle(tmp_path / "tiny", STAGES)
+    return tmp_path / "tiny"
 
 
 def run(

@@ -25,13 +25,6 @@ STAGES = [
     {"steps": 2, "batch": 2, "sample": {"frames": 3, "size": 48}},
 ]
 KILLED = (1, 2)  # rank and step
-NETWORK = {
-    "_target_": "UltrasoundLesionSegLib.engine.networks.bas.BasPropagate",
-    "channels": [8, 8, 8],
-    "blocks": [1, 1, 1],
-    "token_grid": [2, 2],
-    "dropout": 0.0,
-}
 
 
 def launch(config: Path, stills: Path, output: Path, notes: Path, kill: bool) -> subprocess.CompletedProcess[str]:
@@ -55,13 +48,11 @@ def notes_of(folder: Path, kind: str, rank: int) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_a_killed_run_of_two_processes_goes_on(still_folder: Path, tmp_path: Path) -> None:
     import torch
+    from tiny_bundle import write_untrained_bundle
 
-    from UltrasoundLesionSegLib.engine.bundle_writing import write_bundle
     from UltrasoundLesionSegLib.training.run_state import Checkpoint
 
-    write_bundle(tmp_path / "tiny", NETWORK, "tiny", "a network for tests")
-    config = tmp_path / "tiny" / "configs" / "train.json"
-    config.write_text(json.dumps({"train": {"seed": 4, "learning_rate": 0.01, "warmup": 1, "stages": STAGES}}))
+    config = write_untrained_bundle(tmp_path / "tiny", STAGES)
     output = tmp_path / "run"
 
     killed = launch(config, still_folder, output, tmp_path / "first", kill=True)
