@@ -46,7 +46,7 @@ def test_frames_that_were_not_computed_are_counted_out(
     run: Run, bright_model: BrightNetwork, frames_folder: Folder
 ) -> None:
     folder, _ = frames_folder
-    arguments = ["--seed", f"{folder / 'seed.png'}@2", "--direction", "forward", "--also", "coco", "--also", "nifti"]
+    arguments = ["--seed", f"{folder / 'seed.png'}@2", "--direction", "forward", "--also", "coco", "--also", "frames"]
     code, said, _ = run("segment", folder / "frames", *arguments, "--output", folder / "out")
     assert code == 0
     assert said.startswith("4/6 frames have a result, 3 of them computed by ")
@@ -54,8 +54,9 @@ def test_frames_that_were_not_computed_are_counted_out(
     assert record["frames_without_result"] == {"Lesion": [0, 1]}
     content = json.loads((folder / "out" / "masks.json").read_text())
     assert [image["frame_id"] for image in content["images"]] == [2, 3, 4, 5]
-    assert not (folder / "out" / "masks" / "00001.png").exists()
-    assert (folder / "out" / "masks" / "00002.png").is_file()
+    for name, suffix in (("masks", ".png"), ("segmentation", ".seg.nrrd")):
+        written = {path.name for path in (folder / "out" / name).iterdir()}
+        assert written == {f"{frame:05d}{suffix}" for frame in (2, 3, 4, 5)}
 
 
 def test_a_lesion_that_is_not_visible_has_an_empty_png(

@@ -269,7 +269,9 @@ def test_a_model_on_a_data_set_and_what_is_written(davis: Path, tmp_path: Path) 
     assert effort_text({"nothing": []}) == ""
     uncorrected = run_case(next(iter(read_cases(davis, Layout.DAVIS))), Holds(), Plan(0, choosers=("next frame",)))
     assert "| - | - |" in summary_text({"tiny": {"holds": uncorrected}})
-    assert "An offer" not in effort_text({"holds": uncorrected})
+    assert "A correction was expected" not in effort_text({"holds": uncorrected})
+    assert "A correction was expected" in text
+    assert "nan%" not in text
     above, _ = lead(efforts(results["bas_l_propagate"]))
     assert abs(above) < 1
 

@@ -26,32 +26,35 @@ from matplotlib import pyplot
 STYLES = {OFFERED: "C3-o", "evenly spaced": "C0--s", "random": "C7:", "oracle": "C2-."}
 HEAD = """# How much work a person has
 
-This page shows how much corrections by a (simulated) person improve the masks, for several ways of choosing the frame
-to correct. It also shows how well the confidence (the [expected overlap](../models.md#confidence)) predicts the quality
-of masks.
+After a propagation, a person corrects some frames and propagates again. This page shows how good the masks are after
+each correction, if the person corrects the frames that the program offers, evenly spaced frames, or frames chosen at
+random. It also shows how well the confidence (the [expected overlap](../models.md#confidence)) predicts the quality of
+masks. The person is simulated: a correction replaces the mask of a frame by the true mask.
 
 Made by `ultrasound-lesion-seg evaluate SET --interactive --model MODEL --output RESULTS/SET` for each set, then
 `python -m UltrasoundLesionSegLib.evaluation.effort_tables RESULTS --output Docs/results/interactive.md`.
 [How the clips are made, and what is simulated](../training.md#evaluate-how-much-work-a-person-has).
-
-The simulated person is offered one frame after the other and corrects it with the true mask. The words in the tables:
-
-* *after 0, 1, ...*: mean Dice over all frames after so many frames were corrected. Frames that were drawn count as 1.
-  In brackets, for a person who clicks: the clicks made so far. *area*: the mean of the Dice values.
-* *finished*: share of clips in which 95% of the frames reach Dice 0.9. *until finished*: number of frames offered until
-  then. A clip that is not finished counts as one frame more than were offered.
-* Ways to choose the frame to correct: the frame that the program offers; *evenly spaced* frames; *random* frames (mean
-  over several runs); *oracle*: the frame with the lowest true Dice. That is not always the best frame to correct, so
-  another way can be better than the oracle.
-* *area over evenly spaced*: area of the program's choice minus that of evenly spaced frames. *share of the oracle's
-  lead*: gain of the program's choice over random frames, divided by the gain of the oracle over random frames.
-* *rank*: rank correlation of expected overlap and Dice within a clip; *where seen*: the same, only for masks with a
-  Dice between 0 and 1. *calibration error*: mean difference of expected overlap and Dice in groups of masks.
-  *below 0.8 told apart*: of all pairs of a mask with Dice below 0.8 and a better mask, the share in which the worse
-  one has the lower expected overlap. *first in worst third*: how often the first frame offered is among the third of
-  frames with the lowest Dice.
-* The estimate of the expected overlap was fitted to `stpfnet_light`, on clips that are like `hard_apart`,
-  `simulated_apart` and `moving_stills` but have other patients and other seeds. Nothing was fitted on `phantom`.
+"""
+WORDS = {
+    "next frame, evenly spaced, random, oracle": "how the frame to correct is chosen: by the program; evenly spaced;"
+    " at random (mean over several runs); the frame with the lowest true Dice, which is not always the best to correct",
+    "after 0, 1, ...": "mean Dice over all frames after so many corrections; drawn frames count as 1. In brackets, for"
+    " a person who clicks: clicks so far",
+    "area": "mean of these Dice values: one figure for the whole curve",
+    "finished": "share of clips in which 95% of the frames reach a Dice of 0.9",
+    "until finished": "corrections until then; for a clip that is not finished, one more than were offered",
+    "area over evenly spaced": "area of the program's choice minus that of evenly spaced frames",
+    "share of the oracle's lead": "gain of the program's choice over random frames, divided by the oracle's gain over"
+    " random frames",
+    "rank": "rank correlation of expected overlap and Dice within a clip: 1 is perfect, 0 is none",
+    "where seen": "the same for masks with a Dice between 0 and 1 only",
+    "calibration error": "mean difference of expected overlap and Dice, in groups of masks",
+    "below 0.8 told apart": "of all pairs of a mask with a Dice below 0.8 and a better one: how often the worse one has"
+    " the lower expected overlap",
+    "first in worst third": "how often the first frame offered is among the third of frames with the lowest Dice",
+}
+FITTED = """The estimate of the expected overlap was fitted to `stpfnet_light`, on clips that are like `hard_apart`,
+`simulated_apart` and `moving_stills` but have other patients and other seeds. Nothing was fitted on `phantom`.
 """
 Results = Mapping[str, Sequence[Course]]  # by model
 
@@ -94,15 +97,20 @@ def _worth_text(told: Worth) -> str:
     text = (
         f"Expected overlap, {told.masks} masks: rank correlation inside a clip {told.inside:.2f}"
         f" (where the lesion is seen {told.inside_seen:.2f}), over all {told.overall:.2f};"
-        f" calibration error {told.error:.3f}; of {told.poor} masks below 0.8, less sure than another in"
-        f" {told.told_apart:.0%} of pairs."
+        f" calibration error {told.error:.3f}; "
     )
+    if np.isnan(told.told_apart):
+        text += "no pairs of a mask below 0.8 and a better one."
+    else:
+        text += f"of {told.poor} masks below 0.8, less sure than a better one in {told.told_apart:.0%} of pairs."
     if np.isnan(told.gain_won):  # nothing was corrected
         return text
     return (
         text + f" First frame offered in the worst third: {told.first_in_worst_third:.0%}."
-        f" Called done: {told.done:.0%}, after {told.offered_until_done:.1f} frames, at Dice {told.dice_when_done:.3f}."
-        f" An offer was expected to win {told.gain_expected:.2f} (Dice summed over frames) and won {told.gain_won:.2f}."
+        f" Said that no further correction is needed: in {told.done:.0%} of the clips,"
+        f" after {told.offered_until_done:.1f} frames, at Dice {told.dice_when_done:.3f}."
+        f" A correction was expected to gain {told.gain_expected:.2f} (Dice summed over frames)"
+        f" and gained {told.gain_won:.2f}."
     )
 
 
@@ -230,7 +238,8 @@ def main() -> None:
     folders = sorted(one for one in chosen.results.iterdir() if (one / "courses").is_dir())
     sets = {folder.name: read_courses(folder) for folder in folders}
     plot(sets, chosen.output.with_suffix(".png"))
-    parts = [HEAD, chosen.note, "", "## In one table", "", summary_text(sets), ""]
+    words = markdown_table(["words in the tables", "meaning"], [[word, meaning] for word, meaning in WORDS.items()])
+    parts = [HEAD, *words, "", FITTED, chosen.note, "", "## In one table", "", summary_text(sets), ""]
     parts += [f"![Effort curves and reliability]({chosen.output.with_suffix('.png').name})", ""]
     for name, results in sets.items():
         parts += [f"## {name}", "", effort_text(results)]

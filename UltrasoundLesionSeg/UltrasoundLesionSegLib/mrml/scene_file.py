@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import vtk
 from UltrasoundLesionSegLib.errors import OutputError, SceneError
 from UltrasoundLesionSegLib.mrml import headless, layout
 from UltrasoundLesionSegLib.mrml.scene_archive import is_sound
-from UltrasoundLesionSegLib.writers.atomic import atomic_path
+from UltrasoundLesionSegLib.writers.atomic import atomic_path, remove_left_over
 
 
 def save_scene(path: Path | str) -> Path:
@@ -120,7 +121,7 @@ def save_segmentation_sequence(sequence: Any, path: Path | str) -> Path:
     return target
 
 
-def save_segmentation_frames(sequence: Any, folder: Path | str) -> list[Path]:
+def save_segmentation_frames(sequence: Any, folder: Path | str, skipped: Collection[int] = ()) -> list[Path]:
     """Write every frame of a segmentation sequence as ``00000.seg.nrrd`` and on.
 
     Parameters
@@ -128,19 +129,25 @@ def save_segmentation_frames(sequence: Any, folder: Path | str) -> list[Path]:
     sequence : vtkMRMLSequenceNode
         Of vtkMRMLSegmentationNode.
     folder : Path or str
-        Made if absent.
+        Made if absent. Frames that an earlier export left there are removed.
+    skipped : collection of int
+        Frames without a result, which get no file.
 
     Raises
     ------
     OutputError
         When a file cannot be written.
     """
+    target_folder = Path(folder).expanduser().absolute()
     written = []
     for frame in range(sequence.GetNumberOfDataNodes()):
-        target = Path(folder).expanduser().absolute() / f"{frame:05d}.seg.nrrd"
+        if frame in skipped:
+            continue
+        target = target_folder / f"{frame:05d}.seg.nrrd"
         with atomic_path(target) as temporary:
             _write_node(slicer.vtkMRMLSegmentationStorageNode(), sequence.GetNthDataNode(frame), temporary)
         written.append(target)
+    remove_left_over(target_folder, ".seg.nrrd", written)
     return written
 
 

@@ -258,7 +258,9 @@ def _sequence(job: ExportJob) -> list[Path]:
 def _frames(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.mrml.scene_file import save_segmentation_frames
 
-    return save_segmentation_frames(job.source.sequence.sequence, job.folder / "segmentation")
+    return save_segmentation_frames(
+        job.source.sequence.sequence, job.folder / "segmentation", job.frames_without_result
+    )
 
 
 def _seg(job: ExportJob) -> list[Path]:

@@ -74,13 +74,13 @@ def folder_to_disk(folder: Path) -> None:
 
 
 def remove_left_over(folder: Path, suffix: str, written: Sequence[Path]) -> None:
-    """Remove numbered pictures (00012.png) that an earlier, longer clip left in a folder of frames.
+    """Remove numbered files (00012.png) that an earlier export left in a folder of frames.
 
     Parameters
     ----------
     folder : Path
     suffix : str
-        Of the pictures, for example ``.png``; other files stay.
+        Of these files, for example ``.png``; other files stay.
     written : sequence of Path
         The files that belong there now.
     """
