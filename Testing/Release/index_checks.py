@@ -158,7 +158,7 @@ def _screenshots(folder: Path) -> Iterator[Finding]:
     addresses = _cmake_value(folder, "SCREENSHOTURLS").split()
     files = [_published_file(folder, address) for address in addresses]
     good = bool(files) and None not in files
-    yield _outcome(good, f"{len(files)} screenshots", "EXTENSION_SCREENSHOTURLS must name files of branch main")
+    yield _outcome(good, f"screenshots: {len(files)}", "EXTENSION_SCREENSHOTURLS must name files of branch main")
 
 
 def _readme(folder: Path) -> Iterator[Finding]:
