@@ -90,7 +90,7 @@ def test_a_model_is_trained_cancelled_gone_on_with_and_chosen(
     user = person(3)
     quick(2)
     user.click("adaptButton")
-    user.wait_until(lambda: is_over(user), 240)
+    user.wait_until(lambda: is_over(user), 600)
     text = user.read("adaptLabel")
     assert text.startswith("No model was written, because none is shown to be better than tiny")
     assert "The patients of 3 cases are not known" in text
@@ -99,7 +99,7 @@ def test_a_model_is_trained_cancelled_gone_on_with_and_chosen(
     quick(100_000)
     user.click("adaptButton")
     assert not user.module.widget.panel.busy, "the reader works on meanwhile"
-    user.wait_until(lambda: user.read("adaptLabel").startswith("Training for fold 1 of 3"), 240)
+    user.wait_until(lambda: user.read("adaptLabel").startswith("Training for fold 1 of 3"), 600)
     assert user.sees("adaptProgressBar")
     process = user.module.widget.panel.sections[1]._own_model._process._process
     user.click("adaptButton")
@@ -110,12 +110,12 @@ def test_a_model_is_trained_cancelled_gone_on_with_and_chosen(
 
     quick(2, better=True)
     user.click("adaptButton")
-    user.wait_until(lambda: is_over(user), 240)
+    user.wait_until(lambda: is_over(user), 600)
     assert user.read("adaptLabel").startswith("The model ours is better than tiny and was written; on 3 patients")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "nothing was scored twice"
     user.choose("modelComboBox", "tiny, adapted: ours")
     user.click("adaptButton")
-    user.wait_until(lambda: is_over(user), 240)
+    user.wait_until(lambda: is_over(user), 600)
     assert user.read("adaptLabel") == "There is a model named 'ours' already; give the new one another name."
 
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_learnt_from_is_said(person: Callable[[int], Any], quick:
     user.type_into("ownModelNameEdit", "another")  # the module still knows the model "ours" of the test before
     quick(2)
     user.click("adaptButton")
-    user.wait_until(lambda: is_over(user), 240)
+    user.wait_until(lambda: is_over(user), 600)
     assert "there are lesions of 1 patients to learn from, but 3 are needed" in user.read("adaptLabel").lower()
 
 

@@ -36,7 +36,7 @@ def launch(config: Path, stills: Path, output: Path, notes: Path, kill: bool) ->
     environment |= {"ULS_TEST_NOTES": str(notes), "ULS_TEST_KILL": str(int(kill))}
     notes.mkdir()
     return subprocess.run(
-        [*launcher, __file__, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*launcher, __file__, *arguments], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 
