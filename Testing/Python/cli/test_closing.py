@@ -89,7 +89,8 @@ def test_the_model_that_suggested_the_seed_is_recorded_everywhere(
     report = (folder / "out" / "report.html").read_text()
     assert "Seed suggested by" in report
     assert "hint, version 7" in report
-    assert "the seed was suggested by hint 7; nobody has looked at it" in said
+    assert "look first at frame 3: the seed was suggested by hint 7; nobody has looked at it" in said
+    assert "no frame needs a look first" not in said
 
 
 def test_overlapping_lesions_share_pixels_only_when_asked(
@@ -133,6 +134,7 @@ def test_the_frames_to_look_at_first_are_named(look_first: list[tuple[int, float
         "device": "cpu",
         "seconds": {"read": 1.0, "network": 2.26},
         "suggested_by": [],
+        "suggested_on_frame": None,
         "clicks": [],
         "boxes": [],
         "notices": ["a note", "another"],

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.measurement.lesion import summarize_lesion
 from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport
 from UltrasoundLesionSegLib.report.html import make_report, write_report
@@ -191,5 +192,19 @@ def test_frames_to_look_at_are_named_and_the_first_one_is_shown(case):
 
 def test_a_report_says_when_no_frame_needs_a_look(case):
     assert "No frame needs a look first" in make_report(case, pixels_allowed=False)
+
+
+def test_a_suggested_seed_is_to_look_at_first(case):
+    lesion = case.lesions[0]
+    measurements = tuple(
+        replace(one, origin=Origin.SUGGESTED) if at == 3 else one for at, one in enumerate(lesion.measurements)
+    )
+    suggested = replace(case, lesions=(replace(lesion, measurements=measurements),))
+    first = "<strong>Look first at frame 3</strong>: a model suggested the lesion there, and nobody has looked at it."
+    page = make_report(suggested, pixels_allowed=False)
+    assert first in page
+    assert "No frame needs a look first" not in page
+    page = make_report(replace(suggested, look_first=((5, 0.5),)), pixels_allowed=False)
+    assert page.index(first) < page.index("Then look at frame 5 (confidence 0.50)")
     drawn = replace(case, lesions=())
     assert "needs a look first" not in make_report(drawn, pixels_allowed=False)

@@ -38,17 +38,10 @@ def closing_lines(result: CaseResult, output: Path) -> list[str]:
         f"{model['version']} on {record['device']}, in {seconds:.1f} s"
     ]
     lines += [_size(row) for row in result.lesions]
-    if result.look_first:
-        chosen = result.look_first[:FRAMES_TO_LOOK_AT]
-        listed = ", ".join(f"{frame} (confidence {confidence:.2f})" for frame, confidence in chosen)
-        lines.append(f"look first at frame{'s' if len(chosen) > 1 else ''} {listed}")
-    elif record["frames_computed"]:
-        lines.append("no frame needs a look first: no correction is expected to change the result much")
-    suggested = [f"{one['name']} {one['version']}" for one in record["suggested_by"]]
+    suggesters = ", ".join(f"{one['name']} {one['version']}" for one in record["suggested_by"])
+    lines += _look(result, suggesters)
     if record["clicks"] or record["boxes"]:
-        lines.append(f"note: {', '.join(suggested)} drew the lesion from your clicks or box; look at its outline there")
-    elif suggested:
-        lines.append(f"note: the seed was suggested by {', '.join(suggested)}; nobody has looked at it")
+        lines.append(f"note: {suggesters} drew the lesion from your clicks or box; look at its outline there")
     lines += [f"note: {note}" for note in _once([*record["source"]["notes"], *record["notices"]])]
     if any(row.is_visible and not row.is_calibrated for row in result.lesions):
         lines.append("note: lengths are in pixels, because the size of a pixel is not known where the lesion lies")
@@ -60,6 +53,21 @@ def closing_lines(result: CaseResult, output: Path) -> list[str]:
         lines.append(f"note: {', '.join(shown)} {verb} the cine's images; look for burnt-in names before you share it")
     lines.append(f"results are in {output}; the report: {output / 'report.html'}")
     return lines
+
+
+def _look(result: CaseResult, suggesters: str) -> list[str]:
+    """Return the frames to look at: a suggested seed first, since every other mask follows from it."""
+    chosen = result.look_first[:FRAMES_TO_LOOK_AT]
+    listed = ", ".join(f"{frame} (confidence {confidence:.2f})" for frame, confidence in chosen)
+    frames = f"frame{'s' if len(chosen) > 1 else ''} {listed}"
+    if (suggested := result.record["suggested_on_frame"]) is not None:
+        first = f"look first at frame {suggested}: the seed was suggested by {suggesters}; nobody has looked at it"
+        return [first, f"then look at {frames}"] if chosen else [first]
+    if chosen:
+        return [f"look first at {frames}"]
+    if result.record["frames_computed"]:
+        return ["no frame needs a look first: no correction is expected to change the result much"]
+    return []
 
 
 def _once(sentences: Iterable[str]) -> list[str]:

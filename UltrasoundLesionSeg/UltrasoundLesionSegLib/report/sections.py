@@ -114,12 +114,21 @@ def look_first(case: CaseReport) -> str:
     """The frames that a person should look at first; nothing where no model made masks."""
     if not any(origin is Origin.MODEL for lesion in case.lesions for origin in lesion.origins):
         return ""
+    origins = (item for lesion in case.lesions for item in lesion.by_frame.items())
+    unseen = sorted({str(frame) for frame, one in origins if one.origin is Origin.SUGGESTED}, key=int)
+    suggested = ""
+    if unseen:
+        named = f"frame{'s' if len(unseen) > 1 else ''} {', '.join(unseen)}"
+        why = "a model suggested the lesion there, and nobody has looked at it"
+        suggested = f"<p><strong>Look first at {named}</strong>: {why}.</p>"
     if not case.look_first:
-        return "<p>No frame needs a look first: no correction is expected to change the result much.</p>"
+        none = "<p>No frame needs a look first: no correction is expected to change the result much.</p>"
+        return suggested or none
     listed = ", ".join(f"{frame} (confidence {confidence:.2f})" for frame, confidence in case.look_first[:MOST_LISTED])
     more = len(case.look_first) - MOST_LISTED
     return (
-        f"<p><strong>Look first at frame{'s' if len(case.look_first) > 1 else ''} {listed}</strong>"
+        f"{suggested}<p><strong>{'Then look' if unseen else 'Look first'} at frame"
+        f"{'s' if len(case.look_first) > 1 else ''} {listed}</strong>"
         + (f" and {more} more" if more > 0 else "")
         + ". A correction there is expected to improve the other frames most.</p>"
     )
