@@ -106,7 +106,7 @@ def test_cancel_speaks_of_one_frame_and_of_several(session: Any, frames: list[in
 
     from UltrasoundLesionSegLib.gui.propagation_section import outcome
 
-    summary = SimpleNamespace(frames_computed=[1, 2], frames_unfinished=frames, unreadable={}, notices=[])
+    summary = SimpleNamespace(frames_computed=[1, 2], frames_unfinished=frames, unreadable={}, notices=[], fit=None)
     assert f"Of these, {verb} computed in one direction only" in outcome(summary, True, 1.0)[0]
 
 
@@ -303,3 +303,71 @@ def test_the_editors_masking_holds_for_results_too(seeded: Any) -> None:
     editor_node.SourceVolumeIntensityMaskOff()
     seeded.propagate()
     assert all((seeded.mask(frame) & seeded.truth[frame, 0]).any() for frame in range(12))
+
+
+@pytest.fixture
+def fitting(module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
+    """The lesion drawn on frame 0 of eight; the only model is a small one that two steps fit."""
+    import monai.inferers  # noqa: F401 - as after a first computation
+    from engine_helpers import clip_of_moving_discs
+    from slicer_harness.user import User
+    from tiny_bundle import write_tiny_bundle
+
+    from UltrasoundLesionSegLib.engine import bundles
+    from UltrasoundLesionSegLib.fitting import lesion_fit
+    from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
+
+    write_tiny_bundle(tmp_path / "tiny")
+    tiny = bundles.read_bundle(tmp_path / "tiny")
+    cine, truth = clip_of_moving_discs(frames=8)
+    clip = Clip(np.stack([cine.frames[frame] for frame in range(8)]), truth[:, 0])
+    settings = lesion_fit.FitSettings(steps=2, batch=1)
+    monkeypatch.setenv("ULS_MODELS", str(tmp_path))
+    monkeypatch.setattr(bundles, "list_bundles", lambda: [tiny])
+    monkeypatch.setattr(bundles, "default_bundle", lambda role: tiny)
+    monkeypatch.setattr(lesion_fit, "other_clips", lambda: (clip,))
+    monkeypatch.setattr(lesion_fit, "FitSettings", lambda: settings)
+    module.open()
+    user = User(module)
+    browser = user.module.widget.logic.addCine(cine, "Discs")
+    user.choose("browserSelector", browser.GetName())
+    user.click("newLesionButton")
+    user.paint("segmentEditor", truth[0, 0])
+    return user
+
+
+def fit(user: Any) -> str:
+    user.click("fitButton")
+    assert user.read("propagateButton") == "Cancel"
+    user.wait_until(lambda: user.read("propagateButton") == "Propagate", 60.0)
+    return str(user.read("propagateMessageLabel"))
+
+
+def test_a_fit_that_is_surer_is_used_until_it_is_forgotten(fitting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from UltrasoundLesionSegLib.fitting import lesion_fit
+
+    monkeypatch.setattr(lesion_fit, "SURER", -1.0)
+    assert "The model is fitted to this lesion: expected overlap" in fit(fitting)
+    assert fitting.read("fitButton") == "Forget the fit"
+    fitting.click("fitButton")
+    assert fitting.read("fitButton") == "Fit to this lesion"
+    assert "forgotten" in fitting.read("propagateMessageLabel")
+
+
+def test_a_fit_that_is_no_surer_is_said_to_be_of_no_use(fitting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from UltrasoundLesionSegLib.fitting import lesion_fit
+
+    monkeypatch.setattr(lesion_fit, "SURER", 1.0)
+    assert "The fit to this lesion won nothing" in fit(fitting)
+    assert fitting.read("fitButton") == "Fit to this lesion"
+
+
+def test_a_cancelled_fit_changes_nothing(fitting: Any) -> None:
+    fitting.click("fitButton")
+    fitting.wait_until(lambda: fitting.read("progressLabel").startswith("Fitting"), 60.0)
+    fitting.click("propagateButton")
+    assert fitting.read("propagateMessageLabel") == "Cancelled; nothing was changed."
+    logic = fitting.module.widget.logic
+    browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    (confidences,) = logic.confidences(browser).values()
+    assert not np.isfinite(confidences).any()

@@ -160,6 +160,18 @@ def test_fitted_weights_hold_for_their_cine_until_an_anchor_changes(
     assert logic.propagate(browser, "tiny", device="cpu").model == "tiny"
 
 
+@pytest.mark.parametrize(("low", "told"), [(5, 5), (3, 0)])
+def test_a_fit_is_recommended_where_many_masks_are_poor(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, low: int, told: int
+) -> None:
+    values = np.full(11, 0.9, np.float32)
+    values[1 : 1 + low] = 0.7
+    values[0] = np.nan
+    lesions = {"one": values, "another": np.full(11, 0.95, np.float32), "drawn": np.full(11, np.nan, np.float32)}
+    monkeypatch.setattr(logic, "confidences", lambda browser: lesions)
+    assert logic.poorFrames(None) == told
+
+
 def test_records_name_the_fit(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     always(monkeypatch, surer=True)
     browser = seeded(logic)

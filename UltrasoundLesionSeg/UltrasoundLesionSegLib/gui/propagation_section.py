@@ -34,6 +34,7 @@ class PropagationSection(Section):
         self._budget = ShowingBudget()
         self._warm_up = WarmUp()
         self._begun = False  # whether a frame has been computed
+        self._fits = False  # whether the model is fitted to the lesion on the way
         self.bundles: list[Any] = []
         self._default_model = ""
         self._filling = False
@@ -41,6 +42,7 @@ class PropagationSection(Section):
         self._timer.setInterval(0)
         self._timer.connect("timeout()", self._step)
         self.ui.propagateButton.connect("clicked(bool)", self.propagate_or_cancel)
+        self.ui.fitButton.connect("clicked(bool)", self.fit_or_forget)
         self.ui.allFramesButton.connect("clicked(bool)", self.choose_all_frames)
         self.ui.modelComboBox.connect("currentIndexChanged(int)", self._model_chosen)
         self.ui.firstFrameSpinBox.connect("valueChanged(int)", self._frames_chosen)
@@ -143,6 +145,8 @@ class PropagationSection(Section):
         busy = self.running
         self.ui.propagateButton.text = "Cancel" if busy else "Propagate"
         self.ui.propagateButton.enabled = busy or (self.host.browser is not None and not self.host.busy)
+        self.ui.fitButton.text = "Forget the fit" if self._is_fitted() else "Fit to this lesion"
+        self.ui.fitButton.enabled = not busy and self.ui.propagateButton.enabled
         self.ui.progressBar.visible = busy
         if not busy:
             self.ui.progressLabel.visible = False
@@ -163,14 +167,29 @@ class PropagationSection(Section):
         else:
             self.start()
 
-    def start(self) -> None:
-        """Start propagating with the choices made."""
+    def fit_or_forget(self) -> None:
+        """Fit the model to the lesion; or forget the weights that were fitted."""
+        if not self._is_fitted():
+            self.start(fits=True)
+        elif not self.host.busy:
+            self.logic.clearFit(self.host.browser)
+            tell(
+                self.ui.propagateMessageLabel, "The fit is forgotten. Propagate to have the model's own results again."
+            )
+            self.host.busy_changed()
+
+    def _is_fitted(self) -> bool:
+        bundle = self._chosen_bundle()
+        return bundle is not None and self.logic.isFitted(self.host.browser, bundle.name)
+
+    def start(self, fits: bool = False) -> None:
+        """Start propagating with the choices made; ``fits``: with the model fitted to the lesion on the way."""
         if self.host.busy or self.host.browser is None or not self.host.offer("compute", self.ui.propagateMessageLabel):
             return
         tell(self.ui.propagateMessageLabel, "")
         self.host.store_edit()
         self._steps = self._all_steps()
-        self._begun = False
+        self._begun, self._fits = False, fits
         self._budget.start()
         self.ui.progressBar.setRange(0, 0)
         tell(self.ui.progressLabel, "Starting...")
@@ -188,7 +207,8 @@ class PropagationSection(Section):
         frames = (self.ui.firstFrameSpinBox.value, self.ui.lastFrameSpinBox.value + 1)
         browser = self.host.browser
         editor_node = self.ui.segmentEditor.mrmlSegmentEditorNode()
-        steps = self.logic.propagateSteps(
+        begin = self.logic.fitToLesionSteps if self._fits else self.logic.propagateSteps
+        steps = begin(
             browser,
             bundle.name,
             parameters.direction.value,
@@ -239,6 +259,8 @@ class PropagationSection(Section):
         if self.ui.progressBar.value != percent:
             self.ui.progressBar.value = percent
         text = f"{progress.frames_per_second:.1f} frames a second"  # no count: some frames are computed twice
+        if progress.stage:
+            text = progress.stage
         if progress.done < progress.total:
             text += f", {duration(progress.seconds_left)} left"
         tell(self.ui.progressLabel, text)
@@ -266,10 +288,13 @@ class PropagationSection(Section):
         browser = self.host.browser
         if browser is None or browser.GetScene() is None:
             return
-        if cancelled and not self._begun:
+        if cancelled and (self._fits or not self._begun):  # a cancelled fit is taken back
             tell(self.ui.propagateMessageLabel, "Cancelled; nothing was changed.")
             return
-        text, tone = outcome(self.logic.lastPropagation(browser), cancelled, self._budget.seconds)
+        summary = self.logic.lastPropagation(browser)
+        text, tone = outcome(summary, cancelled, self._budget.seconds)
+        if not cancelled and summary.fit is None and (poor := self.logic.poorFrames(browser)):
+            text += f" {_frames(poor)} with a low expected overlap: press Fit to this lesion, or correct some."
         limits = describe_masking(self.ui.segmentEditor.mrmlSegmentEditorNode())
         if limits:
             text, tone = f"{text} {limits}", Tone.CAUTION
@@ -302,6 +327,12 @@ def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
         text = "Nothing to do: every frame has its result already."
     else:
         text = f"{_frames(count)} in {duration(seconds)} on {summary.device}."
+    if summary.fit is not None and summary.fit.used:
+        expected = summary.fit.expected_overlap
+        text += (
+            f" The model is fitted to this lesion: expected overlap {expected['with']:.2f}, before "
+            f"{expected['without']:.2f}."
+        )
     if summary.unreadable:
         listed = ", ".join(str(frame) for frame in sorted(summary.unreadable)[:8])
         text += f" {_frames(len(summary.unreadable))} cannot be read and have no result: {listed}."

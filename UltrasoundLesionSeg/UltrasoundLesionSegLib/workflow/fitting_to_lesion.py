@@ -35,6 +35,7 @@ ANCHORS_CHANGED = (
     "Frames were drawn or confirmed since the model was fitted to this lesion, so its own weights were used; fit again "
     "to include them."
 )
+LOW, MANY = 0.8, 1 / 3  # expected overlap of a poor mask; share of the masks that makes a fit worth its time
 FITTING = "Fitting to this lesion"
 WITHOUT, WITH = "Propagating without the fit", "Propagating with the fit"
 
@@ -161,7 +162,7 @@ class FittingToLesion(PropagationAndReview):
             self._judge(browser, plain_job, plain)
             is_done = True
         finally:
-            if not is_done:
+            if not is_done and browser.GetScene() is not None:
                 for job in reversed(jobs):
                     if job.has_changed:  # one that did not can undo what an earlier one did
                         job.undo()
@@ -237,6 +238,18 @@ class FittingToLesion(PropagationAndReview):
         """Whether the next propagation of a cine with this model uses weights that were fitted to it."""
         fit = self._fits.get(browser.GetID()) if browser is not None else None
         return fit is not None and self._holds(browser, fit, self._bundle(model, "propagate"))
+
+    def poorFrames(self, browser: Any) -> int:
+        """Return how many frames have a low expected overlap (under ``LOW``), 0 unless they are many.
+
+        Many is at least ``MANY`` of the frames that a model segmented. A fit is then worth its time.
+        """
+        lowest = [one for one in self.confidences(browser).values() if np.isfinite(one).any()]
+        if not lowest:
+            return 0
+        least = np.fmin.reduce(lowest)
+        low, known = int((least < LOW).sum()), int(np.isfinite(least).sum())
+        return low if low >= MANY * known else 0
 
     def clearFit(self, browser: Any) -> None:
         """Forget the weights fitted to a cine; its masks stay until it is propagated again."""
