@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from numpy.typing import NDArray
 from PIL import Image
 from stand_in_networks import BrightNetwork
+
+from UltrasoundLesionSegLib.cli.main import app
+from UltrasoundLesionSegLib.cli.options import FURTHER_KINDS
+from UltrasoundLesionSegLib.workflow.kinds import KINDS
 
 Run = Callable[..., tuple[int, str, str]]
 Folder = tuple[Path, NDArray[np.bool_]]
@@ -164,3 +169,13 @@ def test_help_shows_the_brackets_and_h_and_completion_work(run: Run, monkeypatch
     code, out, _ = run("--show-completion", "bash")
     assert code == 0
     assert "complete" in out
+
+
+def test_the_tab_key_completes_kinds_and_devices() -> None:
+    segment = typer.main.get_command(app).commands["segment"]  # type: ignore[attr-defined]
+    context = segment.make_context("segment", [], resilient_parsing=True)
+    offered = {one.name: [item.value for item in one.shell_complete(context, "s")] for one in segment.params}
+    assert offered["also"] == ["sr", "sr3d", "sequence", "scene", "sheet"]
+    (device,) = [one for one in segment.params if one.name == "device"]
+    assert "cpu" in [item.value for item in device.shell_complete(context, "")]
+    assert set(FURTHER_KINDS) == set(KINDS) - {"masks", "csv", "seg", "report"}  # those are always written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -50,13 +51,29 @@ class SeedMaskChoice(str, Enum):
     ELLIPSE = "ellipse"
 
 
+def completing(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return what the Tab key asks for the words of an option that begin as typed."""
+
+    def begin_as(incomplete: str) -> list[str]:
+        return [one for one in choices if one.startswith(incomplete)]
+
+    return begin_as
+
+
+FURTHER_KINDS = ("sr", "sr3d", "coco", "nifti", "sequence", "frames", "scene", "sheet", "video")
+DEVICES = ("auto", "cpu", "cuda", "mps", "openvino")
+
 Output = Annotated[Path, typer.Option(help="Folder for the results; made if it does not exist.")]
 Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CPU).")]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CPU).", autocompletion=completing(DEVICES))
+]
 Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")]
 Also = Annotated[
     list[str] | None,
-    typer.Option(help="Write this too: sr, sr3d, coco, nifti, sequence, frames, scene, sheet, video. Repeatable."),
+    typer.Option(
+        help=f"Write this too: {', '.join(FURTHER_KINDS)}. Repeatable.", autocompletion=completing(FURTHER_KINDS)
+    ),
 ]
 PixelsAllowed = Annotated[
     bool, typer.Option(help="Allow pictures: you looked at the frames, and no name is burned into them.")
