@@ -215,6 +215,23 @@ def test_undo_takes_a_box_back(clicks: Any) -> None:
     assert "box and" not in clicks.user.read("lesionMessageLabel")
 
 
+def test_clicks_undone_one_by_one_leave_no_anchor(clicks: Any) -> None:
+    row, column = middle(clicks.truth[0][0])
+    clicks.user.click("clickButton")
+    press(clicks, row, column)
+    press(clicks, row, column + 4, RIGHT)
+    editor = clicks.user.see("segmentEditor")
+    editor.undo()
+    clicks.user.module.session.process_events()
+    assert clicks.user.read("anchorsLabel") == "Anchors: Lesion on frame 0."
+    editor.undo()
+    clicks.user.module.session.process_events()
+    assert clicks.user.read("anchorsLabel") == "No anchors yet: paint the lesion on one frame."
+    clicks.browser.SetSelectedItemNumber(1)
+    assert clicks.logic.anchors(clicks.browser) == {"lesion-1": []}
+    assert not clicks.mask(0).any()
+
+
 def test_a_box_may_be_dragged_from_any_corner_and_past_the_edge_of_the_frame(clicks: Any) -> None:
     truth = clicks.truth[0][0]
     (top, left), (bottom, right) = box_around(truth)

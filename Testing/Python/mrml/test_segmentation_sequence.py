@@ -268,6 +268,37 @@ def test_looking_for_edits_changes_nothing_that_an_editors_undo_would_notice(les
     assert changes == []
 
 
+def test_a_stored_drawing_that_is_undone_gives_the_frame_its_earlier_state_back(lesions: SegmentationSequence) -> None:
+    computed = SegmentState(Origin.MODEL, 0.5, "a|model")
+    lesions.write(0, {A: disk(30, 30, 10)}, {A: computed.origin}, {A: computed.confidence}, {A: computed.provenance})
+    for mask in (disk(30, 36, 10), disk(30, 40, 10)):  # two strokes, both stored
+        paint(lesions.proxy, A, mask, lesions.geometry)
+        lesions.commit_edit()
+    paint(lesions.proxy, A, disk(30, 36, 10), lesions.geometry)
+    lesions.commit_edit()
+    assert lesions.origin(0, A) is Origin.EDITED
+    paint(lesions.proxy, A, disk(30, 30, 10), lesions.geometry)
+    assert lesions.painted()[A][1] is Origin.MODEL
+    assert lesions.commit_edit() == [A]
+    assert lesions.state(0, A) == computed
+    paint(lesions.proxy, B, disk(50, 70, 5), lesions.geometry)  # where nothing was
+    lesions.commit_edit()
+    paint(lesions.proxy, B, EMPTY, lesions.geometry)
+    lesions.commit_edit()
+    assert lesions.origin(0, B) is None
+
+
+def test_a_mask_declared_by_a_person_is_no_undone_drawing(lesions: SegmentationSequence) -> None:
+    paint(lesions.proxy, A, disk(30, 30, 10), lesions.geometry)
+    lesions.commit_edit()
+    lesions.write(0, {A: EMPTY}, {A: Origin.MANUAL})  # not visible here
+    paint(lesions.proxy, A, disk(30, 30, 10), lesions.geometry)
+    lesions.commit_edit()
+    paint(lesions.proxy, A, EMPTY, lesions.geometry)
+    lesions.commit_edit()
+    assert lesions.origin(0, A) is Origin.MANUAL
+
+
 def test_overlap_painted_by_a_person_is_kept(lesions: SegmentationSequence) -> None:
     lesions.write(0, {A: disk(30, 30, 10)}, {A: Origin.MODEL})
     paint(lesions.proxy, B, disk(30, 36, 10), lesions.geometry)

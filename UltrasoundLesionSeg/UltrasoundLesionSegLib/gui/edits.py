@@ -88,10 +88,17 @@ class EditKeeper:
             self._guard.stop()
         self._guard = self._guarded = self._browser = None
 
-    def painted(self) -> tuple[int, list[str]]:
-        """Return the frame shown, and the segments that were drawn on it and are not stored yet."""
+    def painted(self) -> tuple[int, dict[str, bool]]:
+        """Return the frame shown, and the segments changed on it and not stored yet: whether each is an anchor now.
+
+        A drawing that was stored and then undone is none.
+        """
         lesions = self._lesions()
-        return (lesions.shown_frame, list(lesions.painted())) if lesions is not None else (-1, [])
+        if lesions is None:
+            return -1, {}
+        origins = {segment: origin for segment, (_, origin) in lesions.painted().items()}
+        anchors = {segment: origin is not None and origin.is_anchor for segment, origin in origins.items()}
+        return lesions.shown_frame, anchors
 
     def _observe_drawing(self, proxy: Any | None) -> None:
         if self._shown is not None:

@@ -58,7 +58,7 @@ class Panel:
         self._nodes: list[Any] = []
         self._refresh_is_due = False
         self._drawing_is_due = False
-        self._drawing_shown: tuple[int, list[str], list[str]] | None = None
+        self._drawing_shown: tuple[int, dict[str, bool], list[str]] | None = None
         self._alive = True
         self.dependencies = DependencySection(self)
         self.propagation = PropagationSection(self)
@@ -185,8 +185,9 @@ class Panel:
             frame, painted = self.edits.painted()
         except LesionSegError:
             return {}
-        for segment in painted:
-            anchors[segment] = sorted({*anchors.get(segment, []), frame})
+        for segment, is_anchor in painted.items():
+            others = set(anchors.get(segment, [])) - {frame}
+            anchors[segment] = sorted(others | {frame} if is_anchor else others)
         return anchors
 
     def device_name(self) -> str:

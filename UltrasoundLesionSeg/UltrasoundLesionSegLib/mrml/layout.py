@@ -38,6 +38,7 @@ INDEX_VALUE = _PREFIX + "IndexValue"
 TAG_ORIGIN = _PREFIX + "Origin"
 TAG_CONFIDENCE = _PREFIX + "Confidence"
 TAG_PROVENANCE = _PREFIX + "Provenance"
+TAG_BEFORE = _PREFIX + "Before"  # JSON: the mask and its state before a person drew on the frame
 TAG_ALGORITHM_TYPE = "DICOM.SegmentAlgorithmType"  # Slicer's own names: its DICOM SEG export reads them
 TAG_ALGORITHM_NAME = "DICOM.SegmentAlgorithmName"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,15 @@ from UltrasoundLesionSegLib.mrml.segments import (
     SegmentInfo,
     SegmentState,
     apply_info,
+    forget_before,
     info_of,
     new_segment,
+    read_before,
     read_confidence,
     read_origin,
     read_state,
     segment_ids,
+    write_before,
     write_state,
 )
 
@@ -217,6 +220,8 @@ class SegmentationSequence:
             for one in written
         }
         self._store(frame, {one: masks[one] for one in written}, states)
+        for one in written:
+            forget_before(stored.GetSegment(one))
         return written
 
     def set_state(self, frame: int, segment_id: str, state: SegmentState) -> None:
@@ -279,7 +284,8 @@ class SegmentationSequence:
         """Store what was painted on the proxy, on the frame that the proxy shows.
 
         A changed mask becomes ``Origin.MANUAL`` where no model stored one or what it stored is empty, else
-        ``Origin.EDITED``. A segment that was added, renamed or recoloured on the proxy is so on all frames afterwards.
+        ``Origin.EDITED``. Where the mask is again what it was before a person drew on the frame, by undo, it gets its
+        earlier state back: the frame is no anchor. A segment that was added, renamed or recoloured on the proxy is so on all frames afterwards.
         One that was deleted on the proxy stays stored: only :meth:`remove_segment` removes from all frames.
 
         Returns
@@ -294,16 +300,18 @@ class SegmentationSequence:
         self._adopt_descriptions(painted)
         masks = self._painted_masks(stored, painted)
         if masks:
-            self._store(frame, masks, {one: SegmentState(self._origin_of_painted(stored, one)) for one in masks})
+            states = {one: self._state_of_painted(stored, one, mask) for one, mask in masks.items()}
+            self._remember_before(stored, masks)
+            self._store(frame, masks, states)
         return list(masks)
 
-    def painted(self) -> dict[str, tuple[Mask, Origin]]:
+    def painted(self) -> dict[str, tuple[Mask, Origin | None]]:
         """Return what was painted on the frame shown and is not stored yet, by segment, as ``commit_edit`` would."""
         painted, stored = self._nodes.shown, self._nodes.stored(self.shown_frame)
         if painted is stored:
             return {}
         masks = self._painted_masks(stored, painted)
-        return {one: (mask, self._origin_of_painted(stored, one)) for one, mask in masks.items()}
+        return {one: (mask, self._state_of_painted(stored, one, mask).origin) for one, mask in masks.items()}
 
     def missing_on_proxy(self) -> list[str]:
         """Return the stored segments that someone deleted on the proxy."""
@@ -319,12 +327,23 @@ class SegmentationSequence:
             one: mask for one, mask in masks.items() if not np.array_equal(mask, read_mask(stored, one, self.geometry))
         }
 
-    def _origin_of_painted(self, stored: Any, segment_id: str) -> Origin:
-        """Return who made a mask that was painted over the stored one."""
+    def _state_of_painted(self, stored: Any, segment_id: str, mask: Mask) -> SegmentState:
+        """Return the state of a mask that was painted over the stored one, or that undo brought back."""
         segment = stored.GetSegment(segment_id)
+        before = read_before(segment, mask)
+        if before is not None and _is_anchor(stored, segment_id):
+            return before
         if segment is None or read_origin(segment) in (None, Origin.MANUAL):
-            return Origin.MANUAL
-        return Origin.EDITED if read_mask(stored, segment_id, self.geometry).any() else Origin.MANUAL
+            return SegmentState(Origin.MANUAL)
+        was_drawn = read_mask(stored, segment_id, self.geometry).any()
+        return SegmentState(Origin.EDITED if was_drawn else Origin.MANUAL)
+
+    def _remember_before(self, stored: Any, segment_ids: Iterable[str]) -> None:
+        """Remember the stored masks that no person made, which drawings are about to replace."""
+        for one in segment_ids:
+            segment = stored.GetSegment(one)
+            if segment is not None and not _is_anchor(stored, one):
+                write_before(segment, read_mask(stored, one, self.geometry), read_state(segment))
 
     def _known(self, segment_id: str) -> str:
         if self._nodes.stored(0).GetSegment(segment_id) is None:

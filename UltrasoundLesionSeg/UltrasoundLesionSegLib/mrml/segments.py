@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
+import numpy as np
 import slicer
 import vtk
 
-from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.cine import Mask, Origin
 from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml import layout
 
@@ -40,6 +43,7 @@ _ALGORITHM_TYPES = {
     Origin.SIMULATED: "AUTOMATIC",
     Origin.MODEL: "AUTOMATIC",
 }
+_SAFE = " :;,=/+@"  # .seg.nrrd separates tags by "|" and keeps them in one header line
 # Slicer's DICOM SEG export refuses a segment without a name of its algorithm
 _ALGORITHM_NAME = "UltrasoundLesionSeg"
 
@@ -156,10 +160,36 @@ def write_state(segment: Any, state: SegmentState) -> None:
     _set_tag(segment, layout.TAG_ORIGIN, state.origin.value if state.origin is not None else "")
     # 9 digits bring a float32 back exactly
     _set_tag(segment, layout.TAG_CONFIDENCE, "" if math.isnan(state.confidence) else f"{state.confidence:.9g}")
-    # .seg.nrrd separates tags by "|" and keeps them in one header line
-    _set_tag(segment, layout.TAG_PROVENANCE, quote(state.provenance, safe=" :;,=/+@"))
+    _set_tag(segment, layout.TAG_PROVENANCE, quote(state.provenance, safe=_SAFE))
     segment.SetTag(layout.TAG_ALGORITHM_TYPE, _ALGORITHM_TYPES[state.origin or Origin.MANUAL])
     segment.SetTag(layout.TAG_ALGORITHM_NAME, _ALGORITHM_NAME)
+
+
+def write_before(segment: Any, mask: Mask, state: SegmentState) -> None:
+    """Remember a mask and its state, before a person's drawing replaces them."""
+    confidence = None if math.isnan(state.confidence) else state.confidence
+    origin = state.origin.value if state.origin is not None else ""
+    kept = {"mask": _digest(mask), "origin": origin, "confidence": confidence, "provenance": state.provenance}
+    _set_tag(segment, layout.TAG_BEFORE, quote(json.dumps(kept), safe=_SAFE))
+
+
+def read_before(segment: Any, mask: Mask) -> SegmentState | None:
+    """Return the state that was remembered with this mask; None where that was another mask, or none."""
+    text = get_tag(segment, layout.TAG_BEFORE) if segment is not None else None
+    kept = json.loads(unquote(text)) if text else {"mask": ""}
+    if kept["mask"] != _digest(mask):
+        return None
+    confidence = math.nan if kept["confidence"] is None else float(kept["confidence"])
+    return SegmentState(Origin(kept["origin"]) if kept["origin"] else None, confidence, kept["provenance"])
+
+
+def forget_before(segment: Any) -> None:
+    """Remember no earlier mask."""
+    _set_tag(segment, layout.TAG_BEFORE, "")
+
+
+def _digest(mask: Mask) -> str:
+    return hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()[:16]
 
 
 def get_tag(segment: Any, tag: str) -> str | None:

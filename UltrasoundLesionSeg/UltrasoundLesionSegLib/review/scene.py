@@ -354,7 +354,7 @@ class SceneCase:
                     mask, origin, provenance = sequence.read(frame, segment), state.origin, state.provenance
                 else:
                     continue
-                if origin.is_by_person and not self._is_given((frame, segment), mask):
+                if origin is not None and origin.is_by_person and not self._is_given((frame, segment), mask):
                     found[frame, segment] = self._anchor((frame, segment), name, mask, origin, provenance)
         self._known = found
         return found

@@ -325,6 +325,8 @@ class SeedsAndAnchors(ModelAccess):
     def commitEdit(self, browser: Any) -> bool:
         """Store what was drawn on the shown segmentation, as an anchor; cheap when nothing was.
 
+        Where undo brought the mask from before the drawing back, the frame is no anchor any more.
+
         Returns
         -------
         bool
@@ -338,19 +340,23 @@ class SeedsAndAnchors(ModelAccess):
         self.creditDrawing(browser, frame, changed)
         return bool(changed)
 
-    def uncommittedEdit(self, browser: Any) -> dict[str, tuple[Mask, Origin, str]]:
+    def uncommittedEdit(self, browser: Any) -> dict[str, tuple[Mask, Origin | None, str]]:
         """Return what was drawn on the shown segmentation and is not committed, by segment ID.
 
         Returns
         -------
-        dict of str to (ndarray of bool, shape (H, W); Origin; str)
-            Mask, origin and provenance, as ``commitEdit`` would record them for the frame shown.
+        dict of str to (ndarray of bool, shape (H, W); Origin or None; str)
+            Mask, origin and provenance, as ``commitEdit`` would record them for the frame shown. An origin that is no
+            anchor's, or None, where a drawing was taken back.
         """
         sequence = self._find_sequence(browser)
         if sequence is None:
             return {}
         frame, found = sequence.shown_frame, {}
         for segment, (mask, origin) in sequence.painted().items():
+            if origin is None or not origin.is_anchor:
+                found[segment] = mask, origin, ""
+                continue
             hand = self._hand(browser, frame, mask)
             if hand is not Origin.MANUAL:
                 origin = hand
@@ -363,6 +369,9 @@ class SeedsAndAnchors(ModelAccess):
 
         sequence = self._sequence(browser)
         for segment in segments:
+            origin = sequence.origin(frame, segment)
+            if origin is None or not origin.is_anchor:
+                continue  # a drawing was taken back
             hand = self._hand(browser, frame, sequence.read(frame, segment))
             if hand is not Origin.MANUAL:
                 provenance = self._provenance(browser, frame, hand)
