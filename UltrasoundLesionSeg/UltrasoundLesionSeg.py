@@ -145,7 +145,7 @@ class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         if self.parent.isEntered:
             self.panel.prepare()
             self.initializeParameterNode()
-            self.panel.refresh()
+            self.panel.scene_was_read()
 
     def initializeParameterNode(self):
         """Make sure that there is a parameter node and choose the first cine if none is chosen."""

@@ -224,12 +224,27 @@ def test_clicks_undone_one_by_one_leave_no_anchor(clicks: Any) -> None:
     editor.undo()
     clicks.user.module.session.process_events()
     assert clicks.user.read("anchorsLabel") == "Anchors: Lesion on frame 0."
+    clicks.logic.commitEdit(clicks.browser)  # as measuring does
     editor.undo()
     clicks.user.module.session.process_events()
     assert clicks.user.read("anchorsLabel") == "No anchors yet: paint the lesion on one frame."
     clicks.browser.SetSelectedItemNumber(1)
     assert clicks.logic.anchors(clicks.browser) == {"lesion-1": []}
     assert not clicks.mask(0).any()
+
+
+def test_the_hint_goes_with_the_tool_and_what_was_clicked_with_the_frame(clicks: Any) -> None:
+    user = clicks.user
+    user.click("clickButton")
+    press(clicks, *middle(clicks.truth[0][0]))
+    assert user.read("lesionMessageLabel").startswith("1 click.")
+    clicks.browser.SetSelectedItemNumber(1)
+    clicks.user.module.session.process_events()
+    assert user.read("lesionMessageLabel").startswith("Click into the lesion")
+    user.see("segmentEditor").setActiveEffectByName("Paint")
+    clicks.user.module.session.process_events()
+    assert not user.see("clickButton").isChecked()
+    assert not user.sees("lesionMessageLabel")
 
 
 def test_a_box_may_be_dragged_from_any_corner_and_past_the_edge_of_the_frame(clicks: Any) -> None:

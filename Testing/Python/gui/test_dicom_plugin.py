@@ -252,6 +252,8 @@ def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.
     assert offer.confidence > 0.95
     assert plugin.load(offer)
     (node,) = (one for one in slicer.util.getNodesByClass("vtkMRMLTableNode") if not one.GetHideFromEditors())
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView
+    assert slicer.app.applicationLogic().GetSelectionNode().GetActiveTableID() == node.GetID()
     table = node.GetTable()
     names = [table.GetColumnName(number) for number in range(table.GetNumberOfColumns())]
     assert names[:2] == ["Lesion", "Frame"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 import slicer
 import vtk
 from engine_helpers import clip_of_moving_discs
+from slicer_harness.pythonqt import unwrap
 
 QtCore = pytest.importorskip("PySide6.QtCore", reason="PySide6 is not installed", exc_type=ImportError)
 QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
+QtWidgets = pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
 
 NAME_ROWS = 30  # of the margin above the image
 
@@ -167,6 +170,36 @@ def test_copy_puts_the_table_on_the_clipboard(measured: Any) -> None:
     assert measured.user.read("measureMessageLabel") == "1 row was copied."
     assert len(lines) == 2
     assert lines[1].split("\t")[0] == "Lesion"
+
+
+@pytest.fixture
+def low_panel(discs: Any) -> Iterator[Any]:
+    """The panel in a window that shows a part of it, as Slicer's does, scrolled to its end."""
+    area = QtWidgets.QScrollArea()
+    area.setWidgetResizable(True)
+    area.setWidget(unwrap(discs.user.module.panel))
+    area.resize(520, 300)
+    area.show()
+    for name in ("measureCollapsibleButton", "exportCollapsibleButton"):
+        discs.user.see(name).setProperty("collapsed", False)
+    yield discs
+    area.takeWidget()
+
+
+def test_what_a_button_did_is_in_sight(low_panel: Any, tmp_path: Path) -> None:
+    user = low_panel.user
+    low_panel.draw(0, low_panel.truth[0, 0])
+    area = user.see("measureButton").window()
+    area.ensureWidgetVisible(user.see("measureButton"), 0, 0)
+    user.click("measureButton")
+    user.module.session.process_events()
+    assert not user.see("lesionTableView").visibleRegion().isEmpty()
+    user.see("exportFolderButton").setProperty("directory", str(tmp_path))
+    area.ensureWidgetVisible(user.see("exportButton"), 0, 0)
+    user.click("exportButton")
+    user.module.session.process_events()
+    assert "measurements.csv" in user.read("exportMessageLabel")
+    assert not user.see("exportMessageLabel").visibleRegion().isEmpty()
 
 
 def test_save_writes_both_tables(measured: Any, tmp_path: Path) -> None:

@@ -171,6 +171,25 @@ def test_an_arrangement_that_the_user_chooses_meanwhile_stays(two: Any) -> None:
     assert manager.layout == chosen
 
 
+def test_a_scene_that_brings_another_arrangement_shows_one_large_view(
+    two: Any, users_arrangement: int, tmp_path: Any
+) -> None:
+    user, _, _ = two
+    manager = slicer.app.layoutManager()
+    ours, path = manager.layout, str(tmp_path / "scene.mrb")
+    user.module.leave()
+    manager.layout = int(slicer.vtkMRMLLayoutNode.SlicerLayoutDicomBrowserView)  # saved from the DICOM module
+    assert slicer.mrmlScene.WriteToMRB(path)
+    manager.layout = users_arrangement
+    user.module.open()
+    slicer.mrmlScene.Clear(0)
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    user.module.session.process_events()
+    assert manager.layout == ours
+    user.module.leave()
+    assert manager.layout == users_arrangement
+
+
 def test_the_image_is_fitted_when_the_charts_come_and_go(two: Any) -> None:
     user, one, _ = two
     volume = user.module.widget.logic.volumeNode(one)

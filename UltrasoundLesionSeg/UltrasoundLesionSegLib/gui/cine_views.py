@@ -36,6 +36,11 @@ class CineViews:
         """The module is shown: from now on the views belong to the cine."""
         self._entered = True
 
+    def scene_was_read(self) -> None:
+        """A scene brought an arrangement of its own: the cine is shown alone again."""
+        if self._entered:
+            self._layout.scene_was_read()
+
     def leave(self) -> None:
         """Another module is shown: give the user's arrangement of views back."""
         self._entered = False

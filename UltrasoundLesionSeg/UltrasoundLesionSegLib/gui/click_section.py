@@ -93,6 +93,11 @@ class ClickSection(Section):
         if self.host.browser is None:
             self._put_up()
 
+    def frame_changed(self) -> None:
+        """Say no more what was clicked on the frame left."""
+        if self._observed:
+            tell(self.ui.lesionMessageLabel, HINT)
+
     def busy_changed(self) -> None:
         """Allow no clicks while the model writes."""
         self.ui.clickButton.enabled = self.host.browser is not None and not self.host.busy
@@ -111,6 +116,8 @@ class ClickSection(Section):
         self._observe(False)
         if not down:
             self._clicks = None
+            if HINT in str(self.ui.lesionMessageLabel.text):
+                tell(self.ui.lesionMessageLabel, "")
             return
         if not self.host.offer("compute", self.ui.lesionMessageLabel):
             self._put_up()

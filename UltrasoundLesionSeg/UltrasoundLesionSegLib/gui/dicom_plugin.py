@@ -159,7 +159,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         from UltrasoundLesionSegLib.dicom.report_reader import read_report, tabulate_report
         from UltrasoundLesionSegLib.mrml.tables import add_table
 
-        add_table("Measurements from DICOM SR", tabulate_report(read_report(file)))
+        _show_table(add_table("Measurements from DICOM SR", tabulate_report(read_report(file))))
 
 
 def referenced_instances(path: Path) -> Iterator[tuple[str, str]]:
@@ -215,6 +215,17 @@ def _show(logic: Any, browser: Any) -> None:
     if slicer.app.layoutManager() is not None:
         slicer.modules.sequences.setToolBarActiveBrowserNode(browser)
         slicer.util.setSliceViewerLayers(background=logic.volumeNode(browser), fit=True)
+
+
+def _show_table(table: Any) -> None:
+    """Show a table below the images, as Slicer's own modules do with theirs."""
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return
+    logic = slicer.app.applicationLogic()
+    manager.setLayout(logic.GetModuleLogic("Tables").GetLayoutWithTable(manager.layout))
+    logic.GetSelectionNode().SetActiveTableID(table.GetID())
+    logic.PropagateTableSelection()
 
 
 def _choose_in_panel(logic: Any, browser: Any) -> None:

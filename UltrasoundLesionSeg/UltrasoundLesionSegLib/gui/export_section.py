@@ -12,7 +12,7 @@ from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.dicom_database import add_to_database, database_is_open
 from UltrasoundLesionSegLib.gui.host import Host
-from UltrasoundLesionSegLib.gui.messages import Tone, colored, tell, telling
+from UltrasoundLesionSegLib.gui.messages import Tone, colored, reveal, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.workflow.kinds import holds_images
 
@@ -117,6 +117,7 @@ class ExportSection(Section):
             link = Path(folder).absolute().as_uri()
             self.ui.exportMessageLabel.text = "<br>".join([*lines, f'<a href="{link}">{html.escape(folder)}</a>'])
             self.ui.exportMessageLabel.visible = True
+        self.host.later(lambda: reveal(self.ui.exportMessageLabel))
 
     def _options(self) -> dict[str, bool]:
         pixels_allowed = bool(self.ui.pixelsAllowedCheckBox.checked)

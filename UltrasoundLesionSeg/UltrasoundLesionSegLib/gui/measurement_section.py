@@ -11,7 +11,7 @@ import slicer
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.chart_views import empty_chart_views, show_table_and_charts
 from UltrasoundLesionSegLib.gui.host import Host
-from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.messages import Tone, reveal, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.table_display import SHORT_FRAMES, SHORT_LESIONS, DisplayedTable
 from UltrasoundLesionSegLib.mrml import layout
@@ -98,6 +98,8 @@ class MeasurementSection(Section):
                     "There is nothing to measure yet: draw or propagate first.",
                     Tone.CAUTION,
                 )
+            shown = self.ui.tablesTabWidget if count else self.ui.measureMessageLabel
+            self.host.later(lambda: reveal(shown))
 
     def copy(self) -> None:
         """Copy the table shown, with its headings, as tab-separated text."""

@@ -82,6 +82,15 @@ def telling(label: Any, wait: bool = False) -> Iterator[None]:
             qt.QApplication.restoreOverrideCursor()
 
 
+def reveal(widget: Any) -> None:
+    """Scroll the panel so that a widget is in sight; to be called when it has its place, after the present event."""
+    area = widget.parent()
+    while area is not None and not area.inherits("QScrollArea"):
+        area = area.parent()
+    if area is not None:
+        area.ensureWidgetVisible(widget)
+
+
 def sentence(text: str) -> str:
     """Return an error's text as a sentence: capital letter, full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -98,6 +98,11 @@ class Panel:
         for section in self.sections:
             section.enter()
 
+    def scene_was_read(self) -> None:
+        """Show what a scene that was just read brought."""
+        self._views.scene_was_read()
+        self.refresh()
+
     def leave(self) -> None:
         """Keep what was drawn and listen to no keys: another module is shown."""
         self.store_edit()

@@ -69,6 +69,10 @@ class ViewLayout:
         self._declined = self._declined or self._before is not None
         return not self._declined and self._arrange(CINE)
 
+    def scene_was_read(self) -> None:
+        """The arrangement now is the scene's: nobody chose it instead of ours."""
+        self._declined, self._before = False, None
+
     def show_charts(self, shown: bool) -> bool:
         """Show charts and table beside the cine, or the cine alone; returns whether anything changed."""
         if shown == self.shows_charts:
@@ -87,8 +91,9 @@ class ViewLayout:
         node = _layout_node()
         if node is None:
             return False
-        if node.GetViewArrangement() not in LAYOUTS:
-            self._before = node.GetViewArrangement()
+        before = node.GetViewArrangement()
+        if before not in (*LAYOUTS, node.SlicerLayoutDicomBrowserView):  # that one shows no images
+            self._before = before
         register()
         node.SetViewArrangement(number)
         return True

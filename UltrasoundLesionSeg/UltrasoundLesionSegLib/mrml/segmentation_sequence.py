@@ -284,9 +284,10 @@ class SegmentationSequence:
         """Store what was painted on the proxy, on the frame that the proxy shows.
 
         A changed mask becomes ``Origin.MANUAL`` where no model stored one or what it stored is empty, else
-        ``Origin.EDITED``. Where the mask is again what it was before a person drew on the frame, by undo, it gets its
-        earlier state back: the frame is no anchor. A segment that was added, renamed or recoloured on the proxy is so on all frames afterwards.
-        One that was deleted on the proxy stays stored: only :meth:`remove_segment` removes from all frames.
+        ``Origin.EDITED``. Where undo brought back the mask from before a person drew on the frame, its earlier state
+        comes back, too: the frame is no anchor. A segment that was added, renamed or recoloured on the proxy is so on
+        all frames afterwards. One that was deleted on the proxy stays stored: only :meth:`remove_segment` removes from
+        all frames.
 
         Returns
         -------
@@ -302,7 +303,10 @@ class SegmentationSequence:
         if masks:
             states = {one: self._state_of_painted(stored, one, mask) for one, mask in masks.items()}
             self._remember_before(stored, masks)
-            self._store(frame, masks, states)
+            self._write(stored, masks, states)
+            if self.missing_on_proxy():
+                self._nodes.refresh_proxy(stored)
+            # otherwise it shows these masks already, and the editor's next undo would only undo the refreshing
         return list(masks)
 
     def painted(self) -> dict[str, tuple[Mask, Origin | None]]:
@@ -338,9 +342,9 @@ class SegmentationSequence:
         was_drawn = read_mask(stored, segment_id, self.geometry).any()
         return SegmentState(Origin.EDITED if was_drawn else Origin.MANUAL)
 
-    def _remember_before(self, stored: Any, segment_ids: Iterable[str]) -> None:
+    def _remember_before(self, stored: Any, replaced: Iterable[str]) -> None:
         """Remember the stored masks that no person made, which drawings are about to replace."""
-        for one in segment_ids:
+        for one in replaced:
             segment = stored.GetSegment(one)
             if segment is not None and not _is_anchor(stored, one):
                 write_before(segment, read_mask(stored, one, self.geometry), read_state(segment))
@@ -358,8 +362,14 @@ class SegmentationSequence:
         return stored
 
     def _store(self, frame: int, masks: Mapping[str, Mask], states: Mapping[str, SegmentState]) -> None:
-        """Write masks and states into a data node, and refresh the proxy where it shows that frame."""
+        """Write masks and states into a data node, and refresh the proxy where it shows other masks of that frame."""
         stored = self._nodes.stored(frame)
+        self._write(stored, masks, states)
+        if masks and frame == self.shown_frame:
+            self._nodes.refresh_proxy(stored)
+
+    def _write(self, stored: Any, masks: Mapping[str, Mask], states: Mapping[str, SegmentState]) -> None:
+        """Write masks and states into a data node."""
         if masks:
             kept = [one for one in segment_ids(stored) if one not in masks]
             everything = {one: read_mask(stored, one, self.geometry) for one in kept} | dict(masks)
@@ -367,8 +377,6 @@ class SegmentationSequence:
         for one, state in states.items():
             write_state(stored.GetSegment(one), state)
         self.sequence.StorableModified()
-        if frame == self.shown_frame:
-            self._nodes.refresh_proxy(stored)
 
     def _stored_and_shown(self) -> list[Any]:
         stored, shown = self._nodes.all_stored(), self._nodes.shown
