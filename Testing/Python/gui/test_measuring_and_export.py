@@ -192,14 +192,12 @@ def test_what_a_button_did_is_in_sight(low_panel: Any, tmp_path: Path) -> None:
     area = user.see("measureButton").window()
     area.ensureWidgetVisible(user.see("measureButton"), 0, 0)
     user.click("measureButton")
-    user.module.session.process_events()
-    assert not user.see("lesionTableView").visibleRegion().isEmpty()
+    user.wait_until(lambda: not user.see("lesionTableView").visibleRegion().isEmpty())
     user.see("exportFolderButton").setProperty("directory", str(tmp_path))
     area.ensureWidgetVisible(user.see("exportButton"), 0, 0)
     user.click("exportButton")
-    user.module.session.process_events()
     assert "measurements.csv" in user.read("exportMessageLabel")
-    assert not user.see("exportMessageLabel").visibleRegion().isEmpty()
+    user.wait_until(lambda: not user.see("exportMessageLabel").visibleRegion().isEmpty())
 
 
 def test_save_writes_both_tables(measured: Any, tmp_path: Path) -> None:

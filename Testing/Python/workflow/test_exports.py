@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -258,3 +260,22 @@ def test_a_case_that_no_person_touched_says_so_in_every_format(
     rows = list(csv.DictReader((tmp_path / "measurements.csv").open()))
     assert rows[2]["origin"] == "suggested"
     assert rows[2]["anchor"] == "false"
+
+
+def test_writing_needs_no_library_for_networks(tmp_path: Path) -> None:
+    write_simulation(simulate_cine(SimulationSettings(frames=2, height=64, width=64)), tmp_path / "cine", "dicom")
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.modules["torch"] = sys.modules["monai"] = None  # importing them fails; in Slicer it takes many seconds
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+logic = UltrasoundLesionWorkflow()
+browser = logic.loadCine(Path(sys.argv[1]))
+logic.setSeed(browser, np.pad(np.ones((20, 20), bool), 22), 0)
+print(*(path.name for path in logic.export(browser, sys.argv[2], ("seg", "sr", "csv"))))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "cine" / "cine.dcm"), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "measurements.dcm" in done.stdout

@@ -117,7 +117,7 @@ class ExportSection(Section):
             link = Path(folder).absolute().as_uri()
             self.ui.exportMessageLabel.text = "<br>".join([*lines, f'<a href="{link}">{html.escape(folder)}</a>'])
             self.ui.exportMessageLabel.visible = True
-        self.host.later(lambda: reveal(self.ui.exportMessageLabel))
+        reveal(self.ui.exportMessageLabel)
 
     def _options(self) -> dict[str, bool]:
         pixels_allowed = bool(self.ui.pixelsAllowedCheckBox.checked)

@@ -98,8 +98,7 @@ class MeasurementSection(Section):
                     "There is nothing to measure yet: draw or propagate first.",
                     Tone.CAUTION,
                 )
-            shown = self.ui.tablesTabWidget if count else self.ui.measureMessageLabel
-            self.host.later(lambda: reveal(shown))
+            reveal(self.ui.tablesTabWidget if count else self.ui.measureMessageLabel)
 
     def copy(self) -> None:
         """Copy the table shown, with its headings, as tab-separated text."""

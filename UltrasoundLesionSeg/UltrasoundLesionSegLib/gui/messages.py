@@ -16,6 +16,8 @@ from UltrasoundLesionSegLib.errors import LesionSegError
 
 logger = logging.getLogger(__name__)
 
+SETTLED_MS = 100  # Slicer's layouts, one inside the other, need several turns of the event loop
+
 
 class Tone(Enum):
     """What kind of line it is, with its colour on a light and on a dark background (contrast at least 4.5 to 1)."""
@@ -83,7 +85,11 @@ def telling(label: Any, wait: bool = False) -> Iterator[None]:
 
 
 def reveal(widget: Any) -> None:
-    """Scroll the panel so that a widget is in sight; to be called when it has its place, after the present event."""
+    """Scroll the panel so that a widget is in sight, as soon as the layouts have given it its place."""
+    qt.QTimer.singleShot(SETTLED_MS, lambda: _scroll_to(widget) if widget else None)  # a deleted Qt object is false
+
+
+def _scroll_to(widget: Any) -> None:
     area = widget.parent()
     while area is not None and not area.inherits("QScrollArea"):
         area = area.parent()

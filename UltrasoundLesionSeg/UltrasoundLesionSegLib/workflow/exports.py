@@ -22,7 +22,6 @@ from UltrasoundLesionSegLib.workflow.effort_log import read_effort
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as KINDS
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
-from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
 from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from UltrasoundLesionSegLib.dicom.structured_report import ReportClass
     from UltrasoundLesionSegLib.report.case import CaseReport
     from UltrasoundLesionSegLib.report.image_area import ImageArea
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
 
 
 @dataclass(frozen=True)
