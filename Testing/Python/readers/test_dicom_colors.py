@@ -40,6 +40,60 @@ def test_uncompressed_ybr_422_is_converted_once(save_dicom):
     assert np.abs(stacked(read_cine(save_dicom(data))) - COLOR).mean() < 2
 
 
+def partial(frames):
+    """YBR of levels 16 to 235 (PS3.3-2003 C.7.6.3.1.2)."""
+    matrix = np.array([[0.2568, 0.5041, 0.0979], [-0.1482, -0.2910, 0.4392], [0.4392, -0.3678, -0.0714]])
+    return (frames @ matrix.T + [16, 128, 128]).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("frames", [COLOR, np.repeat(GREY[..., np.newaxis], 3, axis=3)], ids=["color", "grey"])
+@pytest.mark.parametrize("is_expanded", [True, False])
+def test_ybr_of_levels_from_16_is_spread(save_dicom, frames, is_expanded):
+    ybr = partial(frames)
+    pairs = np.stack([ybr[:, :, 0::2, 0], ybr[:, :, 1::2, 0], ybr[:, :, 0::2, 1], ybr[:, :, 0::2, 2]], axis=-1)
+    stored = np.ascontiguousarray(ybr if is_expanded else pairs).tobytes()
+    cine = read_cine(save_dicom(dicom_object(frames, PixelData=stored, PhotometricInterpretation="YBR_PARTIAL_422")))
+    expected = frames if cine.is_color else frames[..., 0]
+    assert cine.notes == ()
+    assert np.abs(stacked(cine) - expected).mean() < 1
+    assert np.abs(stacked(cine) - expected).max() <= (3 if is_expanded or not cine.is_color else 12)
+
+
+def test_ybr_that_says_levels_from_16_but_is_darker_is_full(save_dicom):
+    ybr = convert_color_space(COLOR - COLOR.min(), "RGB", "YBR_FULL")
+    data = dicom_object(COLOR, PixelData=ybr.tobytes(), PhotometricInterpretation="YBR_PARTIAL_422")
+    assert np.abs(stacked(read_cine(save_dicom(data))) - (COLOR - COLOR.min())).max() <= 3
+
+
+@pytest.mark.parametrize("told", [0, 1])
+@pytest.mark.parametrize("kind", ["grey", "grey with a coloured bar", "YBR"])
+def test_colors_in_another_order_than_the_header_says(save_dicom, told, kind):
+    frames = np.repeat(GREY[..., np.newaxis], 3, axis=3)
+    if kind == "grey with a coloured bar":
+        frames[:, 5:30, 2:6] = np.linspace((255, 0, 0), (0, 0, 255), 25).astype(np.uint8)[:, np.newaxis]
+    stored = convert_color_space(frames, "RGB", "YBR_FULL") if kind == "YBR" else frames
+    ordered = stored.transpose(0, 3, 1, 2) if told == 0 else stored
+    data = dicom_object(frames, PlanarConfiguration=told, PixelData=np.ascontiguousarray(ordered).tobytes())
+    data.PhotometricInterpretation = "YBR_FULL" if kind == "YBR" else "RGB"
+    cine = read_cine(save_dicom(data))
+    assert np.abs(stacked(cine) - (frames if cine.is_color else frames[..., 0])).max() <= (1 if kind == "YBR" else 0)
+    found = "plane by plane" if told == 0 else "pixel by pixel"
+    assert any(f"they lie {found} (Planar Configuration): read so" in note for note in cine.notes)
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("color", [(0, 0, 0), (40, 90, 200), (128, 128, 128)])
+def test_even_and_noisy_colors_are_believed_in_their_order(save_dicom, planar, color):
+    frames = np.full((3, 42, 57, 3), color, np.uint8)
+    frames[1, 10:20, 10:20] = 255
+    frames[2] = np.random.default_rng(0).integers(0, 256, (42, 57, 3))
+    stored = frames if planar == 0 else frames.transpose(0, 3, 1, 2)
+    data = dicom_object(frames, PlanarConfiguration=planar, PixelData=np.ascontiguousarray(stored).tobytes())
+    cine = read_cine(save_dicom(data))
+    np.testing.assert_array_equal(stacked(cine), frames)
+    assert cine.notes == ()
+
+
 @pytest.mark.parametrize("told", ["YBR_FULL_422", "YBR_FULL"])
 @pytest.mark.parametrize("frames", [COLOR, np.repeat(GREY[..., np.newaxis], 3, axis=3)], ids=["color", "grey"])
 def test_decompressed_rgb_that_still_says_ybr_is_recognised(save_dicom, told, frames):

@@ -179,3 +179,19 @@ def test_a_vector_of_times_instead_of_steps_is_read_as_times(save_dicom, has_poi
 def test_a_vector_that_does_not_fit_the_frames_is_noted(save_dicom):
     cine = read_cine(save_dicom(dicom_object(moving_frames(6), FrameTimeVector=[0, 40, 40])))
     assert (cine.timing, cine.notes) == (None, ("FrameTimeVector does not fit the frames: it is not used.",))
+
+
+@pytest.mark.parametrize(
+    ("elements", "said"),
+    [
+        ({"CineRate": 2000}, "CineRate says 2,000 frames a second, which no scanner does: it is not used."),
+        ({"RecommendedDisplayFrameRate": 900}, "RecommendedDisplayFrameRate says 900 frames a second"),
+        ({"EffectiveDuration": "0.001"}, "EffectiveDuration says"),
+    ],
+)
+def test_implausible_display_rates_are_noted(save_dicom, elements, said):
+    cine = read_cine(save_dicom(dicom_object(FRAMES, **elements)))
+    assert cine.timing is None
+    assert [note.startswith(said) for note in cine.notes] == [True]
+    assert read_cine(save_dicom(dicom_object(FRAMES[:1], **elements))).notes == ()
+    assert read_cine(save_dicom(dicom_object(FRAMES, FrameTime="40", **elements))).notes == ()

@@ -168,6 +168,15 @@ def test_a_picture_without_a_number_among_numbered_ones_is_noted(save_pictures):
     assert any("1 of the 5 pictures has no number" in note for note in cine.notes)
 
 
+def test_names_without_numbers_are_noted(tmp_path):
+    for name, frame in zip(("first", "second", "third"), moving_frames(3), strict=True):
+        Image.fromarray(frame).save(tmp_path / f"{name}.png")
+    assert read_cine(tmp_path).notes == (
+        "The pictures' names have no numbers: the frames are in the order of the names, which may be another.",
+    )
+    assert read_cine(tmp_path / "first.png").notes == ()
+
+
 def test_equal_pictures_are_counted(save_pictures):
     folder = save_pictures(moving_frames(4))
     (folder / "00004.png").write_bytes((folder / "00002.png").read_bytes())

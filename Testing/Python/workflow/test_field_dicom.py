@@ -10,6 +10,7 @@ import pytest
 import SimpleITK
 from stand_in_networks import BrightNetwork
 
+from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.measurement.shape import Orientation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
@@ -91,6 +92,25 @@ def test_25_the_file_of_the_field(field: Path, tmp_path: Path, bright_model: Bri
     source = field / "25_uids_emptied_by_anonymiser" / "no_study_uid.dcm"
     record = run_case(CaseRequest(source, tmp_path / "out", (seed,))).record
     assert any("lacks the unique identifiers" in one for one in record["notices"])
+
+
+def test_a_seed_that_does_not_fit_is_refused_with_the_notes_on_the_cine(
+    field: Path, tmp_path: Path, bright_model: BrightNetwork
+) -> None:
+    data = pydicom.dcmread(field / "00_base" / "base.dcm")
+    data.NumberOfFrames = 1
+    data.save_as(tmp_path / "one.dcm")
+    seed = SeedFileRequest(field / "00_base" / "seed.png", 2)
+    with pytest.raises(SeedError, match=r"frames 0 to 0.*note on the cine: The header says 1 frames but 6 are stored"):
+        run_case(CaseRequest(tmp_path / "one.dcm", tmp_path / "out", (seed,)))
+
+
+def test_a_stack_of_more_pages_than_frames_is_refused_with_the_lesion_and_the_frame(
+    logic: UltrasoundLesionWorkflow, field: Path
+) -> None:
+    browser = logic.loadCine(field / "24_rle_in_fragments" / "one_frame_two_fragments.dcm")
+    with pytest.raises(SeedError, match="the seed of lesion 1 is on frame 1 but the cine has frames 0 to 0"):
+        logic.setSeed(browser, field / "04_tiff_stack_as_seed" / "six_pages.tif")
 
 
 def test_one_uid_in_all_files_of_a_series(field: Path, tmp_path: Path, bright_model: BrightNetwork) -> None:

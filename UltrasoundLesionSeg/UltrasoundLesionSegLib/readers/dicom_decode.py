@@ -35,7 +35,14 @@ from pydicom.uid import (
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
 from UltrasoundLesionSegLib.readers.codestream import Codestream, read_codestream
-from UltrasoundLesionSegLib.readers.dicom_colors import YBR, disagreement_note, looks_like_ybr, to_rgb
+from UltrasoundLesionSegLib.readers.dicom_colors import (
+    YBR_422,
+    disagreement_note,
+    has_partial_range,
+    is_stored_otherwise,
+    looks_like_ybr,
+    to_rgb,
+)
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
 _JPEG_8_BIT = (JPEGBaseline8Bit, JPEGExtended12Bit)
@@ -58,6 +65,7 @@ _FAMILIES = (
     (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
     (RLELossless,),
 )
+_OF_JPEG = ("YBR_FULL", "YBR_FULL_422", "RGB")
 _END_OF_IMAGE = b"\xff\xd9"
 _MOST_CHANNELS = 4
 
@@ -95,6 +103,8 @@ class FrameDecoder:
         self._palette = _palette(header) if self._photometric == "PALETTE COLOR" else None
         self._is_fast = False
         self._is_ybr: bool | None = None
+        self._is_partial: bool | None = None
+        self._is_stored_otherwise: bool | None = None
 
     @property
     def is_lossy(self) -> bool:
@@ -110,7 +120,15 @@ class FrameDecoder:
                 "YBR, by its black" if self._is_ybr else "RGB" if self._photometric == "RGB" else "grey, 0 is black"
             )
             return (f"The header does not say what its values are (Photometric Interpretation): read as {read_as}.",)
-        return () if self._is_ybr is None else disagreement_note(self._photometric, self._is_ybr)
+        colors = () if self._is_ybr is None else disagreement_note(self._photometric, self._is_ybr)
+        return (*colors, *self._order_note())
+
+    def _order_note(self) -> tuple[str, ...]:
+        if not self._is_stored_otherwise:
+            return ()
+        planar = self._options["planar_configuration"]
+        told, found = ("plane by plane", "pixel by pixel") if planar else ("pixel by pixel", "plane by plane")
+        return (f"The header says that the colours lie {told} but they lie {found} (Planar Configuration): read so.",)
 
     def decode(self, index: int, encoded: bytes) -> NDArray[np.uint8]:
         """Return frame ``index`` as uint8 ``(H, W)`` or ``(H, W, 3)`` RGB.
@@ -187,7 +205,7 @@ class FrameDecoder:
         # Pillow turns the colours of JPEG into RGB by the stream's own markers; of all others the samples are taken
         is_jpeg = syntax in _JPEG_8_BIT
         is_color = options["samples_per_pixel"] == 3
-        if is_color and not (is_jpeg and self._photometric in (*YBR, "RGB")):
+        if is_color and not (is_jpeg and self._photometric in _OF_JPEG):
             options = {**options, "photometric_interpretation": "YBR_FULL_422" if is_jpeg else "RGB"}
         if syntax not in self._decoders:
             self._decoders[syntax] = _decoder_for(syntax)
@@ -213,16 +231,33 @@ class FrameDecoder:
     def _native_pixels(self, encoded: bytes) -> NDArray[Any]:
         """Return uncompressed pixels; 422 ones are expanded, and colours become RGB."""
         options = self._options
-        is_color = options["samples_per_pixel"] == 3
-        is_short = len(encoded) < self._rows * self._columns * 3
-        if is_color and not (self._photometric == "YBR_FULL_422" and is_short):
-            options = {**options, "photometric_interpretation": "RGB"}
+        if options["samples_per_pixel"] == 3:
+            is_short = len(encoded) < self._rows * self._columns * 3
+            if self._photometric in YBR_422 and is_short:
+                self._is_ybr = True  # RGB has no such form
+                options = {**options, "photometric_interpretation": "YBR_FULL_422", "raw": True}
+                return self._as_rgb(self._decoded(encoded, options))
+            return self._as_rgb(self._in_order(encoded, {**options, "photometric_interpretation": "RGB"}))
         if self._unused_bits:
             options = {**options, "bits_stored": options["bits_stored"] + self._unused_bits}
+        pixels = self._decoded(encoded, options)
+        return pixels >> self._unused_bits if self._unused_bits else pixels
+
+    def _decoded(self, encoded: bytes, options: dict[str, Any]) -> NDArray[Any]:
+        """Return uncompressed samples, their colours as they are."""
         with quiet():
-            pixels = self._decoders[self._syntax].as_array(encoded, index=0, **options)[0]
-        pixels = pixels >> self._unused_bits if self._unused_bits else pixels
-        return self._as_rgb(pixels) if is_color and options["photometric_interpretation"] == "RGB" else pixels
+            return np.asarray(self._decoders[self._syntax].as_array(encoded, index=0, **options)[0])
+
+    def _in_order(self, encoded: bytes, options: dict[str, Any]) -> NDArray[Any]:
+        """Return samples of colours in the order that they are stored in. The first frame decides for all."""
+        other = {**options, "planar_configuration": 1 - int(options["planar_configuration"])}
+        if self._is_stored_otherwise:
+            return self._decoded(encoded, other)
+        samples = self._decoded(encoded, options)
+        if self._is_stored_otherwise is None and samples.dtype == np.uint8:
+            self._is_stored_otherwise = is_stored_otherwise(samples, self._decoded(encoded, other))
+            return self._in_order(encoded, options) if self._is_stored_otherwise else samples
+        return samples
 
     def _as_rgb(self, samples: NDArray[Any]) -> NDArray[Any]:
         """Turn samples into RGB where they are YBR. The first frame decides for all, so that no frame flickers."""
@@ -230,7 +265,11 @@ class FrameDecoder:
             return samples
         if self._is_ybr is None:
             self._is_ybr = looks_like_ybr(samples, self._photometric)
-        return to_rgb(samples) if self._is_ybr else samples
+        if not self._is_ybr:
+            return samples
+        if self._is_partial is None:
+            self._is_partial = has_partial_range(samples, self._photometric)
+        return to_rgb(samples, self._is_partial)
 
     def _as_uint8(self, pixels: NDArray[Any], stream: Codestream | None) -> NDArray[np.uint8]:
         if self._palette is not None and pixels.ndim == 2:

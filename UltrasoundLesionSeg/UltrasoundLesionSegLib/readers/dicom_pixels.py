@@ -22,6 +22,7 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
 from UltrasoundLesionSegLib.readers.codestream import NEXT_STREAM, begins_frame
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
+from UltrasoundLesionSegLib.readers.dicom_colors import YBR_422
 from UltrasoundLesionSegLib.readers.digest import unreadable
 from UltrasoundLesionSegLib.readers.limits import MAX_FRAGMENTS, check_frame_count
 
@@ -197,7 +198,7 @@ def _native_frames(
     frame_bytes = native_frame_bytes(header)
     # 422 data that were expanded to three bytes a pixel while the header still says 422
     expanded = math.ceil(frame_bytes * 3 / 2)
-    is_422 = dicom_header.text(header, "PhotometricInterpretation") == "YBR_FULL_422"
+    is_422 = dicom_header.text(header, "PhotometricInterpretation") in YBR_422
     if is_422 and 0 <= length - expanded * (told or 1) <= _PADDING:
         frame_bytes = expanded
     stored = length // frame_bytes
@@ -252,7 +253,7 @@ def native_frame_bytes(header: Dataset) -> int:
         raise SourceError(
             "the DICOM header does not describe pixels of 8 or 16 bits, grey or RGB; export the cine again"
         )
-    if channels == 3 and dicom_header.text(header, "PhotometricInterpretation") == "YBR_FULL_422":
+    if channels == 3 and dicom_header.text(header, "PhotometricInterpretation") in YBR_422:
         channels = 2  # two pixels share their chroma (PS3.3 C.7.6.3.1.2)
     return rows * columns * channels * bits // 8
 

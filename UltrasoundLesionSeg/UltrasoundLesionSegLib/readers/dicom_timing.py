@@ -71,7 +71,8 @@ def read_timing(header: Dataset, count: int) -> KnownTiming:
     groups = _from_groups(header, count)
     if groups.timing is not None:
         return KnownTiming(groups.timing, (*notes, *groups.notes))
-    return KnownTiming(_from_display_rates(header, count), (*notes, *groups.notes))
+    shown = _from_display_rates(header, count)
+    return KnownTiming(shown.timing, (*notes, *groups.notes, *shown.notes))
 
 
 def is_plausible(seconds: NDArray[np.float64], header: Dataset | None = None) -> bool:
@@ -156,14 +157,20 @@ def _from_groups(header: Dataset, count: int) -> KnownTiming:
     return KnownTiming()
 
 
-def _from_display_rates(header: Dataset, count: int) -> Timing | None:
+def _from_display_rates(header: Dataset, count: int) -> KnownTiming:
     told = dicom_header.told_frames(header) or count
+    notes = []
     for keyword in _RATES:
         rate = dicom_header.number(header, keyword) or 0.0
-        if rate > 0 and is_plausible(np.arange(max(count, 2)) / rate):
-            return Timing(np.arange(count) / rate, keyword, approximate=True)
+        if rate <= 0:
+            continue
+        if is_plausible(np.arange(max(count, 2)) / rate):
+            return KnownTiming(Timing(np.arange(count) / rate, keyword, approximate=True))
+        notes.append(f"{keyword} says {rate:,.4g} frames a second, which no scanner does: it is not used.")
     duration = dicom_header.number(header, "EffectiveDuration") or 0.0
     seconds = np.arange(count) * duration / max(told, count)
-    if count > 1 and duration > 0 and is_plausible(seconds):
-        return Timing(seconds, "EffectiveDuration", approximate=True)
-    return None
+    if count > 1 and duration > 0:
+        if is_plausible(seconds):
+            return KnownTiming(Timing(seconds, "EffectiveDuration", approximate=True))
+        notes.append(implausible_note("EffectiveDuration", seconds))
+    return KnownTiming(None, tuple(notes) if count > 1 else ())

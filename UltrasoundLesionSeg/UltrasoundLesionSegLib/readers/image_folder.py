@@ -161,6 +161,8 @@ def _name_notes(paths: Sequence[Path]) -> tuple[str, ...]:
     if 0 < without < len(paths) / 2:
         have, are = ("has", "it is a frame") if without == 1 else ("have", "they are frames")
         return (f"{without} of the {len(paths)} pictures {have} no number in the name: {are} in the order of names.",)
+    if len(paths) > 1 and without == len(paths):
+        return ("The pictures' names have no numbers: the frames are in the order of the names, which may be another.",)
     return (*frames.gap_note(numbers, what), *frames.late_start_note(numbers, what))
 
 

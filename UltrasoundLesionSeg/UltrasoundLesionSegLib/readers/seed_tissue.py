@@ -114,7 +114,7 @@ def _told_by_outline(
 def cut_at_a_level(frame: NDArray[np.uint8], mask: NDArray[np.bool_]) -> bool:
     """Whether a mask is nearly what is brighter, or darker, than one level on its frame: the frame itself, thresholded.
 
-    The frame is also tried smoothed. Lesions drawn on 150 images of BUS-BRA overlap with such a set up to 0.85.
+    The frame is also tried smoothed. No lesion drawn on the first 12 images of BUS-BRA is one (test_seed_paint.py).
 
     Parameters
     ----------

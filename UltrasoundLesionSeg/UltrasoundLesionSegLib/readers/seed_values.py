@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.readers.seed_color_maps import levels_of_map
 from UltrasoundLesionSegLib.readers.seed_levels import (
     LabelMap,
     Painted,
@@ -126,7 +127,7 @@ def _read_opaque(values: Sequence[NDArray[Any]], is_lossy: bool) -> Painted:
     if len({one.ndim for one in values}) > 1:  # one picture of a stack is in colour
         values = [one if one.ndim == 3 else np.repeat(one[..., np.newaxis], 3, axis=2) for one in values]
     if values[0].ndim == 3:
-        return read_paint(_levels(values), is_lossy)
+        return _read_colors(_levels(values), is_lossy)
     if not all(np.isfinite(one).all() for one in values):
         raise SeedError("the seed has values that are no numbers; save it as a mask of whole numbers")
     lowest, highest = min(float(one.min()) for one in values), max(float(one.max()) for one in values)
@@ -146,6 +147,14 @@ def _read_opaque(values: Sequence[NDArray[Any]], is_lossy: bool) -> Painted:
     elif highest <= 1:
         return _read_probabilities(values, highest)
     return read_paint(_levels(values), is_lossy)
+
+
+def _read_colors(levels: Sequence[NDArray[np.float32]], is_lossy: bool) -> Painted:
+    mapped = levels_of_map(levels, is_lossy)
+    if mapped is None:
+        return read_paint(levels, is_lossy)
+    found = read_paint(mapped[0], is_lossy)
+    return Painted(found.labels, (f"levels of the colour map {mapped[1]}", *found.remarks))
 
 
 def _read_whole(values: Sequence[NDArray[Any]], lowest: float, highest: float) -> Painted | None:

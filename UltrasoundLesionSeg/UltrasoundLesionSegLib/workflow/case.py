@@ -324,7 +324,9 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
             logic.setSeed(browser, seed.path, seed.frame, origin=seed.origin)
             readings.append(logic.lastSeedReading(browser))
         except SeedError as error:
-            raise SeedError(f"seed {number} cannot be used: {error}") from error
+            # what is odd about the cine may be why the seed does not fit it
+            notes = "".join(f"; note on the cine: {note}" for note in logic.cine(browser).notes)
+            raise SeedError(f"seed {number} cannot be used: {error}{notes}") from error
     for frame in sorted({one.frame for one in request.clicks} | {one.frame for one in request.boxes}):
         _draw_from_prompts(logic, browser, request, frame)
     suggested_on = _suggest_frame(request, len(logic.cine(browser)))

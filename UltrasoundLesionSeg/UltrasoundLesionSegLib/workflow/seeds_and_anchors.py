@@ -133,8 +133,9 @@ class SeedsAndAnchors(ModelAccess):
         cine = self.cine(browser)
         if not any(mask.any() for _, _, mask in found):
             raise SeedError("the seed is empty; draw the lesion on it, or give another mask")
-        for place, (_, frame, mask) in enumerate(found):
-            Anchor(place, frame, mask).check_against(cine)
+        names = [*dict.fromkeys(name for name, _, _ in found)]
+        for name, frame, mask in found:
+            Anchor(names.index(name), frame, mask).check_against(cine)
         sequence = self._sequence(browser)
         identifiers = []
         for name, frame, mask in found:
