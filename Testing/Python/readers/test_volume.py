@@ -424,3 +424,11 @@ def test_a_meta_image_that_says_where_its_pixels_begin(tmp_path, told):
     path.write_bytes(header.encode().ljust(300, b"x") + frames.tobytes())
     np.testing.assert_array_equal(np.stack(list(read_cine(path))), frames)
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))), frames)
+
+
+@pytest.mark.parametrize("value", [1e20, -1e20, 300.5])
+def test_one_value_everywhere_however_large_is_black(value):
+    from UltrasoundLesionSegLib.readers.frames import choose_levels, to_uint8
+
+    values = np.full((2, 3), value)
+    assert not to_uint8(values, choose_levels([values])).any()

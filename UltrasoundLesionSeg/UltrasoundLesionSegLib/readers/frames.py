@@ -143,7 +143,7 @@ def choose_levels(sampled: Sequence[NDArray[Any]]) -> tuple[float, float]:
     high = max((float(one.max()) for one in finite if one.size), default=0.0)
     if all(one.dtype.kind in "iub" for one in sampled) and low >= 0 and high <= 255:
         return AS_STORED
-    return (low, high) if high > low else (low, low + 1)
+    return (low, high) if high > low else (low, low + max(1.0, abs(low)))  # large numbers swallow a 1
 
 
 def levels_note(levels: tuple[float, float]) -> tuple[str, ...]:
