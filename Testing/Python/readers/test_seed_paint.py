@@ -170,8 +170,7 @@ def test_soft_masks_saved_through_a_colour_map(tmp_path, name, is_inverted):
 
 def test_two_soft_lesions_in_a_colour_map(tmp_path):
     level = cv2.GaussianBlur(np.where(SECOND, 127, LEVEL).astype(np.uint8), (0, 0), 1.5)
-    picture = cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS)
-    found = read(tmp_path, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    found = read(tmp_path, cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB))
     assert areas(found) == [pytest.approx(SECOND.sum(), rel=0.02), pytest.approx(AREA, rel=0.01)]
 
 
@@ -180,8 +179,7 @@ def test_colours_blended_with_black_are_of_no_map(tmp_path):
         picture = (SOFT[..., np.newaxis] / 255 * np.array(color)).round().astype(np.uint8)
         for suffix in ("png", "jpg"):
             found = read(tmp_path, picture, suffix)
-            assert areas(found) == [pytest.approx(AREA, rel=0.01)]
-            assert found.remarks == (HALF,)
+            assert (areas(found), found.remarks) == ([pytest.approx(AREA, rel=0.01)], (HALF,))
 
 
 @pytest.mark.parametrize("gap", [0, 40])
