@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from stand_in_networks import BrightNetwork
 
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
@@ -97,3 +98,22 @@ def test_the_scene_in_memory_stays_as_it_was(logic: UltrasoundLesionWorkflow, tm
     shown = slicer.util.arrayFromVolume(logic.volumeNode(browser))[0]
     np.testing.assert_array_equal(shown, frames[browser.GetSelectedItemNumber()])
     assert not has_name(scene_frames(tmp_path))
+
+
+def test_a_models_mask_on_a_name_uncovers_nothing_and_a_persons_does(
+    logic: UltrasoundLesionWorkflow, tmp_path: Path
+) -> None:
+    frames, seed = named_frames()
+    browser = logic.loadCine(frames)
+    segment = logic.setSeed(browser, seed, frame=0)[0]
+    on_name = np.zeros_like(seed)
+    on_name[2:20, 2:90] = True
+    sequence = logic._sequence(browser)
+    sequence.write(3, {segment: on_name}, {segment: Origin.MODEL})
+    assert not (logic.imageArea(browser).mask & on_name).any()
+    logic.export(browser, tmp_path, ("scene", "sheet"), pixels_allowed=True)
+    assert not has_name(scene_frames(tmp_path))
+    browser = logic.loadCine(frames)
+    segment = logic.setSeed(browser, seed, frame=0)[0]
+    logic._sequence(browser).write(3, {segment: on_name}, {segment: Origin.MANUAL})
+    assert (logic.imageArea(browser).mask & on_name).sum() == on_name.sum()

@@ -181,7 +181,7 @@ class CaseKeeper:
         case = self._case
         if case is None or self._is_leaving or not self.is_shown:
             return
-        with telling(self._label):
+        with telling(self._label, clear=False):  # nothing new to store leaves what was said before
             try:
                 is_new = case.store(with_masks=not self._host.busy)
             except HeldError:
@@ -189,6 +189,7 @@ class CaseKeeper:
                 self._changed(case.case.name)
                 raise
             if is_new:
+                tell(self._label, "")
                 self._changed(case.case.name)
 
     def finish(self, comment: str) -> bool:

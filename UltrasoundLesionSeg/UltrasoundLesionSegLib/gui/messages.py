@@ -55,7 +55,7 @@ def tell(label: Any, text: str, tone: Tone = Tone.PLAIN) -> None:
 
 
 @contextmanager
-def telling(label: Any, wait: bool = False) -> Iterator[None]:
+def telling(label: Any, wait: bool = False, clear: bool = True) -> Iterator[None]:
     """Run an action; what goes wrong becomes a sentence in the label, never a traceback or a window.
 
     The log of something unexpected names where it happened but not the error's own text, which can hold a file name
@@ -64,11 +64,13 @@ def telling(label: Any, wait: bool = False) -> Iterator[None]:
     Parameters
     ----------
     label : qt.QLabel
-        Emptied when the action starts.
     wait : bool
         Show the wait cursor meanwhile.
+    clear : bool
+        Empty the label when the action starts.
     """
-    tell(label, "")
+    if clear:
+        tell(label, "")
     if wait:
         qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
     try:

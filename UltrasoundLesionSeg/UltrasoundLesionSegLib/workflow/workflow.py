@@ -80,7 +80,8 @@ class UltrasoundLesionWorkflow(FittingToLesion):
     def imageArea(self, browser: Any) -> ImageArea:
         """Return where the ultrasound image is: the regions of the DICOM header, or what moves over the clip.
 
-        Lesions are part of it. Pictures are black outside of it (``ExportOptions.blank_outside``).
+        What a person drew or confirmed is part of it. A mask that only a model made is not: it can lie on a name beside
+        the image. Pictures are black outside of the area (``ExportOptions.blank_outside``).
         """
         from UltrasoundLesionSegLib.report.image_area import find_image_area
 
@@ -90,8 +91,9 @@ class UltrasoundLesionWorkflow(FittingToLesion):
             self._areas[key] = find_image_area(cine)
         sequence, lesions = self._sequence(browser), np.zeros(cine.shape, np.bool_)
         for segment in sequence.segments():
-            for frame in range(len(cine)):
-                lesions |= sequence.read(frame, segment.id)
+            for frame, state in enumerate(sequence.states(segment.id)):
+                if state.origin is not None and state.origin.is_by_person:
+                    lesions |= sequence.read(frame, segment.id)
         return self._areas[key].including(lesions)
 
     def export(
