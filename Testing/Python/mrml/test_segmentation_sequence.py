@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.cine import Cine, Mask, Origin
 from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml.cine_nodes import add_cine
 from UltrasoundLesionSegLib.mrml.labelmaps import BINARY_LABELMAP
+from UltrasoundLesionSegLib.mrml.layout import TAG_BEFORE
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import BREAST_MASS_TERMINOLOGY, SegmentInfo, SegmentState, get_tag
 
@@ -297,6 +298,19 @@ def test_a_mask_declared_by_a_person_is_no_undone_drawing(lesions: SegmentationS
     paint(lesions.proxy, A, EMPTY, lesions.geometry)
     lesions.commit_edit()
     assert lesions.origin(0, A) is Origin.MANUAL
+
+
+@pytest.mark.parametrize("tag", ["{", "7", '{"mask": 1}', '{"origin": "nobody"}', "%7B%22mask%22"])
+def test_a_drawing_is_stored_where_the_remembered_state_is_damaged(lesions: SegmentationSequence, tag: str) -> None:
+    lesions.write(0, {A: disk(30, 30, 10)}, {A: Origin.MODEL})
+    paint(lesions.proxy, A, disk(30, 36, 10), lesions.geometry)
+    lesions.commit_edit()
+    for node in (lesions.sequence.GetNthDataNode(0), lesions.proxy):
+        node.GetSegmentation().GetSegment(A).SetTag(TAG_BEFORE, tag)
+    paint(lesions.proxy, A, disk(30, 40, 10), lesions.geometry)
+    assert lesions.commit_edit() == [A]
+    assert np.array_equal(lesions.read(0, A), disk(30, 40, 10))
+    assert lesions.origin(0, A) is Origin.EDITED
 
 
 def test_overlap_painted_by_a_person_is_kept(lesions: SegmentationSequence) -> None:

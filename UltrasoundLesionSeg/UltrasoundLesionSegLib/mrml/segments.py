@@ -174,13 +174,16 @@ def write_before(segment: Any, mask: Mask, state: SegmentState) -> None:
 
 
 def read_before(segment: Any, mask: Mask) -> SegmentState | None:
-    """Return the state that was remembered with this mask; None where that was another mask, or none."""
+    """Return the state that was remembered with this mask; None where that was another mask, none, or is unreadable."""
     text = get_tag(segment, layout.TAG_BEFORE) if segment is not None else None
-    kept = json.loads(unquote(text)) if text else {"mask": ""}
-    if kept["mask"] != _digest(mask):
+    try:
+        kept = json.loads(unquote(text or ""))
+        if kept["mask"] != _digest(mask):
+            return None
+        confidence = math.nan if kept["confidence"] is None else float(kept["confidence"])
+        return SegmentState(Origin(kept["origin"]) if kept["origin"] else None, confidence, str(kept["provenance"]))
+    except (ValueError, KeyError, TypeError):  # a scene edited by hand: a drawing must be stored all the same
         return None
-    confidence = math.nan if kept["confidence"] is None else float(kept["confidence"])
-    return SegmentState(Origin(kept["origin"]) if kept["origin"] else None, confidence, kept["provenance"])
 
 
 def forget_before(segment: Any) -> None:

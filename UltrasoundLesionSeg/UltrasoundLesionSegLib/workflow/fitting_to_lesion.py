@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         PropagationSummary,
     )
 
-NOT_LARGER = (
+NOT_SURER = (
     "The fit to this lesion won nothing (mean expected overlap {fitted:.3f} with it, {plain:.3f} without) and was not "
     "used."
 )
@@ -230,7 +230,7 @@ class FittingToLesion(PropagationAndReview):
         if job.has_changed:
             job.undo()
         plain_job.summary.fit = record
-        plain_job.summary.notices.append(NOT_LARGER.format(plain=means[0], fitted=means[1]))
+        plain_job.summary.notices.append(NOT_SURER.format(plain=means[0], fitted=means[1]))
         self._jobs[key] = plain_job
         self._drop_fit(key)
 
