@@ -293,7 +293,8 @@ def test_a_transport_stream_that_ends_within_a_packet_says_so(tmp_path):
     path.write_bytes(path.read_bytes()[:-1000])
     cine = read_cine(path)
     assert cine.notes == (
-        f"The video ends within a packet: after the {len(cine)} frames decoded, others may be cut off.",
+        f"The video file is cut off or damaged within a packet: besides the {len(cine)} frames decoded, others may be "
+        "lost.",
     )
 
 

@@ -101,7 +101,7 @@ def test_a_seed_that_does_not_fit_is_refused_with_the_notes_on_the_cine(
     data.NumberOfFrames = 1
     data.save_as(tmp_path / "one.dcm")
     seed = SeedFileRequest(field / "00_base" / "seed.png", 2)
-    with pytest.raises(SeedError, match=r"frames 0 to 0.*note on the cine: The header says 1 frames but 6 are stored"):
+    with pytest.raises(SeedError, match=r"frames 0 to 0.*note on the cine: The header says 1 frame but 6 are stored"):
         run_case(CaseRequest(tmp_path / "one.dcm", tmp_path / "out", (seed,)))
 
 

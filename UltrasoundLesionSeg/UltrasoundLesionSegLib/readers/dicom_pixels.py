@@ -92,6 +92,31 @@ def read_object(path: Path) -> tuple[Dataset, StoredFrames]:
         raise unreadable(error) from None
 
 
+def look_at_object(path: Path) -> tuple[Dataset, int, tuple[str, ...]]:
+    """Return the header of a DICOM file, how many frames it has and the notes on them.
+
+    Of damaged pixel data, and of a video stream, the number is what the header says, 1 when it does not.
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be opened or holds no picture.
+    """
+    try:
+        with path.open("rb") as stream:
+            plain = plain_stream(stream)
+            header = dicom_header.parse_header(plain)
+            check_header(header)
+            told = dicom_header.told_frames(header) or 1
+            try:
+                stored = _locate(path, plain, header)
+            except SourceError:
+                return header, told, ()
+            return header, told if is_video(header) else len(stored), stored.notes
+    except OSError as error:
+        raise unreadable(error) from None
+
+
 def check_header(header: Dataset) -> None:
     """Raise ``SourceError`` when the object is no cine whatever its pixel data hold."""
     if dicom_header.is_segmentation(header):
@@ -268,6 +293,8 @@ def _agreed_count(told: int | None, stored: int, is_cut: bool) -> tuple[int, tup
         return stored, (f"The header does not say the number of frames: the {stored} that are stored are used.",)
     if told is None or told == stored:
         return stored, ()
+    if stored > told == 1:
+        return 1, (f"The header says 1 frame but {stored} are stored: only the first is used.",)
     if stored > told:
         return told, (f"The header says {told} frames but {stored} are stored: the first {told} are used.",)
     if is_cut:

@@ -22,6 +22,8 @@ from UltrasoundLesionSegLib.readers.dicom_timing import KnownTiming, implausible
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest
 
 _COMPARED_PAIRS = 48
+_COUNTS = ("ImagesInAcquisition", "NumberOfTemporalPositions")
+"""How many images belong together (PS3.3 C.7.6.1, C.8.3.1)."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Instance:
     group: tuple[str, ...]
     uid: str
     is_multiframe: bool
+    notes: tuple[str, ...]
     moment: Moment
     calibration: KnownCalibration
     frame_time: float | None = None
@@ -93,12 +96,11 @@ def _read_instances(paths: Sequence[Path]) -> tuple[list[Instance], int]:
     instances, without_image = [], 0
     for position, path in enumerate(paths):
         try:
-            header = dicom_header.read_header(path)
-            dicom_pixels.check_header(header)
+            header, count, notes = dicom_pixels.look_at_object(path)
         except SourceError:
             without_image += 1
             continue
-        instances.append(_instance(path, position, header))
+        instances.append(_instance(path, position, header, count, notes))
     return instances, without_image
 
 
@@ -120,14 +122,15 @@ def _without_copies(instances: list[Instance]) -> tuple[list[Instance], int]:
     return kept, len(instances) - len(kept)
 
 
-def _instance(path: Path, position: int, header: Dataset) -> Instance:
+def _instance(path: Path, position: int, header: Dataset, count: int, notes: tuple[str, ...]) -> Instance:
     group_keywords = ("StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
     return Instance(
         path,
         position,
         tuple(dicom_header.text(header, keyword) for keyword in group_keywords),
         dicom_header.text(header, "SOPInstanceUID"),
-        (dicom_header.told_frames(header) or 1) > 1,
+        count > 1,
+        notes,
         read_moment(header),
         read_calibration(header),
         dicom_header.number(header, "FrameTime"),
@@ -158,7 +161,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     is_color, failed = frames.look_at_samples(lambda index: decode_instance(paths[index], index), indices, tolerance)
     if failed:
         notes.append(frames.unreadable_note(len(failed), len(indices)))
-    notes += _notes_on_pixels(paths[0])
+    notes += (*_notes_on_objects(ordered), *_notes_on_colors(paths[0]), *_count_note(header, len(ordered)))
     calibration = ordered[0].calibration
     if any(one.calibration != calibration for one in ordered):
         calibration = KnownCalibration()
@@ -185,7 +188,21 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     )
 
 
-def _notes_on_pixels(path: Path) -> tuple[str, ...]:
+def _notes_on_objects(series: Sequence[Instance]) -> tuple[str, ...]:
+    """Return where the header and what is stored disagree, each with the number of objects in which they do."""
+    counts = Counter(note for one in series for note in one.notes)
+    return tuple(f"In {count} of the {len(series)} objects: {note}" for note, count in counts.items())
+
+
+def _count_note(header: Dataset, count: int) -> tuple[str, ...]:
+    """Return the sentence on a header that states more images than there are."""
+    told = max(dicom_header.integer(header, keyword) or 0 for keyword in _COUNTS)
+    if told <= count:
+        return ()
+    return (f"The header says that {told} images were taken but {count} are here: some may be missing.",)
+
+
+def _notes_on_colors(path: Path) -> tuple[str, ...]:
     """Return what the first object's pixels say against its header, nothing when they cannot be read."""
     try:
         header, stored = dicom_pixels.read_object(path)
@@ -193,7 +210,7 @@ def _notes_on_pixels(path: Path) -> tuple[str, ...]:
         decode_stored(stored, decoder, 0)
     except SourceError:
         return ()
-    return (*stored.notes, *decoder.notes)
+    return decoder.notes
 
 
 def _series_timing(ordered: list[Instance], header: Dataset) -> KnownTiming:

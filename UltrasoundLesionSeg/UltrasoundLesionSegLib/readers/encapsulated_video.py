@@ -48,7 +48,7 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
     notes += known.notes
     if timing is None:
         timing, timing_notes = video.video_timing(index)
-        notes += timing_notes
+        notes += (*timing_notes, *video.gap_notes(timing))
     notes += video.damage_notes(index)
     calibration = read_calibration(header)
     aspect = calibration.pixel_aspect

@@ -25,6 +25,7 @@ from UltrasoundLesionSegLib.readers.tiff_values import TIFF_MAGIC, as_image, rea
 _ANIMATED = ("GIF", "PNG", "WEBP")
 _GIF = b"GIF8"
 _JPEG = ("JPEG", "MPO")
+_WEBP_FRAME = b"ANMF"
 _DAMAGED = "no picture of the source can be read; choose a folder of PNG, JPEG, BMP or TIFF frames"
 
 
@@ -197,6 +198,8 @@ class PageFile:
         if self.format not in _ANIMATED:
             return 1
         count = int(getattr(self._image, "n_frames", 1))
+        if self.format == "WEBP" and (stored := self._path.read_bytes().count(_WEBP_FRAME)) > count:
+            self.notes = (f"The WebP file is damaged: {count} of its {stored} frames were found.",)
         # the picture for programs that cannot show animations; it is not a frame
         self._first = int(count > 1 and bool(getattr(self._image, "default_image", False)))
         return count - self._first

@@ -112,6 +112,7 @@ def find_stack(path: Path) -> TiffStack:
         notes = []
         if is_cut or len(frames) < told:
             notes.append(f"The TIFF file is cut off: {len(frames)} of its frames could be found.")
+        notes += _rest_note(main, path.stat().st_size) if pages == len(frames) == 1 else []
         others = 0 if is_apart else pages - sum(len(frame) for frame in frames)
         if others > 0:
             notes.append(f"{others} of the {pages} pages of the TIFF file have another size or are masks: left out.")
@@ -123,6 +124,17 @@ def find_stack(path: Path) -> TiffStack:
                 "is not read for them; save it without compression"
             )
         return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes), first, is_beyond)
+
+
+def _rest_note(series: Any, length: int) -> list[str]:
+    """Return the sentence on bytes behind the only picture of a file that could hold more of them."""
+    page = series.keyframe
+    size = page.imagelength * page.imagewidth * page.samplesperpixel * series.dtype.itemsize
+    if page.compression != 1 or not page.is_contiguous:
+        return []
+    more = (length - page.dataoffsets[0] - size) // size
+    what = "another picture follow" if more == 1 else f"{more} more pictures follow"
+    return [f"As many bytes as {what} the only one of the TIFF file: they are not read."] if more > 0 else []
 
 
 def _count_directories(stream: BinaryIO) -> tuple[int, bool]:

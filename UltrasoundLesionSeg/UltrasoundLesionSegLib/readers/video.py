@@ -46,6 +46,13 @@ _PNG_MAGIC_BYTES = 8
 _LONGER = 1.02
 """Share by which the duration in a header may be longer than the frames."""
 
+_GAP = 1.75
+_CLOCK = 0.0011
+"""Seconds by which containers round times."""
+
+_MOSTLY = 0.75
+"""Share of even steps from which on a long one is told from a rate that varies."""
+
 _MAX_FAILED_SEEKS = 3
 """After so many the container counts as one that cannot be entered in the middle."""
 
@@ -77,7 +84,7 @@ class VideoIndex:
     matrix : tuple of int
         How the pictures are turned and flipped; see `video_stream.display_matrix`.
     is_ragged : bool
-        Whether the file ends within a packet.
+        Whether the file ends or breaks within a packet.
     is_raw : bool
         Whether it is a stream without a container, which cannot say how many frames it has.
     """
@@ -344,6 +351,20 @@ def video_timing(index: VideoIndex) -> Found:
     return timing, doubts or notes
 
 
+def gap_notes(timing: Timing | None) -> tuple[str, ...]:
+    """Return the note on long steps between frames that are even otherwise."""
+    steps = np.diff(timing.seconds) if timing is not None else np.empty(0)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    gaps = int((steps > _GAP * usual).sum())
+    if not gaps or (np.abs(steps - usual) < 0.25 * usual + _CLOCK).mean() < _MOSTLY:
+        return ()
+    are = "is" if gaps == 1 else "are"
+    return (
+        f"{gaps} of the {len(steps)} steps between frames {are} twice as long as usual or longer: frames may be "
+        "missing there.",
+    )
+
+
 def count_notes(index: VideoIndex, timing: Timing | None) -> tuple[str, ...]:
     """Return notes where the header of a video states another number of frames, or more seconds, than there are."""
     count = len(index.checksums)
@@ -358,7 +379,10 @@ def count_notes(index: VideoIndex, timing: Timing | None) -> tuple[str, ...]:
             f"{shown + interval:.2f} s: the file may be cut off.",
         )
     if index.is_ragged:
-        return (f"The video ends within a packet: after the {count} frames decoded, others may be cut off.",)
+        return (
+            f"The video file is cut off or damaged within a packet: besides the {count} frames decoded, others may be "
+            "lost.",
+        )
     if index.is_raw:
         return (f"This kind of file does not say how many frames it has: {count} were found.",)
     return ()
@@ -398,7 +422,7 @@ def read_video(path: Path) -> Cine:
     timing, timing_notes = video_timing(index)
     if not all(lasting):
         timing, timing_notes = None, ("The animation does not say how long each frame is shown: times are unknown.",)
-    timing_notes = (*timing_notes, *merged_note(lasting))
+    timing_notes = (*timing_notes, *(merged_note(lasting) if lasting else gap_notes(timing)))
     return Cine(
         VideoFrames(opener, index),
         index.height,

@@ -1,4 +1,4 @@
-"""Whether a video file ends in the middle of something, by the rules of its container, without decoding it."""
+"""Whether a video file ends or breaks within a packet, by the rules of its container, without decoding it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ _SYNC = b"\x47"
 _TAIL_BYTES = 2**18
 _PACK, _SYSTEM, _END = 0xBA, 0xBB, 0xB9
 _OGG_LAST = 4
+_TAG_HEAD, _TAGS = 11, (8, 9, 18)
 RAW_STREAMS = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu")
 """FFmpeg's names of streams without a container: nothing in them says how many pictures there are."""
 
 
-def ends_early(file: io.IOBase, container: str) -> bool:
-    """Whether a file is cut off within a packet; the file stays where it is.
+def is_broken(file: io.IOBase, container: str) -> bool:
+    """Whether a file is cut off within a packet, or its packets do not follow each other; it stays where it is.
 
-    Known of MPEG transport streams (packets of one size), MPEG program streams and FLV (packets that state their
-    length), Ogg (a mark on the last page) and YUV4MPEG (frames of one size); False for any other.
+    Known of MPEG transport streams (packets of one size), MPEG program streams (packets that state their length), FLV
+    (packets whose length is stated before and behind them), Ogg (a mark on the last page) and YUV4MPEG (frames of one
+    size); False for any other. Only of FLV is more looked at than the end.
 
     Parameters
     ----------
@@ -74,16 +76,26 @@ def _program(file: io.IOBase, length: int) -> bool:
 
 
 def _flash(file: io.IOBase, length: int) -> bool:
-    """The last four bytes are the length of the last tag, which states the length of what is in it."""
-    if length < 13 + 15:
+    """Each tag states the length of what is in it, and its own length follows it (Adobe FLV 10.1, annex E.3).
+
+    Some programs leave 11 or 1 out of the second length.
+    """
+    file.seek(5)
+    at = int.from_bytes(file.read(4), "big") + 4
+    if at >= length:
         return True
-    file.seek(length - 4)
-    size = struct.unpack(">L", file.read(4))[0]
-    if not 11 <= size <= length - 4 - 13:
-        return True
-    file.seek(length - 4 - size)
-    head = bytes(file.read(4))
-    return int.from_bytes(head[1:], "big") != size - 11
+    while at < length:
+        file.seek(at)
+        head = bytes(file.read(_TAG_HEAD))
+        size = int.from_bytes(head[1:4], "big")
+        file.seek(at + _TAG_HEAD + size)
+        behind = bytes(file.read(4))
+        if len(behind) < 4 or head[0] & 0x1F not in _TAGS:
+            return True
+        if int.from_bytes(behind, "big") not in (size + _TAG_HEAD, size + _TAG_HEAD - 1, size):
+            return True
+        at += _TAG_HEAD + size + 4
+    return False
 
 
 def _ogg(file: io.IOBase, length: int) -> bool:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Frame
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.limits import MAX_FRAME_PIXELS, check_frame_size
-from UltrasoundLesionSegLib.readers.video_ends import RAW_STREAMS, ends_early
+from UltrasoundLesionSegLib.readers.video_ends import RAW_STREAMS, is_broken
 
 Opener = Callable[[], io.IOBase]
 """Opens the bytes of a video, from the beginning."""
@@ -95,7 +95,7 @@ class VideoStream:
     counts_from_zero : bool
         Whether that is counted from the time 0 and not from the first picture.
     is_ragged : bool
-        Whether the file ends within a packet; see `video_ends.ends_early`.
+        Whether the file ends or breaks within a packet; see `video_ends.is_broken`.
     is_raw : bool
         Whether it is a stream without a container, which cannot say how many pictures it has.
     discarded : int
@@ -153,7 +153,7 @@ class VideoStream:
         self.tick = float(stream.time_base or 0)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
         form = self._container.format.name
-        self.is_ragged = ends_early(self._file, form)
+        self.is_ragged = is_broken(self._file, form)
         self.is_raw = form in RAW_STREAMS
         has_header_duration = any(name in form for name in ("matroska", "flv", "asf"))
         is_alone = len(self._container.streams) == 1

@@ -54,6 +54,7 @@ _NIFTI_TYPES = {
 _NIFTI_CHANNELS = {128: 3, 2304: 4}
 _COLOR_KINDS = ("rgb-color", "rgba-color", "vector", "3-color", "4-color", "3-vector", "4-vector", "covariant-vector")
 _FRAME_KINDS = ("list", "time")
+_DIRECTIONS = re.compile(r"none|\([^()]*\)")
 NO_SCALE = (1.0, 0.0)
 _MM_PER_UNIT = {"": 1.0, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "m": 1000.0, "um": 1e-3}
 
@@ -162,6 +163,8 @@ def _parse_nrrd(stream: BinaryIO) -> VolumeHeader:
     fields = _lines(stream)
     sizes = [int(size) for size in fields["sizes"].split()]
     kinds = (fields.get("kinds", "").lower().split() + ["domain"] * len(sizes))[: len(sizes)]
+    if not set(kinds) & set(_FRAME_KINDS) and (placeless := _placeless_axis(fields, kinds)) is not None:
+        kinds[placeless] = _FRAME_KINDS[0]
     spacings = _nrrd_spacings(fields, len(sizes))
     data_file = fields.get("data file", fields.get("datafile", ""))
     line_skip, byte_skip = int(fields.get("line skip", 0)), int(fields.get("byte skip", 0))
@@ -176,12 +179,22 @@ def _parse_nrrd(stream: BinaryIO) -> VolumeHeader:
     return VolumeHeader(_dtype(code, is_little), axes, encoding, data_file, -1 if byte_skip == -1 else start, fields)
 
 
+def _placeless_axis(fields: dict[str, str], kinds: list[str]) -> int | None:
+    """Return the one axis without a direction in space that holds no colours; None unless there is one of several."""
+    directions = _DIRECTIONS.findall(fields.get("space directions", ""))
+    if len(directions) != len(kinds):
+        return None
+    pairs = enumerate(zip(directions, kinds, strict=True))
+    found = [at for at, (direction, kind) in pairs if direction == "none" and kind not in _COLOR_KINDS]
+    return found[0] if len(found) == 1 else None
+
+
 def _nrrd_spacings(fields: dict[str, str], count: int) -> list[float]:
     """Return the distance between the samples of each axis in mm, nan where the header does not tell."""
     unit = (re.findall(r'"([^"]*)"', fields.get("space units", "")) or [""])[0].strip().lower()
     scale = _MM_PER_UNIT.get(unit, math.nan)
     if "space directions" in fields:
-        vectors = re.findall(r"none|\([^()]*\)", fields["space directions"])
+        vectors = _DIRECTIONS.findall(fields["space directions"])
         spacings = [
             math.nan if vector == "none" else scale * math.hypot(*(float(one) for one in vector[1:-1].split(",")))
             for vector in vectors
