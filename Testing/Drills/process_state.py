@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import psutil
@@ -27,7 +29,7 @@ class ProcessState:
     observers : int
         Observers of the scene and of its nodes.
     files, threads : int
-        Open file descriptors; threads of the operating system.
+        Open file descriptors; threads of the operating system. Those that are not counted are left out.
     """
 
     resident_mb: float
@@ -37,25 +39,44 @@ class ProcessState:
     threads: int
 
     @classmethod
-    def now(cls) -> ProcessState:
-        """Measure this process."""
+    def now(cls, not_counted: Set[Held] = frozenset()) -> ProcessState:
+        """Measure this process.
+
+        Parameters
+        ----------
+        not_counted : set of Held
+            Files and threads of something else, as `held` returned them before: they may end at any time.
+        """
         gc.collect()
         return_free_memory()
-        process = psutil.Process()
-        nodes = scene_nodes()
-        return cls(
-            resident_mb(),
-            Counter(node.GetClassName() for node in nodes),
-            observer_count(),
-            process.num_fds(),
-            process.num_threads(),
-        )
+        kinds = Counter(one.kind for one in held() - not_counted)
+        nodes = Counter(node.GetClassName() for node in scene_nodes())
+        return cls(resident_mb(), nodes, observer_count(), kinds["file"], kinds["thread"])
 
     def growth_since(self, before: ProcessState) -> dict[str, int]:
-        """Return what there is more of, or less, by name; memory aside."""
+        """Return what there is more of, by name; memory aside."""
         grown = {name: self.nodes[name] - before.nodes[name] for name in {*self.nodes, *before.nodes}}
         grown |= {name: getattr(self, name) - getattr(before, name) for name in ("observers", "files", "threads")}
-        return {name: count for name, count in grown.items() if count}
+        return {name: count for name, count in grown.items() if count > 0}
+
+
+class Held(NamedTuple):
+    """An open file or a thread: what tells it from another one that is opened or started later."""
+
+    kind: Literal["file", "thread"]
+    number: int
+    device: int = 0
+    inode: int = 0
+
+
+def held() -> frozenset[Held]:
+    """Return the open files and the threads of this process."""
+    found = {Held("thread", thread.id) for thread in psutil.Process().threads()}
+    for number in map(int, os.listdir("/dev/fd")):
+        with suppress(OSError):  # the descriptor of the listing itself is closed by now
+            status = os.fstat(number)
+            found.add(Held("file", number, status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def resident_mb() -> float:

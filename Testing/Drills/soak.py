@@ -132,7 +132,7 @@ def conclude(states: list[ProcessState], unit: str, settled: int) -> bool:
     print(f"memory grows by {1024 * slope([state.resident_mb for state in after]):.1f} KB a {unit}")
     # nothing may be there that was not there once everything had been loaded
     grown = states[-1].growth_since(states[settled - 1])
-    print(f"more or less than after number {settled}: {grown or 'nothing'}")
+    print(f"more than after number {settled}: {grown or 'nothing'}")
     return not grown
 
 
