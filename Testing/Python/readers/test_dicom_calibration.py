@@ -224,8 +224,9 @@ def test_nonsense_aspect_ratios_are_not_used(save_dicom, ratio):
 
 
 @pytest.mark.parametrize("dots", [72, 96, 300])
-def test_the_resolution_of_a_screen_is_no_spacing(save_dicom, dots):
-    told = [f"{25.4 / dots:.6f}"] * 2
+@pytest.mark.parametrize("digits", [4, 5, 6])
+def test_the_resolution_of_a_screen_is_no_spacing(save_dicom, dots, digits):
+    told = [f"{25.4 / dots:.{digits}f}"] * 2
     cine = read_cine(save_dicom(dicom_object(moving_frames(2), PixelSpacing=told)))
     assert cine.calibration is None
     assert any(f"{dots} dots an inch" in note for note in cine.notes)

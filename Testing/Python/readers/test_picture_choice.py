@@ -255,3 +255,13 @@ def test_two_sets_of_different_pictures_are_all_frames(tmp_path):
     for index, frame in enumerate(FRAMES):
         save(folder, f"b{index}.jpg", 255 - frame)
     assert len(read_cine(folder)) == 12
+
+
+@pytest.mark.parametrize("is_mask_first", [False, True])
+def test_masks_that_follow_their_frames_number_by_number(tmp_path, is_mask_first):
+    for index in range(6):
+        save(tmp_path / "a", f"{2 * index + is_mask_first}.png", FRAMES[index])
+        save(tmp_path / "a", f"{2 * index + 1 - is_mask_first}.png", MASKS[index] * (index > 0))
+    cine = read_cine(tmp_path / "a")
+    np.testing.assert_array_equal(np.stack(list(cine)), FRAMES)
+    assert cine.notes[-1] == MASKS_NOTE.format(6)

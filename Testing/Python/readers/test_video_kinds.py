@@ -6,6 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from PIL import Image, features
 from pydicom.encaps import encapsulate
 from source_makers import dicom_object, encode_video, moving_frames
 
@@ -364,3 +365,13 @@ def test_interlaced_inputs_from_the_field(shared_data, name):
         assert edge.max() > 180
         places.append(int(np.argmax(edge)))
     assert len(set(places)) > 12
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
+def test_an_animated_avif_is_more_than_its_still(tmp_path):
+    frames = moving_frames(6, 48, 64)
+    first, *others = [Image.fromarray(one) for one in frames]
+    first.save(tmp_path / "a.avif", save_all=True, append_images=others, duration=50, quality=95)
+    found = np.stack(list(read_cine(tmp_path / "a.avif"))).astype(int)
+    assert found.shape == frames.shape
+    assert np.abs(found - frames).mean() < 2

@@ -51,6 +51,14 @@ def test_a_default_spacing_is_not_believed(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
+@pytest.mark.parametrize("told", [25.4 / 72, 0.3528, 25.4 / 300])
+def test_the_resolution_of_a_screen_is_not_believed(tmp_path, suffix, told):
+    cine = read_cine(write(tmp_path / f"a.{suffix}", FRAMES, (told, told, 1.0)))
+    assert cine.calibration is None
+    assert "dots an inch" in cine.notes[0]
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
 def test_two_and_four_dimensions(tmp_path, suffix):
     flat = read_cine(write(tmp_path / f"flat.{suffix}", FRAMES[0], (0.1, 0.1)))
     np.testing.assert_array_equal(stacked(flat), FRAMES[:1])

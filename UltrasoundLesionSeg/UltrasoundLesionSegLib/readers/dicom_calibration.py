@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
@@ -164,9 +165,21 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
-def _dots_per_inch(values: list[float]) -> int | None:
-    """Return the resolution that programs write into converted pictures, None for any other spacing."""
-    return next((dots for dots in _SCREENS if all(abs(one - 25.4 / dots) < _ROUNDING for one in values)), None)
+def dots_per_inch(values: Sequence[float]) -> int | None:
+    """Return the resolution that programs write into converted pictures, None for any other spacing.
+
+    Some round it to four or five digits.
+    """
+    for dots in _SCREENS:
+        told = [25.4 / dots, *(round(25.4 / dots, digits) for digits in (4, 5))]
+        if all(min(abs(value - one) for one in told) < _ROUNDING for value in values):
+            return dots
+    return None
+
+
+def is_unknown(values: Sequence[float]) -> bool:
+    """Whether a size of a pixel is the 1 x 1 mm that programs write for an unknown one."""
+    return all(abs(one - 1) < _ROUNDING for one in values)
 
 
 def _from_spacing(header: Dataset) -> KnownCalibration:
@@ -184,9 +197,9 @@ def _from_spacing(header: Dataset) -> KnownCalibration:
     for keyword, values in told:
         if len(values) != 2 or min(values) <= 0:
             continue
-        if all(abs(value - 1) < _ROUNDING for value in values):
+        if is_unknown(values):
             notes.append(f"{keyword} is 1 x 1 mm, which programs write for an unknown size of a pixel: it is not used.")
-        elif dots := _dots_per_inch(values):
+        elif dots := dots_per_inch(values):
             notes.append(
                 f"{keyword} is that of {dots} dots an inch, the resolution of a screen or printer: it is not used."
             )

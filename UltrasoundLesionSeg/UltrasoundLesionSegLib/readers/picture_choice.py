@@ -46,8 +46,8 @@ def choose_frames(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
 
     Left out is what has the name of another picture and a word for a mask, an overlay or a preview (``a.png``,
     ``a_mask.png``, ``a_mask_1.png``); copies, and other versions of the same frames; what such a word, another naming
-    or another kind of pixel sets apart and what looks like a mask; and what has another name than most and another
-    size, or colours where these have none. When all are alike, all are frames.
+    or another kind of pixel sets apart, or its place as every second one, and what looks like a mask; and what has
+    another name than most and another size, or colours where these have none. When all are alike, all are frames.
 
     Parameters
     ----------
@@ -63,6 +63,7 @@ def choose_frames(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
     left_out |= _copies([path for path in paths if path not in left_out])
     left_out |= _other_versions([path for path in paths if path not in left_out])
     left_out |= _odd_ones([path for path in paths if path not in left_out])
+    left_out |= _every_second([path for path in paths if path not in left_out])
     return [path for path in paths if path not in left_out], Counter(left_out.values())
 
 
@@ -163,6 +164,17 @@ def _odd_ones(paths: Sequence[Path]) -> dict[Path, str]:
         elif head is not None and _is_colored(path) and not any(_is_colored(one) for one in _spread(frames)):
             found[path] = "overlays"
     return found
+
+
+def _every_second(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return masks that nothing but their places sets apart: each follows, or precedes, its frame."""
+    if len(paths) < 2 * _LOOKED_AT or len(paths) % 2:
+        return {}
+    for masks, frames in ((paths[1::2], paths[::2]), (paths[::2], paths[1::2])):
+        is_told = _all_look_like_masks(masks) and not any(looks_like_mask(one) for one in _spread(frames))
+        if is_told and all(looks_like_mask(one) or _is_blank(one) for one in masks):
+            return dict.fromkeys(masks, "masks")
+    return {}
 
 
 def _spread(items: Sequence[T]) -> Sequence[T]:

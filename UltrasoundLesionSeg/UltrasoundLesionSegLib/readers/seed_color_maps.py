@@ -8,10 +8,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.readers.seed_paints import ALIKE, MOST_EXACT, Levels, distance
 
-_MAPS = ("viridis", "magma", "inferno", "plasma", "cividis", "turbo", "jet", "hot", "parula", "bone", "pink", "rainbow")
-"""Without those in which the two ends are alike, and those that are straight lines in RGB."""
+_MAPS = (
+    *("viridis", "magma", "inferno", "plasma", "cividis", "turbo", "jet", "hot", "parula", "bone", "pink", "rainbow"),
+    *("ocean", "deepgreen"),
+)
+"""Without those that are straight lines in RGB."""
+
+_CYCLIC = ("hsv", "twilight", "twilight_shifted")
+"""Maps whose two ends are alike."""
 
 _TOLERANCE = 12.0
 """Levels by which the maps of one name differ between programs, and by which rounding changes them."""
@@ -43,6 +50,11 @@ def levels_of_map(pages: Sequence[Levels], is_lossy: bool) -> tuple[list[Levels]
     Returns
     -------
     (list of ndarray of float32, shape (H, W, 1); str) or None
+
+    Raises
+    ------
+    SeedError
+        When the two ends of the map are alike, so that lesion and background are.
     """
     colors, places, counts = np.unique(
         np.concatenate([page.reshape(-1, 3) for page in pages]).round(), axis=0, return_inverse=True, return_counts=True
@@ -60,7 +72,7 @@ def levels_of_map(pages: Sequence[Levels], is_lossy: bool) -> tuple[list[Levels]
     farthest = colors[distance(colors, paints[0]).argmax()]
     off_line = _off_line(colors[is_slope], paints[0], farthest)
     best, found = _CLEARLY * float(np.average(off_line, weights=weights)), None
-    for name in _MAPS:
+    for name in (*_MAPS, *_CYCLIC):
         table = _table(name)
         if min(distance(table[[0, -1]], paints[0])) > _TOLERANCE:  # the background is an end of the map
             continue
@@ -72,6 +84,11 @@ def levels_of_map(pages: Sequence[Levels], is_lossy: bool) -> tuple[list[Levels]
     if found is None:
         return None
     name, level = found
+    if name in _CYCLIC:
+        raise SeedError(
+            f"the seed was saved through the colour map {name}, whose two ends are alike, so that lesion and "
+            "background look the same; save it in grey levels"
+        )
     sizes = np.cumsum([page.shape[0] * page.shape[1] for page in pages])[:-1]
     parts = np.split(level[places.ravel()], sizes)
     return [part.reshape(*page.shape[:2], 1) for part, page in zip(parts, pages, strict=True)], name

@@ -139,8 +139,8 @@ class VideoStream:
 
     def _begin(self) -> None:
         videos = [one for one in self._container.streams.video if one.codec_context is not None]
-        # a cover picture is a stream of its own
-        stream = max(videos, key=lambda one: (not _is_cover(one), one.width * one.height), default=None)
+        # a cover picture is a stream of its own, and so is the still of an animated AVIF
+        stream = max(videos, key=lambda one: (not _is_cover(one), one.width * one.height, one.frames), default=None)
         if stream is None:
             raise SourceError(_CANNOT)
         check_frame_size(stream.height, stream.width)

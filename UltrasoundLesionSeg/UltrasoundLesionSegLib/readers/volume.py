@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Calibration, Cine, Frame, SourceIdentity, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
-from UltrasoundLesionSegLib.readers.dicom_calibration import PLAUSIBLE_MM
+from UltrasoundLesionSegLib.readers.dicom_calibration import PLAUSIBLE_MM, dots_per_inch, is_unknown
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest, unreadable
 from UltrasoundLesionSegLib.readers.inflated import InflatedPixels
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
@@ -294,8 +294,13 @@ def volume_calibration(header: VolumeHeader) -> tuple[Calibration | None, tuple[
     """Return the size of a pixel by a volume's header; the 1 mm that programs write for 'unknown' is not believed."""
     axes = find_frame_axes(header.axes)
     row_mm, column_mm = header.axes[axes.row].spacing, header.axes[axes.column].spacing
-    if row_mm == column_mm == 1.0:
+    if is_unknown((row_mm, column_mm)):
         return None, ("The volume's header says 1 mm a pixel, which is what is written for unknown: it is not used.",)
+    if dots := dots_per_inch((row_mm, column_mm)):
+        return None, (
+            f"The volume's header says {row_mm:.4g} mm a pixel, which are {dots} dots an inch, the resolution of a "
+            "screen or printer: it is not used.",
+        )
     if not (0 < row_mm < math.inf and 0 < column_mm < math.inf):
         return None, ()
     if not all(PLAUSIBLE_MM[0] < one < PLAUSIBLE_MM[1] for one in (row_mm, column_mm)):
