@@ -65,8 +65,13 @@ def test_folders_of_frames_are_cines_and_folders_of_masks_are_not(tmp_path: Path
         write_picture(tmp_path / "Annotations" / "clip" / f"{index}.png", is_mask=True)
     write_series(tmp_path / "series", speckle(3, 48, 64))
     write_picture(tmp_path / "series.seed.1.png", is_mask=True)
+    write_picture(tmp_path / "series" / "series.seed.2.png", is_mask=True)
     write_picture(tmp_path / "JPEGImages" / "clip.seed.png", is_mask=True)
-    assert found(tmp_path) == {"JPEGImages/clip": [("clip.seed.png", 0)], "series": [("series.seed.1.png", 1)]}
+    write_picture(tmp_path / "JPEGImages" / "clip" / "clip.seed.1.png", is_mask=True)
+    assert found(tmp_path) == {
+        "JPEGImages/clip": [("clip.seed.png", 0), ("clip.seed.1.png", 1)],
+        "series": [("series.seed.1.png", 1), ("series.seed.2.png", 2)],
+    }
 
 
 def test_dicom_segs_belong_to_the_cines_they_refer_to_wherever_they_lie(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 A seed beside a cine has its name: ``NAME.seed.png`` was drawn on frame 0, ``NAME.seed.30.png`` on frame 30 (or another
 suffix of ``seed_masks.SUFFIXES``), ``NAME.seg.nrrd`` and ``NAME.30.seg.nrrd`` as Slicer saves segmentations. NAME is
-the cine's file name with or without its suffix, or the name of its folder of frames. DICOM SEG objects belong to the
-cines whose instances they refer to, wherever they lie and whatever they are called.
+the cine's file name with or without its suffix, or the name of its folder of frames, in which the seed may also lie.
+DICOM SEG objects belong to the cines whose instances they refer to, wherever they lie and whatever they are called.
 
 A study holds stills beside cines: single images are cases only where they have a seed, or where there is nothing else.
 """
@@ -224,7 +224,8 @@ def _beside(source: Path, found: _Findings) -> list[SeedFileRequest]:
     """Return the seeds that have a source's name, by frame."""
     names = {source.name, source.stem}
     names |= {source.name[: -len(one)] for one in _DOUBLE_SUFFIXES if source.name.lower().endswith(one)}
-    seeds = [seed for name in names for seed in found.seeds.get((source.parent, name), [])]
+    # the seeds of a folder of frames also in it
+    seeds = [seed for name in names for at in (source.parent, source) for seed in found.seeds.get((at, name), [])]
     return sorted(seeds, key=lambda seed: (seed.frame, seed.path.name))
 
 

@@ -20,8 +20,8 @@ MAX_LABEL = MAX_LESIONS
 """Label values up to this number lesions; a picture with higher ones is painted in levels."""
 
 SUFFIXES = (
-    *("png", "bmp", "tif", "tiff", "jpg", "jpeg", "gif", "webp"),
-    *("seg.nrrd", "nrrd", "mha", "nii", "nii.gz"),
+    *("png", "bmp", "tif", "tiff", "jpg", "jpeg", "gif", "webp", "jp2", "avif"),
+    *("seg.nrrd", "nrrd", "mha", "mhd", "nii", "nii.gz"),
 )
 """Of the files that are looked for as seeds beside a cine; their content decides how they are read."""
 
