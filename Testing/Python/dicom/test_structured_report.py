@@ -243,3 +243,39 @@ def test_comprehensive_3d_sr_says_the_same_in_its_own_class_and_series(report, s
     groups = highdicom.sr.srread(path).content.get_planar_roi_measurement_groups(tracking_uid=lesions[0].tracking_uid)
     visible = [one for one in measured[0].values() if one.is_visible]
     assert [values(group)["Area of defined region", None] for group in groups] == [(one.area, "mm2") for one in visible]
+
+
+@pytest.mark.parametrize("source", ["multiframe", "series"])
+def test_the_file_is_what_pydicom_writes_of_its_content(report, source):
+    path = report(source)[-1]
+    read = pydicom.dcmread(path)
+    read.walk(lambda _dataset, _element: None)  # every item at every level is taken apart
+    again = path.with_name("again.dcm")
+    pydicom.dcmwrite(again, read, enforce_file_format=True)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_code_keeps_its_own_meaning(report):
+    for meaning in ("Thyroid gland", "Schilddr\u00fcse"):
+        site = terminology.Terminology(anatomic_region=Code("69748006", "SCT", meaning))
+        path = report(terminology=site)[-1]
+        group = highdicom.sr.srread(path).content.get_planar_roi_measurement_groups()[0]
+        assert group.finding_sites[0].value.meaning == meaning
+
+
+def test_a_report_that_is_cancelled_leaves_nothing(report, tmp_path):
+    cine, lesions, written, measured, path = report()
+    whole = path.read_bytes()
+    calls = []
+
+    def cancel_at_the_third_frame():
+        calls.append(1)
+        if len(calls) == 3:
+            raise OutputError("cancelled")
+
+    with pytest.raises(OutputError, match="cancelled"):
+        write_measurement_report(
+            path, DicomSource.from_cine(cine), written, lesions, measured, between_frames=cancel_at_the_third_frame
+        )
+    assert path.read_bytes() == whole
+    assert sorted(one.name for one in tmp_path.iterdir() if "sr" in one.name) == ["sr.dcm"]

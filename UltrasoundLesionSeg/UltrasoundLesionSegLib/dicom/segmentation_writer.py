@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmwrite
-from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 
+from UltrasoundLesionSegLib.dicom.encoding import elements, item
 from UltrasoundLesionSegLib.dicom.lesions import LesionDescription
 from UltrasoundLesionSegLib.dicom.pixel_stream import (
     PlaneStore,
@@ -40,7 +37,6 @@ MaskSource = Callable[[int], NDArray[np.bool_]]
 _MOST_LABELS = 255
 _UNDEFINED_LENGTH = b"\xff\xff\xff\xff"
 _PER_FRAME_GROUPS = b"\x00\x52\x30\x92SQ\x00\x00"
-_ITEM = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 
 
@@ -196,14 +192,5 @@ def _write_frame_groups(
         binary = kind is SegmentationKind.BINARY
         shown = [segments[lesion]] if binary else by_frame[frame]
         number = segments[lesion].number if binary else None
-        data = _encode(frame_groups(source, frame, number, origin_comments(shown, frame)))
-        file.write(_ITEM + struct.pack("<I", len(data)) + data)
+        file.write(item(elements(frame_groups(source, frame, number, origin_comments(shown, frame)))))
     file.write(_SEQUENCE_END)
-
-
-def _encode(item: Dataset) -> bytes:
-    """Return a sequence item's elements in explicit VR little endian."""
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_dataset(buffer, item, "utf-8")
-    return bytes(buffer.getvalue())

@@ -11,9 +11,10 @@ and for each lesion over the clip a TID 1501 group with maxima and means, each m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def write_measurement_report(
     lesions: Sequence[LesionDescription],
     measurements: Sequence[FrameMeasurements],
     kind: ReportClass = ReportClass.COMPREHENSIVE,
+    between_frames: Callable[[], None] | None = None,
 ) -> str:
     """Write the measurements of a segmentation that was just written.
 
@@ -88,6 +90,9 @@ def write_measurement_report(
         For each lesion, its measurements by frame (counted from 0). Frames on which it is not visible are passed over.
     kind : ReportClass
         SOP class of the report.
+    between_frames : callable, optional
+        Called after each frame of a lesion, so that a window can repaint itself. It may raise to cancel: nothing is
+        left behind.
 
     Returns
     -------
@@ -104,17 +109,21 @@ def write_measurement_report(
             f"there are {len(lesions)} lesions but measurements of {len(measurements)}; measure all of them"
         )
     with quiet_dicom():
-        groups: list[Dataset] = []
+        groups: list[bytes] = []
         frames: set[int] = set()
         for index, (lesion, by_frame) in enumerate(zip(lesions, measurements, strict=True)):
             visible = {frame: one for frame, one in sorted(by_frame.items()) if one.is_visible}
-            groups += _LesionGroups(source, segmentation, index, lesion, visible).build(by_frame)
+            for group in _LesionGroups(source, segmentation, index, lesion, visible).build(by_frame):
+                groups.append(group)
+                if between_frames is not None:
+                    between_frames()
             frames |= visible.keys()
         if not groups:
             raise NotExpressibleError("no lesion was measured on any frame; segment and measure a lesion first")
-        dataset = _document(source, segmentation, lesions, groups, sorted(frames), kind)
-        with atomic_path(path) as temporary:
-            dcmwrite(temporary, dataset, enforce_file_format=True)
+        dataset = _document(source, segmentation, sorted(frames), kind)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            dcmwrite(file, dataset, enforce_file_format=True)
+            file.write(_content(lesions, groups))  # its tag is the last one of the object
     return str(dataset.SOPInstanceUID)
 
 
@@ -128,15 +137,14 @@ class _LesionGroups:
     lesion: LesionDescription
     visible: FrameMeasurements
 
-    def build(self, by_frame: FrameMeasurements) -> Iterator[Dataset]:
+    def build(self, by_frame: FrameMeasurements) -> Iterator[bytes]:
         """Yield all groups; none for a lesion that is never visible."""
         for frame, one in self.visible.items():
-            yield self._region(frame, one)
-            yield self._callipers(frame, one)
+            yield self._region(frame, one) + self._callipers(frame, one)
         if self.visible:
             yield self._summary(by_frame)
 
-    def _region(self, frame: int, one: FrameMeasurement) -> Dataset:
+    def _region(self, frame: int, one: FrameMeasurement) -> bytes:
         """Return the TID 1410 group of a frame."""
         number = self.segmentation.frame_numbers.get((self.index, frame))
         if number is None:
@@ -160,12 +168,12 @@ class _LesionGroups:
             content.append(items.code_value(terms.ORIENTATION, _ORIENTATIONS[one.orientation], Relation.CONTAINS))
         return self._group("1410", content)
 
-    def _callipers(self, frame: int, one: FrameMeasurement) -> Dataset:
+    def _callipers(self, frame: int, one: FrameMeasurement) -> bytes:
         """Return the TID 1501 group with the axes as lines."""
         axes = [self._number(name, one, [self._line(name, frame, one)]) for name in _AXES]
         return self._group("1501", [*axes, self._image(terms.SOURCE_OF_MEASUREMENT, frame, Relation.CONTAINS)])
 
-    def _summary(self, by_frame: FrameMeasurements) -> Dataset:
+    def _summary(self, by_frame: FrameMeasurements) -> bytes:
         """Return the TID 1501 group with the lesion's maxima and means over the clip."""
         summary = summarize_lesion(list(by_frame.values()), list(by_frame))
         pooled = {frame: one for frame, one in self.visible.items() if one.is_calibrated == summary.is_calibrated}
@@ -204,15 +212,16 @@ class _LesionGroups:
         yield summary.note
         yield "Research software, not for diagnosis."
 
-    def _group(self, template: str, content: Sequence[Dataset]) -> Dataset:
-        """Return a Measurement Group about this lesion."""
+    @cached_property
+    def _head(self) -> list[bytes]:
+        """What every group says of the lesion and of what measured it."""
         what = self.lesion.terminology
         laterality = (
             [items.code_value(terms.LATERALITY, what.laterality, Relation.MODIFIER)]
             if what.laterality is not None
             else []
         )
-        head = [
+        return [
             items.text_value(terms.TRACKING_IDENTIFIER, self.lesion.tracking_id, Relation.CONTEXT),
             items.uid_value(terms.TRACKING_UID, self.lesion.tracking_uid, Relation.CONTEXT),
             items.code_value(terms.FINDING_CATEGORY, what.category, Relation.CONTAINS),
@@ -221,18 +230,21 @@ class _LesionGroups:
             items.text_value(terms.ALGORITHM_NAME, PRODUCT, Relation.MODIFIER),
             items.text_value(terms.ALGORITHM_VERSION, __version__, Relation.MODIFIER),
         ]
-        return items.container(terms.MEASUREMENT_GROUP, [*head, *content], template)
 
-    def _number(self, name: str, one: FrameMeasurement, children: Sequence[Dataset] = ()) -> Dataset:
+    def _group(self, template: str, content: Sequence[bytes]) -> bytes:
+        """Return a Measurement Group about this lesion."""
+        return items.container(terms.MEASUREMENT_GROUP, [*self._head, *content], template)
+
+    def _number(self, name: str, one: FrameMeasurement, children: Sequence[bytes] = ()) -> bytes:
         """Return one quantity of a frame."""
         concept, is_area = next((concept, area) for quantity, concept, area in _QUANTITIES if quantity == name)
         return items.number(concept, getattr(one, name), _unit(one.is_calibrated, is_area), children)
 
-    def _line(self, name: str, frame: int, one: FrameMeasurement) -> Dataset:
+    def _line(self, name: str, frame: int, one: FrameMeasurement) -> bytes:
         """Return the line of an axis on its frame."""
         return items.line(terms.SOURCE, getattr(one, _AXES[name]), self._image(terms.SOURCE, frame, Relation.SELECTED))
 
-    def _image(self, name: Code, frame: int, relation: Relation) -> Dataset:
+    def _image(self, name: Code, frame: int, relation: Relation) -> bytes:
         """Return a reference to a source frame."""
         reference = instance_reference(self.source.instance(frame), self.source.frame_number(frame))
         return items.image(name, reference, relation)
@@ -245,15 +257,27 @@ def _unit(is_calibrated: bool, is_area: bool) -> Code:
     return terms.SQUARE_MILLIMETER if is_area else terms.MILLIMETER
 
 
+def _content(lesions: Sequence[LesionDescription], groups: Sequence[bytes]) -> bytes:
+    """Return what the root content item holds (TID 1500)."""
+    is_breast = all(lesion.terminology.anatomic_region.value == terms.BREAST.value for lesion in lesions)
+    procedure = terms.BREAST_ULTRASONOGRAPHY if is_breast else terms.ULTRASONOGRAPHY
+    return items.content(
+        [
+            items.code_value(terms.LANGUAGE, terms.ENGLISH, Relation.MODIFIER),
+            items.code_value(terms.OBSERVER_TYPE, terms.DEVICE, Relation.CONTEXT),
+            items.uid_value(terms.DEVICE_UID, device_uid(), Relation.CONTEXT),
+            items.text_value(terms.DEVICE_NAME, PRODUCT, Relation.CONTEXT),
+            items.text_value(terms.DEVICE_MODEL, f"{PRODUCT} {__version__}", Relation.CONTEXT),
+            items.code_value(terms.PROCEDURE, procedure, Relation.MODIFIER),
+            items.container(terms.IMAGING_MEASUREMENTS, groups),
+        ]
+    )
+
+
 def _document(
-    source: DicomSource,
-    segmentation: WrittenSegmentation,
-    lesions: Sequence[LesionDescription],
-    groups: Sequence[Dataset],
-    frames: Sequence[int],
-    kind: ReportClass,
+    source: DicomSource, segmentation: WrittenSegmentation, frames: Sequence[int], kind: ReportClass
 ) -> Dataset:
-    """Return the report with its root content item (TID 1500)."""
+    """Return the report with its root content item, without what that holds."""
     dataset = Dataset()
     dataset.update(source.study)
     sop_class, series_number = kind.value
@@ -263,23 +287,7 @@ def _document(
     dataset.PreliminaryFlag = "PRELIMINARY"
     dataset.ReferencedPerformedProcedureStepSequence = []
     dataset.PerformedProcedureCodeSequence = []
-    is_breast = all(lesion.terminology.anatomic_region.value == terms.BREAST.value for lesion in lesions)
-    procedure = terms.BREAST_ULTRASONOGRAPHY if is_breast else terms.ULTRASONOGRAPHY
-    root = items.container(
-        terms.MEASUREMENT_REPORT,
-        [
-            items.code_value(terms.LANGUAGE, terms.ENGLISH, Relation.MODIFIER),
-            items.code_value(terms.OBSERVER_TYPE, terms.DEVICE, Relation.CONTEXT),
-            items.uid_value(terms.DEVICE_UID, device_uid(), Relation.CONTEXT),
-            items.text_value(terms.DEVICE_NAME, PRODUCT, Relation.CONTEXT),
-            items.text_value(terms.DEVICE_MODEL, f"{PRODUCT} {__version__}", Relation.CONTEXT),
-            items.code_value(terms.PROCEDURE, procedure, Relation.MODIFIER),
-            items.container(terms.IMAGING_MEASUREMENTS, groups),
-        ],
-        "1500",
-        None,
-    )
-    dataset.update(root)
+    dataset.update(items.root(terms.MEASUREMENT_REPORT, "1500"))
     referenced = [source.instance(frame) for frame in frames]
     referenced.append(
         Instance(
