@@ -90,8 +90,8 @@ class Application(_Signals):
     def moduleDocumentationUrl(self, name: str) -> str:
         return ""
 
-    def processEvents(self, *_arguments: Any) -> None:
-        QtWidgets.QApplication.processEvents()
+    def processEvents(self, *flags: Any) -> None:
+        QtWidgets.QApplication.processEvents(*flags)
 
     def testingEnabled(self) -> bool:
         return self.testing

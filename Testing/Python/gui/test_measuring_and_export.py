@@ -200,6 +200,50 @@ def test_what_a_button_did_is_in_sight(low_panel: Any, tmp_path: Path) -> None:
     user.wait_until(lambda: not user.see("exportMessageLabel").visibleRegion().isEmpty())
 
 
+@pytest.fixture
+def lines_during(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``lines_during(user, label, button)``: what a line says, as the application's timers see it during an action."""
+    from UltrasoundLesionSegLib.gui import frame_counter
+
+    monkeypatch.setattr(frame_counter, "SHOWN_EVERY_S", 0.0)
+    flags: list[Any] = []
+    process = slicer.app.processEvents
+    monkeypatch.setattr(slicer.app, "processEvents", lambda *given: (flags.append(given), process(*given)))
+
+    def press(user: Any, label: str, button: str) -> list[str]:
+        lines: list[str] = []
+        timer = QtCore.QTimer()
+        timer.timeout.connect(lambda: lines.append(user.read(label) if user.sees(label) else ""))
+        timer.start(0)
+        user.see(button).click()
+        timer.stop()
+        assert flags
+        assert all(QtCore.QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents in given for given in flags)
+        return lines
+
+    return press
+
+
+def test_measuring_counts_frames_in_a_window_that_is_repainted(measured: Any, lines_during: Any) -> None:
+    lines = lines_during(measured.user, "measureMessageLabel", "measureButton")
+    assert {"Measuring...", "Measuring: 6 done", "Measuring: 12 done"} <= set(lines)
+    assert not measured.user.sees("measureMessageLabel")
+
+
+def test_an_export_counts_frames_in_a_window_that_is_repainted(
+    measured: Any, lines_during: Any, tmp_path: Path
+) -> None:
+    measured.user.see("exportCollapsibleButton").setProperty("collapsed", False)
+    measured.user.see("exportFolderButton").setProperty("directory", str(tmp_path))
+    for box in ("exportMasksCheckBox", "exportCocoCheckBox"):
+        measured.user.click(box)
+    lines = lines_during(measured.user, "exportMessageLabel", "exportButton")
+    for doing in ("Measuring", "Writing Masks (DAVIS)", "Writing Masks (COCO)"):
+        assert {f"{doing}: 1 done", f"{doing}: 12 done"} <= set(lines)
+    assert [one for one in lines if one == "Measuring: 6 done"] == ["Measuring: 6 done"], "it is measured once"
+    assert "masks.json" in measured.user.read("exportMessageLabel")
+
+
 def test_save_writes_both_tables(measured: Any, tmp_path: Path) -> None:
     measured.user.module.session.file_dialogs.waiting.append(str(tmp_path))
     measured.user.click("saveTablesButton")

@@ -11,6 +11,7 @@ import slicer
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.dicom_database import add_to_database, database_is_open
+from UltrasoundLesionSegLib.gui.frame_counter import FrameCounter
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, colored, reveal, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -99,11 +100,18 @@ class ExportSection(Section):
             return
         folder = str(self.ui.exportFolderButton.directory)
         slicer.app.userSettings().setValue(EXPORT_FOLDER, folder)
+        reveal(self.ui.exportMessageLabel)
         lines = []
         with telling(self.ui.exportMessageLabel, wait=True):
             self.host.store_edit()
             options = self._options()
-            outcomes = [self._export_kind(kind, folder, options) for kind in kinds]
+            counter = FrameCounter(self.ui.exportMessageLabel)
+            counter.begin("Measuring")
+            job = self.logic.exportJob(self.host.browser, folder, None, counter, **options)
+            outcomes = []
+            for kind in kinds:
+                counter.begin(f"Writing {TITLES[kind]}")
+                outcomes.append(self._export_kind(kind, job))
             lines = [line for line, _ in outcomes]
             written = {
                 name for kind, (_, names) in zip(kinds, outcomes, strict=True) if kind in NEEDS_DICOM for name in names
@@ -142,13 +150,13 @@ class ExportSection(Section):
         sentence = f"{area.sentence[0].upper()}{area.sentence[1:]}."
         return colored(sentence, tone, self.ui.exportMessageLabel)
 
-    def _export_kind(self, kind: str, folder: str, options: dict[str, bool]) -> tuple[str, list[str]]:
-        """Write one kind; returns a line of rich text that tells the outcome, and the files in the folder."""
+    def _export_kind(self, kind: str, job: Any) -> tuple[str, list[str]]:
+        """Write one kind of an ``exportJob``; returns a line of rich text that tells the outcome, and the files."""
         wanted = "sr3d" if kind == "sr" and self.ui.sr3dCheckBox.checked else kind
         try:
-            written = self.logic.export(self.host.browser, folder, (wanted,), **options)
+            written = job.write((wanted,))
         except LesionSegError as error:
             return colored(f"{TITLES[kind]}: {error}.", Tone.BAD, self.ui.exportMessageLabel), []
-        names = [Path(path).relative_to(folder).as_posix() for path in written]
+        names = [Path(path).relative_to(job.folder).as_posix() for path in written]
         shown = ", ".join(names) if len(names) <= LISTED_FILES else f"{len(names)} files in {Path(names[0]).parent}"
         return colored(f"{TITLES[kind]}: {shown}", Tone.GOOD, self.ui.exportMessageLabel), names

@@ -10,6 +10,7 @@ import slicer
 
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.chart_views import empty_chart_views, show_table_and_charts
+from UltrasoundLesionSegLib.gui.frame_counter import FrameCounter
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, reveal, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
@@ -89,7 +90,10 @@ class MeasurementSection(Section):
             return
         with telling(self.ui.measureMessageLabel, wait=True):
             self.host.store_edit()
-            measured = self.logic.measure(self.host.browser)
+            counter = FrameCounter(self.ui.measureMessageLabel)
+            counter.begin("Measuring")
+            measured = self.logic.measure(self.host.browser, counter)
+            tell(self.ui.measureMessageLabel, "")
             self.host.tables_changed()
             count = sum(len(segment.frames) for segment in measured.segments)
             if count == 0:

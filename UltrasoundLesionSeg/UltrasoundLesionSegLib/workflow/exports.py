@@ -94,13 +94,22 @@ class ExportJob:
     folder : Path
         Receives the files; made if it does not exist.
     options : ExportOptions
+    between_frames : callable, optional
+        Called each time that a frame was read or written, so that a window can repaint itself. It may raise to cancel.
     """
 
-    def __init__(self, source: ExportSource, folder: Path, options: ExportOptions) -> None:
+    def __init__(
+        self,
+        source: ExportSource,
+        folder: Path,
+        options: ExportOptions,
+        between_frames: Callable[[], None] | None = None,
+    ) -> None:
         self.source = source
         self.cine = source.cine
         self.folder = folder
         self.options = options
+        self.between_frames = between_frames
 
     def write(self, kinds: Sequence[str]) -> list[Path]:
         """Write the kinds named (``kinds.KINDS``); returns the files.
@@ -120,6 +129,8 @@ class ExportJob:
 
     def masks(self, frame: int) -> NDArray[np.bool_]:
         """Return the masks of a frame, bool (K, H, W), in the order of the segments."""
+        if self.between_frames is not None:
+            self.between_frames()
         if not self.segments:
             return np.zeros((0, *self.cine.shape), np.bool_)
         return np.stack([self.source.sequence.read(frame, segment.id) for segment in self.segments])
@@ -286,7 +297,9 @@ def _write_sr(job: ExportJob, name: str, kind: ReportClass) -> list[Path]:
     segmentation = job.segmentation
     target = job.folder / name
     measurements = [dict(zip(one.frames, one.measurements, strict=True)) for one in job.source.measured.segments]
-    write_measurement_report(target, job.dicom_source, segmentation, job.descriptions, measurements, kind)
+    write_measurement_report(
+        target, job.dicom_source, segmentation, job.descriptions, measurements, kind, job.between_frames
+    )
     return [job.folder / "segmentation.dcm", target]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,13 +111,17 @@ class CineMeasurements:
         return float(self.timing.seconds[frame]) if self.timing else float("nan")
 
 
-def measure_cine(cine: Cine, sequence: SegmentationSequence) -> CineMeasurements:
+def measure_cine(
+    cine: Cine, sequence: SegmentationSequence, between_frames: Callable[[], None] | None = None
+) -> CineMeasurements:
     """Measure every lesion on every frame that has a mask.
 
     Parameters
     ----------
     cine : Cine
     sequence : SegmentationSequence
+    between_frames : callable, optional
+        Called before each frame, so that a window can repaint itself.
 
     Returns
     -------
@@ -126,6 +130,8 @@ def measure_cine(cine: Cine, sequence: SegmentationSequence) -> CineMeasurements
     found: dict[str, dict[int, FrameMeasurement]] = {info.id: {} for info in sequence.segments()}
     suggesters: dict[str, dict[int, Suggester]] = {one: {} for one in found}
     for frame in range(len(cine)):
+        if between_frames is not None:
+            between_frames()
         states = {one: sequence.state(frame, one) for one in found}
         speaking = [one for one, state in states.items() if state.origin is not None]
         if not speaking:

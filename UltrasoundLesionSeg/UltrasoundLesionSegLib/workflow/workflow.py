@@ -8,7 +8,7 @@ imported when they are first needed: Slicer starts without them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.workflow.fitting_to_lesion import FittingToLesion
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.report.image_area import ImageArea
+    from UltrasoundLesionSegLib.workflow.exports import ExportJob
     from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
 
 
@@ -41,8 +42,14 @@ class UltrasoundLesionWorkflow(FittingToLesion):
         super()._release_all()
         self._areas.clear()
 
-    def measure(self, browser: Any) -> CineMeasurements:
+    def measure(self, browser: Any, between_frames: Callable[[], None] | None = None) -> CineMeasurements:
         """Measure every lesion on every frame and show tables and a chart with the cine.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        between_frames : callable, optional
+            Called before each frame, so that a window can repaint itself.
 
         Returns
         -------
@@ -52,7 +59,7 @@ class UltrasoundLesionWorkflow(FittingToLesion):
         from UltrasoundLesionSegLib.workflow.measuring import measure_cine, show_measurements
 
         self.commitEdit(browser)
-        measured = measure_cine(self.cine(browser), self._sequence(browser))
+        measured = measure_cine(self.cine(browser), self._sequence(browser), between_frames)
         return show_measurements(measured, browser)
 
     def results(self, browser: Any, of: str = "frames") -> Any:
@@ -128,17 +135,32 @@ class UltrasoundLesionWorkflow(FittingToLesion):
         OutputError
             When something cannot be written, or a kind is unknown.
         """
+        return self.exportJob(browser, directory, measured, **options).write(tuple(kinds))
+
+    def exportJob(
+        self,
+        browser: Any,
+        directory: str | Path,
+        measured: CineMeasurements | None = None,
+        between_frames: Callable[[], None] | None = None,
+        **options: Any,
+    ) -> ExportJob:
+        """Return what ``export`` writes with, to write one kind after the other: what several need is made once.
+
+        ``between_frames`` is called each time that a frame was measured, read or written, so that a window can repaint
+        itself; the other parameters are those of ``export``.
+        """
         from UltrasoundLesionSegLib.workflow.exports import ExportJob, ExportOptions, ExportSource
 
         self.efforts.act(self._sequence(browser))
-        measured = measured or self.measure(browser)
+        measured = measured or self.measure(browser, between_frames)
         cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
         job = self._jobs.get(browser.GetID())
         chosen = ExportOptions(**options)
         area = self.imageArea(browser) if chosen.blanks_outside else None
         summary, look_first = (job.summary if job else None), tuple(self.framesToLookAt(browser))
         source = ExportSource(cine, self._sequence(browser), measured, summary, area, look_first)
-        return ExportJob(source, Path(directory), chosen).write(tuple(kinds))
+        return ExportJob(source, Path(directory), chosen, between_frames)
 
     def removeCine(self, browser: Any) -> None:
         """Take a cine out of the scene with its lesions, tables and charts; all other nodes stay."""
