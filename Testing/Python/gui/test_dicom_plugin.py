@@ -262,3 +262,22 @@ def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.
     assert rows == ["1", "4", "all"]
     areas = [name for name in names if name.startswith("Area") and "," not in name]
     assert table.GetColumnByName(areas[0]).GetValue(0) == pytest.approx(mask.sum())
+
+
+def test_the_window_is_repainted_between_the_frames_of_a_cine(
+    plugin: Any, cine_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from UltrasoundLesionSegLib.gui import repainting
+
+    repainted: list[Any] = []
+    process = slicer.app.processEvents
+    monkeypatch.setattr(slicer.app, "processEvents", lambda *flags: (repainted.append(flags), process(*flags)))
+    (offer,) = offers(plugin, cine_file)
+    monkeypatch.setattr(repainting, "REPAINTED_EVERY_S", 1e9)
+    assert plugin.load(offer)
+    often, repainted[:] = len(repainted), []
+    slicer.mrmlScene.Clear(0)
+    monkeypatch.setattr(repainting, "REPAINTED_EVERY_S", 0.0)
+    assert plugin.load(offer)
+    assert len(repainted) >= often + 6
+    assert [browser.GetNumberOfItems() for browser in browsers()] == [6]

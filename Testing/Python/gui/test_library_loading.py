@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -87,6 +88,37 @@ def test_what_the_sample_needs_is_imported_while_the_window_moves(user: Any, mon
     user.click("loadSampleButton")
     assert imported == needed
     assert "60 frames" in user.read("cineInfoLabel")
+
+
+@pytest.mark.parametrize(
+    ("section", "needed"), [("worklist_section", "review.worklist"), ("own_model", "gui.adapt_process")]
+)
+def test_what_the_worklist_needs_is_imported_while_the_window_is_repainted(
+    reader: Any, monkeypatch: pytest.MonkeyPatch, section: str, needed: str
+) -> None:
+    imported: list[str] = []
+
+    def import_steps(name: str) -> Iterator[float]:
+        imported.append(name)
+        yield 0.0
+
+    monkeypatch.setattr(f"UltrasoundLesionSegLib.gui.{section}.import_steps", import_steps)
+    if section == "own_model":
+        reader.section._own_model.start_or_cancel()  # it has no name yet, and says so
+    else:
+        reader.user.type_into("worklistReaderEdit", "B")
+    assert imported == [f"UltrasoundLesionSegLib.{needed}"]
+
+
+@pytest.mark.parametrize(
+    ("needed", "library"),
+    [("review.worklist", "scipy.optimize"), ("review.comparison", "scipy.optimize"), ("readers.dicom_series", "av")],
+)
+def test_listing_cases_and_reading_dicom_load_no_library_that_they_do_not_use(needed: str, library: str) -> None:
+    code = f"import sys\nimport UltrasoundLesionSegLib.{needed}\n"
+    code += f"print(*sorted({{'torch', 'monai', {library!r}}} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for PythonSlicer is a shell script")

@@ -203,9 +203,9 @@ def test_what_a_button_did_is_in_sight(low_panel: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def lines_during(monkeypatch: pytest.MonkeyPatch) -> Any:
     """``lines_during(user, label, button)``: what a line says, as the application's timers see it during an action."""
-    from UltrasoundLesionSegLib.gui import frame_counter
+    from UltrasoundLesionSegLib.gui import repainting
 
-    monkeypatch.setattr(frame_counter, "SHOWN_EVERY_S", 0.0)
+    monkeypatch.setattr(repainting, "REPAINTED_EVERY_S", 0.0)
     flags: list[Any] = []
     process = slicer.app.processEvents
     monkeypatch.setattr(slicer.app, "processEvents", lambda *given: (flags.append(given), process(*given)))

@@ -56,6 +56,17 @@ def anchors(reader: Any) -> dict[int, ReaderAnchor]:
     return {one.frame: one for one in ReviewFolder(reader.output).work("C", name).anchors()}
 
 
+def test_what_a_comparison_needs_is_imported_while_the_window_is_repainted(
+    third: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported: list[str] = []
+    steps = "UltrasoundLesionSegLib.gui.reader_comparison.import_steps"
+    monkeypatch.setattr(steps, lambda module: iter((imported.append(module),)))
+    third.click("compareButton")
+    assert imported == ["scipy.optimize"]
+    assert outlines(third) is not None
+
+
 def test_both_outlines_lie_over_the_cine_on_every_frame(third: Any) -> None:
     assert outlines(third) is None
     third.click("compareButton")

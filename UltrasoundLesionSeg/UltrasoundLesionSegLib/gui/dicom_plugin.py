@@ -8,7 +8,7 @@ a higher confidence than those (0.7 and 0.95) for these objects, and offers no o
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import slicer
 from DICOMLib import DICOMLoadable, DICOMPlugin
 
 from UltrasoundLesionSegLib.errors import LesionSegError
+from UltrasoundLesionSegLib.gui.library_loading import import_steps
+from UltrasoundLesionSegLib.gui.repainting import run_repainting
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +141,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         logic = _logic()
         browser = _browser_of(logic, [slicer.dicomDatabase.instanceForFile(str(file)) for file in files])
         if browser is None:
-            browser = logic.addCine(_read(files), loadable.name)
+            browser = run_repainting(_add_steps(logic, files, loadable.name))
             self.addSeriesInSubjectHierarchy(loadable, logic.volumeNode(browser))
         _show(logic, browser)
 
@@ -150,7 +152,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
             sources = files_of_cine(loadable.instances)
             if not sources:
                 raise LesionSegError("the cine of the segmentation is not in the DICOM database; import it first")
-            browser = logic.addCine(_read([Path(source) for source in sources]))
+            browser = run_repainting(_add_steps(logic, [Path(source) for source in sources]))
         logic.importSegmentation(browser, file)
         _show(logic, browser)
 
@@ -239,11 +241,14 @@ def _choose_in_panel(logic: Any, browser: Any) -> None:
         panel.refresh()  # it may have shown the cine already, before the lesions were loaded
 
 
-def _read(files: Sequence[Path]) -> Any:
+def _add_steps(logic: Any, files: Sequence[Path], name: str | None = None) -> Generator[Any, None, Any]:
+    """Put a cine into the scene, a frame a step; returns its browser."""
+    yield from import_steps("UltrasoundLesionSegLib.readers.dicom_series")
     from UltrasoundLesionSegLib.readers.dicom_multiframe import read_dicom_file
     from UltrasoundLesionSegLib.readers.dicom_series import read_dicom_folder
 
-    return read_dicom_file(files[0]) if len(files) == 1 else read_dicom_folder(sorted(files))
+    cine = read_dicom_file(files[0]) if len(files) == 1 else read_dicom_folder(sorted(files))
+    return (yield from logic.addCineSteps(cine, name))
 
 
 def _browser_of(logic: Any, uids: Sequence[str]) -> Any | None:

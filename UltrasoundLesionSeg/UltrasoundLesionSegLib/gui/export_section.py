@@ -11,9 +11,9 @@ import slicer
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.dicom_database import add_to_database, database_is_open
-from UltrasoundLesionSegLib.gui.frame_counter import FrameCounter
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, colored, reveal, tell, telling
+from UltrasoundLesionSegLib.gui.repainting import FrameCounter
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.workflow.kinds import holds_images
 

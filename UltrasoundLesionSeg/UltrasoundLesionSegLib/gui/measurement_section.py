@@ -10,9 +10,9 @@ import slicer
 
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.chart_views import empty_chart_views, show_table_and_charts
-from UltrasoundLesionSegLib.gui.frame_counter import FrameCounter
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, reveal, tell, telling
+from UltrasoundLesionSegLib.gui.repainting import FrameCounter
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.table_display import SHORT_FRAMES, SHORT_LESIONS, DisplayedTable
 from UltrasoundLesionSegLib.mrml import layout

@@ -10,8 +10,10 @@ import qt
 
 from UltrasoundLesionSegLib.errors import LesionSegError, ModelError
 from UltrasoundLesionSegLib.gui.host import Host
+from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.messages import Tone, sentence, tell, telling
 from UltrasoundLesionSegLib.gui.own_model_folders import remember, use_remembered
+from UltrasoundLesionSegLib.gui.repainting import run_repainting
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.gui.adapt_process import AdaptProcess
@@ -104,6 +106,7 @@ class OwnModel:
     def _begin(self) -> None:
         if not self._host.offer("train", self.ui.adaptLabel):
             return
+        run_repainting(import_steps("UltrasoundLesionSegLib.gui.adapt_process"))
         from UltrasoundLesionSegLib.batch.manifest import check_name
         from UltrasoundLesionSegLib.gui.adapt_process import AdaptProcess
 

@@ -11,8 +11,10 @@ import numpy as np
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.gui.case_keeper import CaseKeeper
 from UltrasoundLesionSegLib.gui.host import Host
+from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.masking import draw_mask
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.repainting import run_repainting
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.cine import Mask
@@ -83,6 +85,7 @@ class ReaderComparison:
         self.show()
 
     def _begin(self) -> None:
+        run_repainting(import_steps("scipy.optimize"))
         from UltrasoundLesionSegLib.mrml.outlines import Outlines
         from UltrasoundLesionSegLib.review.adjudication import choices, shared_source
         from UltrasoundLesionSegLib.review.comparison import side_of

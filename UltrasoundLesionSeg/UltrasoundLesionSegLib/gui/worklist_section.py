@@ -14,9 +14,11 @@ from UltrasoundLesionSegLib.gui.case_keeper import CaseKeeper
 from UltrasoundLesionSegLib.gui.case_table import CaseTable
 from UltrasoundLesionSegLib.gui.file_progress import FileProgress
 from UltrasoundLesionSegLib.gui.host import Host
+from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.own_model import OwnModel
 from UltrasoundLesionSegLib.gui.reader_comparison import ReaderComparison
+from UltrasoundLesionSegLib.gui.repainting import run_repainting
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.source_search import ask_for_source
 from UltrasoundLesionSegLib.reader_work.record import ReviewState, check_reader
@@ -142,6 +144,7 @@ class WorklistSection(Section):
         self._show_cases()
 
     def _worklist(self) -> Worklist:
+        run_repainting(import_steps("UltrasoundLesionSegLib.review.worklist"))
         from UltrasoundLesionSegLib.review.worklist import Worklist
 
         settings = slicer.app.userSettings()

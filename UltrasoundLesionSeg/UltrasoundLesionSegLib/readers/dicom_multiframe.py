@@ -14,7 +14,6 @@ from UltrasoundLesionSegLib.readers.dicom_decode import FrameDecoder
 from UltrasoundLesionSegLib.readers.dicom_identity import identity_of
 from UltrasoundLesionSegLib.readers.dicom_pixels import StoredFrames
 from UltrasoundLesionSegLib.readers.dicom_timing import read_timing
-from UltrasoundLesionSegLib.readers.encapsulated_video import read_encapsulated_video
 
 
 class DicomFrames(frames.CachedFrames):
@@ -62,6 +61,8 @@ def read_dicom_file(path: Path) -> Cine:
     """
     header, stored = dicom_pixels.read_object(path)
     if dicom_pixels.is_video(header):
+        from UltrasoundLesionSegLib.readers.encapsulated_video import read_encapsulated_video  # loads PyAV
+
         return read_encapsulated_video(path, header, stored)
     height, width = dicom_header.frame_size(header)
     decoder = FrameDecoder(header, stored.vr)

@@ -20,7 +20,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from UltrasoundLesionSegLib.batch.folder import CASES
 from UltrasoundLesionSegLib.cine import Cine, Mask, Origin
@@ -362,6 +361,8 @@ def match_lesions(frames: Iterable[tuple[int, Named, Named]]) -> dict[str, str]:
     table = np.array([[shared.get((one, other), 0) for other in theirs] for one in mine]).reshape(
         len(mine), len(theirs)
     )
+    from scipy.optimize import linear_sum_assignment  # takes a second to load
+
     rows, columns = linear_sum_assignment(-table)
     found = {mine[row]: theirs[column] for row, column in zip(rows, columns, strict=True) if table[row, column]}
     for name in mine:
