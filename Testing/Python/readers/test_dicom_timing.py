@@ -103,9 +103,8 @@ def test_frame_times_no_scanner_takes_are_unknown_and_noted(save_dicom, step, po
     elements = {"FrameIncrementPointer": pointer} if pointer else {}
     cine = read(save_dicom, FrameTime=step, **elements)
     assert cine.timing is None
-    assert cine.notes == (
-        f"FrameTime says {float(step):.4g} ms between frames, which no scanner does: it is not used.",
-    )
+    told = f"{float(step):,.5g}"
+    assert cine.notes == (f"FrameTime says {told} ms between frames, which no scanner does: it is not used.",)
 
 
 def test_an_implausible_vector_is_unknown_and_the_display_rate_stays_approximate(save_dicom):

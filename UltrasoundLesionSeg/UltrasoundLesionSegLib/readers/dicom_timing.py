@@ -96,7 +96,8 @@ def is_plausible(seconds: NDArray[np.float64], header: Dataset | None = None) ->
 def implausible_note(keyword: str, seconds: NDArray[np.float64]) -> str:
     """Return the sentence on frame times that are not believed."""
     step = 1000 * float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
-    return f"{keyword} says {step:.4g} ms between frames, which no scanner does: it is not used."
+    told = f"{step:.4g}" if step < 1000 else f"{step:,.0f}"
+    return f"{keyword} says {told} ms between frames, which no scanner does: it is not used."
 
 
 def _pointed(header: Dataset) -> str:
