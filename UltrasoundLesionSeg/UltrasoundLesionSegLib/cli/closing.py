@@ -49,8 +49,10 @@ def closing_lines(result: CaseResult, output: Path) -> list[str]:
         lines.append(f"note: {record['blank_outside']}")
     shown = [name for name, one in record["outputs"].items() if one["holds_images"]]
     if shown:
-        verb = "holds" if len(shown) == 1 else "hold"
-        lines.append(f"note: {', '.join(shown)} {verb} the cine's images; look for burnt-in names before you share it")
+        verb, it = ("holds", "it") if len(shown) == 1 else ("hold", "them")
+        lines.append(
+            f"note: {', '.join(shown)} {verb} the cine's images; look for burnt-in names before you share {it}"
+        )
     lines.append(f"results are in {output}; the report: {output / 'report.html'}")
     return lines
 
