@@ -181,3 +181,14 @@ def test_equal_pictures_are_counted(save_pictures):
     folder = save_pictures(moving_frames(4))
     (folder / "00004.png").write_bytes((folder / "00002.png").read_bytes())
     assert read_cine(folder).notes == ("1 of the 5 pictures is equal to another, byte by byte.",)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_pictures_that_say_to_be_turned_are_noted(tmp_path, orientation):
+    said = Image.Exif()
+    said[274] = orientation
+    Image.fromarray(FRAMES[0]).save(tmp_path / "0.jpg", exif=said, quality=95)
+    cine = read_cine(tmp_path / "0.jpg")
+    assert cine.shape == FRAMES[0].shape
+    assert [note for note in cine.notes if "turned or mirrored" in note] == list(cine.notes)
+    assert len(cine.notes) == (orientation != 1)

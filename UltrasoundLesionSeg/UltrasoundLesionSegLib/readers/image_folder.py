@@ -24,6 +24,9 @@ from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.tiff_values import TIFF_MAGIC, first_page, first_size
 
 _SAME_SIZE_SHARE = 0.9
+_ORIENTATION, _UPRIGHT = 274, 1
+"""The tag of EXIF (CIPA DC-008, 4.6.5), and its value for a picture that is stored as it is shown."""
+
 _GREY_MODES = ("1", "LA", "La")
 _PLAIN_MODES = ("L", "RGB", "I", "F", "I;16", "I;16L", "I;16B")
 
@@ -149,6 +152,7 @@ def read_image_folder(paths: Sequence[Path]) -> Cine:
             *((note,) if unreadable_frames else ()),
             *_name_notes(paths),
             *_equal_note(digests),
+            *_orientation_note(paths[readable[0]]),
             *frames.levels_note(levels),
         ),
     )
@@ -170,6 +174,18 @@ def _equal_note(digests: Sequence[str]) -> tuple[str, ...]:
     equal = len(digests) - len(set(digests))
     are = "is" if equal == 1 else "are"
     return (f"{equal} of the {len(digests)} pictures {are} equal to another, byte by byte.",) if equal else ()
+
+
+def _orientation_note(path: Path) -> tuple[str, ...]:
+    """Return the sentence on a picture that says to be turned or mirrored, as phones and cameras write it."""
+    try:
+        with quiet(), Image.open(path) as image:
+            # Pillow turns TIFF itself
+            is_turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 0) not in (0, _UPRIGHT)
+    except Exception:  # Pillow raises whatever the damage leads to
+        return ()
+    said = "The pictures say that they are to be turned or mirrored (EXIF): they are shown as stored."
+    return (said,) if is_turned else ()
 
 
 def _numbers(paths: Sequence[Path]) -> list[int]:
