@@ -362,6 +362,17 @@ def test_a_palette_of_few_colours(tmp_path, colors, is_colored):
     assert areas(found)[0] == pytest.approx(int((soft >= 128).sum()), rel=0.035)
 
 
+@pytest.mark.parametrize("colors", [16, 32])
+def test_few_levels_on_the_edges_of_two_lesions(tmp_path, colors):
+    other = cv2.GaussianBlur(SECOND.astype(np.uint8) * 255, (0, 0), 1)
+    soft = cv2.GaussianBlur(LEVEL, (0, 0), 2)
+    found = read(tmp_path, Image.fromarray(np.stack([soft, 0 * soft, other], axis=2)).quantize(colors))
+    assert areas(found) == [
+        pytest.approx(int((soft >= 128).sum()), rel=0.035),
+        pytest.approx(int((other >= 128).sum()), rel=0.035),
+    ]
+
+
 @pytest.mark.parametrize("quality", [95, 75, 50])
 @pytest.mark.parametrize(
     ("one", "other", "said"), [(255, 25, "background"), (255, 215, "lesion"), (255, 235, "lesion")]

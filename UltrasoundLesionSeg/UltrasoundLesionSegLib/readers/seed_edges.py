@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.readers.seed_paints import Levels, local_range
+from UltrasoundLesionSegLib.readers.seed_tissue import LabelMap
 
 _FEW_LEVELS = 16
 _UNSURE = 0.04
@@ -35,7 +36,46 @@ def way_to(page: Levels, ground: NDArray[np.float32], lesion: NDArray[np.float32
     return np.asarray((page - ground) @ direction / float((lesion - ground) @ direction), np.float32)
 
 
-def coarse_edge(
+def smooth_coarse_edges(
+    pages: Sequence[Levels], labels: Sequence[LabelMap], ground: NDArray[np.float32], lesions: NDArray[np.float32]
+) -> list[LabelMap] | None:
+    """Return the label maps with smoothed edges of the lesions whose edge has few levels, None where none has.
+
+    Parameters
+    ----------
+    pages : sequence of ndarray
+    labels : sequence of ndarray of uint8, shape (H, W)
+        What they were read as: k is ``lesions[k - 1]``.
+    ground, lesions : ndarray
+        Colours.
+    """
+    result = [label.copy() for label in labels]
+    is_smoothed = False
+    for number, lesion in enumerate(lesions, start=1):
+        alone = pages
+        if len(lesions) > 1:
+            others = [_nearer_to_others(label, number) for label in labels]
+            alone = [np.where(far[..., np.newaxis], ground, page) for page, far in zip(pages, others, strict=True)]
+        coarse = _coarse_edge(alone, ground, lesion)
+        if coarse is None:
+            continue
+        is_smoothed = True
+        for label, mask in zip(result, coarse, strict=True):
+            label[label == number] = 0
+            label[mask & (label == 0)] = number
+    return result if is_smoothed else None
+
+
+def _nearer_to_others(label: LabelMap, number: int) -> NDArray[np.bool_]:
+    """Return the pixels that are nearer to another lesion than to lesion ``number``; all where it is not there."""
+    own, other = label == number, (label > 0) & (label != number)
+    if not own.any() or not other.any():
+        return np.full(label.shape, not own.any())
+    away = [cv2.distanceTransform((~one).astype(np.uint8), cv2.DIST_L2, 5) for one in (own, other)]
+    return np.asarray(away[1] < away[0])
+
+
+def _coarse_edge(
     pages: Sequence[Levels], ground: NDArray[np.float32], lesion: NDArray[np.float32]
 ) -> list[NDArray[np.bool_]] | None:
     """Return the lesion where its edge has so few levels that half the level lies within what one of them stands for.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.errors import SeedError
-from UltrasoundLesionSegLib.readers.seed_edges import close_levels, coarse_edge, way_to
+from UltrasoundLesionSegLib.readers.seed_edges import close_levels, smooth_coarse_edges, way_to
 from UltrasoundLesionSegLib.readers.seed_paints import (
     ALIKE,
     ASK,
@@ -169,9 +169,9 @@ def read_paint(pages: Sequence[Levels], is_lossy: bool = False) -> Painted:
         check_is_painting(pages, ground, lesions, labels)
     remarks = _remarks(ground, lesions, is_soft)
     if is_soft:
-        coarse = coarse_edge(pages, ground, lesions[0]) if len(lesions) == 1 else None
-        if coarse is not None:
-            labels = [one.astype(np.uint8) for one in coarse]
+        smoothed = smooth_coarse_edges(pages, labels, ground, lesions)
+        if smoothed is not None:
+            labels = smoothed
             remarks += ("its edge has few levels, so it was smoothed by a pixel before",)
         highest = float(distance(lesions, ground).max())
         reach = max(ALIKE, _NOISE * highest) if is_lossy else ALIKE
