@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.readers.seed_paints import Levels, local_range
+from UltrasoundLesionSegLib.readers.seed_paints import Levels, distinct_colors, local_range
 from UltrasoundLesionSegLib.readers.seed_tissue import LabelMap
 
 _FEW_LEVELS = 16
@@ -49,6 +49,8 @@ def smooth_coarse_edges(
     ground, lesions : ndarray
         Colours.
     """
+    if len(lesions) > 1 and distinct_colors(pages, _FEW_LEVELS * (len(lesions) + 1)) is None:
+        return None  # before anything is computed for each lesion
     result = [label.copy() for label in labels]
     is_smoothed = False
     for number, lesion in enumerate(lesions, start=1):

@@ -69,7 +69,7 @@ class Paints:
 
 def find_paints(pages: Sequence[Levels], is_lossy: bool) -> Paints:
     """Return the colours of the even areas."""
-    exact = _distinct(pages, MAX_LESIONS + 1)
+    exact = distinct_colors(pages, MAX_LESIONS + 1)
     if exact is not None and (len(exact) <= MOST_EXACT or (not is_lossy and are_all_even(pages, exact))):
         return Paints(exact, True)
     counts: Counter[int] = Counter()
@@ -100,7 +100,7 @@ def _unpacked(codes: NDArray[np.uint32], channels: int) -> NDArray[np.float32]:
     return np.stack(parts, axis=1).astype(np.float32)
 
 
-def _distinct(pages: Sequence[Levels], most: int) -> NDArray[np.float32] | None:
+def distinct_colors(pages: Sequence[Levels], most: int) -> NDArray[np.float32] | None:
     """Return the distinct colours, ascending, None when there are more than ``most``."""
     found: NDArray[np.float32] | None = None
     for page in pages:
@@ -123,7 +123,7 @@ def local_range(page: Levels) -> NDArray[np.float32]:
 def are_all_even(pages: Sequence[Levels], colors: NDArray[np.float32]) -> bool:
     """Whether every colour has a pixel all of whose neighbours are like it."""
     even = [page[local_range(page) == 0][np.newaxis] for page in pages]
-    found = _distinct([one for one in even if one.size], len(colors))
+    found = distinct_colors([one for one in even if one.size], len(colors))
     return found is not None and len(found) == len(colors)
 
 
