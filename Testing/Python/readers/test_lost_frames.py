@@ -78,6 +78,24 @@ def test_frames_of_a_webp_file_that_cannot_be_found_are_noted(tmp_path):
     assert cine.notes[0] == f"The WebP file is damaged: {len(cine)} of its 12 frames were found."
 
 
+def test_a_webp_frame_whose_name_is_damaged_is_noted(tmp_path):
+    save_animation(tmp_path / "a.webp", FRAMES, "WEBP", lossless=True)
+    content = (tmp_path / "a.webp").read_bytes()
+    (tmp_path / "a.webp").write_bytes(content.replace(b"ANMF", b"ANMG", 1))
+    cine = read_cine(tmp_path / "a.webp")
+    assert len(cine) < 12
+    assert cine.notes[0] == f"The WebP file is damaged: {len(cine)} of its 12 frames were found."
+
+
+@pytest.mark.parametrize("numbers", [(0, 2, 3), (1, 2, 4), (10, 30, 40)])
+def test_one_of_four_pictures_that_is_missing_is_noted(save_pictures, numbers):
+    folder = save_pictures(FRAMES[:4])
+    for index, number in zip(range(4), (*numbers, None), strict=True):
+        picture = folder / f"{index:05d}.png"
+        picture.unlink() if number is None else picture.rename(folder / f"a{number}.png")
+    assert "The numbers of the pictures' names leave out 1: frames may be missing." in read_cine(folder).notes
+
+
 def test_the_axis_without_a_place_in_space_is_that_of_the_frames(tmp_path):
     header = (
         "NRRD0005\ntype: uint8\ndimension: 4\nspace: left-posterior-superior\nsizes: 12 64 48 1\nencoding: raw\n"

@@ -259,11 +259,11 @@ def gap_note(numbers: Sequence[int], what: str) -> tuple[str, ...]:
         What they are the numbers of, in the plural.
     """
     ordered = sorted(numbers)
-    steps = [after - one for one, after in itertools.pairwise(ordered)]
-    usual = Counter(steps).most_common(1)[0][0] if steps else 0
+    steps = Counter(after - one for one, after in itertools.pairwise(ordered))
+    usual = max(steps, key=lambda step: (steps[step], -step), default=0)
     if usual < 1 or any(step % usual for step in steps):
         return ()
-    missing = sum(step // usual - 1 for step in steps)
+    missing = sum((step // usual - 1) * count for step, count in steps.items())
     # numbers that leave out more than there are stand for something else, a time for example
     if not 0 < missing < len(ordered):
         return ()

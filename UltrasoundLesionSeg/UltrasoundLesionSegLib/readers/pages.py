@@ -25,7 +25,6 @@ from UltrasoundLesionSegLib.readers.tiff_values import TIFF_MAGIC, as_image, rea
 _ANIMATED = ("GIF", "PNG", "WEBP")
 _GIF = b"GIF8"
 _JPEG = ("JPEG", "MPO")
-_WEBP_FRAME = b"ANMF"
 _DAMAGED = "no picture of the source can be read; choose a folder of PNG, JPEG, BMP or TIFF frames"
 
 
@@ -198,7 +197,7 @@ class PageFile:
         if self.format not in _ANIMATED:
             return 1
         count = int(getattr(self._image, "n_frames", 1))
-        if self.format == "WEBP" and (stored := self._path.read_bytes().count(_WEBP_FRAME)) > count:
+        if self.format == "WEBP" and (stored := _webp_frames(self._path.read_bytes())) > count:
             self.notes = (f"The WebP file is damaged: {count} of its {stored} frames were found.",)
         # the picture for programs that cannot show animations; it is not a frame
         self._first = int(count > 1 and bool(getattr(self._image, "default_image", False)))
@@ -251,6 +250,11 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Return columns and rows of a JPEG stream, None where they cannot be read."""
     stream = read_codestream(data)
     return None if stream is None else (stream.columns, stream.rows)
+
+
+def _webp_frames(data: bytes) -> int:
+    """Return how many frames a WebP file holds by the names of its chunks: of a frame, and of the picture in it."""
+    return max(data.count(b"ANMF"), data.count(b"VP8 ") + data.count(b"VP8L"))
 
 
 def count_pages(path: Path) -> int:
