@@ -29,7 +29,7 @@ def main():
     if (arguments["suggest"] or "").isdigit():
         arguments["suggest"] = int(arguments["suggest"])
     result = UltrasoundLesionSegLogic().processBatch(arguments.pop("cines"), arguments.pop("output"), **arguments)
-    print(f"{len(result.computed)} cases computed, {len(result.finished)} were finished before")
+    print(f"cases computed: {len(result.computed)}, finished before: {len(result.finished)}")
     for name, reason in result.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)
     return len(result.failed)

@@ -88,7 +88,7 @@ def test_patients_are_known_by_the_manifest_or_by_dicom(study: Study) -> None:
         ("case-0004-1", "patient-3"),
     ]
     (note,) = found.notes
-    assert note.startswith("the patients of 1 cases are not known")
+    assert note.startswith("1 case of which the patient is not known")
     assert [sorted(one.masks) for one in found.lesions] == [[0, 3, 5]] * 5
     assert read_listed(BatchFolder(study.out).sources)[0].case.patient == "p7"
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_learnt_from_is_counted(study: Study) -> None:
     Image.fromarray(np.zeros((96, 120), np.uint8)).save(changed / "0.png")
     found = reviewed_lesions(study.out, "A")
     assert [one.name for one in found.lesions] == ["case-0003-1"]
-    assert [note.partition(" were")[0] for note in found.notes] == ["1 cases", "2 done cases", "1 lesions"]
+    assert [note.partition(" left")[0] for note in found.notes] == ["1 case", "2 done cases", "1 lesion"]
     with pytest.raises(ReviewError, match="the readers are: A"):
         reviewed_lesions(study.out, "B")
     BatchFolder(study.out).sources.unlink()
@@ -132,7 +132,7 @@ def test_cines_that_moved_are_found_by_their_content_or_asked_for(study: Study, 
     assert [one.name for one in found.lesions] == ["case-0000-1", "case-0001-1", "case-0002-1"]
     study.add(3)
     (note,) = reviewed_lesions(study.out, "A").notes[:1]
-    assert note.startswith("3 done cases were left out")
+    assert note.startswith("3 done cases left out")
     assert "--sources" in note
     assert "worklist" in note
 

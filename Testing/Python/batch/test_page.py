@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.batch.page import write_pages
 from UltrasoundLesionSegLib.batch.plot import make_plot
 from UltrasoundLesionSegLib.batch.reviews import Reviews
 from UltrasoundLesionSegLib.engine.next_frame import Outlook, Stretch, worst_stretch
+from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState, SourceNote
 
 
@@ -69,6 +70,24 @@ def test_the_page_tells_readers_states_and_can_be_filtered_by_them(tmp_path: Pat
     assert "<td>A: in work, B: set aside</td>" in text
     assert "<td>A: in work</td>" in text, "what was done on another version of the source is no longer done"
     assert set(re.findall(r'id="show-([a-z-]+)"', text)) == {"all", "new", "in-work", "done", "set-aside"}
+
+
+def test_a_reader_s_damaged_case_is_said(tmp_path: Path) -> None:
+    whole = ReviewRecord("case-0001", "B", ReviewState.DONE, source=SourceNote(f"{1:064x}", 100, 5, 5))
+    broken = ReviewError("the files are damaged")
+    shown = Reviews({"A": {"case-0001": broken}, "B": {"case-0001": whole, "case-0002": broken}})
+    (page,) = write_pages(tmp_path / "index.html", [row(1), row(2)], b"", shown)
+    text = page.read_text()
+    assert "<td>A: damaged, B: done</td>" in text
+    assert "the files of the work of reader A are damaged" in text
+    assert "<td>B: damaged</td>" in text
+    assert shown.cells(row(1))["review_A"] == "damaged"
+    assert shown.furthest(row(2)) is ReviewState.NEW
+
+
+def test_one_case_is_told_in_the_singular(tmp_path: Path) -> None:
+    (page,) = write_pages(tmp_path / "index.html", [row(1)], b"", Reviews())
+    assert "1 case: 1 computed, 0 failed" in page.read_text()
 
 
 def test_the_table_has_three_columns_a_reader() -> None:

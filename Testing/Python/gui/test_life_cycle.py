@@ -195,7 +195,7 @@ def test_the_batch_example_segments_a_folder_and_names_what_failed(
     assert example.main() == 1
     assert (tmp_path / "out" / "cases" / "one" / "run.json").exists()
     said = capsys.readouterr()
-    assert said.out.startswith("1 cases computed")
+    assert said.out.startswith("cases computed: 1, finished before: 0")
     assert said.err == "two: the source is refused\n"
 
 

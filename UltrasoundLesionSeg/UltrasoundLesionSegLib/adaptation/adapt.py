@@ -37,6 +37,7 @@ from UltrasoundLesionSegLib.errors import ModelError, SourceError
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.sessions import Follower, ModelFollower
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.training.train import make_accelerator
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -153,9 +154,9 @@ def adapt(
     patients = {lesion.patient for lesion in lesions}
     if len(patients) < FEWEST_PATIENTS:
         raise SourceError(
-            f"there are lesions of {len(patients)} patients to learn from, but {FEWEST_PATIENTS} are needed to score a "
-            "model on unseen ones; review more cases, outline each lesion on two frames or more, and where the sources "
-            "do not tell patients apart, do so in the manifest's column 'patient'"
+            f"there are lesions of {counted(len(patients), 'patient')} to learn from, but {FEWEST_PATIENTS} are needed "
+            "to score a model on unseen ones; review more cases, outline each lesion on two frames or more, and where "
+            "the sources do not tell patients apart, do so in the manifest's column 'patient'"
         )
     accelerator = make_accelerator(settings.precision, LONGEST_WAIT)
     tell = progress if progress is not None and accelerator.is_main_process else _nobody

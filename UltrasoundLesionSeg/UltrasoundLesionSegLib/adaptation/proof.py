@@ -24,7 +24,7 @@ from UltrasoundLesionSegLib.adaptation import runs
 from UltrasoundLesionSegLib.adaptation.adapt import AdaptSettings, adapt
 from UltrasoundLesionSegLib.adaptation.clips import mixed, rehearsed_clips, training_clips
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion
-from UltrasoundLesionSegLib.adaptation.other_tissue import other_tissue
+from UltrasoundLesionSegLib.adaptation.other_tissue import KINDS, other_tissue
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome
 from UltrasoundLesionSegLib.adaptation.scoring import Difference, LesionScore, difference, score_lesions
 from UltrasoundLesionSegLib.cine import Cine
@@ -45,10 +45,10 @@ What `ultrasound-lesion-seg adapt` wins on tissue that no model was trained on, 
 
 Made by `{command}`. {note}
 
-The tissue is simulated (`adaptation/other_tissue.py`): a curved probe of low frequency with coarse speckle, lesions
-brighter than their surroundings, 10 frames a second. One cine of {frames} frames a patient. A simulated reader outlines
-{outlines} evenly spaced frames of each with the true mask. The start model is `{start}`; each training takes {steps}
-steps of {batch} samples.
+The tissue is simulated (`adaptation/other_tissue.py`, kind `{tissue}`): {told}.
+
+10 frames a second, one cine of {frames} frames a patient. A simulated reader outlines {outlines} evenly spaced frames
+of each with the true mask. The start model is `{start}`; each training takes {steps} steps of {batch} samples.
 """
 LIMITS = """## What this does not show
 
@@ -77,6 +77,8 @@ class Proof:
 
     Parameters
     ----------
+    tissue : str
+        Of ``other_tissue.KINDS``.
     start : str
     patients, decisions : tuple of int
         Numbers of patients to adapt to, and those of them for which ``adapt`` decides.
@@ -85,6 +87,7 @@ class Proof:
     output : Path
     """
 
+    tissue: str
     start: str
     patients: tuple[int, ...]
     decisions: tuple[int, ...]
@@ -100,7 +103,7 @@ def reviewed(number: int, proof: Proof) -> OutlinedLesion:
     """Return cine ``number`` of the other tissue with its reader's outlines."""
     kept = proof.output / "cines" / f"{number:04d}.npz"
     if not kept.is_file():
-        Clip(*other_tissue(number, proof.frames)).save(kept)
+        Clip(*other_tissue(number, proof.frames, proof.tissue)).save(kept)
     clip = Clip.load(kept)
     outlined = np.linspace(0, proof.frames - 1, proof.outlines).round().astype(int)
     masks = {int(frame): clip.masks[frame] for frame in outlined}
@@ -193,6 +196,8 @@ def page(proof: Proof, before: Row, rows: Sequence[Row], command: str, note: str
     head = HEAD.format(
         command=command,
         note=note,
+        tissue=proof.tissue,
+        told=KINDS[proof.tissue].told,
         frames=proof.frames,
         outlines=proof.outlines,
         start=proof.start,
@@ -278,6 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of cines and runs, outside the repository")
     parser.add_argument("--page", type=Path, required=True, help="the page of results")
+    parser.add_argument("--tissue", choices=list(KINDS), default="bright")
     parser.add_argument("--start", default="stpfnet_light")
     parser.add_argument("--patients", type=int, nargs="+", default=[3, 6, 12])
     parser.add_argument("--decisions", type=int, nargs="*", help="numbers for which adapt decides; all when left out")
@@ -292,11 +298,11 @@ def main() -> None:
     cv2.setNumThreads(1)
     numbers = (chosen.test_patients, chosen.usual, chosen.frames, chosen.outlines, chosen.steps)
     decisions = tuple(chosen.patients if chosen.decisions is None else chosen.decisions)
-    proof = Proof(chosen.start, tuple(chosen.patients), decisions, *numbers, chosen.output)
+    proof = Proof(chosen.tissue, chosen.start, tuple(chosen.patients), decisions, *numbers, chosen.output)
     before, rows = run(proof)
     command = (
-        "python -m UltrasoundLesionSegLib.adaptation.proof --output FOLDER --page Docs/results/adapt.md "
-        f"--patients {_listed(chosen.patients)} --decisions {_listed(decisions)} "
+        "python -m UltrasoundLesionSegLib.adaptation.proof --output FOLDER --page Docs/results/PAGE.md "
+        f"--tissue {chosen.tissue} --patients {_listed(chosen.patients)} --decisions {_listed(decisions)} "
         f"--test-patients {chosen.test_patients} --usual {chosen.usual} --steps {chosen.steps}"
     )
     with atomic_path(chosen.page) as path:

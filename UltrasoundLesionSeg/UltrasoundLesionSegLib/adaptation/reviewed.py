@@ -20,6 +20,7 @@ from UltrasoundLesionSegLib.errors import FrameError, ModelError, OutputError, R
 from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 from UltrasoundLesionSegLib.writers.system_lock import try_lock
@@ -27,15 +28,18 @@ from UltrasoundLesionSegLib.writers.system_lock import try_lock
 FOLDER, MODELS = "adapt", "models"  # in the batch's folder
 PROGRESS = "progress.json"
 SECONDS_BETWEEN = 1.0  # of two writings of the progress
-MOVED = "name the folder they were moved to with --sources, or open one of them in Slicer's worklist, which asks for it"
-NOTES = {
-    "damaged": "{} cases were left out, because the files of the reader's work on them are damaged",
-    "missing": f"{{}} done cases were left out, because their cines are not where they were; {MOVED}",
-    "changed": "{} done cases were left out, because their source has changed or cannot be read",
-    "few": "{} lesions were left out, because they are outlined on fewer than two frames or never visible",
-    "unreadable": "{} lesions were left out, because a frame of their cine cannot be read",
-    "unknown": "the patients of {} cases are not known, and each of their sources counts as a patient of its own: "
-    "where a patient has several, the figures are too good (the manifest's column 'patient' tells them apart)",
+MOVED = "name the folder it was moved to with --sources, or open the case in Slicer's worklist, which asks for it"
+NOTES = {  # what is counted, and what is said of it
+    "damaged": ("case", "left out, because the files of the reader's work are damaged"),
+    "missing": ("done case", f"left out, because the cine is not where it was; {MOVED}"),
+    "changed": ("done case", "left out, because the source has changed or cannot be read"),
+    "few": ("lesion", "left out, because it is outlined on fewer than two frames or never visible"),
+    "unreadable": ("lesion", "left out, because a frame of the cine cannot be read"),
+    "unknown": (
+        "case",
+        "of which the patient is not known, so that each source counts as a patient of its own: where a patient has "
+        "several, the figures are too good (the manifest's column 'patient' tells them apart)",
+    ),
 }
 
 
@@ -114,7 +118,9 @@ def reviewed_lesions(output: Path, reader: str, cines: CaseCines | None = None) 
                 lesions.append(lesion)
     if left["missing"] and not lesions:
         raise ReviewError(f"the cines of the done cases are not where they were; {MOVED}")
-    return Reviewed(lesions, [sentence.format(left[kind]) for kind, sentence in NOTES.items() if left[kind]])
+    return Reviewed(
+        lesions, [f"{counted(left[kind], what)} {said}" for kind, (what, said) in NOTES.items() if left[kind]]
+    )
 
 
 def _masks(anchors: list[ReaderAnchor]) -> dict[str, dict[int, Mask]]:

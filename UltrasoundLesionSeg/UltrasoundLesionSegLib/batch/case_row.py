@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.engine.next_frame import Outlook, Stretch, review_order, worst_stretch
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.workflow.case import RECORD
 
 ANCHORS = {origin.value for origin in Origin if origin.is_anchor}
@@ -218,7 +219,7 @@ def _long_axes(lesions: Sequence[Mapping[str, str]], unit: str) -> tuple[float, 
 def _remarks(record: Mapping[str, Any]) -> list[str]:
     remarks = []
     if unreadable := len(record["unreadable_frames"]):
-        remarks.append(f"{unreadable} unreadable frames")
+        remarks.append(counted(unreadable, "unreadable frame"))
     return [*remarks, *record.get("notices", [])]
 
 

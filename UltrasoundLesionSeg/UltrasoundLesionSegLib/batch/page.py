@@ -16,6 +16,7 @@ from UltrasoundLesionSegLib.reader_work.record import ReviewState
 from UltrasoundLesionSegLib.report.case import DISCLAIMER
 from UltrasoundLesionSegLib.report.html import CONTENT_POLICY
 from UltrasoundLesionSegLib.report.style import CSS
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 CASES_ON_A_PAGE = 200
@@ -100,7 +101,8 @@ def _counts(rows: Sequence[CaseRow], reviews: Reviews) -> str:
     done = sum(row.has_result for row in rows)
     failed = sum(row.state == "failed" for row in rows)
     waiting = len(rows) - done - failed
-    counts = f"{len(rows)} cases: {done} computed, {failed} failed" + (f", {waiting} waiting" if waiting else "")
+    counts = f"{counted(len(rows), 'case')}: {done} computed, {failed} failed"
+    counts += f", {waiting} waiting" if waiting else ""
     if reviews:
         states = [reviews.furthest(row) for row in rows]
         counts += "; by readers: " + ", ".join(f"{states.count(state)} {state.value}" for state in ReviewState)

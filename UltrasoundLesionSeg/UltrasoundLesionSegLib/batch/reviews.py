@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from UltrasoundLesionSegLib.batch.case_row import CaseRow
+from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 
+DAMAGED = "damaged"  # instead of a state
 _FURTHEST = (ReviewState.DONE, ReviewState.SET_ASIDE, ReviewState.IN_WORK, ReviewState.NEW)
 
 
@@ -18,30 +20,31 @@ class Reviews:
 
     Parameters
     ----------
-    records : mapping of str to mapping of str to ReviewRecord
-        By reader, then by case.
+    records : mapping of str to mapping of str to ReviewRecord or ReviewError
+        By reader, then by case; an error where the files of the work are damaged.
     """
 
-    def __init__(self, records: Mapping[str, Mapping[str, ReviewRecord]] | None = None) -> None:
-        self._records = records or {}
+    def __init__(self, records: Mapping[str, Mapping[str, ReviewRecord | ReviewError]] | None = None) -> None:
+        self._records: dict[str, dict[str, ReviewRecord]] = {}
+        self._damaged: dict[str, list[str]] = {}  # readers by case
+        for reader, cases in (records or {}).items():
+            whole = self._records[reader] = {}
+            for case, record in cases.items():
+                if isinstance(record, ReviewError):
+                    self._damaged.setdefault(case, []).append(reader)
+                else:
+                    whole[case] = record
 
     @classmethod
     def of(cls, output: Path) -> Reviews:
-        """Read them from a batch's folder; a reader's case whose files are damaged is left out.
+        """Read them from a batch's folder.
 
         Parameters
         ----------
         output : Path
         """
         folder = ReviewFolder(output)
-        return cls(
-            {
-                reader: {
-                    case: record for case, record in folder.records(reader).items() if isinstance(record, ReviewRecord)
-                }
-                for reader in folder.readers()
-            }
-        )
+        return cls({reader: folder.records(reader) for reader in folder.readers()})
 
     def __bool__(self) -> bool:
         return bool(self._records)
@@ -54,7 +57,7 @@ class Reviews:
 
     def cells(self, row: CaseRow) -> dict[str, Any]:
         """Return what ``cases.csv`` says of readers' work on a case."""
-        cells: dict[str, Any] = {}
+        cells: dict[str, Any] = {f"review_{reader}": DAMAGED for reader in self._damaged.get(row.name, ())}
         for reader, record in self._of(row).items():
             cells[f"review_{reader}"] = self._state(record, row).value
             cells[f"frames_drawn_{reader}"] = len(record.frames_drawn)
@@ -63,7 +66,9 @@ class Reviews:
 
     def phrase(self, row: CaseRow) -> str:
         """Return the states in words: "A: done, B: in work"; '' where nobody has begun."""
-        return ", ".join(f"{reader}: {self._state(record, row).value}" for reader, record in self._of(row).items())
+        said = {reader: self._state(record, row).value for reader, record in self._of(row).items()}
+        said |= dict.fromkeys(self._damaged.get(row.name, ()), DAMAGED)
+        return ", ".join(f"{reader}: {said[reader]}" for reader in sorted(said))
 
     def furthest(self, row: CaseRow) -> ReviewState:
         """Return how far the reader is who is furthest with a case."""
@@ -72,7 +77,11 @@ class Reviews:
 
     def remarks(self, row: CaseRow) -> list[str]:
         """Return what a person should know of a case."""
-        return remarks_of(row, self._of(row).values())
+        said = remarks_of(row, self._of(row).values())
+        if damaged := self._damaged.get(row.name):
+            of = f"reader {damaged[0]}" if len(damaged) == 1 else f"readers {', '.join(damaged)}"
+            said.insert(0, f"the files of the work of {of} are damaged")
+        return said
 
     def _of(self, row: CaseRow) -> dict[str, ReviewRecord]:
         return {reader: cases[row.name] for reader, cases in self._records.items() if row.name in cases}

@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from UltrasoundLesionSegLib.measurement.columns import LENGTH, LesionRow, print_cell
+from UltrasoundLesionSegLib.report.wording import counted
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.workflow.case import CaseResult
 
 FRAMES_TO_LOOK_AT = 3
-
-
-def counted(number: int, thing: str) -> str:
-    """Return a number with its noun: ``1 case``, ``2 cases``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def closing_lines(result: CaseResult, output: Path) -> list[str]:

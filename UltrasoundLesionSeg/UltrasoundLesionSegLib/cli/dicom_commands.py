@@ -61,6 +61,6 @@ def send(
     else:
         assert host is not None
         sent = send_by_store(files, StoreNode(host, port, title, calling_title, trust if tls else None))
-    from UltrasoundLesionSegLib.cli.closing import counted
+    from UltrasoundLesionSegLib.report.wording import counted
 
     typer.echo(f"{counted(sent.stored, 'file')} stored, {sent.warned} of them with a warning")

@@ -153,8 +153,8 @@ def batch(
     """
     from UltrasoundLesionSegLib.batch.plan import BatchSettings
     from UltrasoundLesionSegLib.batch.run import run_batch
-    from UltrasoundLesionSegLib.cli.closing import counted
     from UltrasoundLesionSegLib.cli.progress_bar import batch_bars
+    from UltrasoundLesionSegLib.report.wording import counted
 
     settings = BatchSettings(
         model=model,

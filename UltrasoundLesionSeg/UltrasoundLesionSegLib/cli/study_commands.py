@@ -32,8 +32,8 @@ def export_study(
     sources: Sources = None,
 ) -> None:
     """Write masks, measurements, SEG and SR of all cases that a reader has finished. Exits with 1 if one failed."""
-    from UltrasoundLesionSegLib.cli.closing import counted
     from UltrasoundLesionSegLib.cli.progress_bar import share_bar
+    from UltrasoundLesionSegLib.report.wording import counted
     from UltrasoundLesionSegLib.review.study import export_study as export
 
     try:
@@ -77,8 +77,8 @@ def compare(
     """Compare two readers, or a reader with the model: Dice, 95% Hausdorff distance, long axis, over all done cases."""
     if len(reader) != 2:
         raise ReviewError("two are compared; give --reader twice, once with each code (or once with 'model')")
-    from UltrasoundLesionSegLib.cli.closing import counted
     from UltrasoundLesionSegLib.cli.progress_bar import share_bar
+    from UltrasoundLesionSegLib.report.wording import counted
     from UltrasoundLesionSegLib.review.compare import compare_and_write
 
     folder = output or batch / "comparison" / "-".join(reader)

@@ -22,6 +22,7 @@ from UltrasoundLesionSegLib.gui.repainting import run_repainting
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.source_search import ask_for_source
 from UltrasoundLesionSegLib.reader_work.record import ReviewState, check_reader
+from UltrasoundLesionSegLib.report.wording import counted
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.review.open_case import OpenCase
@@ -194,7 +195,7 @@ class WorklistSection(Section):
             tell(self.ui.openCaseLabel, "")
             return
         case = listed.case(name)
-        drawn = f"{case.frames_drawn} {'frame' if case.frames_drawn == 1 else 'frames'} drawn"
+        drawn = f"{counted(case.frames_drawn, 'frame')} drawn"
         remark = f"; {html.escape(case.remark)}" if case.remark else ""
         self.ui.openCaseLabel.text = f"<b>{html.escape(name)}</b> is open, {drawn}{remark}."
         self.ui.openCaseLabel.visible = True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.review.agreement import FEWEST
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.review.comparison import Comparison, Kind, compare_readers, masks_of, side_of
@@ -103,7 +104,8 @@ def _sentences(found: Comparison) -> list[str]:
         one = overall(found, kind)
         if one is None:
             continue
-        lines.append(f"{TITLES[kind]}: {one.frames} frames of {one.lesions} lesions, Dice {shown(one.dice)}")
+        frames, lesions = counted(one.frames, "frame"), counted(one.lesions, "lesion")
+        lines.append(f"{TITLES[kind]}: {frames} of {lesions}, Dice {shown(one.dice)}")
         lines += [f"  long axis: {_agreement(lengths)}" for lengths in one.lengths]
         lines += [f"  note: {remark}" for remark in remarks(one)]
     return lines

@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.batch.plot import png_of
 from UltrasoundLesionSegLib.report.case import DISCLAIMER
 from UltrasoundLesionSegLib.report.html import CONTENT_POLICY
 from UltrasoundLesionSegLib.report.style import CSS
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.review.agreement import BlandAltman, Estimate, bland_altman, intraclass_correlation, mean
 from UltrasoundLesionSegLib.review.comparison import Comparison, Kind, LesionComparison
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
@@ -201,7 +202,7 @@ def make_page(comparison: Comparison, pictures: Mapping[tuple[str, str], bytes] 
     title = f"{first} and {second} compared"
     cases = len({row.case for row in comparison.lesions})
     parts = [
-        f'<h1>{title}</h1><p class="soft">{cases} cases; ultrasound-lesion-seg {__version__}</p>',
+        f'<h1>{title}</h1><p class="soft">{counted(cases, "case")}; ultrasound-lesion-seg {__version__}</p>',
         f'<p class="banner">{escape(DISCLAIMER)}</p>',
     ]
     for kind in Kind:
@@ -222,9 +223,9 @@ def _figures(found: Overall, comparison: Comparison) -> str:
     first, second = comparison.first, comparison.second
     facts = [
         ("Lesions, frames", f"{found.lesions}, {found.frames}"),
-        ("Seen by both", f"{found.seen_by_both} frames"),
+        ("Seen by both", counted(found.seen_by_both, "frame")),
         (f"Seen by {first} alone, by {second} alone", f"{found.only_first}, {found.only_second} frames"),
-        ("Identical masks", f"{found.identical} frames"),
+        ("Identical masks", counted(found.identical, "frame")),
         ("Dice, mean over lesions", shown(found.dice)),
     ]
     for one in found.lengths:
