@@ -44,7 +44,7 @@ def reviewed(run: Run, bright_model: BrightNetwork, frames_folder: Folder) -> Pa
 def test_two_readers_are_compared(run: Run, reviewed: Path) -> None:
     code, out, _ = run("compare", reviewed, "--reader", "A", "--reader", "B")
     assert code == 0
-    assert "Frames that both outlined: 1 frames of 1 lesions, Dice 0." in out
+    assert "Frames that both outlined: 1 frame of 1 lesion, Dice 0." in out
     assert {path.name for path in (reviewed / "comparison" / "A-B").iterdir()} == {
         "comparison.csv",
         "comparison.json",

@@ -165,7 +165,8 @@ def test_settings_are_overridden_and_mistakes_named(bundle: Path) -> None:
     wrong_ones = [
         "stages.5.steps=1",
         "speed=3",
-        "seed=x",
+        "stages.size.steps=1",
+        "stages=3",
         "stages.0.batch=0",
         "stages.0.steps=-1",
         "stages.0.steps=2.5",
@@ -173,6 +174,13 @@ def test_settings_are_overridden_and_mistakes_named(bundle: Path) -> None:
     wrong_ones += ["stages.0.sample.size=40", "learning_rate=0", "clip_share=2", "warmup=-1", "average_decay=1"]
     for wrong in wrong_ones:
         with pytest.raises(ModelError, match="training configuration"):
+            read_train_config(path, [wrong])
+    with pytest.raises(ModelError, match="no setting 'speed'"):
+        read_train_config(path, ["speed=3"])
+    with pytest.raises(ModelError, match=r"--set stages\.5\.steps: .*nothing of this name"):
+        read_train_config(path, ["stages.5.steps=1"])
+    for wrong in ("seed=x", "seed"):
+        with pytest.raises(ModelError, match="--set seed: the value is no JSON"):
             read_train_config(path, [wrong])
 
 

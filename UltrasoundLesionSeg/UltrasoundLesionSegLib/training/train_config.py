@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def read_train_config(path: Path, overrides: list[str] | None = None) -> TrainCo
             "configs/train.json of a model"
         ) from None  # the chained error would quote the path
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        what = _said(error)
         raise ModelError(
             f"the training configuration is not valid ({what}); compare it with the shipped ones"
         ) from error
@@ -132,10 +133,33 @@ def _stage(content: dict[str, Any]) -> Stage:
     return Stage(content["steps"], content["batch"], SampleSettings(clip=ClipSettings(**clip), **sample))
 
 
+def _said(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+        return "it is no JSON"
+    if unknown := re.search(r"unexpected keyword argument '(.*)'", str(error)):
+        return f"there is no setting '{unknown[1]}'"
+    return str(error)
+
+
 def _override(content: dict[str, Any], text: str) -> None:
     key, _, value = text.partition("=")
     *outer, last = key.split(".")
     target: Any = content
-    for name in outer:
-        target = target[int(name)] if isinstance(target, list) else target[name]
-    target[last] = json.loads(value)
+    try:
+        for name in outer:
+            target = target[int(name)] if isinstance(target, list) else target[name]
+        if not isinstance(target, dict):
+            raise TypeError
+    except (LookupError, TypeError, ValueError):
+        raise ModelError(
+            f"--set {key}: the training configuration has nothing of this name; give one as stages.0.steps=500"
+        ) from None
+    try:
+        target[last] = json.loads(value)
+    except ValueError:
+        raise ModelError(
+            f"--set {key}: the value is no JSON; give a number, true, false, or a text in double quotes, as "
+            "stages.0.steps=500"
+        ) from None
