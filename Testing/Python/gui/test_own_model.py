@@ -93,7 +93,7 @@ def test_a_model_is_trained_cancelled_gone_on_with_and_chosen(
     user.wait_until(lambda: is_over(user), 600)
     text = user.read("adaptLabel")
     assert text.startswith("No model was written, because none is shown to be better than tiny")
-    assert "The patients of 3 cases are not known" in text
+    assert "3 cases of which the patient is not known" in text
     assert not (tmp_path / "out" / "models").exists()
 
     quick(100_000)
@@ -131,7 +131,7 @@ def test_what_cannot_be_learnt_from_is_said(person: Callable[[int], Any], quick:
     quick(2)
     user.click("adaptButton")
     user.wait_until(lambda: is_over(user), 600)
-    assert "there are lesions of 1 patients to learn from, but 3 are needed" in user.read("adaptLabel").lower()
+    assert "there are lesions of 1 patient to learn from, but 3 are needed" in user.read("adaptLabel").lower()
 
 
 def test_the_process_ends_with_the_panel(person: Callable[[int], Any], quick: Callable[..., None]) -> None:

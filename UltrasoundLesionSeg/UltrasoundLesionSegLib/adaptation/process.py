@@ -45,14 +45,20 @@ class Request:
     moves: dict[str, str] = field(default_factory=dict)
 
 
-def main() -> None:
-    """Do what the first argument says."""
+def main(window: int | None = None) -> None:
+    """Do what the first argument says.
+
+    Parameters
+    ----------
+    window : int or None
+        Process that started this one, and without which it ends; the present parent when left out.
+    """
     if hasattr(os, "nice"):
         os.nice(NICE)
     request = Request(**json.loads(sys.argv[1]))
     output = Path(request.output)
     cines = CaseCines(output, moves={Path(before): Path(now) for before, now in request.moves.items()})
-    told, parent = [float("-inf")], os.getppid()
+    told, parent = [float("-inf")], os.getppid() if window is None else window
 
     def tell(step: AdaptProgress) -> None:
         if os.getppid() != parent:

@@ -77,8 +77,9 @@ class AdaptProcess:
 
 def _command() -> list[str]:
     python = shutil.which("PythonSlicer") if is_application() else None  # Slicer puts it on its PATH
-    code = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); "
-    code += "from UltrasoundLesionSegLib.adaptation.process import main; main()"
+    # asked before anything slow is loaded, in which time the window can vanish
+    code = f"import os, sys; window = os.getppid(); sys.path.insert(0, {str(_ROOT)!r}); "
+    code += "from UltrasoundLesionSegLib.adaptation.process import main; main(window)"
     return [python or sys.executable, "-c", code]
 
 
