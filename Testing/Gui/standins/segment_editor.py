@@ -28,6 +28,9 @@ OPTIONS = {
     ),
 }
 
+# rows of a form: a label and what is chosen beside it, of this width
+LABELED = {"Smoothing": (("Smoothing method:", 250), ("Kernel size:", 250))}
+
 
 class SegmentEditor:
     """qMRMLSegmentEditorWidget: a list of segments, buttons for the effects, undo and redo.
@@ -284,6 +287,13 @@ class qSlicerSegmentEditorAbstractEffect(QtCore.QObject):
         super().__init__(editor)
         self.setObjectName(name)  # PythonQt's name of an object is its objectName
         self._frame = QtWidgets.QFrame()
+        if name in LABELED:
+            form = QtWidgets.QFormLayout(self._frame)
+            for label, width in LABELED[name]:
+                field = QtWidgets.QComboBox(self._frame)
+                field.setMinimumWidth(width)
+                form.addRow(QtWidgets.QLabel(label), field)
+            return
         row = QtWidgets.QHBoxLayout(self._frame)
         for text in options:
             option = QtWidgets.QCheckBox(text, self._frame)

@@ -82,6 +82,29 @@ def test_a_scene_whose_data_files_are_missing_is_told_in_one_sentence(discs: Any
     assert "60 frames" in user.read("cineInfoLabel")
 
 
+def test_a_scene_without_its_tables_opens_without_charts(discs: Any, tmp_path: Path) -> None:
+    user, manager = discs.user, slicer.app.layoutManager()
+    alone = manager.layout
+    discs.draw(0, discs.truth[0, 0])
+    user.see("measureCollapsibleButton").setProperty("collapsed", False)
+    user.click("measureButton")
+    user.click("chartButton")
+    assert manager.layout != alone
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    assert slicer.mrmlScene.SaveSceneToSlicerDataBundleDirectory(str(folder))
+    slicer.mrmlScene.Clear(0)
+    for file in folder.rglob("*.tsv"):
+        file.unlink()
+    (scene,) = folder.rglob("*.mrml")
+    slicer.mrmlScene.SetURL(str(scene))
+    slicer.mrmlScene.Import()
+    user.module.session.process_events()
+    assert "12 frames" in user.read("cineInfoLabel")
+    assert manager.layout == alone
+    assert not user.see("chartButton").isChecked()
+
+
 def test_a_new_scene_has_the_default_model(user: Any, models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from UltrasoundLesionSegLib.engine import bundles
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -36,7 +37,57 @@ def test_from_a_drawing_to_all_frames(seeded: Any) -> None:
     np.testing.assert_array_equal(seeded.mask(0), seeded.truth[0, 0])
     assert "11 frames in" in seeded.user.read("propagateMessageLabel")
     assert not seeded.user.sees("progressBar")
-    assert seeded.browser.GetSelectedItemNumber() == 11  # it followed the results
+
+
+def shown_during(discs: Any, at_frame: dict[int, int] | None = None) -> list[int]:
+    """Propagate; returns the frames shown. ``at_frame``: where the user goes when a frame is shown."""
+    shown: list[int] = []
+
+    def note(*_event: Any) -> None:
+        frame = discs.browser.GetSelectedItemNumber()
+        if shown[-1:] != [frame]:
+            shown.append(frame)
+            if at_frame and frame in at_frame:
+                discs.user.see("followCheckBox").setChecked(False)
+                discs.browser.SetSelectedItemNumber(at_frame[frame])
+
+    tag = discs.browser.AddObserver("ModifiedEvent", note)
+    discs.propagate()
+    discs.browser.RemoveObserver(tag)
+    return shown
+
+
+@pytest.fixture
+def shows_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every result is shown, however fast they come."""
+    monkeypatch.setattr("UltrasoundLesionSegLib.gui.showing_budget.ShowingBudget.allows_showing", lambda _self: True)
+
+
+@pytest.mark.usefixtures("shows_all")
+def test_results_are_followed_and_the_view_goes_back_to_where_it_was(seeded: Any) -> None:
+    seeded.browser.SetSelectedItemNumber(3)
+    shown = shown_during(seeded)
+    assert {7, 11} <= set(shown)
+    assert seeded.browser.GetSelectedItemNumber() == 3
+
+
+@pytest.mark.usefixtures("shows_all")
+def test_the_view_stays_where_the_user_went_meanwhile(seeded: Any) -> None:
+    shown_during(seeded, {6: 2})
+    assert seeded.browser.GetSelectedItemNumber() == 2
+
+
+@pytest.mark.usefixtures("shows_all")
+def test_the_progress_line_counts_no_frames_because_some_are_computed_twice(seeded: Any) -> None:
+    seeded.draw(11, seeded.truth[11, 0])
+    seeded.user.see("propagateButton").click()
+    lines = []
+    while seeded.user.read("propagateButton") == "Cancel":
+        seeded.user.module.session.process_events()
+        lines += [seeded.user.read("progressLabel")] if seeded.user.sees("progressLabel") else []
+    told = [line for line in lines if "a second" in line]
+    assert told
+    assert all(re.fullmatch(r"[\d.]+ frames a second(, .+ left)?", line) for line in told)
 
 
 def test_the_view_stays_when_the_user_wants_it(seeded: Any) -> None:

@@ -35,6 +35,7 @@ class PropagationSection(Section):
         self._warm_up = WarmUp()
         self._begun = False  # whether a frame has been computed
         self._fits = False  # whether the model is fitted to the lesion on the way
+        self._came_from, self._followed_to = 0, -1  # the frame shown at the start; the last result shown, -1: none
         self.bundles: list[Any] = []
         self._default_model = ""
         self._filling = False
@@ -190,6 +191,7 @@ class PropagationSection(Section):
         self.host.store_edit()
         self._steps = self._all_steps()
         self._begun, self._fits = False, fits
+        self._came_from, self._followed_to = self.host.browser.GetSelectedItemNumber(), -1
         self._budget.start()
         self.ui.progressBar.setRange(0, 0)
         tell(self.ui.progressLabel, "Starting...")
@@ -250,6 +252,7 @@ class PropagationSection(Section):
         parameters = self.host.parameters
         if parameters is not None and parameters.followResults:
             self.host.show_frame(progress.frame)
+            self._followed_to = progress.frame
         self.host.progress_made()
 
     def _show_progress(self, progress: Any) -> None:
@@ -280,9 +283,17 @@ class PropagationSection(Section):
     def _finish(self, cancelled: bool = False, failed: bool = False) -> None:
         self.stop()
         if not failed:
+            if not cancelled:
+                self._go_back()
             with telling(self.ui.propagateMessageLabel):
                 self._tell_outcome(cancelled)
         self.host.propagation_ended()
+
+    def _go_back(self) -> None:
+        """Show the frame again from which the results were followed, unless the user went to another meanwhile."""
+        browser = self.host.browser
+        if browser is not None and browser.GetSelectedItemNumber() == self._followed_to:
+            self.host.show_frame(self._came_from)
 
     def _tell_outcome(self, cancelled: bool) -> None:
         browser = self.host.browser

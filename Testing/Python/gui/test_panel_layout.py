@@ -1,0 +1,59 @@
+"""Widths and heights: what the panel needs, whatever is shown in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from slicer_harness.pythonqt import unwrap
+
+QtWidgets = pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
+
+LONG = "A name of many words that does not end before the panel does, and that is longer than any model has had yet"
+
+
+def unfold(user: Any) -> None:
+    """Unfold every section and every part of one."""
+    for box in unwrap(user.module.panel).findChildren(QtWidgets.QWidget):
+        if box.objectName().endswith("CollapsibleButton"):
+            box.setProperty("collapsed", False)
+    user.module.session.process_events()
+
+
+def width_needed(user: Any) -> int:
+    user.module.session.process_events()
+    return unwrap(user.module.panel).minimumSizeHint().width()
+
+
+@pytest.mark.parametrize("name", ["modelComboBox", "startModelComboBox", "browserSelector"])
+def test_a_long_name_does_not_make_the_panel_wider(discs: Any, name: str) -> None:
+    """The titles of the models to begin with made Slicer's panel 67 pixels wider when that part was unfolded."""
+    user = discs.user
+    unfold(user)
+    before = width_needed(user)
+    if name == "browserSelector":
+        discs.browser.SetName(LONG)
+    else:
+        user.see(name).addItem(LONG)
+        user.choose(name, LONG)
+    assert width_needed(user) == before
+
+
+def test_the_worklist_gives_way_when_lines_appear_under_it(user: Any) -> None:
+    """Slicer does not measure a panel again that was left and entered: a line that appears later needs room."""
+    user.see("worklistCollapsibleButton").setProperty("collapsed", False)
+    table = user.see("worklistTableView")
+    user.module.session.process_events()
+    room_for_lines = 3 * table.fontMetrics().lineSpacing()
+    assert table.sizeHint().height() - table.minimumHeight() >= room_for_lines
+
+
+def test_rows_of_smoothing_wrap(discs: Any) -> None:
+    editor = discs.user.see("segmentEditor")
+    discs.user.click("newLesionButton")
+    editor.setActiveEffectByName("Smoothing")
+    discs.user.module.session.process_events()
+    frame = editor.activeEffect().optionsFrame()
+    labels, fields = (frame.findChildren(kind) for kind in (QtWidgets.QLabel, QtWidgets.QComboBox))
+    label = max(one.minimumSizeHint().width() for one in labels)
+    assert frame.minimumSizeHint().width() < max(one.minimumWidth() for one in fields) + label
