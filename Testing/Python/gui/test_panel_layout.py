@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,18 +26,29 @@ def width_needed(user: Any) -> int:
     return unwrap(user.module.panel).minimumSizeHint().width()
 
 
-@pytest.mark.parametrize("name", ["modelComboBox", "startModelComboBox", "browserSelector"])
-def test_a_long_name_does_not_make_the_panel_wider(discs: Any, name: str) -> None:
-    """The titles of the models to begin with made Slicer's panel 67 pixels wider when that part was unfolded."""
-    user = discs.user
+def test_long_titles_of_models_do_not_make_the_panel_wider(
+    bright_model: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Slicer the panel grew by 67 pixels when the part with the models to begin with was unfolded."""
+    from slicer_harness.user import User
+
+    from UltrasoundLesionSegLib.engine import bundles
+
+    long = replace(bundles.find_bundle("bright"), title=LONG)
+    monkeypatch.setattr(bundles, "list_bundles", lambda: [long])
+    module.open()
+    user = User(module)
     unfold(user)
-    before = width_needed(user)
-    if name == "browserSelector":
-        discs.browser.SetName(LONG)
-    else:
-        user.see(name).addItem(LONG)
+    for name in ("modelComboBox", "startModelComboBox"):
         user.choose(name, LONG)
-    assert width_needed(user) == before
+        assert user.see(name).minimumSizeHint().width() < 200
+    assert width_needed(user) < user.see("modelComboBox").fontMetrics().horizontalAdvance(LONG)
+
+
+def test_a_long_name_of_a_cine_does_not_make_the_panel_wider(discs: Any) -> None:
+    before = width_needed(discs.user)
+    discs.browser.SetName(LONG)
+    assert width_needed(discs.user) == before
 
 
 def test_the_worklist_gives_way_when_lines_appear_under_it(user: Any) -> None:
