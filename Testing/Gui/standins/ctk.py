@@ -19,7 +19,7 @@ class CollapsibleButton:
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super(type(self), self).__init__(parent)
         self.setContentsMargins(0, HEADER, 0, 0)
-        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Minimum)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
         self.clicked.connect(lambda: self.setProperty("collapsed", not self.property("collapsed")))
 
     def sizeHint(self) -> QtCore.QSize:
@@ -29,7 +29,9 @@ class CollapsibleButton:
         return inside.expandedTo(QtCore.QSize(120, HEADER))
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        return QtCore.QSize(0, self.sizeHint().height())
+        is_open = self.layout() and not self.property("collapsed")
+        inside = self.layout().totalMinimumSize() if is_open else QtCore.QSize(0, HEADER)
+        return inside.expandedTo(QtCore.QSize(120, HEADER))
 
     def hitButton(self, position: QtCore.QPoint) -> bool:
         return position.y() < HEADER

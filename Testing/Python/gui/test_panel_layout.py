@@ -45,6 +45,13 @@ def test_long_titles_of_models_do_not_make_the_panel_wider(
     assert width_needed(user) < user.see("modelComboBox").fontMetrics().horizontalAdvance(LONG)
 
 
+def test_a_part_that_is_unfolded_does_not_make_the_panel_wider(user: Any) -> None:
+    """A section of Slicer's is never narrower than what it holds would like to be."""
+    before = width_needed(user)
+    unfold(user)
+    assert width_needed(user) == before
+
+
 def test_a_long_name_of_a_cine_does_not_make_the_panel_wider(discs: Any) -> None:
     before = width_needed(discs.user)
     discs.browser.SetName(LONG)
