@@ -237,8 +237,20 @@ def test_what_was_followed_to_a_frame_declared_empty_was_not_the_lesion() -> Non
     told = results_of(cine, [drawn, Anchor(0, 7, np.zeros(SHAPE, bool))], network)
     assert not any(told[frame].masks.any() for frame in (8, 9, 10))
     assert all(dice(told[frame].masks[0], truth[frame]) > 0.9 for frame in (12, 13, 14, 15))
-    # what was remembered of the drift is forgotten, the anchor is not
-    assert [len(read.permanent) for read in network.reads[6:10]] == [6, 1, 1, 1]
+    # frame 7 is looked at, too; then what was remembered of the drift is forgotten, the anchor is not
+    assert [len(read.permanent) for read in network.reads[6:11]] == [6, 7, 1, 1, 1]
+
+
+def test_what_a_person_said_is_not_the_lesion_is_not_taken_for_it_again() -> None:
+    """Other tissue beside the lesion's place is followed from frame 3 on; the lesion comes back far from it."""
+    cine, truth = shown([HERE] * 3 + [BESIDE] * 8 + [None] + [AWAY] * 4)
+    drawn = Anchor(0, 0, truth[0])
+    followed = results_of(cine, [drawn], SureNetwork(CLEAR))
+    assert all(dice(followed[frame].masks[0], truth[frame]) > 0.9 for frame in range(1, 11))
+    told = results_of(cine, [drawn, Anchor(0, 6, np.zeros(SHAPE, bool))], SureNetwork(CLEAR))
+    assert all(np.array_equal(told[frame].masks, followed[frame].masks) for frame in range(1, 6))
+    assert not any(told[frame].masks.any() for frame in range(7, 12))
+    assert all(dice(told[frame].masks[0], truth[frame]) > 0.9 for frame in (13, 14, 15))
 
 
 def test_between_anchors_a_frame_declared_empty_counts_on_both_of_its_sides() -> None:

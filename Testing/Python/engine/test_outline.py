@@ -9,6 +9,7 @@ from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine
 from UltrasoundLesionSegLib.engine import outline
+from UltrasoundLesionSegLib.engine.likeness import likeness, structure
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection, signed_distance
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
@@ -188,16 +189,16 @@ def plainly_applied(correction: OutlineCorrection, predicted: np.ndarray, now: n
     """Apply a correction that has followed already, everywhere in the window."""
     size = len(predicted)
     own = signed_distance(predicted)
-    difference, drawn, structure = (
+    difference, drawn, anchors = (
         cv2.remap(field, *correction._origin, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for field in (correction._difference, correction._drawn, correction._structure)
     )
     near = np.abs(own) < outline.BAND * size
-    likeness = outline._likeness(structure[near], outline._structure(now)[near])
+    alike = likeness(anchors[near], structure(now)[near])
     remaining = min(1.0, correction._area_of(predicted, correction._window) / correction._area)
-    distance = own + difference * np.float32(remaining * likeness * size / side)
+    distance = own + difference * np.float32(remaining * alike * size / side)
     towards = np.clip(drawn * np.float32(size / side) - distance, -outline.INWARDS * size, outline.OUTWARDS * size)
-    trust = np.where(towards > 0, likeness**outline.TRUST_OUTWARDS, likeness**outline.TRUST_INWARDS)
+    trust = np.where(towards > 0, alike**outline.TRUST_OUTWARDS, alike**outline.TRUST_INWARDS)
     distance += towards * trust.astype(np.float32) * np.float32(remaining)
     return 1 / (1 + np.exp(-np.clip(distance, -outline.STEEPEST, outline.STEEPEST)))
 

@@ -97,7 +97,10 @@ def test_records_are_made_once_for_a_model_and_its_settings_and_know_frames_mark
     masks = np.stack([shown & (not 4 <= t < 8) for t in range(12)])
     write_davis_video(tmp_path / "clips" / "leaves", "one", np.where(masks, 60, 140).astype(np.uint8), masks)
     bundle = find_bundle("bas_l_propagate")
-    single, double = record(bundle, tmp_path / "clips", tmp_path / "records", "cpu")
+    single, double, told = record(bundle, tmp_path / "clips", tmp_path / "records", "cpu")
+    assert told.anchors.tolist() == [0]
+    assert told.frames.tolist() == [frame for frame in range(1, 12) if frame != 6]
+    assert told.signals[:, SIGNALS.index("absence")].tolist() == [abs(frame - 6) for frame in told.frames]
     assert masks[single.anchors].any(axis=(1, 2)).all()
     assert double.anchors.tolist() == [2, 9]
     assert 6 not in double.frames  # the middle of the frames without the lesion

@@ -21,23 +21,18 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Mask
-from UltrasoundLesionSegLib.engine.window import Image, Window
-
-Field = NDArray[np.float32]
-Grey = NDArray[np.uint8]
+from UltrasoundLesionSegLib.engine.likeness import Field, Grey, likeness, remapped, smooth_flow, structure
+from UltrasoundLesionSegLib.engine.window import Window
 
 LARGEST = 0.05  # of the window's side; a larger difference means that the network found something else
 # How far the outline may be shifted towards the drawn one, of the window's side, and the weight: likeness to this power
 # (a 16th outwards, a 64th inwards if half of the structure is left)
 OUTWARDS, TRUST_OUTWARDS = 0.1, 4
 INWARDS, TRUST_INWARDS = 0.05, 6
-FLOW_SMOOTHING = 0.02  # standard deviation, of the window's side: removes the random motion of speckle
 SMOOTHING = 0.01  # standard deviation, of the window's side: finer detail lasts a few frames only
 BAND = 0.1  # of the window's side, on both sides of the outline: here the anchor's structure is compared
-FINE, COARSE = 2.0, 10.0  # pixels, standard deviations of the smoothings between which structure is compared
 STEEPEST = 15.0  # log odds; beyond it a probability is 0 or 1 to six digits
 
 
@@ -64,7 +59,7 @@ class OutlineCorrection:
         self._drawn = signed_distance(drawn) * np.float32(window.side / size)
         self._largest = float(np.abs(self._difference).max())
         self._picture = picture
-        self._structure = _structure(picture)
+        self._structure = structure(picture)
         self._window = window
         self._area = self._area_of(drawn, window)
         self.likeness = 1.0  # of the present frame's structure to the anchor's, as of the last ``apply``
@@ -74,8 +69,6 @@ class OutlineCorrection:
 
     def apply(self, predicted: Field, now: Grey, window: Window) -> Field:
         """Follow the tissue to the next frame and correct the network's outline there.
-
-        Optical flow: dense inverse search (Kroeger et al., ECCV 2016).
 
         Parameters
         ----------
@@ -103,47 +96,41 @@ class OutlineCorrection:
         own = signed_distance(predicted[box])
         columns, rows = self._origin[(slice(None), *box)]
         carried: list[Field] = [
-            _remapped(field, columns, rows) for field in (self._difference, self._drawn, self._structure)
+            remapped(field, columns, rows) for field in (self._difference, self._drawn, self._structure)
         ]
-        difference, drawn, structure = carried
+        difference, drawn, anchors = carried
         near = np.abs(own) < BAND * size
-        self.likeness = likeness = _likeness(structure[near], _structure(now)[box][near])
+        self.likeness = alike = likeness(anchors[near], structure(now)[box][near])
         # the correction shrinks with the section, so that a section can vanish
         remaining = min(1.0, area / self._area)
-        distance = own + difference * np.float32(remaining * likeness * scale)
+        distance = own + difference * np.float32(remaining * alike * scale)
         towards = np.clip(drawn * np.float32(scale) - distance, -INWARDS * size, OUTWARDS * size)
-        trust = np.where(towards > 0, likeness**TRUST_OUTWARDS, likeness**TRUST_INWARDS).astype(np.float32)
+        trust = np.where(towards > 0, alike**TRUST_OUTWARDS, alike**TRUST_INWARDS).astype(np.float32)
         corrected = np.full(predicted.shape, _probability(np.full(1, -STEEPEST, np.float32))[0])
         corrected[box] = _probability(distance + towards * trust * np.float32(remaining))
         return corrected
 
     def carried(self) -> Mask:
         """Return the drawn lesion as the tissue alone carried it to the present frame, bool (N, N) in its window."""
-        return _remapped(self._drawn, *self._origin) > 0
+        return remapped(self._drawn, *self._origin) > 0
 
     def _follow(self, now: Grey, window: Window) -> None:
         size = now.shape[0]
         origin = [self._window.reseen(field, window, size) for field in self._origin]
         # the anchor's picture moved to where its tissue was one frame before, and where each pixel of the present
         # frame is on it
-        moved = _remapped(self._picture, *origin)
-        back = self._flow.calc(now, moved, np.zeros((size, size, 2), np.float32))
-        back = cv2.GaussianBlur(back, (0, 0), FLOW_SMOOTHING * size)
+        moved = remapped(self._picture, *origin)
+        back = smooth_flow(self._flow, now, moved)
         rows, columns = np.indices((size, size), np.float32)
         place = columns + back[..., 0], rows + back[..., 1]
         # positions are composed instead of flow fields, which would blur if they were resampled on every frame
-        self._origin = np.stack([_remapped(field, *place) for field in origin])
+        self._origin = np.stack([remapped(field, *place) for field in origin])
         self._window = window
 
     @staticmethod
     def _area_of(probabilities: Field, window: Window) -> float:
         """Return the area of p > 0.5 in pixels of the frame."""
         return float(np.count_nonzero(probabilities > 0.5)) * (window.side / probabilities.shape[0]) ** 2
-
-
-def _remapped(image: Image, columns: Field, rows: Field) -> Image:
-    """Return an image as seen from these places of it; the outermost pixel goes on outside."""
-    return cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _around_lesion(probabilities: Field, margin: int) -> tuple[slice, slice]:
@@ -157,19 +144,6 @@ def _probability(distance: Field) -> Field:
     """Return the probability at a signed distance in pixels: its logistic, one pixel for one of log odds."""
     odds: Field = np.exp(-np.clip(distance, -STEEPEST, STEEPEST))
     return np.float32(1) / (np.float32(1) + odds)
-
-
-def _structure(picture: Grey) -> Field:
-    """Return what of a picture is finer than anatomy and coarser than speckle, which changes as the probe moves."""
-    grey = picture.astype(np.float32)
-    structure: Field = cv2.GaussianBlur(grey, (0, 0), FINE) - cv2.GaussianBlur(grey, (0, 0), COARSE)
-    return structure
-
-
-def _likeness(first: Field, second: Field) -> float:
-    """Return the correlation of two zero-mean samples, 0 where they are opposed or empty."""
-    power = float((first @ first) * (second @ second))
-    return max(float(first @ second) / power**0.5, 0.0) if power > 0 else 0.0
 
 
 def signed_distance(probabilities: Field) -> Field:

@@ -25,7 +25,7 @@ from UltrasoundLesionSegLib.engine.heap import keep_working_memory
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend, merge_lesions
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.openvino_backend import is_compiled
-from UltrasoundLesionSegLib.engine.signals import overlap
+from UltrasoundLesionSegLib.engine.signals import NAN, overlap
 from UltrasoundLesionSegLib.engine.stretches import Stretch
 from UltrasoundLesionSegLib.engine.threads import number_for_inference
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, Prediction, TrackerSettings
@@ -230,8 +230,9 @@ class _Sweep:
         final = merged.copy() if any(run.stretch.is_two_sided for run in runs) else merged
         for place, run in enumerate(runs):
             run.tracker.accept(index, merged[place])
-            signals = replace(predictions[place].signals, distance=float(abs(index - run.start)))
-            scores[lesions[place]] = self._inferer.overlap.of_one(signals)
+            absence = min((float(abs(index - one)) for one in run.stretch.absent), default=NAN)
+            told = replace(predictions[place].signals, distance=float(abs(index - run.start)), absence=absence)
+            scores[lesions[place]] = self._inferer.overlap.of_one(told)
             if run.stretch.is_two_sided and index in run.stretch.frames:
                 final[place], scores[lesions[place]] = self._two_sided(run, index, merged[place], scores)
         if not self._forward and len(runs) > 1:
@@ -285,7 +286,7 @@ class _Sweep:
         return self._falling_back(lambda: run.tracker.step(frame, index), index)
 
     def _pass_absent(self, run: _Run, frame: Frame | None, index: int) -> None:
-        self._falling_back(lambda: run.tracker.pass_absent(frame), index)
+        self._falling_back(lambda: run.tracker.pass_absent(frame, index), index)
 
     def _falling_back(self, work: Callable[[], T], index: int) -> T:
         """Return what ``work`` returns, on the CPU where the GPU's memory does not suffice."""

@@ -29,6 +29,8 @@ class Signals:
         The same about there being none, where the mask is empty.
     hidden : float
         Frames since the lesion was last seen, this one included, where the mask is empty.
+    last_likeness : float
+        How much of the structure at the lesion's last place is still in view, 0 to 1, where the mask is empty.
     soft_overlap : float
         Dice of the network's probabilities with themselves cut at 0.5: what it expects itself.
     flow_overlap : float
@@ -39,16 +41,20 @@ class Signals:
         Dice of what the network draws on the anchor itself and what the person drew there.
     distance : float
         Frames to the anchor.
+    absence : float
+        Frames to the nearest one of the stretch that a person marked "not visible".
     """
 
     certainty: float = NAN
     unseen: float = NAN
     hidden: float = NAN
+    last_likeness: float = NAN
     soft_overlap: float = NAN
     flow_overlap: float = NAN
     likeness: float = NAN
     anchor_overlap: float = NAN
     distance: float = NAN
+    absence: float = NAN
 
 
 SIGNALS = tuple(field.name for field in fields(Signals))

@@ -15,6 +15,7 @@ from torch import Tensor
 from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.engine import confidence
 from UltrasoundLesionSegLib.engine.contrast import NO_CONTRAST, contrast
+from UltrasoundLesionSegLib.engine.last_view import LastView
 from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemorySettings
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, PreviousFrame, PropagationNetwork
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
@@ -130,7 +131,9 @@ class LesionTracker:
         self._contrast = NO_CONTRAST  # of the latest anchor that shows the lesion
         self._extent = 0.0  # the lesion's largest on an anchor, or when it was last seen
         self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
-        self._begun_at: tuple[float, float] | None = None  # the same of the lesion on the anchor started at
+        self._last_view: LastView | None = None  # of a lost lesion
+        self._denied: LastView | None = None  # what would have been followed through a frame marked "not visible"
+        self._begun: tuple[Frame, Mask] | None = None  # the anchor started at, if it shows the lesion
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
         # of the network through Python, which costs more than the operation.
         to_float = ScaleIntensity(minv=None, maxv=None, factor=1 / 255 - 1)
@@ -153,8 +156,9 @@ class LesionTracker:
         self._past = past = self._memorize_anchor(index, frame, mask)
         self._lost = 0 if mask.any() else FRAMES_BEFORE_WHOLE
         self._correction, self._anchor_overlap = None, NAN
+        self._last_view = None
         if mask.any():
-            self._begun_at = _centre(mask)
+            self._begun = frame, mask
             view, drawn = past.view, past.seen[0, 0].cpu().numpy()
             predicted = self._segment(view, PreviousFrame(view.tensor, view.code, past.seen), index)
             self._correction = OutlineCorrection(drawn, predicted, view.grey, past.window)
@@ -186,7 +190,8 @@ class LesionTracker:
         probabilities = corrected = self._paste(predicted, window, past.mask)
         faint = contrast(view.grey, predicted > 0.5).has_gone(self._contrast)
         redrawn = predicted if self._correction is None else self._correction.apply(predicted, view.grey, window)
-        if (found := probabilities > 0.5).any() and not self._is_lesion(found, certainty, faint):
+        found = probabilities > 0.5
+        if found.any() and (not self._is_lesion(found, certainty, faint) or self._is_denied(found, frame)):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # certainty that nothing is there
         elif self._correction is not None and self._settings.outline_correction:
@@ -196,12 +201,23 @@ class LesionTracker:
             certainty, self._sure_of_none = min(certainty, self._sure_of_none), certainty
         self._past = replace(past, frame=frame, probabilities=probabilities, view=view)
         self._given = corrected
+        if not (corrected > 0.5).any():
+            if past.mask.any():
+                self._last_view = self._view_of(past.frame, past.mask)
+            return Prediction(corrected, self._signals_of_none(frame, certainty))
         return Prediction(corrected, self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty))
+
+    def _signals_of_none(self, frame: Frame, certainty: float) -> Signals:
+        """Return what tells whether the lesion is really not visible."""
+        alike = NAN
+        if self._last_view is not None:
+            alike = self._last_view.likeness(_grey(self._last_view.window.cut(frame, self._settings.input_size)))
+        return Signals(
+            unseen=certainty, hidden=float(self._lost + 1), last_likeness=alike, anchor_overlap=self._anchor_overlap
+        )
 
     def _signals(self, predicted: NDArray[np.float32], mask: Mask, certainty: float) -> Signals:
         """Return what tells how well a mask fits that the network predicted so; both seen through the window."""
-        if not mask.any():
-            return Signals(unseen=certainty, hidden=float(self._lost + 1), anchor_overlap=self._anchor_overlap)
         expected = soft_overlap(predicted, (predicted > 0.5).astype(np.float32))
         found = Signals(certainty, soft_overlap=expected, anchor_overlap=self._anchor_overlap)
         if self._correction is None:
@@ -240,7 +256,7 @@ class LesionTracker:
         past = replace(self._past, probabilities=own, mask=mask, seen=self._cut_mask(own, self._past.window))
         self._past = past
         if mask.any():
-            self._lost, self._sure_of_none = 0, 1.0
+            self._lost, self._sure_of_none, self._last_view, self._denied = 0, 1.0, None, None
             self._bank.add(index, self._network.memorize(past.view.tensor, past.view.code, past.seen))
         else:
             # frames with an empty mask do not enter the memory: they show nothing of the lesion
@@ -248,16 +264,22 @@ class LesionTracker:
         return final
 
     @torch.inference_mode()
-    def pass_absent(self, frame: Frame | None) -> None:
+    def pass_absent(self, frame: Frame | None, index: int) -> None:
         """Go past a frame that a person marked "not visible": the lesion is lost from here on.
+
+        What would have been followed through it is another structure. While it looks the same, it is not taken for the
+        returning lesion.
 
         Parameters
         ----------
         frame : ndarray of uint8, shape (H, W) or (H, W, 3), or None
             None where it cannot be read.
+        index : int
         """
         assert self._past is not None, "start_at_anchor comes before pass_absent"
         past = self._past
+        if frame is not None and (wrong := self.step(frame, index).probabilities > 0.5).any():
+            self._denied = self._view_of(frame, wrong)
         nothing = np.zeros_like(past.probabilities)
         view = past.view if frame is None else self._look(frame, past.window)
         self._past = replace(
@@ -272,7 +294,8 @@ class LesionTracker:
         if past.mask.any():
             # the mask followed up to here may never have been the lesion: only the anchors are certain
             self._bank.forget_passing()
-            self._last_seen = self._begun_at
+            if self._begun is not None:
+                self._last_seen, self._last_view = _centre(self._begun[1]), self._view_of(*self._begun)
 
     def _lose(self, before: Mask) -> None:
         """Take note that the lesion, seen as ``before`` one frame ago, is not visible."""
@@ -302,6 +325,14 @@ class LesionTracker:
             away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self._extent
         return certainty >= CERTAIN_HERE + (CERTAIN_ELSEWHERE - CERTAIN_HERE) * min(away, 1.0)
 
+    def _is_denied(self, found: Mask, frame: Frame) -> bool:
+        """Tell whether what is seen again is what a person said is not the lesion."""
+        if self._denied is None:
+            return False
+        window, size = self._denied.window, self._settings.input_size
+        seen = window.cut(found.astype(np.float32), size) > 0.5
+        return self._denied.shows(_grey(window.cut(frame, size)), seen)
+
     def _next_window(self) -> Window:
         assert self._past is not None
         past = self._past
@@ -315,11 +346,20 @@ class LesionTracker:
 
     def _search_window(self, height: int, width: int) -> Window:
         """Return where to look for a lost lesion: around where it was, or everywhere."""
-        side = max(SEARCH * self._settings.window_margin * self._extent, self._settings.smallest_side)
+        side = self._search_side(self._extent)
         everywhere = self._lost >= FRAMES_BEFORE_WHOLE and self._lost % 2 == 1
         if self._last_seen is None or everywhere or side >= max(height, width):
             return Window.whole(height, width)
         return Window(*self._last_seen, side)
+
+    def _search_side(self, extent: float) -> float:
+        return max(SEARCH * self._settings.window_margin * extent, self._settings.smallest_side)
+
+    def _view_of(self, frame: Frame, mask: Mask) -> LastView:
+        """Return a lesion as it was last seen; the mask is not empty."""
+        window = Window(*_centre(mask), self._search_side(max(self._extent, _extent(mask))))
+        size = self._settings.input_size
+        return LastView(_grey(window.cut(frame, size)), window.cut(mask.astype(np.float32), size) > 0.5, window)
 
     def _window_for(self, mask: Mask) -> Window:
         if not mask.any():
@@ -369,15 +409,21 @@ class LesionTracker:
     def _cut(self, frame: Frame, window: Window) -> tuple[Tensor, NDArray[np.uint8]]:
         """Return a frame through a window, as a network takes it and in grey levels, the mean of the colours."""
         pixels = window.cut(frame, self._settings.input_size)
-        # a third of a whole number is never half-way between two: adding one and cutting off rounds to the nearest
-        grey = pixels if pixels.ndim == 2 else ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
         # channels_last, which makes convolutions faster
         colours = torch.from_numpy(rgb(pixels)).permute(2, 0, 1)
-        return self._to_tensor(colours)[None].to(self._device), grey
+        return self._to_tensor(colours)[None].to(self._device), _grey(pixels)
 
     def _cut_mask(self, probabilities: NDArray[np.float32], window: Window) -> Tensor:
         cut = window.cut(probabilities, self._settings.input_size)
         return torch.from_numpy(np.ascontiguousarray(cut))[None, None].to(self._device)
+
+
+def _grey(pixels: Frame) -> NDArray[np.uint8]:
+    """Return the mean of the colours, uint8 (H, W)."""
+    if pixels.ndim == 2:
+        return pixels
+    # a third of a whole number is never half-way between two: adding one and cutting off rounds to the nearest
+    return ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
 
 
 def _centre(mask: Mask) -> tuple[float, float]:

@@ -31,7 +31,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FIRST_SEED = 150_000  # of the clips; no other set's seeds are near
 MOVING_SEED = 180_000  # of the moving stills
-VERSION = 2  # of the records; those of another version are made again
+VERSION = 3  # of the records; those of another version are made again
 COUNTS = {"hard": 48, "simulated": 36, "hard_exits": 12, "easy": 12, "moving": 24, "exits": 20}
 
 
@@ -157,7 +157,8 @@ def _key(bundle: Bundle) -> str:
 def _runs_of(case: Case, number: int, model: Model, recorder: Recorder) -> Iterator[Run]:
     """Yield a propagation from one anchor and one from two; where these are alternates from clip to clip.
 
-    Where the lesion leaves and comes back, every other clip also has a frame between the two marked "not visible".
+    Where the lesion leaves and comes back, a frame between the two anchors is marked "not visible" in every other clip,
+    and a third propagation begins at the first anchor and passes such a frame.
     """
     cine = Cine.from_array(np.stack(list(case.cine)))
     truth = np.stack([_lesion(case, frame) for frame in range(len(cine))])
@@ -169,6 +170,8 @@ def _runs_of(case: Case, number: int, model: Model, recorder: Recorder) -> Itera
     gone = np.flatnonzero(~truth[first:last].any(axis=(1, 2))) + first
     absent = [int(gone[len(gone) // 2])] if len(gone) and number % 4 < 2 else []
     yield _run(cine, truth, ends, model, recorder, absent)
+    if len(gone):
+        yield _run(cine, truth, [first], model, recorder, [int(gone[len(gone) // (2 + number % 3)])])
 
 
 def _lesion(case: Case, frame: int) -> NDArray[np.bool_]:
