@@ -13,10 +13,13 @@ from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle
 from UltrasoundLesionSegLib.engine.confidence import certainty
 from UltrasoundLesionSegLib.engine.contrast import FAINT, RISEN
+from UltrasoundLesionSegLib.engine.last_view import LastView
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.stretches import Direction
 from UltrasoundLesionSegLib.engine.tracker import (
+    ALIKE,
+    CERTAIN_ALIKE,
     CERTAIN_ELSEWHERE,
     CERTAIN_FAINT,
     CERTAIN_HERE,
@@ -30,7 +33,7 @@ from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_
 
 SHAPE = (96, 128)
 HERE, BESIDE, AWAY = (48, 30), (48, 38), (48, 90)  # row and column of the disc's centre
-CLEAR, FAIR, HESITANT = 40.0, 8.0, 4.0  # log odds from black to white
+CLEAR, FAIR, UNSURE, HESITANT = 40.0, 8.0, 6.5, 4.0  # log odds from black to white
 BLIND = 100.0
 AROUND, DIM, DIMMED = 110, 140, 170  # grey levels around the disc, and of one that hardly stands out and one that does
 LEFT = range(3, 9)  # frames without the lesion
@@ -108,6 +111,27 @@ def test_what_comes_back_must_be_seen_clearly_and_more_so_elsewhere(
             assert not results[frame].masks.any()
             # "none" is less sure here than on frames where nothing like it was seen
             assert results[frame].confidence[0] < max(results[one].confidence[0] for one in LEFT)
+
+
+@pytest.mark.parametrize(("radius", "found"), [(14, True), (32, False)])
+def test_what_is_several_times_as_large_must_be_seen_as_clearly_as_elsewhere(radius: int, found: bool) -> None:
+    truth = clip(HERE)[1]
+    returned = disc(SHAPE, *HERE, radius)
+    truth[LEFT[-1] + 1 :] = [returned] * (14 - LEFT[-1] - 1)
+    results = follow(bright(truth), Anchor(0, 0, truth[0]), FAIR)
+    assert results[13].masks.any() == found
+    assert follow(bright(truth), Anchor(0, 0, truth[0]), CLEAR)[13].masks.any()
+
+
+@pytest.mark.parametrize("alike", [0.9, 0.3])
+def test_where_the_tissue_is_as_it_was_less_certainty_is_needed(monkeypatch: pytest.MonkeyPatch, alike: float) -> None:
+    monkeypatch.setattr(LastView, "likeness", lambda view, now: alike)
+    cine, truth = clip(HERE)
+    levels = cine.frames[13] / 255 - 0.5
+    assert CERTAIN_ALIKE < certainty(1 / (1 + np.exp(-levels * UNSURE))) < CERTAIN_HERE
+    results = follow(cine, Anchor(0, 0, truth[0]), UNSURE)
+    assert results[13].masks.any() == (alike > ALIKE)
+    assert not follow(clip(AWAY)[0], Anchor(0, 0, truth[0]), UNSURE)[13].masks.any()
 
 
 def test_before_an_anchor_without_the_lesion_it_is_looked_for_everywhere() -> None:

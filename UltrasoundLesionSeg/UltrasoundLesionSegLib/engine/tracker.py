@@ -57,7 +57,12 @@ FRAMES_BEFORE_WHOLE = 4
 # Other tissue can look like the lost lesion, and a tracker that follows it stays there. So a returning lesion must be
 # seen with certainty, and with more certainty the further away it is.
 CERTAIN_HERE = 0.75  # certainty needed where the lesion was last seen
+CERTAIN_ALIKE, ALIKE = (
+    0.65,
+    0.6,
+)  # and there, if the likeness of the tissue to when it was last seen is above the second
 CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
+LARGER = 4.0  # times the lesion's area, from which on that much is needed, too; linear between
 # A lesion that leaves the plane shrinks, and what is left in its place may hold a tracker: a doubtful small remainder
 # is none.
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
@@ -190,8 +195,8 @@ class LesionTracker:
         probabilities = corrected = self._paste(predicted, window, past.mask)
         faint = contrast(view.grey, predicted > 0.5).has_gone(self._contrast)
         redrawn = predicted if self._correction is None else self._correction.apply(predicted, view.grey, window)
-        found = probabilities > 0.5
-        if found.any() and (not self._is_lesion(found, certainty, faint) or self._is_denied(found, frame)):
+        found, alike = probabilities > 0.5, self._likeness_to_last(frame)
+        if found.any() and (not self._is_lesion(found, certainty, faint, alike) or self._is_denied(found, frame)):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # certainty that nothing is there
         elif self._correction is not None and self._settings.outline_correction:
@@ -204,14 +209,18 @@ class LesionTracker:
         if not (corrected > 0.5).any():
             if past.mask.any():
                 self._last_view = self._view_of(past.frame, past.mask)
-            return Prediction(corrected, self._signals_of_none(frame, certainty))
+                alike = self._likeness_to_last(frame)
+            return Prediction(corrected, self._signals_of_none(certainty, alike))
         return Prediction(corrected, self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty))
 
-    def _signals_of_none(self, frame: Frame, certainty: float) -> Signals:
+    def _likeness_to_last(self, frame: Frame) -> float:
+        """Return how much of a lost lesion's tissue is in view, 0 to 1; nan if none is lost."""
+        if self._last_view is None:
+            return NAN
+        return self._last_view.likeness(_grey(self._last_view.window.cut(frame, self._settings.input_size)))
+
+    def _signals_of_none(self, certainty: float, alike: float) -> Signals:
         """Return what tells whether the lesion is really not visible."""
-        alike = NAN
-        if self._last_view is not None:
-            alike = self._last_view.likeness(_grey(self._last_view.window.cut(frame, self._settings.input_size)))
         return Signals(
             unseen=certainty, hidden=float(self._lost + 1), last_likeness=alike, anchor_overlap=self._anchor_overlap
         )
@@ -313,17 +322,20 @@ class LesionTracker:
             view = self._look(self._past.frame, self._past.window)
             self._past = replace(self._past, view=view, seen=self._past.seen.to(device))
 
-    def _is_lesion(self, found: Mask, certainty: float, faint: bool) -> bool:
+    def _is_lesion(self, found: Mask, certainty: float, faint: bool, alike: float) -> bool:
         """Tell whether what is seen is still the lesion or, after it was lost, is it again."""
         if faint and certainty < CERTAIN_FAINT:
             return False
         if not self._lost:
             return certainty >= CERTAIN_REMAINDER or bool(np.count_nonzero(found) >= REMAINDER * self._extent**2)
-        away = 0.0
+        far = 0.0
         if self._last_seen is not None:
             row, column = _centre(found)
             away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self._extent
-        return certainty >= CERTAIN_HERE + (CERTAIN_ELSEWHERE - CERTAIN_HERE) * min(away, 1.0)
+            larger = (np.count_nonzero(found) / self._extent**2 - 1) / (LARGER - 1)
+            far = min(max(away, larger), 1.0)
+        here = CERTAIN_ALIKE if alike > ALIKE else CERTAIN_HERE
+        return certainty >= here + (CERTAIN_ELSEWHERE - here) * far
 
     def _is_denied(self, found: Mask, frame: Frame) -> bool:
         """Tell whether what is seen again is what a person said is not the lesion."""
