@@ -171,11 +171,17 @@ def test_help_shows_the_brackets_and_h_and_completion_work(run: Run, monkeypatch
     assert "complete" in out
 
 
-def test_the_tab_key_completes_kinds_and_devices() -> None:
-    segment = typer.main.get_command(app).commands["segment"]  # type: ignore[attr-defined]
-    context = segment.make_context("segment", [], resilient_parsing=True)
-    offered = {one.name: [item.value for item in one.shell_complete(context, "s")] for one in segment.params}
-    assert offered["also"] == ["sr", "sr3d", "sequence", "scene", "sheet"]
-    (device,) = [one for one in segment.params if one.name == "device"]
-    assert "cpu" in [item.value for item in device.shell_complete(context, "")]
+def offered_by_tab(command: str, typed: str) -> dict[str, list[str]]:
+    """What the Tab key offers behind each option of a command."""
+    one = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    context = one.make_context(command, [], resilient_parsing=True)
+    return {option.name: [item.value for item in option.shell_complete(context, typed)] for option in one.params}
+
+
+def test_the_tab_key_completes_kinds_devices_and_models() -> None:
+    assert offered_by_tab("segment", "s")["also"] == ["sr", "sr3d", "sequence", "scene", "sheet"]
+    assert "cpu" in offered_by_tab("segment", "")["device"]
+    assert offered_by_tab("segment", "bas_")["model"] == ["bas_l_propagate", "bas_s_propagate"]
+    assert offered_by_tab("evaluate", "bas_s")["model"] == ["bas_s", "bas_s_click", "bas_s_propagate"]
+    assert offered_by_tab("adapt", "st")["start"] == ["stpfnet_light"]
     assert set(FURTHER_KINDS) == set(KINDS) - {"masks", "csv", "seg", "report"}  # those are always written

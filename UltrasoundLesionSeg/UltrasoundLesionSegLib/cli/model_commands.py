@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from UltrasoundLesionSegLib.cli.options import Device, LayoutChoice, Output, SeedMaskChoice
+from UltrasoundLesionSegLib.cli.options import Device, LayoutChoice, Output, SeedMaskChoice, completing_models
 
 
 def models() -> None:
@@ -30,7 +30,10 @@ def evaluate(
     dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     output: Output,
     layout: Annotated[LayoutChoice, typer.Option(help="How the data set is laid out.")] = LayoutChoice.DAVIS,
-    model: Annotated[list[str] | None, typer.Option(help="Model to evaluate; the default one. Repeatable.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model to evaluate; the default one. Repeatable.", autocompletion=completing_models()),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data set, for example val.")] = None,
     device: Device = "auto",
     seed_mask: Annotated[

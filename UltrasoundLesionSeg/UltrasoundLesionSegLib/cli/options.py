@@ -60,11 +60,28 @@ def completing(choices: Sequence[str]) -> Callable[[str], list[str]]:
     return begin_as
 
 
+def completing_models(*roles: str) -> Callable[[str], list[str]]:
+    """Return the same for the names of the models that are installed, of all roles when none is named."""
+
+    def begin_as(incomplete: str) -> list[str]:
+        from UltrasoundLesionSegLib.engine.bundles import list_bundles  # loads neither torch nor MONAI
+
+        return completing([one.name for one in list_bundles() if not roles or one.role in roles])(incomplete)
+
+    return begin_as
+
+
 FURTHER_KINDS = ("sr", "sr3d", "coco", "nifti", "sequence", "frames", "scene", "sheet", "video")
 DEVICES = ("auto", "cpu", "cuda", "mps", "openvino")
 
 Output = Annotated[Path, typer.Option(help="Folder for the results; made if it does not exist.")]
-Model = Annotated[str | None, typer.Option(help="Model to use (see `models`); the default one when left out.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Model to use (see `models`); the default one when left out.",
+        autocompletion=completing_models("propagate"),
+    ),
+]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CPU).", autocompletion=completing(DEVICES))
 ]

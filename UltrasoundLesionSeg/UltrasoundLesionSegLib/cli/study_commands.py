@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from UltrasoundLesionSegLib.cli import interrupts
-from UltrasoundLesionSegLib.cli.options import Also, Device, PixelsAllowed
+from UltrasoundLesionSegLib.cli.options import Also, Device, PixelsAllowed, completing_models
 from UltrasoundLesionSegLib.cli.training_commands import (
     Precision,
     PrecisionOption,
@@ -101,7 +101,15 @@ def compare(
 def adapt(
     batch: Batch,
     reader: Annotated[str, typer.Option(help="Whose done cases to learn from: a reader's code.", show_default=False)],
-    start: Annotated[str, typer.Option("--from", help="Model to begin with (see `models`).", show_default=False)],
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Model to begin with (see `models`).",
+            show_default=False,
+            autocompletion=completing_models("propagate"),
+        ),
+    ],
     name: Annotated[str, typer.Option(help="Name of the new model.", show_default=False)],
     minutes: Annotated[float, typer.Option(min=1, help="How long it may take.")] = 60,
     models: Annotated[
