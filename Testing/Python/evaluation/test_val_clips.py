@@ -11,17 +11,14 @@ import pytest
 
 from UltrasoundLesionSegLib.evaluation import val_clips
 from UltrasoundLesionSegLib.evaluation.evaluate import evaluate
+from UltrasoundLesionSegLib.evaluation.still_walk import ClipPlan, StillWalk, key_framed, soap_film
 from UltrasoundLesionSegLib.evaluation.val_clips import (
     APART_FRAMES,
     DIFFICULTIES,
-    ClipPlan,
-    StillWalk,
     choose_records,
-    key_framed,
     plan_clips,
     plan_clips_apart,
     plan_clips_exits,
-    soap_film,
     sweep_settings,
     sweep_settings_apart,
     sweep_settings_exits,

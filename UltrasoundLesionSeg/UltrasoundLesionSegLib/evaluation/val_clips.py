@@ -1,18 +1,13 @@
 """Validation clips: ``python -m UltrasoundLesionSegLib.evaluation.val_clips --data STILLS --output FOLDER``.
 
-Made to differ from training's clips (fitting/clip_synthesis.py) in every step, so that a model cannot score by having
-learnt the generator: motion by key frames with layers that slide over each other instead of sinusoids; the section
-changes towards another patient's lesion outline; speckle is a filtered random volume cut slice by slice; tissue comes
-in through a moving front; gain in steps and frame averaging instead of smooth drift. Callipers and text are painted
-over: on a real cine they do not move with the lesion.
+The clips from stills are made by other code than training's (``still_walk.py``).
 
 Two sets of clips from stills, ``easy`` (tissue moves, little else) and ``hard``, and one of simulated sweeps, each a
 data set in the layout ``davis``; in the sweeps ``exits`` and the clips ``hard_exits`` every lesion leaves the plane,
-most to come back. Weights and settings are chosen on them, so their figures flatter what was chosen.
-``easy_apart``, ``hard_apart`` and ``simulated_apart`` are for reports alone: nothing is ever chosen on them. They are
-of other patients and seeds, longer, and every clip draws how fast and how far things move and change. ``hard_apart``
-has every patient that model selection does not use, since what differs on the last frame alone varies so much from
-clip to clip that 48 patients did not tell two methods apart.
+most to come back. Weights and settings are chosen on them, so figures on them are optimistic. ``easy_apart``,
+``hard_apart`` and ``simulated_apart`` are held out for reports. They are of other patients and seeds, longer, and every
+clip draws how fast and how far things move and change. ``hard_apart`` has every patient that model selection does not
+use, because the last frame's Dice varies so much from clip to clip that 48 patients could not tell two methods apart.
 """
 
 from __future__ import annotations
@@ -20,19 +15,16 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.evaluation.layouts import write_davis_video
-from UltrasoundLesionSegLib.fitting.still import Still
+from UltrasoundLesionSegLib.evaluation.still_walk import ClipPlan, Difficulty, StillWalk
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.training.stills import StillRecord, read_index, read_still
-
-Field = NDArray[np.float32]
 
 FIRST_SEED = 50_000  # of the simulated clips; training's begin at 100,000
 EXIT_SEED = 60_000  # of those in which every lesion leaves
@@ -40,61 +32,10 @@ EXIT_FRAMES = 50
 HARD_EXIT_SEED = 90_000  # of the clips from stills in which every lesion leaves
 APART_SEED = 70_000  # of the held-out test clips
 APART_FRAMES = (45, 60)  # their shortest and longest
-KEY_INTERVAL = 7  # frames between the key frames of the motion
-FILM_SIDE = 64  # pixels of the longer side of the picture in which the hole is filled
-FILM_STEPS = 1000  # of relaxation: fills a hole of half the picture to within one grey level
-
-
-@dataclass(frozen=True)
-class Difficulty:
-    """How hard the clips are.
-
-    Parameters
-    ----------
-    motion : float
-        Standard deviation of a key frame's displacement, in lesion extents.
-    section : float
-        Largest share of another lesion's outline in the section.
-    tissue : float
-        Largest share of foreign tissue around the lesion.
-    kept : float
-        Share of the still's own speckle that never decays.
-    exits : float
-        Share of clips in which the lesion leaves the plane.
-    gain : float
-        Standard deviation of the gain, grey levels.
-    interval : int
-        Frames between the key frames of the motion.
-    """
-
-    motion: float
-    section: float
-    tissue: float
-    kept: float
-    exits: float
-    gain: float
-    interval: int = KEY_INTERVAL
-
-
 DIFFICULTIES = {
     "easy": Difficulty(motion=0.10, section=0.0, tissue=0.0, kept=0.95, exits=0.0, gain=2.0),
     "hard": Difficulty(motion=0.16, section=0.75, tissue=0.8, kept=0.3, exits=0.12, gain=7.0),
 }
-
-
-@dataclass(frozen=True)
-class ClipPlan:
-    """What is drawn for one clip made of a still.
-
-    Parameters
-    ----------
-    seed, frames : int
-    difficulty : Difficulty
-    """
-
-    seed: int
-    frames: int
-    difficulty: Difficulty
 
 
 def plan_clips(difficulty: str, clips: int, frames: int) -> list[ClipPlan]:
@@ -140,223 +81,6 @@ def plan_clips_apart(difficulty: str, clips: int, first_seed: int = APART_SEED) 
         )
         plans.append(ClipPlan(seed, int(rng.integers(APART_FRAMES[0], APART_FRAMES[1] + 1)), own))
     return plans
-
-
-def key_framed(
-    rng: np.random.Generator, frames: int, shape: tuple[int, ...], interval: int = KEY_INTERVAL
-) -> NDArray[np.float64]:
-    """Return random walks through normal key frames, (T, *shape), 0 at frame 0, cubic between them (Catmull-Rom)."""
-    count = frames // interval + 4
-    keys = rng.normal(0, 1, (count, *shape))
-    keys[1:] = (
-        0.7 * keys[1:] + 0.7 * keys[:-1]
-    )  # neighbouring key frames are alike: hands do not shake from one to the next
-    time = np.arange(frames) / interval
-    start = time.astype(int)
-    share = (time - start).reshape(-1, *([1] * len(shape)))
-    before, left, right, after = (keys[start + step] for step in range(4))
-    path: NDArray[np.float64] = left + 0.5 * share * (
-        right
-        - before
-        + share * (2 * before - 5 * left + 4 * right - after + share * (3 * (left - right) + after - before))
-    )
-    return path - path[:1]
-
-
-def signed_distance(mask: NDArray[np.bool_]) -> Field:
-    """Return the distance to the mask's boundary in pixels, positive inside."""
-    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
-    return (np.maximum(inside - 0.5, 0) - np.maximum(outside - 0.5, 0)).astype(np.float32)
-
-
-def borrowed_outline(own: NDArray[np.bool_], other: NDArray[np.bool_]) -> Field:
-    """Return the signed distance of another lesion's outline, moved and scaled to this lesion's place and area."""
-    moments, target = cv2.moments(other.astype(np.uint8), True), cv2.moments(own.astype(np.uint8), True)
-    scale = float(np.sqrt(target["m00"] / moments["m00"]))
-    columns, rows = (target["m10"] / target["m00"], target["m01"] / target["m00"])
-    matrix = np.array(
-        [
-            [scale, 0, columns - scale * moments["m10"] / moments["m00"]],
-            [0, scale, rows - scale * moments["m01"] / moments["m00"]],
-        ]
-    )
-    height, width = own.shape
-    moved = cv2.warpAffine(other.astype(np.uint8), matrix, (width, height)) > 0
-    return signed_distance(moved if moved.any() else own)
-
-
-def soap_film(level: Field, hole: NDArray[np.bool_]) -> Field:
-    """Return a picture with its hole filled by the smoothest surface through the rim (Laplace's equation).
-
-    A lesion that has left the plane must leave nothing behind. Inpainting that carries edges into the hole
-    (``cv2.INPAINT_NS``) left bodies there as dark and as sharply bounded as the lesion, and every method that stayed on
-    one was scored as wrong.
-
-    Parameters
-    ----------
-    level : ndarray of float32, shape (H, W)
-    hole : ndarray of bool, shape (H, W)
-    """
-    height, width = level.shape
-    scale = min(1.0, FILM_SIDE / max(height, width))
-    small = max(round(width * scale), 1), max(round(height * scale), 1)
-    inside = cv2.resize(hole.astype(np.float32), small, interpolation=cv2.INTER_AREA) > 0
-    if inside.all():
-        return level
-    known = cv2.resize(level, small, interpolation=cv2.INTER_AREA)
-    film = np.where(inside, known[~inside].mean(), known)
-    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
-    for _ in range(FILM_STEPS):
-        film = np.where(inside, cv2.filter2D(film, -1, cross, borderType=cv2.BORDER_REPLICATE), known)
-    film = cv2.resize(film, (width, height), interpolation=cv2.INTER_LINEAR)
-    share = np.maximum(hole, cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 1.5))
-    filled: Field = level + share * (film - level)
-    return filled
-
-
-class SliceNoise:
-    """Unit Rayleigh speckle, log-compressed: slices of a random volume that is smooth along time and space."""
-
-    def __init__(self, rng: np.random.Generator, shape: tuple[int, int], depth_of_focus: float) -> None:
-        self._rng = rng
-        self._shape = shape
-        self._keep = float(np.exp(-1 / depth_of_focus))
-        self._parts = [self._slice(), self._slice()]
-
-    def _slice(self) -> Field:
-        white = self._rng.normal(0, 1, self._shape).astype(np.float32)
-        smooth = cv2.GaussianBlur(white, (0, 0), sigmaX=1.5, sigmaY=0.8)
-        unit: Field = smooth / smooth.std()
-        return unit
-
-    def next(self) -> Field:
-        """Return the next frame's speckle, mean 0 and spread 1."""
-        fresh = np.sqrt(1 - self._keep**2)
-        self._parts = [np.float32(self._keep) * part + np.float32(fresh) * self._slice() for part in self._parts]
-        envelope = np.hypot(*self._parts)
-        level = np.log(np.maximum(envelope, 0.08))
-        unit: Field = (level - level.mean()) / level.std()
-        return unit
-
-
-class StillWalk:
-    """A still as tissue that a plane walks through.
-
-    Parameters
-    ----------
-    still, other : Still
-        The other one lends its lesion's outline and its tissue.
-    plan : ClipPlan
-    """
-
-    def __init__(self, still: Still, other: Still, plan: ClipPlan) -> None:
-        self._rng = rng = np.random.default_rng((FIRST_SEED, plan.seed))
-        frames, difficulty = plan.frames, plan.difficulty
-        self._difficulty = difficulty
-        self._frames = frames
-        self._still = still
-        height, width = still.image.shape
-        image = still.image.astype(np.float32)
-        self._base = cv2.bilateralFilter(still.image, 9, 45, 4).astype(np.float32)
-        self._own = image - self._base
-        self._spread = cv2.blur(np.abs(self._own), (15, 15)) * 1.25
-        mask = still.mask
-        self._extent = float(np.sqrt(mask.sum()))
-        # hands do not move further because a lesion is large
-        self._reach = min(self._extent, 0.25 * min(height, width))
-        self._outlines = signed_distance(mask), borrowed_outline(mask, other.mask)
-        reach = 2 * int(0.12 * self._extent) + 3
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-        grown, shrunk = cv2.dilate(mask.astype(np.uint8), kernel), cv2.erode(mask.astype(np.uint8), kernel)
-        self._around = soap_film(self._base, grown > 0)
-        self._spread_around = soap_film(self._spread, grown > 0)
-        self._inside = float(self._base[shrunk > 0].mean()) if shrunk.any() else float(self._base[mask].mean())
-        foreign = cv2.resize(cv2.bilateralFilter(other.image, 9, 45, 4), (width, height)).astype(np.float32)
-        self._foreign = foreign + self._base.mean() - foreign.mean()
-        self._noise = SliceNoise(rng, (height, width), float(rng.uniform(2, 6)))
-        self._far = np.clip(-self._outlines[0] / (0.25 * self._extent) - 0.3, 0, 1)
-        leaves = rng.random() < difficulty.exits
-        self._away = np.sort(rng.uniform(0.3, 1.0, 2)) * frames if leaves else np.array([np.inf, np.inf])
-        self._front = float(rng.uniform(0.3, 0.7)) * width, float(rng.choice([-1, 1])) * width / frames
-
-    def clip(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return frames uint8 (T, H, W) and masks bool (T, H, W)."""
-        rng, difficulty, frames = self._rng, self._difficulty, self._frames
-        height, width = self._still.image.shape
-        paths = key_framed(rng, frames, (5,), difficulty.interval) * difficulty.motion
-        grids = key_framed(rng, frames, (2, 6, 5), difficulty.interval) * difficulty.motion * 0.35
-        layers = key_framed(rng, frames, (8,), difficulty.interval) * difficulty.motion * 0.8
-        section = (1 - np.cos(2 * np.pi * np.arange(frames) / rng.uniform(0.8, 2.0) / frames)) / 2 * difficulty.section
-        swell = key_framed(rng, frames, (1,), difficulty.interval)[:, 0] * 0.09 * difficulty.section
-        gain = np.cumsum((rng.random(frames) < 0.15) * rng.normal(0, difficulty.gain, frames))
-        shade = key_framed(rng, frames, (2,), difficulty.interval) * difficulty.gain
-        images: list[NDArray[np.uint8]] = []
-        masks = []
-        averaging = float(rng.uniform(0, 0.45)) if difficulty.section else 0.0
-        shown: Field | None = None
-        for time in range(frames):
-            tissue, outline = self._section(time, float(section[time]), float(swell[time]))
-            map_column, map_row = self._maps(paths[time], grids[time], layers[time])
-            moved = cv2.remap(tissue, map_column, map_row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-            mask = cv2.remap(outline, map_column, map_row, cv2.INTER_LINEAR, borderValue=-50.0) > 0
-            slope = (
-                np.linspace(-1, 1, height)[:, None] * shade[time, 0] + np.linspace(-1, 1, width)[None] * shade[time, 1]
-            )
-            moved = moved * np.float32(1 + gain[time] / 120) + slope.astype(np.float32)
-            shown = moved if shown is None else np.float32(averaging) * shown + np.float32(1 - averaging) * moved
-            images.append(np.clip(shown, 0, 255).astype(np.uint8))
-            masks.append(mask)
-        return np.stack(images), np.stack(masks)
-
-    def _section(self, time: int, foreign_share: float, swell: float) -> tuple[Field, Field]:
-        """Return tissue and the section's signed distance in the still's own plane."""
-        difficulty = self._difficulty
-        own, borrowed = self._outlines
-        outline = (1 - foreign_share) * own + foreign_share * borrowed + swell * self._extent
-        presence = 1.0
-        if np.isfinite(self._away[0]):
-            presence = float(np.clip(max(self._away[0] - time, time - self._away[1]) / 4 + 0.5, 0, 1))
-            outline = outline - (1 - presence) * 0.3 * self._extent
-        edge = 2.0 + 0.03 * self._extent
-        now, before = (np.clip(one / edge + 0.5, 0, 1) for one in (outline, own))
-        base = self._base + np.maximum(now - before, 0) * (self._inside - self._base)
-        lost = np.maximum(before - now, 0)
-        lost += np.float32(1 - presence) * np.clip(own / edge + 1.5, 0, 1) * (1 - lost)
-        base += lost * (self._around - base)
-        column = self._front[0] + self._front[1] * time
-        side = np.sign(self._front[1]) * (column - np.arange(base.shape[1]))
-        ahead = np.clip(side / (0.3 * base.shape[1]), 0, 1).astype(np.float32)[None]
-        started = min(time / 10, 1.0)
-        base += np.float32(difficulty.tissue * started) * ahead * self._far * (self._foreign - base)
-        kept = difficulty.kept + (1 - difficulty.kept) / (1 + (time / 2.5) ** 2)
-        # no speckle of the lesion may stay where the lesion has gone
-        still_own = np.float32(kept) * (1 - lost)
-        spread = self._spread + lost * (self._spread_around - self._spread)
-        tissue = base + still_own * self._own + np.sqrt(1 - still_own**2) * spread * self._noise.next()
-        visible = presence >= 0.5
-        return tissue.astype(np.float32), outline.astype(np.float32) if visible else np.full_like(own, -50.0)
-
-    def _maps(
-        self, path: NDArray[np.float64], grid: NDArray[np.float64], layers: NDArray[np.float64]
-    ) -> tuple[Field, Field]:
-        """Return columns and rows of the still for each pixel of the frame."""
-        height, width = self._still.image.shape
-        row, column = np.mgrid[0:height, 0:width].astype(np.float32)
-        depth = row / height
-        # the probe presses: what lies deeper moves more, towards the skin
-        row += (
-            np.float32(path[0] * self._reach) * (0.3 + depth) + np.float32(path[3]) * depth * (column - width / 2) * 0.3
-        )
-        column += np.float32(path[1] * self._reach) + np.float32(path[2] * 0.4) * (column - width / 2)
-        # tissue slides in layers, the skin with the probe
-        slide = np.interp(np.linspace(0, 1, height), np.linspace(0, 1, len(layers)), layers * self._reach)
-        column += cv2.GaussianBlur(slide.astype(np.float32)[:, None], (1, 0), 0, sigmaY=height / 30)
-        for axis, target in ((0, row), (1, column)):
-            target += cv2.resize(
-                (grid[axis] * self._reach).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
-            )
-        return column, row
 
 
 def choose_records(
