@@ -264,6 +264,19 @@ def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.
     assert table.GetColumnByName(areas[0]).GetValue(0) == pytest.approx(mask.sum())
 
 
+def test_the_window_is_repainted_between_the_numbers_of_a_report(
+    plugin: Any, exported: tuple[Path, Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from UltrasoundLesionSegLib.gui import repainting
+
+    repainted: list[Any] = []
+    (offer,) = offers(plugin, exported[1])
+    monkeypatch.setattr(repainting, "REPAINTED_EVERY_S", 0.0)
+    monkeypatch.setattr(repainting, "repaint", lambda: repainted.append(1))
+    assert plugin.load(offer)
+    assert len(repainted) >= 2 * 6, "two frames of a lesion, with six quantities each"
+
+
 def test_the_window_is_repainted_between_the_frames_of_a_cine(
     plugin: Any, cine_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +41,14 @@ class ReportedValue:
     value: float
 
 
-def read_report(path: Path) -> list[ReportedValue]:
+def read_report(path: Path, between_numbers: Callable[[], None] | None = None) -> list[ReportedValue]:
     """Read all numbers of a report, in its order.
+
+    Parameters
+    ----------
+    path : Path
+    between_numbers : callable, optional
+        Called after each number, so that a window can repaint itself.
 
     Raises
     ------
@@ -52,7 +58,11 @@ def read_report(path: Path) -> list[ReportedValue]:
     with quiet_dicom():
         try:
             dataset = dcmread(path)
-            values = list(_values(dataset)) if dataset.Modality == "SR" else []
+            values = []
+            for value in _values(dataset) if dataset.Modality == "SR" else ():
+                values.append(value)
+                if between_numbers is not None:
+                    between_numbers()
         except Exception:  # pydicom raises anything on damaged elements; the text may quote the file
             raise SourceError("the file is no DICOM structured report, or is damaged; choose another one") from None
     if not values:

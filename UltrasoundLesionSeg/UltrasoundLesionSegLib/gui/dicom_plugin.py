@@ -17,7 +17,7 @@ from DICOMLib import DICOMLoadable, DICOMPlugin
 
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.library_loading import import_steps
-from UltrasoundLesionSegLib.gui.repainting import run_repainting
+from UltrasoundLesionSegLib.gui.repainting import Repainter, run_repainting
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         from UltrasoundLesionSegLib.dicom.report_reader import read_report, tabulate_report
         from UltrasoundLesionSegLib.mrml.tables import add_table
 
-        _show_table(add_table("Measurements from DICOM SR", tabulate_report(read_report(file))))
+        _show_table(add_table("Measurements from DICOM SR", tabulate_report(read_report(file, Repainter()))))
 
 
 def referenced_instances(path: Path) -> Iterator[tuple[str, str]]:

@@ -22,17 +22,28 @@ def repaint() -> None:
     slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
 
 
+class Repainter:
+    """Called between short pieces of work; lets the window repaint itself often enough."""
+
+    def __init__(self) -> None:
+        self._repainted = time.perf_counter()
+
+    def __call__(self) -> None:
+        """Repaint if it was long ago."""
+        if time.perf_counter() - self._repainted >= REPAINTED_EVERY_S:
+            repaint()
+            self._repainted = time.perf_counter()
+
+
 def run_repainting(steps: Generator[Any, None, Any]) -> Any:
     """Do all steps, each of them short; returns what the generator returns."""
-    repainted = time.perf_counter()
+    repainter = Repainter()
     while True:
         try:
             next(steps)
         except StopIteration as end:
             return end.value
-        if time.perf_counter() - repainted >= REPAINTED_EVERY_S:
-            repaint()
-            repainted = time.perf_counter()
+        repainter()
 
 
 class FrameCounter:
