@@ -61,6 +61,14 @@ def test_the_worklist_gives_way_when_lines_appear_under_it(user: Any) -> None:
     assert table.sizeHint().height() - table.minimumHeight() >= room_for_lines
 
 
+def test_all_headings_of_an_empty_worklist_are_in_sight(user: Any) -> None:
+    user.see("worklistCollapsibleButton").setProperty("collapsed", False)
+    unwrap(user.module.panel).resize(505, 700)
+    table = user.see("worklistTableView")
+    user.module.session.process_events()
+    assert table.horizontalHeader().length() <= table.viewport().width()
+
+
 def test_rows_of_smoothing_wrap(discs: Any) -> None:
     editor = discs.user.see("segmentEditor")
     discs.user.click("newLesionButton")

@@ -54,6 +54,7 @@ class CaseTable:
         self._timer = qt.QTimer(view)
         self._timer.setInterval(0)
         self._timer.connect("timeout()", self._fill)
+        self._fit_columns()
 
     def show(self, cases: Sequence[WorkCase]) -> None:
         """Show these cases; the chosen one stays chosen when it is among them."""
