@@ -17,6 +17,8 @@ from UltrasoundLesionSegLib.mrml.cine_nodes import add_cine, browser_from_volume
 from UltrasoundLesionSegLib.mrml.cine_of_browser import cine_from_browser
 from UltrasoundLesionSegLib.mrml.frames import image_from_array
 from UltrasoundLesionSegLib.mrml.layout import DICOM_INSTANCE_UIDS
+from UltrasoundLesionSegLib.mrml.removal import remove_cine
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 from .support import HEIGHT, WIDTH, make_cine, node_ids, random_frames
 
@@ -167,6 +169,15 @@ def test_a_source_that_fails_leaves_the_scene_as_it_was(scene: Any) -> None:
     with pytest.raises(SourceError):
         add_cine(lazy_cine(LazyFrames(5, fails_at=2)))
     assert node_ids(scene) == before
+
+
+def test_a_cine_that_is_opened_again_has_the_name_it_had(scene: Any) -> None:
+    for _ in range(2):
+        browser = add_cine(make_cine(), "case-0001")
+        lesions = SegmentationSequence.create(browser, [], "case-0001 lesions").sequence
+        names = [one.GetName() for one in (browser, browser.GetMasterSequenceNode(), lesions)]
+        assert names == ["case-0001 browser", "case-0001", "case-0001 lesions"]
+        remove_cine(browser)
 
 
 def test_names_are_unique_and_equal_cines_do_not_mix(scene: Any) -> None:

@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, Fra
 from UltrasoundLesionSegLib.errors import FrameError, SceneError
 from UltrasoundLesionSegLib.mrml import headless, layout
 from UltrasoundLesionSegLib.mrml.frames import array_from_image, image_from_array, image_of
+from UltrasoundLesionSegLib.mrml.names import free_name
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 
 # Frame times closer than this cannot be told apart by Slicer's sequence index (its default tolerance is 0.001)
@@ -193,12 +194,12 @@ def _region_to_json(region: CalibratedRegion) -> dict[str, Any]:
 
 
 def _add_to_scene(scene: Any, sequence: Any, name: str, timing: Timing | None) -> Any:
-    sequence.SetName(scene.GenerateUniqueName(name))
+    sequence.SetName(free_name(scene, name))
     scene.AddNode(sequence)
     storage = scene.AddNewNodeByClass("vtkMRMLVolumeSequenceStorageNode")
     sequence.SetAndObserveStorageNodeID(storage.GetID())
     browser = slicer.vtkMRMLSequenceBrowserNode()
-    browser.SetName(scene.GenerateUniqueName(f"{sequence.GetName()} browser"))
+    browser.SetName(free_name(scene, f"{sequence.GetName()} browser"))
     scene.AddNode(browser)
     browser.AddSynchronizedSequenceNode(sequence)
     play_as_recorded(browser, timing)
