@@ -113,13 +113,15 @@ def test_what_comes_back_must_be_seen_clearly_and_more_so_elsewhere(
             assert results[frame].confidence[0] < max(results[one].confidence[0] for one in LEFT)
 
 
-@pytest.mark.parametrize(("radius", "found"), [(14, True), (32, False)])
-def test_what_is_several_times_as_large_must_be_seen_as_clearly_as_elsewhere(radius: int, found: bool) -> None:
+@pytest.mark.parametrize(("radius", "alike", "found"), [(14, 0.9, True), (32, 0.9, False), (32, 0.3, True)])
+def test_in_the_same_tissue_what_is_several_times_as_large_must_be_seen_as_clearly_as_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, radius: int, alike: float, found: bool
+) -> None:
+    monkeypatch.setattr(LastView, "likeness", lambda view, now: alike)
     truth = clip(HERE)[1]
     returned = disc(SHAPE, *HERE, radius)
     truth[LEFT[-1] + 1 :] = [returned] * (14 - LEFT[-1] - 1)
-    results = follow(bright(truth), Anchor(0, 0, truth[0]), FAIR)
-    assert results[13].masks.any() == found
+    assert follow(bright(truth), Anchor(0, 0, truth[0]), FAIR)[13].masks.any() == found
     assert follow(bright(truth), Anchor(0, 0, truth[0]), CLEAR)[13].masks.any()
 
 

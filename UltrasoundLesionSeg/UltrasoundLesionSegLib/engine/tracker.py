@@ -62,7 +62,7 @@ CERTAIN_ALIKE, ALIKE = (
     0.6,
 )  # and there, if the likeness of the tissue to when it was last seen is above the second
 CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
-LARGER = 4.0  # times the lesion's area, from which on that much is needed, too; linear between
+LARGER = 4.0  # times the lesion's area, from which on that much is needed, too, if the tissue is as it was
 # A lesion that leaves the plane shrinks, and what is left in its place may hold a tracker: a doubtful small remainder
 # is none.
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
@@ -333,7 +333,7 @@ class LesionTracker:
             row, column = _centre(found)
             away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self._extent
             larger = (np.count_nonzero(found) / self._extent**2 - 1) / (LARGER - 1)
-            far = min(max(away, larger), 1.0)
+            far = min(max(away, larger if alike > ALIKE else 0.0), 1.0)
         here = CERTAIN_ALIKE if alike > ALIKE else CERTAIN_HERE
         return certainty >= here + (CERTAIN_ELSEWHERE - here) * far
 
