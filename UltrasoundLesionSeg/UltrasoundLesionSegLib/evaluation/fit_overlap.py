@@ -45,7 +45,7 @@ KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rise
     "likeness": ((0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8), 1),
     "anchor_overlap": ((0.8, 0.88, 0.92, 0.95, 0.97), 1),
     "distance": ((1.0, 3.0, 6.0, 10.0, 16.0, 25.0, 40.0, 80.0), -1),
-    "hidden": ((1.0, 2.0, 3.0, 6.0, 12.0), 1),
+    "hidden": ((1.0, 2.0, 3.0, 6.0, 12.0, 24.0), 0),  # falls where the lesion may have come back
     "last_likeness": ((0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8), -1),
     "unseen": ((0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97), 1),
     "absence": ((1.0, 3.0, 6.0, 12.0), 0),  # a mask near it is less sure, an empty one more
