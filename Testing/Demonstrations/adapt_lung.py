@@ -28,8 +28,8 @@ from UltrasoundLesionSegLib.adaptation.outcome import Outcome, figures
 from UltrasoundLesionSegLib.cine import Cine, Mask
 from UltrasoundLesionSegLib.evaluation.methods import OpticalFlow
 from UltrasoundLesionSegLib.evaluation.metrics import score_frame
+from UltrasoundLesionSegLib.evaluation.still_walk import signed_distance
 from UltrasoundLesionSegLib.evaluation.tables import markdown_table
-from UltrasoundLesionSegLib.evaluation.val_clips import signed_distance
 from UltrasoundLesionSegLib.measurement.echo import echo_levels
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
