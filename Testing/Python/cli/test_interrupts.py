@@ -54,12 +54,15 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def stop(script: str, where: str, arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", script, where, *arguments, "--output", str(folder / "out")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    env = os.environ | {"TMPDIR": str(temporary)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
 
 
 def assert_stopped(done: subprocess.CompletedProcess[str], folder: Path) -> None:
     assert (done.returncode, done.stderr.strip()) == (130, "stopped by Ctrl+C; nothing half-written is left")
-    assert list(folder.iterdir()) == []
+    assert list(folder.rglob("*")) == [folder / "tmp"]
 
 
 @pytest.mark.parametrize("module", ["typer", "numpy", "torch", "torch.nn", "vtk", "slicer", "slicer.util", "pydicom"])
@@ -101,6 +104,22 @@ def test_a_batch_is_interrupted_between_imports_alone(monkeypatch: pytest.Monkey
     finally:
         signal.signal(signal.SIGINT, before)
     assert loaded == [True]
+
+
+def test_when_the_work_is_done_it_changes_nothing() -> None:
+    script = """
+import os, signal
+from UltrasoundLesionSegLib.cli import start
+try:
+    start.main()
+except SystemExit as ended:
+    os.kill(os.getpid(), signal.SIGINT)
+    print("ended with", ended.code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "models"], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "ended with 0"
 
 
 def test_the_console_script_begins_there() -> None:

@@ -40,6 +40,11 @@ def raising() -> Iterator[None]:
         _raises = False
 
 
+def ignore() -> None:
+    """Have Ctrl+C do nothing any more: the work is done, and Python, which takes seconds to end, would die of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def end(sentence: str) -> None:
     """End the process with one sentence; nothing that is loaded gets a chance to crash on the way out."""
     _remove_unfinished()

@@ -8,7 +8,10 @@ def main() -> None:
     interrupts.install()
     from UltrasoundLesionSegLib.cli.main import main as run
 
-    run()
+    try:
+        run()
+    finally:
+        interrupts.ignore()
 
 
 if __name__ == "__main__":

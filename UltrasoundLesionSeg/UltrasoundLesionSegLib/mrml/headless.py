@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.writers.atomic import UNFINISHED
 
 _logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ def _start_embedded(slicer: Any) -> None:
     _route_vtk_messages()
     home = Path(tempfile.mkdtemp(prefix="ultrasound-lesion-seg-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
+    UNFINISHED.add(home)  # a process that Ctrl+C ends at once runs no atexit
     scene = slicer.vtkMRMLScene()
     application_logic = _application_logic(slicer, scene, home)
     data_io = _data_io(slicer, scene, application_logic, home)
