@@ -1,5 +1,6 @@
 """Masks, overlays and previews among the frames of a folder are no frames."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +8,7 @@ from source_makers import PLANTED, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError
 from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.readers.picture_choice import looks_like_mask
 
 FRAMES = moving_frames(6)
 MASKS = (FRAMES > 110).astype(np.uint8) * 255
@@ -265,3 +267,17 @@ def test_masks_that_follow_their_frames_number_by_number(tmp_path, is_mask_first
     cine = read_cine(tmp_path / "a")
     np.testing.assert_array_equal(np.stack(list(cine)), FRAMES)
     assert cine.notes[-1] == MASKS_NOTE.format(6)
+
+
+def test_neighbours_of_a_simple_picture_are_frames_though_every_second_one_looks_like_a_mask(tmp_path):
+    rows, columns = np.mgrid[:64, :200]
+    folder = tmp_path / PLANTED
+    folder.mkdir()
+    for frame in range(12):  # its edges meet the blocks of JPEG on every second frame
+        lesion = (rows - 32) ** 2 + (columns - 30 - 4 * frame) ** 2 < 15**2
+        picture = np.where(lesion, 60, 140).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{frame:05}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    looks = [looks_like_mask(path) for path in sorted(folder.iterdir())]
+    assert looks == [True, False] * 6
+    cine = read_cine(folder)
+    assert (len(cine), cine.notes) == (12, ())

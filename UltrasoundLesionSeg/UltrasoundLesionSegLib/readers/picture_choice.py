@@ -172,6 +172,8 @@ def _every_second(paths: Sequence[Path]) -> dict[Path, str]:
         return {}
     for masks, frames in ((paths[1::2], paths[::2]), (paths[::2], paths[1::2])):
         is_told = _all_look_like_masks(masks) and not any(looks_like_mask(one) for one in _spread(frames))
+        # a simple picture can look like a mask on every second frame; its neighbours look like it
+        is_told = is_told and not any(_show_the_same(*pair) for pair in _spread(list(zip(masks, frames, strict=True))))
         if is_told and all(looks_like_mask(one) or _is_blank(one) for one in masks):
             return dict.fromkeys(masks, "masks")
     return {}
