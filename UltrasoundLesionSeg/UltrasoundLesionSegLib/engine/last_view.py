@@ -51,7 +51,7 @@ class LastView:
         return self._likeness(now, self._places(now))
 
     def shows(self, now: Grey, lesion: Mask) -> bool:
-        """Tell whether a mask is what is shown here.
+        """Tell whether a mask on another frame is this lesion: in the same place of the same tissue.
 
         Parameters
         ----------

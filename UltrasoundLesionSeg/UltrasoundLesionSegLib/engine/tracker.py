@@ -57,10 +57,8 @@ FRAMES_BEFORE_WHOLE = 4
 # Other tissue can look like the lost lesion, and a tracker that follows it stays there. So a returning lesion must be
 # seen with certainty, and with more certainty the further away it is.
 CERTAIN_HERE = 0.75  # certainty needed where the lesion was last seen
-CERTAIN_ALIKE, ALIKE = (
-    0.65,
-    0.6,
-)  # and there, if the likeness of the tissue to when it was last seen is above the second
+CERTAIN_ALIKE = 0.65  # and there, if the tissue around it looks as it did then: if its likeness is above
+ALIKE = 0.6
 CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
 LARGER = 4.0  # times the lesion's area, from which on that much is needed, too, if the tissue is as it was
 # A lesion that leaves the plane shrinks, and what is left in its place may hold a tracker: a doubtful small remainder
