@@ -277,6 +277,22 @@ def test_the_window_is_repainted_between_the_numbers_of_a_report(
     assert len(repainted) >= 2 * 6, "two frames of a lesion, with six quantities each"
 
 
+def test_the_window_is_repainted_between_the_masks_of_a_segmentation(
+    plugin: Any, exported: tuple[Path, Path, np.ndarray], cine_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from UltrasoundLesionSegLib.gui import repainting
+
+    repainted: list[Any] = []
+    for path in (cine_file, exported[0]):
+        slicer.dicomDatabase.remember(path)
+    cine, segmentation = offers(plugin, exported[0])
+    assert plugin.load(cine)
+    monkeypatch.setattr(repainting, "REPAINTED_EVERY_S", 0.0)
+    monkeypatch.setattr(repainting, "repaint", lambda: repainted.append(1))
+    assert plugin.load(segmentation)
+    assert len(repainted) == 2, "a lesion is on two frames"
+
+
 def test_the_window_is_repainted_between_the_frames_of_a_cine(
     plugin: Any, cine_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from slicer_harness.pythonqt import unwrap
 QtCore = pytest.importorskip("PySide6.QtCore", reason="PySide6 is not installed", exc_type=ImportError)
 QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
 QtWidgets = pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
+QTest = pytest.importorskip("PySide6.QtTest", reason="PySide6 is not installed", exc_type=ImportError).QTest
 
 NAME_ROWS = 30  # of the margin above the image
 
@@ -201,47 +202,107 @@ def test_what_a_button_did_is_in_sight(low_panel: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def lines_during(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``lines_during(user, label, button)``: what a line says, as the application's timers see it during an action."""
-    from UltrasoundLesionSegLib.gui import repainting
+def window_during(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``window_during(user, button, cancel_at)``: what the progress window says after a button was pressed.
 
-    monkeypatch.setattr(repainting, "REPAINTED_EVERY_S", 0.0)
-    flags: list[Any] = []
-    process = slicer.app.processEvents
-    monkeypatch.setattr(slicer.app, "processEvents", lambda *given: (flags.append(given), process(*given)))
+    A person presses its Cancel when it says ``cancel_at``.
+    """
+    from UltrasoundLesionSegLib.gui import progress_window
 
-    def press(user: Any, label: str, button: str) -> list[str]:
+    monkeypatch.setattr(progress_window, "OPENS_AFTER_S", 0.0)
+    monkeypatch.setattr(progress_window, "SHOWN_EVERY_S", 0.0)
+
+    def windows() -> list[Any]:
+        shown = [one for one in QtWidgets.QApplication.topLevelWidgets() if one.isVisible()]
+        return [one for one in shown if isinstance(one, QtWidgets.QProgressDialog)]
+
+    def press(user: Any, button: str, cancel_at: str = "") -> list[str]:
         lines: list[str] = []
+
+        def look() -> None:
+            for window in windows():
+                assert window.isModal()
+                lines.append(window.labelText())
+                if lines[-1] == cancel_at:
+                    QTest.mouseClick(window.findChild(QtWidgets.QPushButton), QtCore.Qt.MouseButton.LeftButton)
+
         timer = QtCore.QTimer()
-        timer.timeout.connect(lambda: lines.append(user.read(label) if user.sees(label) else ""))
+        timer.timeout.connect(look)
         timer.start(0)
-        user.see(button).click()
+        user.click(button)
         timer.stop()
-        assert flags
-        assert all(QtCore.QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents in given for given in flags)
-        return lines
+        return [*lines, "open" if windows() else "closed"]
 
     return press
 
 
-def test_measuring_counts_frames_in_a_window_that_is_repainted(measured: Any, lines_during: Any) -> None:
-    lines = lines_during(measured.user, "measureMessageLabel", "measureButton")
-    assert {"Measuring...", "Measuring: 6 done", "Measuring: 12 done"} <= set(lines)
-    assert not measured.user.sees("measureMessageLabel")
-
-
-def test_an_export_counts_frames_in_a_window_that_is_repainted(
-    measured: Any, lines_during: Any, tmp_path: Path
-) -> None:
+def choose_files(measured: Any, folder: Path, *boxes: str) -> None:
     measured.user.see("exportCollapsibleButton").setProperty("collapsed", False)
-    measured.user.see("exportFolderButton").setProperty("directory", str(tmp_path))
-    for box in ("exportMasksCheckBox", "exportCocoCheckBox"):
+    measured.user.see("exportFolderButton").setProperty("directory", str(folder))
+    for box in boxes:
         measured.user.click(box)
-    lines = lines_during(measured.user, "exportMessageLabel", "exportButton")
+
+
+def test_measuring_counts_frames_and_can_be_cancelled(measured: Any, window_during: Any) -> None:
+    rows = cells(measured.user.see("lesionTableView"))
+    measured.draw(1, measured.truth[5, 0])
+    lines = window_during(measured.user, "measureButton", "Measuring: 6 done")
+    assert lines[-2:] == ["Measuring: 6 done", "closed"]
+    assert measured.user.read("measureMessageLabel") == "Cancelled; the tables are as they were."
+    assert cells(measured.user.see("lesionTableView")) == rows
+    lines = window_during(measured.user, "measureButton")
+    assert {"Measuring...", "Measuring: 6 done", "Measuring: 12 done", "closed"} <= set(lines)
+    assert not measured.user.sees("measureMessageLabel")
+    assert cells(measured.user.see("lesionTableView")) != rows
+
+
+def test_an_export_counts_frames(measured: Any, window_during: Any, tmp_path: Path) -> None:
+    choose_files(measured, tmp_path, "exportMasksCheckBox", "exportCocoCheckBox")
+    lines = window_during(measured.user, "exportButton")
     for doing in ("Measuring", "Writing Masks (DAVIS)", "Writing Masks (COCO)"):
         assert {f"{doing}: 1 done", f"{doing}: 12 done"} <= set(lines)
     assert [one for one in lines if one == "Measuring: 6 done"] == ["Measuring: 6 done"], "it is measured once"
+    assert lines[-1] == "closed"
     assert "masks.json" in measured.user.read("exportMessageLabel")
+
+
+def test_a_cancelled_export_keeps_what_was_written_and_says_so(
+    measured: Any, window_during: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "00000.png").write_bytes(b"of an earlier export")
+    choose_files(measured, tmp_path, "exportMasksCheckBox", "exportCocoCheckBox")
+    window_during(measured.user, "exportButton", "Writing Masks (DAVIS): 6 done")
+    said = measured.user.read("exportMessageLabel")
+    assert "Measurements: measurements.csv, lesions.csv" in said
+    assert "Cancelled: what is listed above is kept; not written: Masks (DAVIS), Masks (COCO)." in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lesions.csv", "masks", "measurements.csv"]
+    assert [path.read_bytes() for path in (tmp_path / "masks").iterdir()] == [b"of an earlier export"]
+    assert measured.user.see("exportButton").isEnabled()
+
+
+def test_an_export_that_is_cancelled_at_once_writes_nothing(measured: Any, window_during: Any, tmp_path: Path) -> None:
+    choose_files(measured, tmp_path)
+    window_during(measured.user, "exportButton", "Measuring: 3 done")
+    assert measured.user.read("exportMessageLabel") == "Cancelled; nothing was written."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mouse_and_keys_wait_while_there_is_no_window(
+    measured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from UltrasoundLesionSegLib.gui import progress_window
+
+    monkeypatch.setattr(progress_window, "OPENS_AFTER_S", 1e9)
+    monkeypatch.setattr(progress_window, "SHOWN_EVERY_S", 0.0)
+    choose_files(measured, tmp_path, "exportMasksCheckBox")
+    flags: list[Any] = []
+    process = slicer.app.processEvents
+    with monkeypatch.context() as only:
+        only.setattr(slicer.app, "processEvents", lambda *given: (flags.append(given), process(*given)))
+        measured.user.see("exportButton").click()
+    assert len(flags) > 12
+    assert all(QtCore.QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents in given for given in flags)
 
 
 def test_save_writes_both_tables(measured: Any, tmp_path: Path) -> None:

@@ -37,21 +37,22 @@ def test_a_folder_of_cines_becomes_a_list_of_cases(reader: Any) -> None:
 def test_beginning_counts_the_files_and_can_be_cancelled(
     reader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from UltrasoundLesionSegLib.gui import file_progress
+    from UltrasoundLesionSegLib.gui import progress_window
 
     shown: list[str] = []
 
-    class Cancelled(file_progress.FileProgress):
-        def show(self, files: int) -> None:
+    class Cancelled(progress_window.ProgressWindow):
+        def count(self, done: int) -> None:
             self._shown = 0.0
-            if files == 4:
+            if done == 4:
                 self._dialog.cancel()
             try:
-                super().show(files)
+                super().count(done)
             finally:
                 shown.append(str(self._dialog.labelText))
 
-    monkeypatch.setattr("UltrasoundLesionSegLib.gui.worklist_section.FileProgress", Cancelled)
+    monkeypatch.setattr(progress_window, "OPENS_AFTER_S", 0.0)
+    monkeypatch.setattr("UltrasoundLesionSegLib.gui.worklist_section.ProgressWindow", Cancelled)
     (tmp_path / "second").mkdir()
     reader.user.module.session.file_dialogs.waiting += [str(tmp_path / "cines"), str(tmp_path / "second")]
     reader.click("worklistBeginButton")

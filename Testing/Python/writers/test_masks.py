@@ -66,6 +66,20 @@ def test_a_shorter_clip_leaves_nothing_of_a_longer_one(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.png"]
 
 
+def test_an_error_leaves_the_masks_of_before(tmp_path):
+    write_davis(tmp_path, two_lesions, 2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def cancelled(frame):
+        if frame == 3:
+            raise KeyboardInterrupt
+        return ~two_lesions(frame)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_davis(tmp_path, cancelled, 4)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_writing_again_replaces(tmp_path):
     write_davis(tmp_path, two_lesions, 1)
     write_davis(tmp_path, lambda frame: ~two_lesions(frame), 1)

@@ -153,7 +153,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
             if not sources:
                 raise LesionSegError("the cine of the segmentation is not in the DICOM database; import it first")
             browser = run_repainting(_add_steps(logic, [Path(source) for source in sources]))
-        logic.importSegmentation(browser, file)
+        logic.importSegmentation(browser, file, Repainter())
         _show(logic, browser)
 
     @staticmethod

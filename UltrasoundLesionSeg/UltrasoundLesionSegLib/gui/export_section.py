@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.dicom_database import add_to_database, database_is_open
 from UltrasoundLesionSegLib.gui.host import Host
-from UltrasoundLesionSegLib.gui.messages import Tone, colored, reveal, tell, telling
-from UltrasoundLesionSegLib.gui.repainting import FrameCounter
+from UltrasoundLesionSegLib.gui.messages import CancelledError, Tone, colored, reveal, tell, telling
+from UltrasoundLesionSegLib.gui.progress_window import ProgressWindow
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.workflow.kinds import holds_images
 
@@ -91,7 +92,7 @@ class ExportSection(Section):
         return kind not in NEEDS_PIXELS or bool(self.ui.pixelsAllowedCheckBox.checked)
 
     def export(self) -> None:
-        """Write everything that is ticked and possible, one kind after the other; one that fails keeps the others."""
+        """Write everything that is ticked and possible, one kind after the other; those before a cancel are kept."""
         kinds = [kind for kind, box in self._boxes().items() if box.checked and self._is_possible(kind)]
         if not kinds:
             tell(self.ui.exportMessageLabel, "Nothing is ticked that can be written for this cine.", Tone.CAUTION)
@@ -105,27 +106,36 @@ class ExportSection(Section):
         with telling(self.ui.exportMessageLabel, wait=True):
             self.host.store_edit()
             options = self._options()
-            counter = FrameCounter(self.ui.exportMessageLabel)
-            counter.begin("Measuring")
-            job = self.logic.exportJob(self.host.browser, folder, None, counter, **options)
-            outcomes = []
-            for kind in kinds:
-                counter.begin(f"Writing {TITLES[kind]}")
-                outcomes.append(self._export_kind(kind, job))
-            lines = [line for line, _ in outcomes]
-            written = {
-                name for kind, (_, names) in zip(kinds, outcomes, strict=True) if kind in NEEDS_DICOM for name in names
-            }
-            if written and self.ui.addToDatabaseCheckBox.checked and database_is_open():
-                lines.append(self._add_to_database([Path(folder, name) for name in sorted(written)]))
-            if options["blank_outside"] and any(holds_images(name, True) for _, names in outcomes for name in names):
+            with ProgressWindow(self.host.root, "cancelled; nothing was written") as progress:
+                progress.begin("Measuring")
+                job = self.logic.exportJob(self.host.browser, folder, None, progress, **options)
+                outcomes = self._export_kinds(kinds, job, progress)
+            lines = [line for line, _ in outcomes.values()]
+            dicom = {name for kind in NEEDS_DICOM if kind in outcomes for name in outcomes[kind][1]}
+            if dicom and self.ui.addToDatabaseCheckBox.checked and database_is_open():
+                lines.append(self._add_to_database([Path(folder, name) for name in sorted(dicom)]))
+            if options["blank_outside"] and any(
+                holds_images(name, True) for _, names in outcomes.values() for name in names
+            ):
                 lines.append(self._what_is_black())
+            if missing := [TITLES[kind] for kind in kinds if kind not in outcomes]:
+                kept = "Cancelled: what is listed above is kept" if lines else "Cancelled"
+                lines.append(html.escape(f"{kept}; not written: {', '.join(missing)}."))
             self.host.tables_changed()
         if lines:
             link = Path(folder).absolute().as_uri()
             self.ui.exportMessageLabel.text = "<br>".join([*lines, f'<a href="{link}">{html.escape(folder)}</a>'])
             self.ui.exportMessageLabel.visible = True
         reveal(self.ui.exportMessageLabel)
+
+    def _export_kinds(self, kinds: list[str], job: Any, progress: ProgressWindow) -> dict[str, tuple[str, list[str]]]:
+        """Write kinds of an ``exportJob``; returns the outcome of each that is done, all unless the user cancels."""
+        outcomes = {}
+        with suppress(CancelledError):
+            for kind in kinds:
+                progress.begin(f"Writing {TITLES[kind]}")
+                outcomes[kind] = self._export_kind(kind, job)
+        return outcomes
 
     def _options(self) -> dict[str, bool]:
         pixels_allowed = bool(self.ui.pixelsAllowedCheckBox.checked)

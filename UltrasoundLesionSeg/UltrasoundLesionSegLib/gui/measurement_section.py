@@ -12,7 +12,7 @@ from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.chart_views import empty_chart_views, show_table_and_charts
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, reveal, tell, telling
-from UltrasoundLesionSegLib.gui.repainting import FrameCounter
+from UltrasoundLesionSegLib.gui.progress_window import ProgressWindow
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.table_display import SHORT_FRAMES, SHORT_LESIONS, DisplayedTable
 from UltrasoundLesionSegLib.mrml import layout
@@ -90,10 +90,9 @@ class MeasurementSection(Section):
             return
         with telling(self.ui.measureMessageLabel, wait=True):
             self.host.store_edit()
-            counter = FrameCounter(self.ui.measureMessageLabel)
-            counter.begin("Measuring")
-            measured = self.logic.measure(self.host.browser, counter)
-            tell(self.ui.measureMessageLabel, "")
+            with ProgressWindow(self.host.root, "cancelled; the tables are as they were") as progress:
+                progress.begin("Measuring")
+                measured = self.logic.measure(self.host.browser, progress)
             self.host.tables_changed()
             count = sum(len(segment.frames) for segment in measured.segments)
             if count == 0:

@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 SETTLED_MS = 100  # Slicer's layouts, one inside the other, need several turns of the event loop
 
 
+class CancelledError(Exception):
+    """The user cancelled what was being done; the message says what is kept, or what to do."""
+
+
 class Tone(Enum):
     """What kind of line it is, with its colour on a light and on a dark background (contrast at least 4.5 to 1)."""
 
@@ -75,6 +79,8 @@ def telling(label: Any, wait: bool = False, clear: bool = True) -> Iterator[None
         qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
     try:
         yield
+    except CancelledError as cancelled:
+        tell(label, sentence(str(cancelled)))
     except LesionSegError as error:
         tell(label, sentence(str(error)), Tone.BAD)
     except Exception as error:

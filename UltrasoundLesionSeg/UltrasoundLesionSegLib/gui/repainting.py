@@ -12,8 +12,6 @@ from typing import Any
 import qt
 import slicer
 
-from UltrasoundLesionSegLib.gui.messages import tell
-
 REPAINTED_EVERY_S = 0.1
 
 
@@ -44,34 +42,3 @@ def run_repainting(steps: Generator[Any, None, Any]) -> Any:
         except StopIteration as end:
             return end.value
         repainter()
-
-
-class FrameCounter:
-    """Says how far an action is that goes through the frames. Called after each of them.
-
-    Parameters
-    ----------
-    label : qt.QLabel
-        Shows the line.
-    """
-
-    def __init__(self, label: Any) -> None:
-        self._label = label
-        self._doing, self._done = "", 0
-        self._repainted = 0.0
-
-    def begin(self, doing: str) -> None:
-        """Say what is done from now on, and count from 0."""
-        self._doing, self._done = doing, 0
-        self._show(f"{doing}...")
-
-    def __call__(self) -> None:
-        """Count one more."""
-        self._done += 1
-        if time.perf_counter() - self._repainted >= REPAINTED_EVERY_S:
-            self._show(f"{self._doing}: {self._done} done")
-
-    def _show(self, text: str) -> None:
-        tell(self._label, text)
-        repaint()
-        self._repainted = time.perf_counter()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import qt
 
 from UltrasoundLesionSegLib.errors import ReviewError
-from UltrasoundLesionSegLib.gui.file_progress import FileProgress
 from UltrasoundLesionSegLib.gui.messages import telling
+from UltrasoundLesionSegLib.gui.progress_window import ProgressWindow
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.review.worklist import Worklist
@@ -35,8 +35,9 @@ def ask_for_source(root: Any, label: Any, worklist: Worklist, name: str, start: 
     with telling(label):
         if folder:
             cancelled = "the search was cancelled; open the case again to go on"
-            with FileProgress(root, f"Looking for the cine of {name}", cancelled) as progress:
-                found = worklist.find_source(name, Path(folder), progress.show)
+            with ProgressWindow(root, cancelled, "files") as progress:
+                progress.begin(f"Looking for the cine of {name}")
+                found = worklist.find_source(name, Path(folder), progress.count)
         if found is None:
             raise ReviewError(
                 f"the cine of {name} was not found, neither by its name nor by its content; open the case again and "

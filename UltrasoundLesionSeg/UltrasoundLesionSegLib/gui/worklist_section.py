@@ -12,11 +12,11 @@ import slicer
 
 from UltrasoundLesionSegLib.gui.case_keeper import CaseKeeper
 from UltrasoundLesionSegLib.gui.case_table import CaseTable
-from UltrasoundLesionSegLib.gui.file_progress import FileProgress
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.own_model import OwnModel
+from UltrasoundLesionSegLib.gui.progress_window import ProgressWindow
 from UltrasoundLesionSegLib.gui.reader_comparison import ReaderComparison
 from UltrasoundLesionSegLib.gui.repainting import run_repainting
 from UltrasoundLesionSegLib.gui.section import Section
@@ -108,8 +108,9 @@ class WorklistSection(Section):
             from UltrasoundLesionSegLib.review.worklist import begin
 
             cancelled = "nothing was begun; press the button again to look through the folder"
-            with FileProgress(self.host.root, "Looking for cines", cancelled) as progress:
-                begin(source, output, progress.show)
+            with ProgressWindow(self.host.root, cancelled, "files") as progress:
+                progress.begin("Looking for cines")
+                begin(source, output, progress.count)
             self._use_folder(output)
 
     def _use_folder(self, folder: str) -> None:

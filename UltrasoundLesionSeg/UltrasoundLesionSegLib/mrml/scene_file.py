@@ -13,7 +13,7 @@ import vtk
 from UltrasoundLesionSegLib.errors import OutputError, SceneError
 from UltrasoundLesionSegLib.mrml import headless, layout
 from UltrasoundLesionSegLib.mrml.scene_archive import is_sound
-from UltrasoundLesionSegLib.writers.atomic import atomic_path, remove_left_over
+from UltrasoundLesionSegLib.writers.atomic import NumberedFiles, atomic_path
 
 
 def save_scene(path: Path | str) -> Path:
@@ -138,17 +138,11 @@ def save_segmentation_frames(sequence: Any, folder: Path | str, skipped: Collect
     OutputError
         When a file cannot be written.
     """
-    target_folder = Path(folder).expanduser().absolute()
-    written = []
-    for frame in range(sequence.GetNumberOfDataNodes()):
-        if frame in skipped:
-            continue
-        target = target_folder / f"{frame:05d}.seg.nrrd"
-        with atomic_path(target) as temporary:
-            _write_node(slicer.vtkMRMLSegmentationStorageNode(), sequence.GetNthDataNode(frame), temporary)
-        written.append(target)
-    remove_left_over(target_folder, ".seg.nrrd", written)
-    return written
+    with NumberedFiles(Path(folder).expanduser().absolute(), ".seg.nrrd") as files:
+        for frame in range(sequence.GetNumberOfDataNodes()):
+            if frame not in skipped:
+                _write_node(slicer.vtkMRMLSegmentationStorageNode(), sequence.GetNthDataNode(frame), files.path(frame))
+    return files.written
 
 
 def _write_node(storage: Any, node: Any, path: Path) -> None:

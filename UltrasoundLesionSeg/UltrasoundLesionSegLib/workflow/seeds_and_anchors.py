@@ -6,7 +6,7 @@ The method names are camelCase because Slicer's logic class inherits them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,11 +172,20 @@ class SeedsAndAnchors(ModelAccess):
         sentence = f"a new seed of lesion {number} replaces the one that was on this frame"
         log_event(logger, logging.WARNING, sentence, case=cine.identity.short_name, frame=frame)
 
-    def importSegmentation(self, browser: Any, path: str | Path) -> list[str]:
+    def importSegmentation(
+        self, browser: Any, path: str | Path, between_frames: Callable[[], None] | None = None
+    ) -> list[str]:
         """Load a DICOM SEG that refers to this cine, as results: each mask keeps who made it.
 
         Masks of a model may be computed again; where the SEG does not say who made a mask, a person is assumed, so that
         nothing is lost. ``setSeed`` takes the same file as seeds instead.
+
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        path : str or Path
+        between_frames : callable, optional
+            Called each time that a mask was stored, so that a window can repaint itself.
 
         Returns
         -------
@@ -197,6 +206,8 @@ class SeedsAndAnchors(ModelAccess):
             for frame, mask in segment.masks.items():
                 made_by = segment.origins.get(frame, Origin.MANUAL)
                 sequence.write(frame, {identifier: mask}, {identifier: made_by})
+                if between_frames is not None:
+                    between_frames()
             identifiers.append(identifier)
         return identifiers
 

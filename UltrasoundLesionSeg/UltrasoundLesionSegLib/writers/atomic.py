@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from UltrasoundLesionSegLib.errors import OutputError
 
@@ -73,16 +74,36 @@ def folder_to_disk(folder: Path) -> None:
         os.close(handle)
 
 
-def remove_left_over(folder: Path, suffix: str, written: Sequence[Path]) -> None:
-    """Remove numbered files (00012.png) that an earlier export left in a folder of frames.
+class NumberedFiles:
+    """Files of the frames of a cine (00012.png), which appear together when the block ends without an error.
+
+    An error leaves the folder as it was. Otherwise it holds no such files of an earlier, longer cine.
 
     Parameters
     ----------
     folder : Path
+        Made if absent.
     suffix : str
-        Of these files, for example ``.png``; other files stay.
-    written : sequence of Path
-        The files that belong there now.
+        For example ``.png``; files of other names stay.
     """
-    for path in set(folder.glob(f"{'[0-9]' * 5}{suffix}")) - set(written):
-        path.unlink()
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self._folder, self._suffix = folder, suffix
+        self._stack = contextlib.ExitStack()
+        self.written: list[Path] = []
+
+    def __enter__(self) -> NumberedFiles:
+        return self
+
+    def path(self, frame: int) -> Path:
+        """Return where to write the file of a frame until the block ends."""
+        target = self._folder / f"{frame:05d}{self._suffix}"
+        temporary = self._stack.enter_context(atomic_path(target))
+        self.written.append(target)
+        return temporary
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+        if error[0] is None:
+            for path in set(self._folder.glob(f"{'[0-9]' * 5}{self._suffix}")) - set(self.written):
+                path.unlink()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Cine, Frame
 from UltrasoundLesionSegLib.errors import OutputError
-from UltrasoundLesionSegLib.writers.atomic import atomic_path, remove_left_over
+from UltrasoundLesionSegLib.writers.atomic import NumberedFiles, atomic_path
 from UltrasoundLesionSegLib.writers.masks import MaskReader, write_davis
 
 JPEG_QUALITY = 95
@@ -142,15 +142,11 @@ def write_davis_folder(
     """
     images = folder / "JPEGImages" / name
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if image_format is ImageFormat.JPEG else []
-    written = []
-    for index, frame in enumerate(cine):
-        picture = frame if frame.ndim == 2 else _bgr(frame)
-        coded = cv2.imencode(f".{image_format.value}", picture, options)[1]
-        target = images / f"{index:05d}.{image_format.value}"
-        with atomic_path(target) as temporary:
-            temporary.write_bytes(coded.tobytes())
-        written.append(target)
-    remove_left_over(images, f".{image_format.value}", written)
+    with NumberedFiles(images, f".{image_format.value}") as files:
+        for index, frame in enumerate(cine):
+            picture = frame if frame.ndim == 2 else _bgr(frame)
+            coded = cv2.imencode(f".{image_format.value}", picture, options)[1]
+            files.path(index).write_bytes(coded.tobytes())
     if masks is not None:
         write_davis(folder / "Annotations" / name, masks, len(cine))
     return images

@@ -19,7 +19,7 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.cine import Calibration
 from UltrasoundLesionSegLib.errors import OutputError
-from UltrasoundLesionSegLib.writers.atomic import atomic_path, remove_left_over
+from UltrasoundLesionSegLib.writers.atomic import NumberedFiles, atomic_path
 
 MaskReader = Callable[[int], NDArray[np.bool_]]
 """Takes a zero-based frame, returns bool (K, H, W): one mask a lesion, all False where it is not visible."""
@@ -78,7 +78,8 @@ def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collectio
     Parameters
     ----------
     folder : Path
-        Made if absent. Its masks of an earlier clip are replaced, also where that was longer.
+        Made if absent. Its masks of an earlier clip are replaced, also where that was longer; an error, also one that
+        ``masks`` raises to cancel, leaves it as it was.
     masks : MaskReader
     frames : int
         Number of frames of the cine; a frame on which no lesion is visible gets an all-black PNG.
@@ -96,18 +97,14 @@ def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collectio
         When a file cannot be written, or there are more than 255 lesions.
     """
     palette = davis_palette()
-    written = []
-    for frame in range(frames):
-        if frame in skipped:
-            continue
-        image = Image.fromarray(label_map(masks(frame)))
-        image.putpalette(palette)
-        target = folder / f"{frame:05d}.png"
-        with atomic_path(target) as temporary:
-            image.save(temporary, format="PNG")
-        written.append(target)
-    remove_left_over(folder, ".png", written)
-    return written
+    with NumberedFiles(folder, ".png") as files:
+        for frame in range(frames):
+            if frame in skipped:
+                continue
+            image = Image.fromarray(label_map(masks(frame)))
+            image.putpalette(palette)
+            image.save(files.path(frame), format="PNG")
+    return files.written
 
 
 def write_nifti(target: Path, masks: MaskReader, frames: int, calibration: Calibration | None) -> Path:
