@@ -322,18 +322,25 @@ def test_models_must_be_named(name, version):
         ModelIdentity(name, version)
 
 
-def test_cancelling_leaves_the_old_file(make_cine, target):
+@pytest.mark.parametrize("at", [4, 7 + 4], ids=["while masks are read", "while the file is written"])
+def test_cancelling_leaves_the_old_file(make_cine, target, at):
     cine, masks = make_cine(), random_masks(7, 1, 48, 64)
     write(target, cine, masks)
     before = target.read_bytes()
+    asked = []
 
-    def cancelled(frame):
-        if frame == 4:
+    def next_frame():
+        asked.append(1)
+        if len(asked) == at:
             raise LesionSegError("cancelled")
+
+    def read(frame):
+        next_frame()
         return masks[frame]
 
+    source, lesions = DicomSource.from_cine(cine), [describe(cine, 1)]
     with pytest.raises(LesionSegError, match="cancelled"):
-        write_segmentation(target, DicomSource.from_cine(cine), [describe(cine, 1)], cancelled)
+        write_segmentation(target, source, lesions, read, between_frames=next_frame)
     assert target.read_bytes() == before
     assert list(target.parent.iterdir()) == [target]
 

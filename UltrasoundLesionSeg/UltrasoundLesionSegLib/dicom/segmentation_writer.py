@@ -66,6 +66,7 @@ def write_segmentation(
     lesions: Sequence[LesionDescription],
     masks: MaskSource | NDArray[np.bool_],
     kind: SegmentationKind = SegmentationKind.BINARY,
+    between_frames: Callable[[], None] | None = None,
 ) -> WrittenSegmentation:
     """Write a segmentation file.
 
@@ -83,6 +84,8 @@ def write_segmentation(
         A callable gives the masks ``(K, H, W)`` of a frame; it is asked for each frame once, in order, and may raise to
         cancel: nothing is left behind.
     kind : SegmentationKind
+    between_frames : callable, optional
+        Called before each frame's attributes are written, so that a window can repaint itself. It may raise to cancel.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def write_segmentation(
         with quiet_dicom(), atomic_path(path) as temporary, temporary.open("wb") as file:
             dataset = segmentation_header(source, list(segments.values()), kind, len(store), overlap)
             dcmwrite(file, dataset, enforce_file_format=True)
-            _write_frame_groups(file, source, segments, store.ordered_keys(), kind)
+            _write_frame_groups(file, source, segments, store.ordered_keys(), kind, between_frames)
             if kind is SegmentationKind.BINARY:
                 write_bits(file, store, source.rows * source.columns)
             else:
@@ -181,6 +184,7 @@ def _write_frame_groups(
     segments: Mapping[int, Segment],
     keys: Sequence[tuple[int, int]],
     kind: SegmentationKind,
+    between_frames: Callable[[], None] | None,
 ) -> None:
     """Write the Per-Frame Functional Groups Sequence item by item (PS3.5 7.5), in the order of the planes."""
     by_frame: dict[int, list[Segment]] = {}
@@ -189,6 +193,8 @@ def _write_frame_groups(
             by_frame.setdefault(frame, []).append(segment)
     file.write(_PER_FRAME_GROUPS + _UNDEFINED_LENGTH)
     for lesion, frame in keys:
+        if between_frames is not None:
+            between_frames()
         binary = kind is SegmentationKind.BINARY
         shown = [segments[lesion]] if binary else by_frame[frame]
         number = segments[lesion].number if binary else None

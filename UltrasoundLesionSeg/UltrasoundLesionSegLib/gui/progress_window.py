@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.gui.repainting import repaint
 
 OPENS_AFTER_S = 0.5
 SHOWN_EVERY_S = 0.1
+WIDTH = 380  # in px: the longest line fits, so that Cancel stays where it is
 
 
 class ProgressWindow:
@@ -77,6 +78,8 @@ class ProgressWindow:
 
 def _open(root: Any) -> Any:
     dialog = qt.QProgressDialog(root)
+    dialog.windowTitle = "Ultrasound Lesion Segmentation"
+    dialog.minimumWidth = WIDTH
     dialog.setWindowModality(qt.Qt.WindowModal)
     dialog.setRange(0, 0)  # how much there is to do is not known
     dialog.minimumDuration = 0

@@ -198,7 +198,12 @@ class ExportJob:
 
         kind = SegmentationKind.LABELMAP if self.options.labelmap_seg else SegmentationKind.BINARY
         return write_segmentation(
-            self.folder / "segmentation.dcm", self.dicom_source, self.descriptions, self.masks, kind
+            self.folder / "segmentation.dcm",
+            self.dicom_source,
+            self.descriptions,
+            self.masks,
+            kind,
+            self.between_frames,
         )
 
     @cached_property
