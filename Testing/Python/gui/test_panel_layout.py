@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from slicer_harness.pythonqt import unwrap
 
+QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
 QtWidgets = pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
 
 LONG = "A name of many words that does not end before the panel does, and that is longer than any model has had yet"
@@ -78,3 +80,39 @@ def test_rows_of_smoothing_wrap(discs: Any) -> None:
     labels, fields = (frame.findChildren(kind) for kind in (QtWidgets.QLabel, QtWidgets.QComboBox))
     label = max(one.minimumSizeHint().width() for one in labels)
     assert frame.minimumSizeHint().width() < max(one.minimumWidth() for one in fields) + label
+
+
+@pytest.fixture
+def change_theme() -> Iterator[Callable[[bool], None]]:
+    """``change_theme(dark)``: what Slicer's style does to the window; undone at the end."""
+    before = QtWidgets.QApplication.palette()
+
+    def change(dark: bool) -> None:
+        palette = QtGui.QPalette(before)
+        palette.setColor(QtGui.QPalette.ColorRole.Window, QtGui.QColor("#323232" if dark else "#efefef"))
+        palette.setColor(QtGui.QPalette.ColorRole.WindowText, QtGui.QColor("white" if dark else "black"))
+        QtWidgets.QApplication.setPalette(palette)
+
+    yield change
+    QtWidgets.QApplication.setPalette(before)
+
+
+def test_what_was_said_can_be_read_in_another_theme(discs: Any, change_theme: Any) -> None:
+    from UltrasoundLesionSegLib.gui.messages import Tone
+
+    change_theme(False)
+    discs.draw(0, discs.truth[0, 0])
+    discs.propagate()
+    label, timeline = discs.user.see("propagateMessageLabel"), discs.user.see("timelineLabel")
+    said, (light, dark) = discs.user.read("propagateMessageLabel"), Tone.GOOD.value
+    assert "11 frames in" in said
+    strip = timeline.pixmap().toImage()
+    assert light in label.text()
+    change_theme(True)
+    discs.user.wait_until(lambda: dark in label.text())
+    assert light not in label.text()
+    assert discs.user.read("propagateMessageLabel") == said
+    assert timeline.pixmap().toImage() != strip, "anchors are marked in the text's colour"
+    change_theme(False)
+    discs.user.wait_until(lambda: light in label.text())
+    assert timeline.pixmap().toImage() == strip

@@ -45,6 +45,15 @@ def colored(text: str, tone: Tone, widget: Any) -> str:
     return f'<span style="color:{color}">{escaped}</span>' if color else escaped
 
 
+def recolor(label: Any) -> None:
+    """Change the tones' colours in what a label says to those of its present theme."""
+    text = label.text
+    for light, dark in (tone.value for tone in Tone if tone is not Tone.PLAIN):
+        text = text.replace(light, dark) if is_dark(label) else text.replace(dark, light)
+    if text != label.text:
+        label.text = text
+
+
 def tell(label: Any, text: str, tone: Tone = Tone.PLAIN) -> None:
     """Show plain text in a message line; an empty text hides the line.
 

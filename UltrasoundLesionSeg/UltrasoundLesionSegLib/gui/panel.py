@@ -22,6 +22,7 @@ from UltrasoundLesionSegLib.gui.measurement_section import MeasurementSection
 from UltrasoundLesionSegLib.gui.propagation_section import PropagationSection
 from UltrasoundLesionSegLib.gui.review_section import ReviewSection
 from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.gui.theme import ThemeWatch
 from UltrasoundLesionSegLib.gui.worklist_section import WorklistSection
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Panel:
             scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._node_about_to_be_removed),
             scene.AddObserver(scene.NodeRemovedEvent, self._node_removed),
         ]
+        self._theme = ThemeWatch(root)
         self._shortcuts = [self._shortcut(keys, name) for keys, name in SHORTCUTS.items()]
         self.show_cine(None)
 
@@ -306,6 +308,7 @@ class Panel:
         show_lesions_of(None)
         for shortcut in self._shortcuts:
             shortcut.enabled = False  # a reloaded module's old widgets stay, hidden
+        self._theme.stop()
         self.edits.stop()
         for tag in self._scene_tags:
             slicer.mrmlScene.RemoveObserver(tag)

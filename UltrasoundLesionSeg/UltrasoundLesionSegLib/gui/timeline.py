@@ -147,7 +147,7 @@ def _with_painter(pixmap: Any, paint: Callable[[Any], None]) -> None:
 
 
 class _LabelEvents(qt.QObject):
-    """Tells the timeline of clicks and drags on its label and of changes of its size."""
+    """Tells the timeline of clicks and drags on its label and of changes of its size and colours."""
 
     def __init__(self, parent: Any = None) -> None:
         qt.QObject.__init__(self, parent)
@@ -157,7 +157,7 @@ class _LabelEvents(qt.QObject):
         kind = event.type()
         if self.listener is None:
             return False
-        if kind == qt.QEvent.Resize:
+        if kind in (qt.QEvent.Resize, qt.QEvent.PaletteChange):
             self.listener.paint()
         elif kind in (qt.QEvent.MouseButtonPress, qt.QEvent.MouseMove):  # without tracking, only drags arrive
             place = event.position() if hasattr(event, "position") else event.pos()  # Qt 6, Qt 5
