@@ -55,6 +55,15 @@ def test_on_the_anchor_itself_the_drawn_outline_comes_back() -> None:
     assert dice(corrected, drawn > 0.5) > 0.985
 
 
+def test_an_anchor_too_small_to_be_seen_changes_nothing() -> None:
+    speck = np.zeros((SIZE, SIZE), np.float32)
+    speck[40, 40] = 0.3  # as a pixel of a large frame is seen
+    correction = OutlineCorrection(speck, ellipse(3, 3), tissue(), WHOLE)
+    predicted = ellipse(4, 4)
+    np.testing.assert_array_equal(correction.apply(predicted, tissue(1), WHOLE), predicted)
+    assert correction.likeness == 0
+
+
 def test_the_difference_moves_with_the_tissue() -> None:
     correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), tissue(), WHOLE)
     for step in range(1, 6):

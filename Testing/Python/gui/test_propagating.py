@@ -399,9 +399,21 @@ def test_a_fit_that_is_surer_is_used_until_it_is_forgotten(fitting: Any, monkeyp
 
     monkeypatch.setattr(lesion_fit, "SURER", -1.0)
     assert "The model is fitted to this lesion: expected overlap" in fit(fitting)
-    assert fitting.read("fitButton") == "Forget the fit"
-    fitting.click("fitButton")
+    assert fitting.read("fitButton") == "Fit again"
+    assert not fitting.see("fitButton").isEnabled()  # nothing was drawn since
+    browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetSelectedItemNumber(4)
+    fitting.click("confirmButton")
+    fitting.click("propagateButton")
+    fitting.wait_until(lambda: fitting.read("propagateButton") == "Propagate", 60.0)
+    assert "press Fit again to include them" in fitting.read("propagateMessageLabel")
+    told = fit(fitting)
+    assert "The model is fitted to this lesion: expected overlap" in told
+    assert "Fit again" not in told
+    assert fitting.module.widget.logic.lastPropagation(browser).fit.anchors == [0, 4]
+    fitting.click("forgetFitButton")
     assert fitting.read("fitButton") == "Fit to this lesion"
+    assert not fitting.sees("forgetFitButton")
     assert "forgotten" in fitting.read("propagateMessageLabel")
 
 

@@ -138,7 +138,7 @@ def test_cancelling_leaves_everything_as_it_was(
         assert logic.propagate(browser, "tiny", device="cpu").frames_computed == []
 
 
-def test_fitted_weights_hold_for_their_cine_until_an_anchor_changes(
+def test_fitted_weights_hold_for_their_cine_until_what_they_were_fitted_to_changes(
     logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, quick: Path
 ) -> None:
     always(monkeypatch, surer=True)
@@ -149,15 +149,49 @@ def test_fitted_weights_hold_for_their_cine_until_an_anchor_changes(
     assert logic.propagate(other, "tiny", device="cpu").model == "tiny"
     again = logic.propagate(browser, "tiny", device="cpu")
     assert (again.model, again.frames_computed) == (FITTED, [])
-    logic.confirmFrame(browser, 4)
+    assert logic.isFittedToAll(browser, "tiny")
+    logic.confirmFrame(browser, 4)  # a correction does not cost what the fit has won
+    assert logic.isFitted(browser, "tiny")
+    assert not logic.isFittedToAll(browser, "tiny")
+    corrected = logic.propagate(browser, "tiny", device="cpu")
+    assert (corrected.model, corrected.frames_computed, corrected.notices) == (FITTED, [1, 2, 3, 5], [])
+    assert corrected.fit is not None
+    assert corrected.fit.anchors == [0]
+    logic.setSeed(browser, clip_of_moving_discs(frames=6)[1][1, 0], 0)
     assert not logic.isFitted(browser, "tiny")
     plain = logic.propagate(browser, "tiny", device="cpu")
     assert plain.model == "tiny"
     assert any("fit again" in notice for notice in plain.notices)
     assert logic.propagate(browser, "tiny", device="cpu").notices == []
     logic.fitToLesion(browser, "tiny", device="cpu")
+    logic.releaseAnchor(browser, 4)
+    assert not logic.isFitted(browser, "tiny")
+    logic.fitToLesion(browser, "tiny", device="cpu")
+    assert logic.isFitted(browser, "tiny")
     logic.clearFit(browser)
     assert logic.propagate(browser, "tiny", device="cpu").model == "tiny"
+
+
+def test_a_lesion_too_small_to_fit_to_gives_the_result_without_a_fit(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lesion_fit, "FitSettings", lambda: replace(QUICK, other_share=0.0))
+    cine, truth = clip_of_moving_discs(frames=5)
+    speck = np.zeros_like(truth[0, 0])
+    speck[20, 20] = True
+    browsers = [logic.addCine(cine) for _ in range(2)]
+    for browser in browsers:
+        logic.setSeed(browser, speck, 0)
+    summary = logic.fitToLesion(browsers[0], "tiny", device="cpu")
+    logic.propagate(browsers[1], "tiny", device="cpu")
+    assert masks(logic, browsers[0]) == masks(logic, browsers[1])
+    assert summary.model == "tiny"
+    assert summary.fit is not None
+    assert not summary.fit.used
+    (notice,) = summary.notices
+    assert notice == "The model was not fitted to this lesion: the lesion drawn is too small to fit a model to."
+    assert not logic.isFitted(browsers[0], "tiny")
+    assert logic.lastPropagation(browsers[0]) is summary
 
 
 @pytest.mark.parametrize(("low", "told"), [(5, 5), (3, 0)])

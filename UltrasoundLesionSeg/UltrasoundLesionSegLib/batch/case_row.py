@@ -188,12 +188,13 @@ def _outlook(measured: Sequence[Mapping[str, str]], frames: int) -> list[Outlook
 def _cells(
     record: Mapping[str, Any], offers: Sequence[int], lowest: tuple[int, float] | None, stretch: Stretch | None
 ) -> dict[str, Any]:
-    suggested = record.get("suggested_on_frame")
+    suggested, fit = record.get("suggested_on_frame"), record.get("fit")
     cells = {
         "frames": record["source"]["frames"],
         "unreadable_frames": len(record["unreadable_frames"]),
         "suggested_seed": "false" if suggested is None else "true",
         "model": record["model"]["name"],
+        "fit": "" if fit is None else "kept" if fit["used"] else "not kept",
         "device": record["device"],
         "version": record["software"]["version"],
         "seconds": round(sum(record["seconds"].values()), 1),
@@ -220,6 +221,8 @@ def _remarks(record: Mapping[str, Any]) -> list[str]:
     remarks = []
     if unreadable := len(record["unreadable_frames"]):
         remarks.append(counted(unreadable, "unreadable frame"))
+    if (record.get("fit") or {}).get("used"):
+        remarks.append("the model was fitted to this cine")
     return [*remarks, *record.get("notices", [])]
 
 

@@ -110,6 +110,8 @@ def _settings(request: CaseRequest) -> dict[str, Any]:
         settings["black outside the image"] = request.blanks_outside
     if request.allow_overlap:
         settings["overlap"] = True
+    if request.fit:
+        settings["fit"] = True
     if request.suggest_frame is not None:
         settings |= {"suggest": request.suggest_frame, "suggesting weights": default_bundle(SUGGEST).sha256}
     return settings

@@ -44,6 +44,8 @@ class BatchSettings:
         Whether everything outside the ultrasound image is black in pictures; None: when pictures are allowed.
     allow_overlap : bool
         Whether lesions may share pixels.
+    fit : bool
+        Whether to fit the model to the lesion of each case (``UltrasoundLesionWorkflow.fitToLesion``).
     reader : str or None
         Code of a reader whose anchors are anchors of the cases; they go before seeds on the same frames, and a case
         that the reader drew on needs no suggestion.
@@ -66,6 +68,7 @@ class BatchSettings:
     pixels_allowed: bool = False
     blank_outside: bool | None = None
     allow_overlap: bool = False
+    fit: bool = False
     reader: str | None = None
     device: str = "auto"
     processes: int | None = None
@@ -245,5 +248,6 @@ def _request(
         blank_outside=settings.blank_outside,
         with_scene=False,  # scenes hold all images and are large: a batch writes them only with --also scene
         allow_overlap=settings.allow_overlap,
+        fit=settings.fit,
         log_level=settings.log_level,
     )

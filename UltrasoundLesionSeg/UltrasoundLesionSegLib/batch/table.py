@@ -20,6 +20,7 @@ CASE_COLUMNS = (
     "unreadable_frames",
     "suggested_seed",
     "model",
+    "fit",
     "device",
     "version",
     "seconds",

@@ -99,6 +99,10 @@ Direction = Annotated[
     DirectionChoice, typer.Option(help="Direction from the seeds: to later frames, to earlier ones, or both.")
 ]
 Overlap = Annotated[bool, typer.Option("--overlap", help="Lesions may share pixels.")]
+Fit = Annotated[
+    bool,
+    typer.Option("--fit", help="Fit the model to this lesion first; kept only where it is expected to be better."),
+]
 BlankOutside = Annotated[
     bool | None,
     typer.Option(

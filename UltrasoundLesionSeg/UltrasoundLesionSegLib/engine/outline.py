@@ -42,7 +42,7 @@ class OutlineCorrection:
     Parameters
     ----------
     drawn : ndarray of float32, shape (N, N)
-        The anchor's mask, 0 to 1, seen through ``window``; not empty.
+        The anchor's mask, 0 to 1, seen through ``window``.
     predicted : ndarray of float32, shape (N, N)
         The network's probabilities for the same frame.
     picture : ndarray of uint8, shape (N, N)
@@ -81,11 +81,11 @@ class OutlineCorrection:
         Returns
         -------
         ndarray of float32, shape (N, N)
-            Probabilities. Where the network sees no lesion they are unchanged.
+            Probabilities; unchanged where the network sees no lesion, or the anchor's is too small to be seen.
         """
         self._follow(now, window)
         area = self._area_of(predicted, window)
-        if area == 0:
+        if area == 0 or self._area == 0:  # specks far apart can be too small to be seen through their window
             self.likeness = 0.0
             return predicted
         size = predicted.shape[0]

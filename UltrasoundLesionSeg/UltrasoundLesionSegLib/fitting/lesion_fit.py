@@ -133,7 +133,7 @@ def fit_steps(
         try:
             items = [samples[step * settings.batch + number] for number in range(settings.batch)]
         except NoLesionError as error:
-            raise SeedError("the lesion drawn is too small to fit a model to; propagate without the fit") from error
+            raise SeedError("the lesion drawn is too small to fit a model to") from error
         batch = {name: torch.stack([item[name] for item in items]).to(device) for name in items[0]}
         with torch.enable_grad():
             loss, _ = objective(**batch)
@@ -174,7 +174,7 @@ def between(bundle: Bundle, led_to: nn.Module, share: float) -> FittedBundle:
         for one, other in zip(merged.parameters(), led_to.parameters(), strict=True):
             one.lerp_(other.cpu(), share)
             if not bool(torch.isfinite(one).all()):
-                raise ModelError(f"the model '{bundle.name}' cannot be fitted to this cine; propagate without the fit")
+                raise ModelError(f"the steps led to weights of '{bundle.name}' that are not numbers")
             digest.update(one.contiguous().numpy().tobytes())
     named = {one.name: getattr(bundle, one.name) for one in fields(Bundle)}
     named |= {"name": bundle.name + FITTED, "sha256": digest.hexdigest()}

@@ -43,7 +43,8 @@ class PropagationSection(Section):
         self._timer.setInterval(0)
         self._timer.connect("timeout()", self._step)
         self.ui.propagateButton.connect("clicked(bool)", self.propagate_or_cancel)
-        self.ui.fitButton.connect("clicked(bool)", self.fit_or_forget)
+        self.ui.fitButton.connect("clicked(bool)", self.fit)
+        self.ui.forgetFitButton.connect("clicked(bool)", self.forget_fit)
         self.ui.allFramesButton.connect("clicked(bool)", self.choose_all_frames)
         self.ui.modelComboBox.connect("currentIndexChanged(int)", self._model_chosen)
         self.ui.firstFrameSpinBox.connect("valueChanged(int)", self._frames_chosen)
@@ -146,8 +147,11 @@ class PropagationSection(Section):
         busy = self.running
         self.ui.propagateButton.text = "Cancel" if busy else "Propagate"
         self.ui.propagateButton.enabled = busy or (self.host.browser is not None and not self.host.busy)
-        self.ui.fitButton.text = "Forget the fit" if self._is_fitted() else "Fit to this lesion"
-        self.ui.fitButton.enabled = not busy and self.ui.propagateButton.enabled
+        is_fitted = self._is_fitted()
+        self.ui.fitButton.text = "Fit again" if is_fitted else "Fit to this lesion"
+        self.ui.fitButton.enabled = not busy and self.ui.propagateButton.enabled and not self._is_fitted_to_all()
+        self.ui.forgetFitButton.visible = is_fitted
+        self.ui.forgetFitButton.enabled = not self.host.busy
         self.ui.progressBar.visible = busy
         if not busy:
             self.ui.progressLabel.visible = False
@@ -168,11 +172,13 @@ class PropagationSection(Section):
         else:
             self.start()
 
-    def fit_or_forget(self) -> None:
-        """Fit the model to the lesion; or forget the weights that were fitted."""
-        if not self._is_fitted():
-            self.start(fits=True)
-        elif not self.host.busy:
+    def fit(self) -> None:
+        """Fit the model to all frames drawn or confirmed, and propagate with it."""
+        self.start(fits=True)
+
+    def forget_fit(self) -> None:
+        """Forget the weights that were fitted to the lesion."""
+        if not self.host.busy:
             self.logic.clearFit(self.host.browser)
             tell(
                 self.ui.propagateMessageLabel, "The fit is forgotten. Propagate to have the model's own results again."
@@ -182,6 +188,10 @@ class PropagationSection(Section):
     def _is_fitted(self) -> bool:
         bundle = self._chosen_bundle()
         return bundle is not None and self.logic.isFitted(self.host.browser, bundle.name)
+
+    def _is_fitted_to_all(self) -> bool:
+        bundle = self._chosen_bundle()
+        return bundle is not None and self.logic.isFittedToAll(self.host.browser, bundle.name)
 
     def start(self, fits: bool = False) -> None:
         """Start propagating with the choices made; ``fits``: with the model fitted to the lesion on the way."""
@@ -306,6 +316,8 @@ class PropagationSection(Section):
         text, tone = outcome(summary, cancelled, self._budget.seconds)
         if not cancelled and summary.fit is None and (poor := self.logic.poorFrames(browser)):
             text += f" {_frames(poor)} with a low expected overlap: press Fit to this lesion, or correct some."
+        if summary.fit is not None and summary.fit.used and not self._is_fitted_to_all():
+            text += " Frames were drawn or confirmed since the fit: press Fit again to include them."
         limits = describe_masking(self.ui.segmentEditor.mrmlSegmentEditorNode())
         if limits:
             text, tone = f"{text} {limits}", Tone.CAUTION

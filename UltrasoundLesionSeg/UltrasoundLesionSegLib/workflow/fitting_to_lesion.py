@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.errors import ModelError, SceneError, SeedError
 from UltrasoundLesionSegLib.workflow.propagation_and_review import PropagationAndReview
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ NOT_SURER = (
     "The fit to this lesion won nothing (mean expected overlap {fitted:.3f} with it, {plain:.3f} without) and was not "
     "used."
 )
+NOT_FITTED = "The model was not fitted to this lesion: {reason}."
 ANCHORS_CHANGED = (
-    "Frames were drawn or confirmed since the model was fitted to this lesion, so its own weights were used; fit again "
-    "to include them."
+    "A frame that the model was fitted to was drawn otherwise or released, so its own weights were used; fit again if "
+    "you want."
 )
 LOW, MANY = 0.8, 1 / 3  # expected overlap of a poor mask; share of the masks that makes a fit worth its time
 FITTING = "Fitting to this lesion"
@@ -49,13 +50,16 @@ class _Fit:
     of : str
         SHA-256 of the model that was fitted.
     to : str
-        Digest of the cine and its anchors.
+        Digest of the cine and the anchors that it was fitted to.
+    anchors : dict of str to tuple of int
+        Their frames, by segment ID.
     bundle : Bundle
     record : FitRecord
     """
 
     of: str
     to: str
+    anchors: dict[str, tuple[int, ...]]
     bundle: Bundle
     record: FitRecord
 
@@ -91,7 +95,9 @@ class FittingToLesion(PropagationAndReview):
 
         The cine is propagated without and with the fit. The result with the fit stays where its mean expected overlap
         is higher by more than 0.01; otherwise the result without it does, and a notice says so. Fitted weights are kept
-        in memory with the cine. Later propagations with this model use them, until an anchor changes or ``clearFit``.
+        in memory with the cine. Later propagations with this model use them, also after further frames were drawn or
+        confirmed, until one of the anchors that it was fitted to changes or is released, or until ``clearFit``. Where
+        the lesions drawn are too small to fit to, the result is that without a fit, and a notice says so.
 
         Parameters
         ----------
@@ -110,7 +116,7 @@ class FittingToLesion(PropagationAndReview):
         Raises
         ------
         SeedError, ModelError, DeviceError, SceneError
-            As ``propagate`` does, and where the lesions drawn are too small to fit to.
+            As ``propagate`` does.
         """
         steps = self.fitToLesionSteps(browser, model, direction, frames, device, allowOverlap, editable)
         try:
@@ -156,10 +162,11 @@ class FittingToLesion(PropagationAndReview):
         try:
             yield from propagated(WITHOUT)
             plain_job = self._jobs[key]
-            yield from self._fitted(browser, self._bundle(model, "propagate"), device)
             plain = self.confidences(browser)
-            yield from propagated(WITH)
-            self._judge(browser, plain_job, plain)
+            yield from self._fitted(browser, self._bundle(model, "propagate"), device, plain_job)
+            if key in self._fits:
+                yield from propagated(WITH)
+                self._judge(browser, plain_job, plain)
             is_done = True
         finally:
             if not is_done and browser.GetScene() is not None:
@@ -176,30 +183,35 @@ class FittingToLesion(PropagationAndReview):
         if fit is not None:
             self._fits[key] = fit
 
-    def _fitted(self, browser: Any, bundle: Bundle, device: str) -> Generator[PropagationProgress, None, None]:
-        """Fit the model and keep the weights with the cine."""
+    def _fitted(
+        self, browser: Any, bundle: Bundle, device: str, plain_job: PropagationJob
+    ) -> Generator[PropagationProgress, None, None]:
+        """Fit the model and keep the weights with the cine; where that cannot be, ``plain_job`` says why."""
         from UltrasoundLesionSegLib.engine.threads import threads_for_inference
         from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps
         from UltrasoundLesionSegLib.workflow.propagation_job import FitRecord, PropagationProgress
 
         settings, started = FitSettings(), time.perf_counter()
-        anchors = self._sequence(browser).anchors()
-        first = min(frame for of_segment in anchors.values() for frame in of_segment)
+        anchors = {segment: tuple(frames) for segment, frames in self._sequence(browser).anchors().items()}
+        drawn_on = sorted({frame for of_segment in anchors.values() for frame in of_segment})
         on = self._resolve_device(device)
         steps = fit_steps(bundle, self._drawn(browser), settings, on if on.type == "cuda" else "cpu")
-        while True:
+        fitted, why_not = None, ""
+        while fitted is None and not why_not:
             try:
                 with threads_for_inference():
                     done = next(steps)
             except StopIteration as stop:
-                led_to = stop.value
-                break
-            seconds = time.perf_counter() - started
-            yield PropagationProgress(first, done, settings.steps, seconds, "", done, settings.steps, FITTING)
+                fitted = between(bundle, stop.value, settings.share)
+            except (SeedError, ModelError) as error:
+                why_not = str(error)
+            else:
+                seconds = time.perf_counter() - started
+                yield PropagationProgress(drawn_on[0], done, settings.steps, seconds, "", done, settings.steps, FITTING)
         record = FitRecord(
-            used=True,
+            used=fitted is not None,
             model_sha256=bundle.sha256,
-            anchors=sorted({frame for of_segment in anchors.values() for frame in of_segment}),
+            anchors=drawn_on,
             steps=settings.steps,
             batch=settings.batch,
             learning_rate=settings.learning_rate,
@@ -207,8 +219,11 @@ class FittingToLesion(PropagationAndReview):
             seed=settings.seed,
             seconds=round(time.perf_counter() - started, 3),
         )
-        fitted = between(bundle, led_to, settings.share)
-        self._fits[browser.GetID()] = _Fit(bundle.sha256, self._digest(browser), fitted, record)
+        if fitted is None:
+            plain_job.summary.fit = record
+            plain_job.summary.notices.append(NOT_FITTED.format(reason=why_not))
+            return
+        self._fits[browser.GetID()] = _Fit(bundle.sha256, self._digest(browser, anchors), anchors, fitted, record)
 
     def _judge(self, browser: Any, plain_job: PropagationJob, plain: dict[str, NDArray[np.float32]]) -> None:
         """Keep the result that is expected to be better: that of ``plain_job``, or the one that is there now."""
@@ -239,6 +254,13 @@ class FittingToLesion(PropagationAndReview):
         fit = self._fits.get(browser.GetID()) if browser is not None else None
         return fit is not None and self._holds(browser, fit, self._bundle(model, "propagate"))
 
+    def isFittedToAll(self, browser: Any, model: str | None = None) -> bool:
+        """Whether those weights were fitted to all frames that are drawn or confirmed now."""
+        if not self.isFitted(browser, model):
+            return False
+        now = {segment: tuple(frames) for segment, frames in self._sequence(browser).anchors().items()}
+        return self._fits[browser.GetID()].anchors == now
+
     def poorFrames(self, browser: Any) -> int:
         """Return how many frames have a low expected overlap (under ``LOW``), 0 unless they are many.
 
@@ -261,7 +283,7 @@ class FittingToLesion(PropagationAndReview):
             self._networks = {at: one for at, one in self._networks.items() if at[0] != fit.bundle.sha256}
 
     def _holds(self, browser: Any, fit: _Fit, bundle: Bundle) -> bool:
-        return fit.of == bundle.sha256 and fit.to == self._digest(browser)
+        return fit.of == bundle.sha256 and fit.to == self._digest(browser, fit.anchors)
 
     def _model_for(self, browser: Any, bundle: Bundle) -> tuple[Bundle, FitRecord | None, str]:
         """Return the fitted model where one is kept for this cine and still holds."""
@@ -283,12 +305,15 @@ class FittingToLesion(PropagationAndReview):
             if (mask := sequence.read(frame, segment)).any()
         ]
 
-    def _digest(self, browser: Any) -> str:
-        """Return a digest of a cine and what is drawn on it."""
+    def _digest(self, browser: Any, anchors: Mapping[str, Sequence[int]]) -> str:
+        """Return a digest of a cine and what is drawn on it on some frames; '' where they are no anchors any more."""
         sequence = self._sequence(browser)
+        now = sequence.anchors()
+        if not all(set(frames) <= set(now.get(segment, ())) for segment, frames in anchors.items()):
+            return ""
         digest = hashlib.sha256(self.cine(browser).identity.digest.encode())
-        for segment, anchors in sequence.anchors().items():
-            for frame in anchors:
+        for segment, frames in anchors.items():
+            for frame in frames:
                 digest.update(f" {segment} {frame} ".encode())
                 digest.update(np.packbits(sequence.read(frame, segment)).tobytes())
         return digest.hexdigest()
