@@ -48,9 +48,13 @@ def evaluate(
     ] = None,
     person: Annotated[
         list[str] | None,
-        typer.Option(help="What the person does: draws, draws_where_poor or clicks_where_poor. Repeatable."),
+        typer.Option(help="What the person does: draws, draws_where_poor, clicks_where_poor or clicks. Repeatable."),
     ] = None,
     random_runs: Annotated[int, typer.Option(min=1, help="Number of runs with frames chosen at random.")] = 5,
+    fit: Annotated[
+        bool,
+        typer.Option("--fit", help="With --interactive, also fit the model to the lesion after each correction; slow."),
+    ] = False,
     every: Annotated[int, typer.Option(min=1, help="With --interactive, take one frame of so many.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Evaluate only that many cases.")] = None,
 ) -> None:
@@ -62,12 +66,14 @@ def evaluate(
     from UltrasoundLesionSegLib.evaluation.effort_tables import write_effort
     from UltrasoundLesionSegLib.evaluation.evaluate import evaluate as run_evaluation
     from UltrasoundLesionSegLib.evaluation.interactive import Plan, evaluate_interactive
+    from UltrasoundLesionSegLib.evaluation.people import FITTED
 
     role = SUGGEST if layout is LayoutChoice.STILLS else PROPAGATE
     models = model or [default_bundle(role).name]
     if interactive:
         seeds, people = tuple(seed_frame or Plan.seeds), tuple(person or Plan.people)
-        plan = Plan(corrections, seeds, people=people, random_runs=random_runs, every=every)
+        choosers = (*Plan.choosers, FITTED) if fit else Plan.choosers
+        plan = Plan(corrections, seeds, choosers, people, random_runs, every)
         write_effort(evaluate_interactive(dataset, layout.value, models, output, plan, split, device, limit), output)
         typer.echo((output / "effort.md").read_text(encoding="utf-8"))
         return

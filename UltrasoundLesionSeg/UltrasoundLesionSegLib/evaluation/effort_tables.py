@@ -16,14 +16,14 @@ import numpy as np
 
 from UltrasoundLesionSegLib.evaluation.effort import OFFERED, Effort, Worth, efforts, worth
 from UltrasoundLesionSegLib.evaluation.interactive import SEED_FRAMES, Course, read_courses
-from UltrasoundLesionSegLib.evaluation.people import PEOPLE
+from UltrasoundLesionSegLib.evaluation.people import FITTED, PEOPLE
 from UltrasoundLesionSegLib.evaluation.tables import markdown_table
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 matplotlib.use("Agg")  # no window, wherever this runs
 from matplotlib import pyplot
 
-STYLES = {OFFERED: "C3-o", "evenly spaced": "C0--s", "random": "C7:", "oracle": "C2-."}
+STYLES = {OFFERED: "C3-o", "evenly spaced": "C0--s", "random": "C7:", "oracle": "C2-.", FITTED: "C1-^"}
 HEAD = """# How much work a person has
 
 After a propagation, a person corrects some frames and propagates again. This page shows how good the masks are after
@@ -38,6 +38,7 @@ Made by `ultrasound-lesion-seg evaluate SET --interactive --model MODEL --output
 WORDS = {
     "next frame, evenly spaced, random, oracle": "how the frame to correct is chosen: by the program; evenly spaced;"
     " at random (mean over several runs); the frame with the lowest true Dice, which is not always the best to correct",
+    FITTED: "as next frame, and the model is fitted to all drawn frames before each propagation",
     "after 0, 1, ...": "mean Dice over all frames after so many corrections; drawn frames count as 1. In brackets, for"
     " a person who clicks: clicks so far",
     "area": "mean of these Dice values: one figure for the whole curve",

@@ -19,9 +19,10 @@ from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle
 from UltrasoundLesionSegLib.engine.next_frame import expected_gains
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.evaluation.fitted_sessions import Fit, FittedSession, ModelFit
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.methods import Model
-from UltrasoundLesionSegLib.evaluation.people import CHOOSERS, PEOPLE, Masks, Situation, says_done
+from UltrasoundLesionSegLib.evaluation.people import CHOOSERS, FITTED, PEOPLE, Masks, Situation, says_done
 from UltrasoundLesionSegLib.evaluation.sessions import Filled, Follower, ModelFollower, Session
 from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
@@ -43,7 +44,7 @@ class Plan:
         Frames to start on, each with work of its own: ``first`` or ``middle`` of those that show a lesion, or
         ``worst``: of five evenly spaced ones that from which the model does worst.
     choosers, people : tuple of str
-        Names in ``CHOOSERS`` and ``PEOPLE``.
+        Names in ``CHOOSERS`` and ``PEOPLE``. ``FITTED`` is slow, and not among the default ones.
     random_runs : int
         How often frames are chosen at random.
     every : int
@@ -52,7 +53,7 @@ class Plan:
 
     corrections: int = 3
     seeds: tuple[str, ...] = ("first",)
-    choosers: tuple[str, ...] = tuple(CHOOSERS)
+    choosers: tuple[str, ...] = tuple(one for one in CHOOSERS if one != FITTED)
     people: tuple[str, ...] = ("draws",)
     random_runs: int = 5
     every: int = 1
@@ -131,6 +132,7 @@ class _Work:
     cine: Cine
     truth: dict[int, Masks]
     known: dict[str, dict[int, Filled]]
+    fit: Fit | None
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,18 @@ class _Way:
     run: int
 
 
-def run_case(case: Case, follower: Follower, plan: Plan) -> list[Course]:
-    """Let people work on a case in all the plan's ways; empty where no frame shows a lesion."""
-    work = _opened(case, plan.every)
+def run_case(case: Case, follower: Follower, plan: Plan, fit: Fit | None = None) -> list[Course]:
+    """Let people work on a case in all the plan's ways; empty where no frame shows a lesion.
+
+    Parameters
+    ----------
+    case : Case
+    follower : Follower
+    plan : Plan
+    fit : Fit or None
+        What the chooser ``FITTED`` needs.
+    """
+    work = _opened(case, plan.every, fit)
     if work is None:
         return []
     return [
@@ -158,7 +169,7 @@ def run_case(case: Case, follower: Follower, plan: Plan) -> list[Course]:
     ]
 
 
-def _opened(case: Case, every: int) -> _Work | None:
+def _opened(case: Case, every: int, fit: Fit | None) -> _Work | None:
     """Return every n-th frame of a case in memory, with the lesions that the first one with a lesion shows."""
     taken = range(0, len(case.cine), every)
     everywhere = {place: found for place, frame in enumerate(taken) if (found := case.truth(frame)) is not None}
@@ -167,7 +178,7 @@ def _opened(case: Case, every: int) -> _Work | None:
         return None
     shown = [lesion for lesion in range(len(first)) if first[lesion].any()]
     cine = Cine.from_array(np.stack([case.cine.frames[frame] for frame in taken]))  # read once, not once a propagation
-    return _Work(case, cine, {frame: masks[shown] for frame, masks in everywhere.items()}, {})
+    return _Work(case, cine, {frame: masks[shown] for frame, masks in everywhere.items()}, {}, fit)
 
 
 def _seed_frame(work: _Work, follower: Follower, wanted: str) -> int:
@@ -181,9 +192,12 @@ def _seed_frame(work: _Work, follower: Follower, wanted: str) -> int:
     return min(candidates, key=lambda frame: float(np.mean(_state(_started(work, follower, frame), work)[0])))
 
 
-def _started(work: _Work, follower: Follower, seed: int, masks: Masks | None = None) -> Session:
+def _started(work: _Work, follower: Follower, seed: int, masks: Masks | None = None, fits: bool = False) -> Session:
     given = work.truth[seed] if masks is None else masks
-    return Session(work.cine, follower, len(given), work.known, {seed: given})
+    if not fits:
+        return Session(work.cine, follower, len(given), work.known, {seed: given})
+    assert work.fit is not None, f"the chooser '{FITTED}' needs a fit"
+    return FittedSession(work.cine, follower, len(given), work.known, {seed: given}, fit=work.fit)
 
 
 def _state(session: Session, work: _Work) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[int, Filled]]:
@@ -206,7 +220,7 @@ def _found(session: Session, results: dict[int, Filled], frame: int) -> Masks:
 def _course(work: _Work, follower: Follower, plan: Plan, start: int, way: _Way) -> Course:
     person = PEOPLE[way.person]
     answer = person.seed(work.cine.frames[start], work.truth[start])
-    session = _started(work, follower, start, answer.masks)
+    session = _started(work, follower, start, answer.masks, way.chooser == FITTED)
     frames = list(work.truth)
     labelled = np.zeros(len(work.cine), bool)
     labelled[frames] = True
@@ -292,7 +306,7 @@ def evaluate_interactive(
             if found is None:
                 if bundle.name not in followers:
                     followers[bundle.name] = ModelFollower(Model(bundle, device))
-                found = run_case(case, followers[bundle.name], plan)
+                found = run_case(case, followers[bundle.name], plan, ModelFit(bundle, device))
                 _write(kept, key, found)
             courses[bundle.name] += found
         if progress is not None:
@@ -303,8 +317,12 @@ def evaluate_interactive(
 def _key(plan: Plan, bundle: Bundle) -> str:
     """Return what a kept case depends on besides its files."""
     from UltrasoundLesionSegLib.engine import next_frame
+    from UltrasoundLesionSegLib.fitting import lesion_fit
 
-    rule = {name: value for name, value in vars(next_frame).items() if name.isupper()}
+    fits = FITTED in plan.choosers
+    rules = [next_frame, lesion_fit] if fits else [next_frame]
+    rule = {name: value for one in rules for name, value in vars(one).items() if name.isupper()}
+    rule |= {"fit": lesion_fit.FitSettings()} if fits else {}
     parts = f"{VERSION} {plan} {rule} {bundle.sha256} {bundle.tracker_settings()} {bundle.overlap_estimate()}"
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 

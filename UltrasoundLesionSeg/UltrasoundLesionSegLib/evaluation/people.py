@@ -26,6 +26,7 @@ from UltrasoundLesionSegLib.training.click_simulation import next_click
 
 Masks = NDArray[np.bool_]  # (K, H, W)
 MOST_CLICKS = 3  # on a lesion of one frame
+FITTED = "next frame, fitted"
 GOOD = 0.9  # a person does not correct masks with at least this Dice
 
 
@@ -111,6 +112,7 @@ CHOOSERS: Mapping[str, Chooser] = {
     "evenly spaced": evenly_spaced,
     "random": at_random,
     "oracle": oracle,
+    FITTED: product,  # of a model that is fitted anew after each correction
 }
 
 

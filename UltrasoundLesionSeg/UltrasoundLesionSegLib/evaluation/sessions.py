@@ -111,23 +111,26 @@ class Session:
 
     def results(self) -> dict[int, Filled]:
         """Return masks and expected overlaps of every frame without an anchor."""
+        return self._filled_by(self.follower)
+
+    def _filled_by(self, follower: Follower) -> dict[int, Filled]:
         showing = [frame for frame, masks in self.anchors.items() if masks.any(axis=(1, 2)).all()]
         found: dict[int, Filled] = {}
         for left, right in pairwise([-1, *sorted(showing), len(self.cine)]):
             anchors = {one: self.anchors[one] for one in range(left, right + 1) if one in self.anchors}
             frames = range(left + 1, right)
             if any(one not in anchors for one in frames):
-                found |= self._between(anchors, frames)
+                found |= self._between(follower, anchors, frames)
         return found
 
-    def _between(self, anchors: Mapping[int, Masks], frames: range) -> dict[int, Filled]:
+    def _between(self, follower: Follower, anchors: Mapping[int, Masks], frames: range) -> dict[int, Filled]:
         """Return what is found on a run of frames between anchors that show all lesions."""
-        digest = hashlib.sha256(f"{self.follower.name} {frames}".encode())
+        digest = hashlib.sha256(f"{follower.name} {frames}".encode())
         for frame, masks in anchors.items():
             digest.update(f" {frame} ".encode() + np.packbits(masks).tobytes())
         key = digest.hexdigest()
         if key not in self.known:
-            self.known[key] = self.follower.fill(self.cine, anchors, frames)
+            self.known[key] = follower.fill(self.cine, anchors, frames)
         return self.known[key]
 
     def outlook(self, results: Mapping[int, Filled]) -> list[Outlook]:
