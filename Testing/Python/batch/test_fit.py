@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.batch import run, worker
 from UltrasoundLesionSegLib.batch.jobs import CaseEnded, Event, Job
 from UltrasoundLesionSegLib.batch.plan import BatchSettings
 from UltrasoundLesionSegLib.batch.run import run_batch
-from UltrasoundLesionSegLib.fitting import lesion_fit
+from UltrasoundLesionSegLib.fitting import lesion_fit, way_back
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings
 
@@ -94,4 +94,4 @@ def test_another_choice_is_a_reason_to_compute_a_case_again(
 
 
 def keep_every_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lesion_fit, "SURER", -1.0)
+    monkeypatch.setattr(way_back, "LESS", 1.0)

@@ -13,7 +13,7 @@ from tiny_bundle import write_tiny_bundle
 from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle
 from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.lesion_fit import main, score_case, shortened
-from UltrasoundLesionSegLib.fitting import lesion_fit
+from UltrasoundLesionSegLib.fitting import lesion_fit, way_back
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings
 
@@ -34,7 +34,7 @@ def bundle(
 
 def test_both_models_are_scored_on_the_same_frames(bundle: Bundle, davis: Path) -> None:
     case = next(iter(read_cases(davis, Layout.DAVIS)))
-    names = ("tiny", "tiny fitted 0.5", "tiny fitted 0.5 where surer", "tiny fitted 1", "tiny fitted 1 where surer")
+    names = ("tiny", "tiny fitted 0.5", "tiny fitted 0.5 where kept", "tiny fitted 1", "tiny fitted 1 where kept")
     scores = score_case(case, bundle, QUICK, (0.5, 1.0))
     assert scores is not None
     assert [(row.method, row.frame) for row in scores.rows] == [
@@ -46,15 +46,17 @@ def test_both_models_are_scored_on_the_same_frames(bundle: Bundle, davis: Path) 
     assert scores.plain_seconds > 0
 
 
-@pytest.mark.parametrize("surer", [-1.0, 1.0])
-def test_masks_of_a_fitted_model_that_is_no_surer_are_not_taken(
-    bundle: Bundle, davis: Path, monkeypatch: pytest.MonkeyPatch, surer: float
+@pytest.mark.parametrize("kept", [True, False])
+def test_masks_of_a_fit_that_the_program_would_not_keep_are_not_taken(
+    bundle: Bundle, davis: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    monkeypatch.setattr(lesion_fit, "SURER", surer)
+    monkeypatch.setattr(way_back, "LESS", 1.0 if kept else -1.1)
     scores = score_case(next(iter(read_cases(davis, Layout.DAVIS))), bundle, QUICK, (1.0,))
     assert scores is not None
     plain, fitted, taken = (scores.rows[place : place + 5] for place in (0, 5, 10))
-    assert [row.scores for row in taken] == [row.scores for row in (fitted if surer < 0 else plain)]
+    assert [row.scores for row in taken] == [row.scores for row in (fitted if kept else plain)]
+    assert set(scores.ways_back) == {"tiny", "tiny fitted 1"}
+    assert all(0 <= one <= 1 for one in scores.ways_back.values())
 
 
 def test_a_shortened_video_has_the_truth_of_its_frames(davis: Path) -> None:

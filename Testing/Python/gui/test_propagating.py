@@ -394,10 +394,10 @@ def fit(user: Any) -> str:
     return str(user.read("propagateMessageLabel"))
 
 
-def test_a_fit_that_is_surer_is_used_until_it_is_forgotten(fitting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from UltrasoundLesionSegLib.fitting import lesion_fit
+def test_a_fit_that_is_kept_is_used_until_it_is_forgotten(fitting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from UltrasoundLesionSegLib.fitting import way_back
 
-    monkeypatch.setattr(lesion_fit, "SURER", -1.0)
+    monkeypatch.setattr(way_back, "LESS", 1.0)
     assert "The model is fitted to this lesion: expected overlap" in fit(fitting)
     assert fitting.read("fitButton") == "Fit again"
     assert not fitting.see("fitButton").isEnabled()  # nothing was drawn since
@@ -417,11 +417,11 @@ def test_a_fit_that_is_surer_is_used_until_it_is_forgotten(fitting: Any, monkeyp
     assert "forgotten" in fitting.read("propagateMessageLabel")
 
 
-def test_a_fit_that_is_no_surer_is_said_to_be_of_no_use(fitting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from UltrasoundLesionSegLib.fitting import lesion_fit
+def test_a_fit_that_is_not_kept_is_said_to_be_of_no_use(fitting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from UltrasoundLesionSegLib.fitting import way_back
 
-    monkeypatch.setattr(lesion_fit, "SURER", 1.0)
-    assert "The fit to this lesion won nothing" in fit(fitting)
+    monkeypatch.setattr(way_back, "LESS", -1.1)
+    assert "The fit to this lesion was not used" in fit(fitting)
     assert fitting.read("fitButton") == "Fit to this lesion"
 
 

@@ -1,4 +1,4 @@
-"""A model fitted to the lesions drawn on a cine: kept where surer, put back where not, never for another cine."""
+"""A model fitted to the lesions drawn on a cine: kept unless a check speaks against it, never for another cine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tiny_bundle import write_tiny_bundle
 
 from UltrasoundLesionSegLib.engine.bundles import find_bundle
 from UltrasoundLesionSegLib.errors import SceneError, SeedError
-from UltrasoundLesionSegLib.fitting import lesion_fit
+from UltrasoundLesionSegLib.fitting import lesion_fit, way_back
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
-from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps, is_surer
+from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
@@ -57,18 +57,14 @@ def masks(logic: UltrasoundLesionWorkflow, browser: Any) -> tuple[bytes, bytes]:
     return b"".join(read), sequence.confidences(segment.id).tobytes()
 
 
-def always(monkeypatch: pytest.MonkeyPatch, surer: bool) -> None:
-    monkeypatch.setattr(lesion_fit, "SURER", -1.0 if surer else 1.0)
+def always(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    monkeypatch.setattr(way_back, "LESS", 1.0 if kept else -1.1)
 
 
-def test_the_rule_asks_for_more_than_a_hundredth() -> None:
-    assert is_surer(0.72, 0.7)
-    assert not is_surer(0.71, 0.701)
-    assert not is_surer(float("nan"), 0.7)
-
-
-def test_a_surer_result_stays_and_repeats(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    always(monkeypatch, surer=True)
+def test_a_result_that_is_kept_stays_and_repeats(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always(monkeypatch, kept=True)
     one, other, plain = (seeded(logic, also=(3,)) for _ in range(3))
     stages: list[str] = []
     summary = logic.fitToLesion(one, "tiny", device="cpu", progress=lambda step: stages.append(step.stage))
@@ -77,12 +73,14 @@ def test_a_surer_result_stays_and_repeats(logic: UltrasoundLesionWorkflow, monke
         "Propagating without the fit",
         "Fitting to this lesion",
         "Propagating with the fit",
+        "Checking the fit",
     ]
     assert summary.model == FITTED
     assert summary.fit is not None
     assert summary.fit.used
     assert summary.fit.anchors == [0, 3]
     assert summary.fit.expected_overlap["with"] != summary.fit.expected_overlap["without"]
+    assert set(summary.fit.way_back) == {"with", "without"}
     assert summary.frames_computed == [1, 2, 4, 5]
     assert logic.isFitted(one, "tiny")
     assert masks(logic, one) != masks(logic, plain)
@@ -92,10 +90,10 @@ def test_a_surer_result_stays_and_repeats(logic: UltrasoundLesionWorkflow, monke
     assert masks(logic, one) == masks(logic, plain)
 
 
-def test_a_result_that_is_no_surer_is_not_kept(
+def test_a_result_that_is_not_kept_leaves_the_one_without(
     logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    always(monkeypatch, surer=False)
+    always(monkeypatch, kept=False)
     browser, plain = seeded(logic), seeded(logic)
     logic.propagate(plain, "tiny", device="cpu")
     summary = logic.fitToLesion(browser, "tiny", device="cpu")
@@ -104,7 +102,8 @@ def test_a_result_that_is_no_surer_is_not_kept(
     assert summary.fit is not None
     assert not summary.fit.used
     (notice,) = summary.notices
-    assert "won nothing" in notice
+    assert "was not used: followed back to the drawn frame" in notice
+    assert f"(Dice {summary.fit.way_back['with']:.2f})" in notice
     assert not logic.isFitted(browser, "tiny")
     assert logic.propagate(browser, "tiny", device="cpu").frames_computed == []
 
@@ -117,12 +116,13 @@ def test_a_result_that_is_no_surer_is_not_kept(
         ("Propagating with the fit", False),
         ("Fitting to this lesion", True),
         ("Propagating with the fit", True),
+        ("Checking the fit", True),
     ],
 )
 def test_cancelling_leaves_everything_as_it_was(
     logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, stage: str, propagated: bool
 ) -> None:
-    always(monkeypatch, surer=True)
+    always(monkeypatch, kept=True)
     browser = seeded(logic)
     if propagated:
         logic.propagate(browser, "tiny", device="cpu")
@@ -141,7 +141,7 @@ def test_cancelling_leaves_everything_as_it_was(
 def test_fitted_weights_hold_for_their_cine_until_what_they_were_fitted_to_changes(
     logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, quick: Path
 ) -> None:
-    always(monkeypatch, surer=True)
+    always(monkeypatch, kept=True)
     before = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in quick.rglob("*") if path.is_file()}
     browser, other = seeded(logic), seeded(logic, frames=7)
     logic.fitToLesion(browser, "tiny", device="cpu")
@@ -207,7 +207,7 @@ def test_a_fit_is_recommended_where_many_masks_are_poor(
 
 
 def test_records_name_the_fit(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    always(monkeypatch, surer=True)
+    always(monkeypatch, kept=True)
     browser = seeded(logic)
     summary = logic.fitToLesion(browser, "tiny", device="cpu")
     source = ExportSource(logic.cine(browser), logic._sequence(browser), logic.measure(browser), summary)
@@ -222,7 +222,7 @@ def test_records_name_the_fit(logic: UltrasoundLesionWorkflow, monkeypatch: pyte
 
 
 def test_a_case_of_the_shell_records_the_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    always(monkeypatch, surer=True)
+    always(monkeypatch, kept=True)
     cine, truth = clip_of_moving_discs(frames=4)
     (tmp_path / "frames").mkdir()
     for frame in range(4):

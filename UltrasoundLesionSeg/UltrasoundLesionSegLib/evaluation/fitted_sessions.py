@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.bundles import Bundle
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.sessions import Filled, Follower, Masks, ModelFollower, Session
-from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps, is_surer
+from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps
+from UltrasoundLesionSegLib.fitting.way_back import farthest, is_kept
+from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 
 
@@ -78,9 +78,17 @@ class FittedSession(Session):
         if fitted is None:
             return plain
         found = self._filled_by(fitted)
-        return found if is_surer(_expected(found), _expected(plain)) else plain
+        ways_back = (self._ways_back(fitted, found), self._ways_back(self.follower, plain))
+        return found if is_kept(*ways_back) else plain
 
-
-def _expected(results: Mapping[int, Filled]) -> float:
-    """Return the mean expected overlap of all masks."""
-    return float(np.mean([one.expected for one in results.values()]))
+    def _ways_back(self, follower: Follower, results: Mapping[int, Filled]) -> list[float]:
+        """Return how well each lesion leads back to what was drawn, from the frame farthest from all drawings."""
+        agreement = []
+        for lesion in range(self.lesions):
+            way = farthest(results, {frame: masks[lesion] for frame, masks in self.anchors.items()})
+            if way is None:
+                continue
+            mask = results[way.frame].masks[lesion].unpack() > 0.5
+            back = follower.fill(self.cine, {way.frame: mask[None]}, way.frames)[way.anchor] if mask.any() else None
+            agreement.append(0.0 if back is None else dice(back.masks[0].unpack() > 0.5, way.drawn))
+        return agreement

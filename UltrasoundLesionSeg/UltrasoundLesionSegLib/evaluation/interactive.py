@@ -317,10 +317,10 @@ def evaluate_interactive(
 def _key(plan: Plan, bundle: Bundle) -> str:
     """Return what a kept case depends on besides its files."""
     from UltrasoundLesionSegLib.engine import next_frame
-    from UltrasoundLesionSegLib.fitting import lesion_fit
+    from UltrasoundLesionSegLib.fitting import lesion_fit, way_back
 
     fits = FITTED in plan.choosers
-    rules = [next_frame, lesion_fit] if fits else [next_frame]
+    rules = [next_frame, lesion_fit, way_back] if fits else [next_frame]
     rule = {name: value for one in rules for name, value in vars(one).items() if name.isupper()}
     rule |= {"fit": lesion_fit.FitSettings()} if fits else {}
     parts = f"{VERSION} {plan} {rule} {bundle.sha256} {bundle.tracker_settings()} {bundle.overlap_estimate()}"

@@ -1,16 +1,16 @@
 """A model fitted to the lesion that it is to follow (``fitting.lesion_fit``), beside the model as it is.
 
 ``python -m UltrasoundLesionSegLib.evaluation.lesion_fit DATASET --output FOLDER`` fits a model to the first frame of
-each video that shows a lesion, and scores both models on the rest of the video, and what the program keeps: the fitted
-model's masks where they are surer. What came of it: Docs/results/ablations.md.
+each video that shows a lesion, and scores both models on the rest of the video, and what the program keeps of the two
+(``fitting.way_back``). What came of it: Docs/results/ablations.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,11 @@ from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, default_bundle, find_bundle
 from UltrasoundLesionSegLib.evaluation.evaluate import score_video
 from UltrasoundLesionSegLib.evaluation.layouts import Case, Layout, read_cases
-from UltrasoundLesionSegLib.evaluation.methods import Model
+from UltrasoundLesionSegLib.evaluation.methods import Followed, Masks, Method, Model
 from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, summarize
 from UltrasoundLesionSegLib.evaluation.tables import table_text, write_frames
-from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps, is_surer, other_clips
+from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps, other_clips
+from UltrasoundLesionSegLib.fitting.way_back import farthest, is_kept, lead_back
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -36,12 +37,16 @@ class FitScores:
     Parameters
     ----------
     rows : list of ScoredFrame
-        Of the model as it is, then for each share of the fitted one and of what the program keeps ("where surer").
+        Of the model as it is, then for each share of the fitted one and of what the program keeps ("where kept").
+    ways_back : dict of str to float
+        By method, of the model as it is and the fitted ones: Dice of what was drawn and what the last frame leads back
+        to, mean over the lesions.
     fit_seconds, plain_seconds : float
         Processor time of the fit, and of the propagation with the model as it is.
     """
 
     rows: list[ScoredFrame]
+    ways_back: dict[str, float]
     fit_seconds: float
     plain_seconds: float
 
@@ -70,15 +75,49 @@ def score_case(
     led_to: nn.Module = run_to_end(fit_steps(bundle, drawn, settings))
     fits = [between(bundle, led_to, share) for share in shares or (settings.share,)]
     fitted_at = time.process_time()
-    plain = [*score_video(case, Model(bundle, "cpu"))]
+    plain, plain_ways = _scored(case, Model(bundle, "cpu"), start)
     plain_at = time.process_time()
-    rows = [*plain]
+    rows, ways_back = [*plain], {bundle.name: float(np.mean(plain_ways or [np.nan]))}
     for share, fit in zip(shares or (settings.share,), fits, strict=True):
         name = f"{bundle.name} fitted {share:g}"
-        own = [replace(row, method=name) for row in score_video(case, Model(fit, "cpu"))]
-        kept = own if is_surer(_expected(own), _expected(plain)) else plain
-        rows += own + [replace(row, method=f"{name} where surer") for row in kept]
-    return FitScores(rows, fitted_at - started, plain_at - fitted_at)
+        found, ways = _scored(case, Model(fit, "cpu"), start)
+        own = [replace(row, method=name) for row in found]
+        ways_back[name] = float(np.mean(ways or [np.nan]))
+        kept = own if is_kept(ways, plain_ways) else plain
+        rows += own + [replace(row, method=f"{name} where kept") for row in kept]
+    return FitScores(rows, ways_back, fitted_at - started, plain_at - fitted_at)
+
+
+@dataclass
+class _Remembering(Method):
+    """A method whose last masks are remembered."""
+
+    model: Model
+    last: Followed | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.model.name
+
+    def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
+        for found in self.model.follow(cine, seeds, start):
+            self.last = found
+            yield found
+
+
+def _scored(case: Case, model: Model, start: int) -> tuple[list[ScoredFrame], list[float]]:
+    """Score a model; returns also how well each lesion's last mask leads back to what was drawn."""
+    method = _Remembering(model)
+    rows = score_video(case, method)
+    truth, last = case.truth(start), method.last
+    if truth is None or last is None:
+        return rows, []
+    drawn = truth[truth.any(axis=(1, 2))]
+    ways = [farthest([last.frame], {start: mask}) for mask in drawn]
+    return rows, [
+        run_to_end(lead_back(model.propagate, case.cine, way, mask))
+        for way, mask in zip(ways, last.masks, strict=True)
+        if way is not None
+    ]
 
 
 def _expected(rows: Sequence[ScoredFrame]) -> float:
@@ -132,11 +171,12 @@ def main() -> None:
 
 
 def _line(case: str, scores: FitScores) -> str:
-    """Return Dice, and in brackets the mean expected overlap, of each method on a video, and the times."""
+    """Return Dice, and in brackets the mean expected overlap and the way back, of each method, and the times."""
     told = []
     for name in _names(scores.rows):
         own = [row for row in scores.rows if row.method == name]
-        told.append(f"{name} {np.mean([row.scores.dice for row in own]):.3f} ({_expected(own):.3f})")
+        way = f", {scores.ways_back[name]:.3f}" if name in scores.ways_back else ""
+        told.append(f"{name} {np.mean([row.scores.dice for row in own]):.3f} ({_expected(own):.3f}{way})")
     return (
         f"{case}: {', '.join(told)}; fit {scores.fit_seconds:.1f} s, propagation {scores.plain_seconds:.1f} s of "
         "processor time"

@@ -1,8 +1,8 @@
 """A model fitted to the lesions that were drawn on one cine.
 
 A few gradient steps on clips made of the drawn frames (``clip_synthesis``), mixed with simulated lesions so that little
-is forgotten. The weights are then moved only a share of the way. Such weights are better on most cines, and on some
-they follow other tissue, so a result is to be kept only where ``is_surer`` says so (Docs/results/ablations.md).
+is forgotten. The weights are then moved only a share of the way. Such weights are better on most cines;
+``way_back.is_kept`` says whether their result is kept (Docs/results/ablations.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from UltrasoundLesionSegLib.fitting.still import Still
 
 CLIPPED_NORM = 1.0  # of the gradient
 BETAS = (0.9, 0.95)  # of AdamW
-SURER = 0.01  # of expected overlap, mean over a cine
 OTHERS, OTHER_FRAMES, OTHER_SIZE = 6, 6, 200  # simulated clips, their frames, their shorter side in pixels
 FITTED = " (fitted to this cine)"  # behind the model's name
 # the lesion's own tissue and outline, moved and lit a little otherwise; the training's own clips go much further
@@ -79,11 +78,6 @@ class FittedBundle(Bundle):
     def load_network(self, device: torch.device | str = "cpu") -> nn.Module:
         """Return a copy of the fitted network, in evaluation mode."""
         return copy.deepcopy(self.fitted).eval().to(device)
-
-
-def is_surer(fitted: float, plain: float) -> bool:
-    """Whether masks of a fitted model are to be kept: their mean expected overlap is higher by more than ``SURER``."""
-    return fitted - plain > SURER
 
 
 @cache

@@ -351,11 +351,10 @@ def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
     else:
         text = f"{_frames(count)} in {duration(seconds)} on {summary.device}."
     if summary.fit is not None and summary.fit.used:
-        expected = summary.fit.expected_overlap
-        text += (
-            f" The model is fitted to this lesion: expected overlap {expected['with']:.2f}, before "
-            f"{expected['without']:.2f}."
-        )
+        text += " The model is fitted to this lesion"
+        if expected := summary.fit.expected_overlap:
+            text += f": expected overlap {expected['with']:.2f}, before {expected['without']:.2f}"
+        text += "."
     if summary.unreadable:
         listed = ", ".join(str(frame) for frame in sorted(summary.unreadable)[:8])
         text += f" {_frames(len(summary.unreadable))} cannot be read and have no result: {listed}."

@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from UltrasoundLesionSegLib.errors import ModelError, SceneError, SeedError
 from UltrasoundLesionSegLib.workflow.propagation_and_review import PropagationAndReview
 
 if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.cine import Mask
     from UltrasoundLesionSegLib.engine.bundles import Bundle
+    from UltrasoundLesionSegLib.fitting.way_back import Way
     from UltrasoundLesionSegLib.workflow.propagation_job import (
         EditableArea,
         FitRecord,
@@ -27,9 +30,9 @@ if TYPE_CHECKING:
         PropagationSummary,
     )
 
-NOT_SURER = (
-    "The fit to this lesion won nothing (mean expected overlap {fitted:.3f} with it, {plain:.3f} without) and was not "
-    "used."
+NOT_KEPT = (
+    "The fit to this lesion was not used: followed back to the drawn frame, its result agrees less with the drawing "
+    "(Dice {with:.2f}) than the result without it (Dice {without:.2f})."
 )
 NOT_FITTED = "The model was not fitted to this lesion: {reason}."
 ANCHORS_CHANGED = (
@@ -38,7 +41,7 @@ ANCHORS_CHANGED = (
 )
 LOW, MANY = 0.8, 1 / 3  # expected overlap of a poor mask; share of the masks that makes a fit worth its time
 FITTING = "Fitting to this lesion"
-WITHOUT, WITH = "Propagating without the fit", "Propagating with the fit"
+WITHOUT, WITH, CHECKING = "Propagating without the fit", "Propagating with the fit", "Checking the fit"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class _Fit:
 
 
 class FittingToLesion(PropagationAndReview):
-    """Fits a model to the lesions drawn on a cine and keeps the result where it is expected to be better."""
+    """Fits a model to the lesions drawn on a cine and keeps the result unless a check speaks against it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,8 +96,9 @@ class FittingToLesion(PropagationAndReview):
     ) -> PropagationSummary:
         """Fit a model to the lesions drawn on a cine, once for all anchors, and propagate with it.
 
-        The cine is propagated without and with the fit. The result with the fit stays where its mean expected overlap
-        is higher by more than 0.01; otherwise the result without it does, and a notice says so. Fitted weights are kept
+        The cine is propagated without and with the fit. The result with the fit stays unless it leads back to the drawn
+        outline less well than the one without (``fitting.way_back``); then that one stays, and a notice says so.
+        Fitted weights are kept
         in memory with the cine. Later propagations with this model use them, also after further frames were drawn or
         confirmed, until one of the anchors that it was fitted to changes or is released, or until ``clearFit``. Where
         the lesions drawn are too small to fit to, the result is that without a fit, and a notice says so.
@@ -163,10 +167,15 @@ class FittingToLesion(PropagationAndReview):
             yield from propagated(WITHOUT)
             plain_job = self._jobs[key]
             plain = self.confidences(browser)
-            yield from self._fitted(browser, self._bundle(model, "propagate"), device, plain_job)
+            ways = self._ways(browser, plain)
+            ends = self._ends(browser, ways)
+            bundle = self._bundle(model, "propagate")
+            yield from self._fitted(browser, bundle, device, plain_job)
             if key in self._fits:
                 yield from propagated(WITH)
-                self._judge(browser, plain_job, plain)
+                both = ((bundle, ends), (self._fits[key].bundle, self._ends(browser, ways)))
+                agreement = yield from self._led_back(browser, device, ways, both)
+                self._judge(browser, plain_job, plain, agreement)
             is_done = True
         finally:
             if not is_done and browser.GetScene() is not None:
@@ -225,19 +234,81 @@ class FittingToLesion(PropagationAndReview):
             return
         self._fits[browser.GetID()] = _Fit(bundle.sha256, self._digest(browser, anchors), anchors, fitted, record)
 
-    def _judge(self, browser: Any, plain_job: PropagationJob, plain: dict[str, NDArray[np.float32]]) -> None:
-        """Keep the result that is expected to be better: that of ``plain_job``, or the one that is there now."""
-        from UltrasoundLesionSegLib.fitting.lesion_fit import is_surer
+    def _ways(self, browser: Any, expected: Mapping[str, NDArray[np.float32]]) -> dict[str, Way]:
+        """Return each lesion's way from its farthest result to what was drawn, by segment ID."""
+        from UltrasoundLesionSegLib.fitting.way_back import farthest
+
+        sequence = self._sequence(browser)
+        ways = {
+            segment: farthest(
+                np.flatnonzero(np.isfinite(expected[segment])).tolist(),
+                {frame: sequence.read(frame, segment) for frame in frames},
+            )
+            for segment, frames in sequence.anchors().items()
+        }
+        return {segment: way for segment, way in ways.items() if way is not None}
+
+    def _ends(self, browser: Any, ways: Mapping[str, Way]) -> dict[str, Mask]:
+        """Return the masks that are now where the ways begin."""
+        sequence = self._sequence(browser)
+        return {segment: sequence.read(way.frame, segment) for segment, way in ways.items()}
+
+    def _led_back(
+        self,
+        browser: Any,
+        device: str,
+        ways: Mapping[str, Way],
+        results: Sequence[tuple[Bundle, Mapping[str, Mask]]],
+    ) -> Generator[PropagationProgress, None, list[list[float]]]:
+        """Return, for each model and its masks, how well each lesion leads back to what was drawn."""
+        from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
+        from UltrasoundLesionSegLib.fitting.way_back import lead_back
+        from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress
+
+        cine, started, done = self.cine(browser), time.perf_counter(), 0
+        total = len(results) * sum(len(way.frames) for way in ways.values())
+        found = []
+        for bundle, ends in results:
+            network, on = self._network(bundle, device), self._resolve_device(device)
+            inferer = PropagationInferer(bundle.tracker_settings(), on, overlap=bundle.overlap_estimate())
+            own = []
+            for segment, way in ways.items():
+                steps = lead_back(partial(inferer, network=network), cine, way, ends[segment])
+                while True:
+                    try:
+                        frame = next(steps)
+                    except StopIteration as stop:
+                        own.append(float(stop.value))
+                        break
+                    done += 1
+                    seconds = time.perf_counter() - started
+                    yield PropagationProgress(frame, done, total, seconds, "", done, total, CHECKING)
+            found.append(own)
+        return found
+
+    def _judge(
+        self,
+        browser: Any,
+        plain_job: PropagationJob,
+        plain: dict[str, NDArray[np.float32]],
+        agreement: Sequence[Sequence[float]],
+    ) -> None:
+        """Keep the result that is there now, or else that of ``plain_job``."""
+        from UltrasoundLesionSegLib.fitting.way_back import is_kept
 
         key = browser.GetID()
         job = self._jobs[key]
         now, computed = self.confidences(browser), job.summary.frames_computed
         before, after = (np.concatenate([some[one][computed] for one in plain]) for some in (plain, now))
         known = np.isfinite(before)
-        means = [float(one[known].mean()) if known.any() else float("nan") for one in (before, after)]
-        expected = {"without": round(means[0], 4), "with": round(means[1], 4)}
-        is_used = is_surer(means[1], means[0])
-        record = replace(self._fits[key].record, used=is_used, expected_overlap=expected)
+        means = [float(one[known].mean()) for one in (before, after)] if known.any() else []
+        led_back = [float(np.mean(one)) for one in agreement if one]
+        expected, way_back = (
+            {name: round(value, 4) for name, value in zip(("without", "with"), values, strict=False)}
+            for values in (means, led_back)
+        )
+        is_used = is_kept(agreement[1], agreement[0])
+        record = replace(self._fits[key].record, used=is_used, expected_overlap=expected, way_back=way_back)
         if is_used:
             job.summary.fit = record
             self._fits[key] = replace(self._fits[key], record=record)
@@ -245,7 +316,7 @@ class FittingToLesion(PropagationAndReview):
         if job.has_changed:
             job.undo()
         plain_job.summary.fit = record
-        plain_job.summary.notices.append(NOT_SURER.format(plain=means[0], fitted=means[1]))
+        plain_job.summary.notices.append(NOT_KEPT.format(**way_back))
         self._jobs[key] = plain_job
         self._drop_fit(key)
 

@@ -115,6 +115,9 @@ class FitRecord:
         That the fit took, without the propagations.
     expected_overlap : dict of str to float
         ``without`` and ``with`` the fit: the mean over all masks that were computed.
+    way_back : dict of str to float
+        The same two: Dice of what was drawn and what the result leads back to (``fitting.way_back``), mean over the
+        lesions. It decides whether the fit is used. Empty where nothing can be compared.
     """
 
     used: bool
@@ -127,6 +130,7 @@ class FitRecord:
     seed: int
     seconds: float
     expected_overlap: dict[str, float] = field(default_factory=dict)
+    way_back: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
