@@ -101,7 +101,7 @@ Direction = Annotated[
 Overlap = Annotated[bool, typer.Option("--overlap", help="Lesions may share pixels.")]
 Fit = Annotated[
     bool,
-    typer.Option("--fit", help="Fit the model to this lesion first; kept only where it is expected to be better."),
+    typer.Option("--fit", help="Fit the model to this lesion first; kept unless a check speaks against it."),
 ]
 BlankOutside = Annotated[
     bool | None,
