@@ -108,7 +108,7 @@ def _read_folder(folder: Path, leave_out: Collection[Path]) -> Cine:
 
 def _read_pictures(pictures: list[Path], seeds: int) -> Cine:
     """Read the pictures of a folder: a frame each, or the one that holds them all; ``seeds`` more are no frames."""
-    chosen, left_out = choose_frames(pictures)
+    chosen, left_out, doubts = choose_frames(pictures)
     left_out += Counter(masks=seeds)
     if len(chosen) == 1:
         cine = _read_picture(chosen[0])
@@ -116,7 +116,7 @@ def _read_pictures(pictures: list[Path], seeds: int) -> Cine:
         if all(count_pages(chosen[at]) > 1 for at in sampled_indices(len(chosen), GREY_SAMPLES)):
             raise SourceError(f"the folder holds {len(chosen)} pictures of several frames each; choose one file")
         cine = read_image_folder(chosen)
-    return dataclasses.replace(cine, notes=(*cine.notes, *left_out_note(left_out)))
+    return dataclasses.replace(cine, notes=(*cine.notes, *left_out_note(left_out), *doubts))
 
 
 def _of_kind(files: list[Path], kinds: Mapping[Path, Format], kind: Format) -> list[Path]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from UltrasoundLesionSegLib.readers.alternation import is_painted, masks_between
 from UltrasoundLesionSegLib.readers.frames import LOSSY_GREY_TOLERANCE, is_color_picture
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
@@ -35,14 +36,19 @@ _LOSSY_SUFFIXES = (".jpg", ".jpeg")
 _SAME_PICTURE = 6.0
 """Levels by which two versions of a frame differ on average where neither has colours."""
 
+_DOUBT = (
+    "Pictures at every second place are alike and unlike those between: all are frames. If they are masks or of a "
+    "second series, put them into a folder of their own."
+)
+
 _LOOKED_AT = 3
 _LEVELS_OF_A_MASK = 8
 _SHARE_OF_TWO_LEVELS = 0.98
 _NEAR = 12
 
 
-def choose_frames(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
-    """Return the pictures of a folder that are frames, and how many of what kind were left out.
+def choose_frames(paths: Sequence[Path]) -> tuple[list[Path], Counter[str], tuple[str, ...]]:
+    """Return the pictures of a folder that are frames, how many of what kind were left out, and what is in doubt.
 
     Left out is what has the name of another picture and a word for a mask, an overlay or a preview (``a.png``,
     ``a_mask.png``, ``a_mask_1.png``); copies, and other versions of the same frames; what such a word, another naming
@@ -63,8 +69,10 @@ def choose_frames(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
     left_out |= _copies([path for path in paths if path not in left_out])
     left_out |= _other_versions([path for path in paths if path not in left_out])
     left_out |= _odd_ones([path for path in paths if path not in left_out])
-    left_out |= _every_second([path for path in paths if path not in left_out])
-    return [path for path in paths if path not in left_out], Counter(left_out.values())
+    alternation = masks_between([path for path in paths if path not in left_out])
+    left_out |= dict.fromkeys(alternation.masks, "masks")
+    notes = (_DOUBT,) if alternation.is_doubtful else ()
+    return [path for path in paths if path not in left_out], Counter(left_out.values()), notes
 
 
 def left_out_note(counts: Mapping[str, int]) -> tuple[str, ...]:
@@ -155,8 +163,11 @@ def _odd_ones(paths: Sequence[Path]) -> dict[Path, str]:
     frames = [path for path in paths if path not in worded | apart | other_pixels]
     if not frames or _all_look_like_masks(frames):
         return {}
-    found = {path: "masks" for path in sorted(worded | apart | other_pixels) if looks_like_mask(path)}
-    found |= {path: "masks" for path in sorted(sets_of_masks) if path in found or _is_blank(path)}
+    found = {path: "masks" for path in sorted(worded) if looks_like_mask(path)}
+    found |= {path: "masks" for path in sorted((apart | other_pixels) - worded) if _is_mask_without_a_word(path)}
+    heads_of_masks = {heads[path] for path in other_pixels & set(found)}
+    with_them = sets_of_masks | {path for path in other_pixels if heads[path] in heads_of_masks}
+    found |= {path: "masks" for path in sorted(with_them) if _is_blank(path)}
     for path in sorted(apart - set(found)):
         head = heads[path]
         if head is not None and usual_head is not None and head[1] != usual_head[1]:
@@ -164,19 +175,6 @@ def _odd_ones(paths: Sequence[Path]) -> dict[Path, str]:
         elif head is not None and _is_colored(path) and not any(_is_colored(one) for one in _spread(frames)):
             found[path] = "overlays"
     return found
-
-
-def _every_second(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return masks that nothing but their places sets apart: each follows, or precedes, its frame."""
-    if len(paths) < 2 * _LOOKED_AT or len(paths) % 2:
-        return {}
-    for masks, frames in ((paths[1::2], paths[::2]), (paths[::2], paths[1::2])):
-        is_told = _all_look_like_masks(masks) and not any(looks_like_mask(one) for one in _spread(frames))
-        # a simple picture can look like a mask on every second frame; its neighbours look like it
-        is_told = is_told and not any(_show_the_same(*pair) for pair in _spread(list(zip(masks, frames, strict=True))))
-        if is_told and all(looks_like_mask(one) or _is_blank(one) for one in masks):
-            return dict.fromkeys(masks, "masks")
-    return {}
 
 
 def _spread(items: Sequence[T]) -> Sequence[T]:
@@ -207,6 +205,7 @@ def _named_apart(naming: Mapping[Path, tuple[str, str]]) -> tuple[set[Path], set
     masks: set[Path] = set()
     if 2 * most <= len(naming):
         groups = [group for group in named.values() if len(group) > 1 and _all_look_like_masks(group)]
+        groups = [group for group in groups if all(is_painted(one) for one in _spread(group) if not _is_blank(one))]
         masks = set(itertools.chain.from_iterable(groups))
     rest = [group for group in named.values() if not masks.issuperset(group)]
     usual = max(rest, key=len, default=[])
@@ -219,6 +218,11 @@ def _all_look_like_masks(paths: Sequence[Path]) -> bool:
     """Whether some of the pictures, spread over all, are masks; blank ones among them tell nothing."""
     spread = [path for path in _spread(paths) if not _is_blank(path)]
     return bool(spread) and all(looks_like_mask(path) for path in spread)
+
+
+def _is_mask_without_a_word(path: Path) -> bool:
+    """Whether a picture that no word calls a mask is one: few levels, and these in even areas, not as colour flow."""
+    return looks_like_mask(path) and is_painted(path)
 
 
 def _is_blank(path: Path) -> bool:
