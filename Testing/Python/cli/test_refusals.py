@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,6 +166,7 @@ def test_help_shows_the_brackets_and_h_and_completion_work(run: Run, monkeypatch
         assert "X,Y[@FRAME]:" in out
         assert "--overlap" in out
         assert "\\[" not in out
+        assert all(re.search(rf"\b{kind}\b", out.split("--also")[1], re.IGNORECASE) for kind in KINDS)
     assert "--install-completion" in run("-h")[1]
     code, out, _ = run("--show-completion", "bash")
     assert code == 0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, SourceIdentity, SourceKind
 from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
+from UltrasoundLesionSegLib.engine.signals import Signals
 from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
 from UltrasoundLesionSegLib.errors import FrameError
 
@@ -55,6 +56,20 @@ class BrokenFrames:
         if index in self.broken:
             raise FrameError(index, "made unreadable for a test")
         return self.frames[index]
+
+
+class SignalsListener:
+    """A judge of expected overlaps that keeps what it is told of each mask."""
+
+    def __init__(self) -> None:
+        self.told: list[Signals] = []
+
+    def of_one(self, signals: Signals) -> float:
+        self.told.append(signals)
+        return 0.5
+
+    def of_blend(self, expected: tuple[float, float], distances: tuple[int, int], agreement: float) -> float:
+        return 0.5
 
 
 def clip_of_moving_discs(

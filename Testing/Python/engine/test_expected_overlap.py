@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_helpers import dice, inputs_for
+from engine_helpers import SignalsListener, dice, inputs_for
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine
@@ -117,36 +117,25 @@ def test_soft_and_hard_overlap() -> None:
     assert soft_overlap(one.astype(np.float32), other * np.float32(0.5)) == pytest.approx(2 * 8 / (32 + 16))
 
 
-class Listener:
-    """Keeps the signals of every frame."""
-
-    def __init__(self) -> None:
-        self.signals: list[Signals] = []
-
-    def of_one(self, signals: Signals) -> float:
-        self.signals.append(signals)
-        return 0.5
-
-    def of_blend(self, expected: tuple[float, float], distances: tuple[int, int], agreement: float) -> float:
-        raise AssertionError("there is one anchor")
-
-
-@pytest.mark.parametrize("correction", [True, False])
-def test_a_mask_that_leaves_the_tissue_disagrees_with_the_outline_carried_by_flow(correction: bool) -> None:
+# with six other textures the difference is 0.089 to 0.102 and 0.115 to 0.130
+@pytest.mark.parametrize(("correction", "difference"), [(True, 0.08), (False, 0.11)])
+def test_a_mask_that_leaves_the_tissue_disagrees_with_the_outline_carried_by_flow(
+    correction: bool, difference: float
+) -> None:
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:96, :96]
     truth = [((rows - 48) / 20) ** 2 + ((columns - 48) / (15 - 1.2 * t)) ** 2 < 1 for t in range(8)]
     texture = rng.integers(0, 60, (96, 96))
     # the bright body shrinks, the tissue around and in it stays where it is: nothing that flows says so
     cine = Cine.from_array(np.stack([np.where(mask, 180, 40) + texture for mask in truth]).astype(np.uint8))
-    listener = Listener()
+    listener = SignalsListener()
     settings = TrackerSettings(input_size=96, outline_correction=correction)
     inferer = PropagationInferer(settings, torch.device("cpu"), overlap=listener)
     results = list(inferer(inputs_for(cine, [Anchor(0, 0, truth[0])]), BrightNetwork()))
     assert dice(results[-1].masks[0], truth[-1]) > 0.8
     assert all(result.confidence[0] == 0.5 for result in results)
-    assert [one.distance for one in listener.signals] == [1, 2, 3, 4, 5, 6, 7]
-    assert listener.signals[0].flow_overlap > 0.93
-    assert listener.signals[-1].flow_overlap < listener.signals[0].flow_overlap - 0.08
-    assert all(one.anchor_overlap > 0.95 and math.isnan(one.unseen) for one in listener.signals)
+    assert [one.distance for one in listener.told] == [1, 2, 3, 4, 5, 6, 7]
+    assert listener.told[0].flow_overlap > 0.93
+    assert listener.told[-1].flow_overlap < listener.told[0].flow_overlap - difference
+    assert all(one.anchor_overlap > 0.95 and math.isnan(one.unseen) for one in listener.told)
     assert SIGNALS[0] == "certainty"

@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from engine_helpers import disc, inputs_for
+from engine_helpers import SignalsListener, disc, inputs_for
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine
 from UltrasoundLesionSegLib.engine.last_view import LastView
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
-from UltrasoundLesionSegLib.engine.signals import Signals
 from UltrasoundLesionSegLib.engine.stretches import Direction
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
 from UltrasoundLesionSegLib.engine.window import Window
@@ -58,20 +57,6 @@ def test_a_mask_is_what_was_seen_if_its_place_and_its_tissue_are_the_same() -> N
     assert not view.shows(tissue(2), lesion)
 
 
-class Listener:
-    """A judge that keeps what it is told of a lesion."""
-
-    def __init__(self) -> None:
-        self.told: list[Signals] = []
-
-    def of_one(self, signals: Signals) -> float:
-        self.told.append(signals)
-        return 0.5
-
-    def of_blend(self, expected: tuple[float, float], distances: tuple[int, int], agreement: float) -> float:
-        return 0.5
-
-
 @pytest.mark.parametrize("absent", [None, 3])
 def test_a_tracker_tells_how_much_of_the_lost_lesions_tissue_is_in_view(absent: int | None) -> None:
     """The lesion goes on frame 3, of whose tissue nothing is left from frame 6 on; it is back on the last frame."""
@@ -81,7 +66,7 @@ def test_a_tracker_tells_how_much_of_the_lost_lesions_tissue_is_in_view(absent: 
         frames[frame] = np.where(lesion, 200, frames[frame]).astype(np.uint8)
     cine = Cine.from_array(np.stack(frames))
     anchors = [Anchor(0, 0, lesion)] + ([] if absent is None else [Anchor(0, absent, np.zeros_like(lesion))])
-    judge = Listener()
+    judge = SignalsListener()
     inferer = PropagationInferer(TrackerSettings(input_size=96), torch.device("cpu"), overlap=judge)
     results = inferer(inputs_for(cine, anchors, direction=Direction.FORWARD), BrightNetwork())
     computed = [result.frame for result in results if result.computed[0] and result.frame != absent]

@@ -89,7 +89,7 @@ def test_where_the_tissue_is_the_anchor_s_new_errors_are_put_right_too() -> None
     wrong = ellipse(20, 26, row=50)
     corrected = correction.apply(wrong, tissue(), WHOLE) > 0.5
     assert dice(wrong > 0.5, truth > 0.5) < 0.93
-    assert dice(corrected, truth > 0.5) > 0.97
+    assert dice(corrected, truth > 0.5) > 0.99
 
 
 def test_an_outline_far_from_the_drawn_one_is_not_dragged_to_it() -> None:
@@ -114,7 +114,7 @@ def test_in_other_tissue_the_anchor_s_outline_says_nothing() -> None:
     other = np.random.default_rng(8).integers(0, 255, (SIZE, SIZE)).astype(np.uint8)
     corrected = correction.apply(ellipse(23, 23), other, WHOLE) > 0.5
     assert correction.likeness < 0.3  # by chance: there are few independent spots in so small a window
-    assert dice(corrected, ellipse(23, 23) > 0.5) > 0.97
+    assert dice(corrected, ellipse(23, 23) > 0.5) > 0.97  # 0.972 to 0.98 with 30 seeds
 
 
 def test_parts_that_the_network_leaves_out_are_given_back_sooner_than_others_are_taken_away() -> None:

@@ -127,6 +127,15 @@ def test_a_label_image_in_an_array_is_what_it_is_in_a_file(
         np.testing.assert_array_equal(logic.masks(browser, name)[3], mask)
 
 
+def test_lesions_have_the_numbers_of_their_label_image(logic: UltrasoundLesionWorkflow, discs: Discs) -> None:
+    browser, _ = discs
+    labels = np.zeros(logic.cine(browser).shape, np.uint8)
+    labels[10:20, 10:20], labels[30:40, 30:40] = 1, 3
+    assert logic.setSeed(browser, labels, frame=1) == ["lesion-1", "lesion-3"]
+    np.testing.assert_array_equal(logic.masks(browser, "Lesion 3")[1], labels == 3)
+    assert logic.setSeed(browser, labels == 1, frame=2, segment="another") == ["lesion-2"]
+
+
 def test_a_stack_of_masks_is_a_lesion_each(logic: UltrasoundLesionWorkflow, discs: Discs) -> None:
     browser, _ = discs
     stack = np.zeros((3, *logic.cine(browser).shape), bool)

@@ -89,7 +89,9 @@ Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past 
 Also = Annotated[
     list[str] | None,
     typer.Option(
-        help=f"Write this too: {', '.join(FURTHER_KINDS)}. Repeatable.", autocompletion=completing(FURTHER_KINDS)
+        help=f"Write this too: {', '.join(FURTHER_KINDS)}. Repeatable. Masks, csv, report, and seg of DICOM are always "
+        "written.",
+        autocompletion=completing(FURTHER_KINDS),
     ),
 ]
 PixelsAllowed = Annotated[

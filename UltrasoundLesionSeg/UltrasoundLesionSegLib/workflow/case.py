@@ -221,8 +221,10 @@ def _run_loaded(
         log_event(logger, logging.INFO, "seeded", case=case, frame=frame)
 
     def advance(step: PropagationProgress) -> None:
-        level = logging.WARNING if step.error else logging.DEBUG
-        text = step.error or f"{step.stage}: step {step.done} of {step.total}".removeprefix(": ")
+        if step.error:  # the line names the frame itself
+            level, text = logging.WARNING, step.error.removeprefix(f"frame {step.frame} ")
+        else:
+            level, text = logging.DEBUG, f"{step.stage}: step {step.done} of {step.total}".removeprefix(": ")
         log_event(logger, level, text, case=case, frame=step.frame)
         if progress:
             progress(step)

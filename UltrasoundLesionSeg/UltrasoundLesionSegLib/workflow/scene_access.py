@@ -5,6 +5,7 @@ The method names are camelCase because Slicer's logic class inherits them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -190,10 +191,13 @@ class SceneAccess:
 
     @staticmethod
     def _add_segment(sequence: SegmentationSequence, name: str) -> str:
+        """Add a lesion: "Lesion 3" has the number 3 where it is free, as in a label image with 1 and 3."""
         from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 
         used = {one.id for one in sequence.segments()}
-        number = next(n for n in range(1, len(used) + 2) if SegmentInfo.numbered(n).id not in used)
+        own = re.fullmatch(r"Lesion ([1-9][0-9]?)", name)
+        numbers = [*([int(own[1])] if own else []), *range(1, len(used) + 2)]
+        number = next(n for n in numbers if SegmentInfo.numbered(n).id not in used)
         info = SegmentInfo.numbered(number, name)
         sequence.add_segment(info)
         return info.id
