@@ -143,12 +143,15 @@ class SourceIdentity:
         For DICOM: one UID (multi-frame) or one a frame (series); otherwise empty.
     paths : tuple of Path
         The files, for reading again in this process. Never written to a result, a log or a message.
+    pixels : str
+        SHA-256 (hex) over the grey frames where they have been read (``readers.pixel_digest``), else ''.
     """
 
     kind: SourceKind
     digest: str
     sop_instance_uids: tuple[str, ...] = ()
     paths: tuple[Path, ...] = field(default=(), repr=False, compare=False)
+    pixels: str = field(default="", compare=False)
 
     @property
     def short_name(self) -> str:

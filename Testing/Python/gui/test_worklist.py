@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_l
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.reader_work.record import How, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder
+from UltrasoundLesionSegLib.review.worklist import Worklist
 from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
 
 
@@ -85,6 +86,24 @@ def test_work_is_stored_at_every_change_and_is_there_again(reader: Any) -> None:
     reader.select(1)
     reader.click("openCaseButton")
     assert reader.user.read("openCaseLabel").startswith(reader.names()[1])
+
+
+def test_a_cine_that_was_exported_again_opens_with_the_work_on_it_and_says_so(reader: Any) -> None:
+    first = reader.names()[0]
+    reader.activate(0)
+    reader.draw(2)
+    source = Worklist(reader.output, "A").source_of(first)
+    reader.click("closeCaseButton")
+    for path in source.iterdir():
+        Image.open(path).save(path, compress_level=1)
+    reader.activate(0)
+    assert reader.message() == (
+        "The file of the cine is another one than the reader drew on, but it has the same images."
+    )
+    assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
+    reader.draw(3)
+    reader.click("closeCaseButton")
+    assert reader.record(first).frames_drawn == (2, 3)
 
 
 def test_next_and_done_go_on_until_no_case_is_left(reader: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +130,13 @@ def batch(cines: Path, bright_model: Any, monkeypatch: pytest.MonkeyPatch) -> Ca
 def draw(cines: Path) -> Callable[..., None]:
     """``draw("case-0001", [anchor])`` is the work of reader A (``reader=``); options as for ``OpenCase.store``."""
     from UltrasoundLesionSegLib.readers.open import read_cine
+    from UltrasoundLesionSegLib.readers.pixel_digest import pixel_digest
     from UltrasoundLesionSegLib.review.worklist import Worklist
 
     def store(case: str, anchors: list[ReaderAnchor], reader: str = "A", **options: Any) -> None:
         with Worklist(cines.parent / "out", reader).open(case) as opened:
             assert opened.source is not None
             cine = read_cine(opened.source)
-            note = SourceNote(cine.identity.digest, len(cine), cine.height, cine.width)
-            opened.store(anchors, note, **options)
+            opened.store(anchors, replace(SourceNote.of(cine), pixels=pixel_digest(cine)), **options)
 
     return store

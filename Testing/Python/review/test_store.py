@@ -219,7 +219,7 @@ def test_damaged_files_are_said_in_a_sentence(work: CaseWork, source: SourceNote
     elif damage == "an earlier version":
         record.write_text(record.read_text().replace('"result"', '"finished"'))
     elif damage == "a later version":
-        record.write_text(record.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+        record.write_text(record.read_text().replace('"schema_version": 2', '"schema_version": 3'))
     else:
         record.write_text("[" * 100_000)
     said = "later version.*update this one" if damage == "a later version" else "damaged.*earlier version.*move it away"

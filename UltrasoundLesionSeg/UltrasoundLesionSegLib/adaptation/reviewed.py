@@ -96,7 +96,7 @@ def reviewed_lesions(output: Path, reader: str, cines: CaseCines | None = None) 
             continue
         if record.state is not ReviewState.DONE or record.source is None:
             continue
-        cine = cines.cine(case, record.source.sha256)
+        cine = cines.cine(case, record.source)
         try:
             masks = _masks(folder.work(reader, case).anchors())
         except ReviewError:

@@ -52,6 +52,8 @@ class CaseRow:
         Whose anchors the result was computed with, '' for nobody's.
     stamp : (int, int)
         Time and size of ``run.json``, to tell whether the result is still this one.
+    pixels : str
+        Digest of the cine's pixels (``readers.pixel_digest``), '' where it is not known.
     """
 
     name: str
@@ -71,6 +73,12 @@ class CaseRow:
     suggested_on: int | None = None
     reader: str = ""
     stamp: tuple[int, int] = (0, 0)
+    pixels: str = ""
+
+    @property
+    def source(self) -> tuple[str | None, str]:
+        """SHA-256 of the source as it was computed, None where it was not, and the digest of its pixels."""
+        return self.cells.get("source_sha256"), self.pixels
 
     @property
     def has_result(self) -> bool:
@@ -155,6 +163,7 @@ def read_case(folder: BatchFolder, name: str) -> CaseRow | None:
         suggested_on=record.get("suggested_on_frame"),
         reader=_reader(record),
         stamp=stamp,
+        pixels=record["source"].get("pixels", ""),
     )
 
 

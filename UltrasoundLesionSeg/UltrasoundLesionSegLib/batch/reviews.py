@@ -88,7 +88,7 @@ class Reviews:
 
     @staticmethod
     def _state(record: ReviewRecord, row: CaseRow) -> ReviewState:
-        return record.state_for(row.cells.get("source_sha256"))
+        return record.state_for(*row.source)
 
 
 def remarks_of(row: CaseRow, records: Iterable[ReviewRecord]) -> list[str]:
@@ -101,8 +101,7 @@ def remarks_of(row: CaseRow, records: Iterable[ReviewRecord]) -> list[str]:
         A suggested seed counts as looked at when one of them outlined or confirmed its frame, or dealt with the case.
     """
     records = list(records)
-    now = row.cells.get("source_sha256")
-    outdated = sorted(record.reader for record in records if record.is_of_another(now))
+    outdated = sorted(record.reader for record in records if record.is_of_another(*row.source))
     remarks = [f"the source has changed since the work of {', '.join(outdated)}"] if outdated else []
     if row.suggested_on is not None and not any(_has_seen(record, row, row.suggested_on) for record in records):
         remarks.append(f"suggested seed on frame {row.suggested_on}, not looked at")
@@ -110,5 +109,5 @@ def remarks_of(row: CaseRow, records: Iterable[ReviewRecord]) -> list[str]:
 
 
 def _has_seen(record: ReviewRecord, row: CaseRow, frame: int) -> bool:
-    dealt_with = record.state_for(row.cells.get("source_sha256")) in (ReviewState.DONE, ReviewState.SET_ASIDE)
-    return dealt_with or (frame in record.frames_drawn and not record.is_of_another(row.cells.get("source_sha256")))
+    dealt_with = record.state_for(*row.source) in (ReviewState.DONE, ReviewState.SET_ASIDE)
+    return dealt_with or (frame in record.frames_drawn and not record.is_of_another(*row.source))

@@ -12,7 +12,7 @@ from UltrasoundLesionSegLib.errors import HeldError
 from UltrasoundLesionSegLib.gui.cine_loading import CineLoading
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import import_steps
-from UltrasoundLesionSegLib.gui.messages import tell, telling
+from UltrasoundLesionSegLib.gui.messages import Tone, sentence, tell, telling
 from UltrasoundLesionSegLib.reader_work.hold import SECONDS_BETWEEN_BEATS
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ class CaseKeeper:
         self._case, self._coming = case, None
         self._host.choose_cine(case.browser)
         self._changed(case.case.name)
+        if case.notice:
+            tell(self._label, sentence(case.notice), Tone.CAUTION)
 
     def stop(self) -> None:
         """Bring nothing in any further: the scene is changing, or the reader does not want it."""

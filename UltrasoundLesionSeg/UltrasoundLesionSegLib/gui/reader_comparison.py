@@ -87,15 +87,15 @@ class ReaderComparison:
     def _begin(self) -> None:
         run_repainting(import_steps("scipy.optimize"))
         from UltrasoundLesionSegLib.mrml.outlines import Outlines
-        from UltrasoundLesionSegLib.review.adjudication import choices, shared_source
-        from UltrasoundLesionSegLib.review.comparison import side_of
+        from UltrasoundLesionSegLib.review.adjudication import choices
+        from UltrasoundLesionSegLib.review.comparison import shared_source, side_of
 
         first, second = str(self.ui.firstReaderComboBox.currentText), str(self.ui.secondReaderComboBox.currentText)
         if not first or not second or first == second:
             raise ReviewError("two are needed to compare; choose two different ones")
         output, name = Path(self._folder), self._keeper.name
         sides = side_of(output, first, name), side_of(output, second, name)
-        if shared_source(sides) != self._keeper.source:
+        if not shared_source(sides).is_same(self._keeper.source):
             raise ReviewError("both are of another version of the cine; there is nothing to decide")
         self._choices = choices(*sides)
         self._codes, self._sides = (first, second), sides

@@ -23,6 +23,7 @@ from UltrasoundLesionSegLib.mrml import headless, layout
 from UltrasoundLesionSegLib.mrml.frames import array_from_image, image_from_array, image_of
 from UltrasoundLesionSegLib.mrml.names import free_name
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
+from UltrasoundLesionSegLib.readers.pixel_digest import PixelDigest
 
 # Frame times closer than this cannot be told apart by Slicer's sequence index (its default tolerance is 0.001)
 _SMALLEST_TIME_STEP = 1e-5
@@ -124,14 +125,17 @@ def _fill(sequence: Any, cine: Cine, values: list[str]) -> Generator[int, None, 
     row_mm, column_mm = cine.calibration.spacing if cine.calibration is not None else (1.0, 1.0)
     volume = _volume_node(cine.is_color, row_mm, column_mm)
     uids = cine.identity.sop_instance_uids
+    digest = PixelDigest()
     for frame, value in enumerate(values):
         pixels, reason = _read(cine, frame)
+        digest.add(pixels if reason is None else None)
         volume.SetAttribute(layout.UNREADABLE, reason)
         if uids:
             volume.SetAttribute(layout.DICOM_INSTANCE_UIDS, uids[frame] if len(uids) == len(values) else uids[0])
         volume.SetAndObserveImageData(image_from_array(pixels))
         sequence.SetDataNodeAtValue(volume, value)
         yield frame + 1
+    sequence.SetAttribute(layout.SOURCE_PIXELS, digest.hexdigest())
 
 
 def _read(cine: Cine, frame: int) -> tuple[Frame, str | None]:

@@ -117,7 +117,8 @@ def _identity(sequence: Any, frames: SequenceFrames) -> SourceIdentity:
             # kept, so that the frames are hashed once and not at every call
             sequence.SetAttribute(layout.SOURCE_DIGEST, digest)
     kind = sequence.GetAttribute(layout.SOURCE_KIND) or SourceKind.SCENE.value
-    return SourceIdentity(SourceKind(kind), digest, _instance_uids(sequence))
+    pixels = sequence.GetAttribute(layout.SOURCE_PIXELS) or ""
+    return SourceIdentity(SourceKind(kind), digest, _instance_uids(sequence), pixels=pixels)
 
 
 def _digest(frames: SequenceFrames) -> str:

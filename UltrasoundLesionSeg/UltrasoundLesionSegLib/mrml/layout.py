@@ -20,6 +20,7 @@ TIMING_APPROXIMATE = _PREFIX + "TimingApproximate"  # "true" or "false"
 FRAME_TIMES = _PREFIX + "FrameTimes"  # seconds, blank-separated; only where the index cannot carry them
 SOURCE_KIND = _PREFIX + "SourceKind"
 SOURCE_DIGEST = _PREFIX + "SourceDigest"
+SOURCE_PIXELS = _PREFIX + "SourcePixels"
 NOTES = _PREFIX + "Notes"  # JSON list
 
 # --- attributes of single frames' volumes

@@ -8,15 +8,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from UltrasoundLesionSegLib.cine import Mask, Origin
+from UltrasoundLesionSegLib.cine import Cine, Mask, Origin
 from UltrasoundLesionSegLib.errors import ReviewError
+from UltrasoundLesionSegLib.readers.pixel_digest import pixel_digest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_WITHOUT_PIXELS = 1  # the version before, whose sources have no digest of their pixels
 MACHINE = "model"  # code of the machine's own result where readers are compared
+EXPORTED_AGAIN = "the file of the cine is another one than the reader drew on, but it has the same images"
 _READER = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ANCHOR_FILE = re.compile(r"anchors/[0-9]{5,}\.[0-9a-f]{16}\.png")
@@ -74,17 +77,49 @@ def check_reader(code: str) -> str:
 
 @dataclass(frozen=True)
 class SourceNote:
-    """Which cine a reader worked on: its SHA-256 (hex), number of frames, and size in pixels."""
+    """Which cine a reader worked on.
+
+    Parameters
+    ----------
+    sha256 : str
+        Hex, of its file or files.
+    frames, height, width : int
+    pixels : str
+        Digest of its frames (``readers.pixel_digest``), '' where it is not known.
+    """
 
     sha256: str
     frames: int
     height: int
     width: int
+    pixels: str = ""
+
+    @classmethod
+    def of(cls, cine: Cine) -> SourceNote:
+        """Return the note of a cine; with the digest of its pixels where its identity has it."""
+        return cls(cine.identity.digest, len(cine), cine.height, cine.width, cine.identity.pixels)
 
     @property
     def shape(self) -> tuple[int, int]:
         """``(H, W)``."""
         return self.height, self.width
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """``(T, H, W)``."""
+        return self.frames, self.height, self.width
+
+    def is_same(self, other: SourceNote) -> bool:
+        """Whether both are one cine: the same file, or another one with the same pixels, as after a second export."""
+        same = self.sha256 == other.sha256 or (self.pixels != "" and self.pixels == other.pixels)
+        return same and self.size == other.size
+
+    def shows(self, cine: Cine) -> bool:
+        """Whether a cine is this one, as ``is_same``; reads its frames where its file is another one."""
+        other = SourceNote.of(cine)
+        if self.sha256 != other.sha256 and self.pixels and self.size == other.size:
+            other = replace(other, pixels=pixel_digest(cine))
+        return self.is_same(other)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,19 +243,22 @@ class ReviewRecord:
         """Return what the reader calls a lesion of the machine's result; None for one that the reader removed."""
         return self.machine_lesions.get(machine_lesion, machine_lesion)
 
-    def state_for(self, sha256: str | None) -> ReviewState:
-        """Return the state with a source as it is now: done is what was done on this very source.
+    def state_for(self, sha256: str | None, pixels: str = "") -> ReviewState:
+        """Return the state with a source as it is now: done is what was done on this very cine.
 
         Parameters
         ----------
-        sha256 : str or None
-            Of the source as the machine read it last; None where that is not known.
+        sha256, pixels : str or None
+            Of the source as the machine read it last (``SourceNote``); None and '' where that is not known.
         """
-        return ReviewState.IN_WORK if self.is_of_another(sha256) and self.state is ReviewState.DONE else self.state
+        is_outdated = self.is_of_another(sha256, pixels) and self.state is ReviewState.DONE
+        return ReviewState.IN_WORK if is_outdated else self.state
 
-    def is_of_another(self, sha256: str | None) -> bool:
-        """Whether the reader worked on another version of the source than this one; False where it is not known."""
-        return sha256 is not None and self.source is not None and self.source.sha256 != sha256
+    def is_of_another(self, sha256: str | None, pixels: str = "") -> bool:
+        """Whether the reader worked on another cine than this one; False where it is not known."""
+        if sha256 is None or self.source is None:
+            return False
+        return not self.source.is_same(replace(self.source, sha256=sha256, pixels=pixels))
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as ``review.json`` has it."""
@@ -235,7 +273,7 @@ class ReviewRecord:
             "reader": self.reader,
             "state": self.state.value,
             "reason": self.reason,
-            "source": source and dict(vars(source)),
+            "source": source and {name: value for name, value in vars(source).items() if value != ""},
             "lesions": [{"name": one.name, "labels": list(one.labels)} for one in self.lesions],
             "machine_lesions": dict(self.machine_lesions),
             "anchors": [{"frame": at, "file": file, "lesions": listed} for (at, file), listed in frames.items()],
@@ -274,14 +312,14 @@ def damaged() -> ReviewError:
 def _read(content: Mapping[str, Any]) -> ReviewRecord:
     source, result = content["source"], content["result"]
     seconds, seen = content["seconds"], content["machine_lesions"]
-    _require(content["schema_version"] == SCHEMA_VERSION)
+    _require(content["schema_version"] in (_WITHOUT_PIXELS, SCHEMA_VERSION))
     _require(type(seconds) in (int, float) and 0 <= seconds < math.inf)
     lesions = tuple(LesionLabels(_text(one["name"]), _labels(one["labels"])) for one in content["lesions"])
     names = [one.name for one in lesions]
     _require(len(set(names)) == len(names))
     note = SourceNote(**source) if source is not None else None
     if note is not None:
-        _require(bool(_DIGEST.fullmatch(note.sha256)))
+        _require(all(bool(_DIGEST.fullmatch(one)) for one in (note.sha256, note.pixels or note.sha256)))
         _require(all(type(one) is int and one > 0 for one in (note.frames, note.height, note.width)))
     anchors = tuple(_anchor(frame, one) for frame in content["anchors"] for one in frame["lesions"])
     _require(not anchors or note is not None)

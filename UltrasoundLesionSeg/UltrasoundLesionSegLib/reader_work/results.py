@@ -141,7 +141,7 @@ def read_machine_result(case: Path) -> CaseMasks | None:
         raise _unreadable() from None
     try:
         about = record["source"]
-        source = SourceNote(about["sha256"], about["frames"], about["height"], about["width"])
+        source = SourceNote(about["sha256"], about["frames"], about["height"], about["width"], about.get("pixels", ""))
         names = tuple(record["anchors"])
         origins: dict[str, list[Origin | None]] = {name: [None] * source.frames for name in names}
         confidences = {name: np.full(source.frames, np.nan) for name in names}

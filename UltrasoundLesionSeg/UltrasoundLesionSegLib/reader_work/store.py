@@ -252,6 +252,7 @@ class CaseWork:
         if record is None or not record.anchors:
             return None
         content = record.as_json()
+        content["source"].pop("pixels", None)  # results of the time before it was known stay as they are
         said = [content[name] for name in ("source", "lesions", "machine_lesions", "anchors")]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -425,7 +426,7 @@ def _check(work: Work) -> None:
         raise ReviewError("a lesion has two anchors on one frame; store one of them")
     if work.state is ReviewState.DONE and work.result is None:
         raise ReviewError("a case that is done needs the masks of all frames")
-    if work.result is not None and work.result.source != work.source:
+    if work.result is not None and (work.source is None or not work.result.source.is_same(work.source)):
         raise ReviewError("the masks are of another cine than the anchors; store those of this cine")
     if (work.state is ReviewState.SET_ASIDE) != bool(work.reason):
         raise ReviewError("a case that is set aside needs a reason, and only such a case has one")

@@ -6,7 +6,7 @@ The adjudicated work is a reader's as any other, with a code of its own, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +17,9 @@ from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.reader_work.hold import Hold
-from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewRecord, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Work
-from UltrasoundLesionSegLib.review.comparison import MODEL, Named, Side, match_lesions, side_of
+from UltrasoundLesionSegLib.review.comparison import MODEL, Named, Side, match_lesions, shared_source, side_of
 
 AGREED = 0.999  # Dice from which on two masks are the same to a person
 
@@ -145,7 +145,8 @@ class Adjudication:
             record = self._work.record()
             self._seconds = record.seconds if record else 0.0
             self._comment = record.comment if record else ""
-            self._result = record.result if record and record.source == self._source else None
+            is_same = record is not None and record.source is not None and record.source.is_same(self._source)
+            self._result = record.result if record is not None and is_same else None
             self._anchors = {(one.frame, one.lesion): one for one in self._work.anchors()}
         except BaseException:
             self._hold.release()
@@ -235,17 +236,3 @@ class Adjudication:
             kept=self._result,
         )
         return self._work.store(self._hold, work)
-
-
-def shared_source(sides: Sequence[Side]) -> SourceNote:
-    """Return the cine that both readers worked on.
-
-    Raises
-    ------
-    ReviewError
-        When they are two different ones.
-    """
-    sources = [side.result.source for side in sides if side.result is not None]
-    if len(set(sources)) != 1:
-        raise ReviewError("the two readers worked on different versions of the source; there is nothing to decide")
-    return sources[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, read_listed
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError
+from UltrasoundLesionSegLib.reader_work.record import SourceNote
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.sources import MovedSources
 
@@ -57,28 +60,28 @@ class CaseCines:
         """The cases asked for so far whose source was not found anywhere."""
         return frozenset(self._missing)
 
-    def cine(self, case: str, sha256: str | None = None) -> Cine | None:
+    def cine(self, case: str, source: SourceNote | None = None) -> Cine | None:
         """Return the cine of a case; None where its source is not listed, not found, or another one now.
 
         Parameters
         ----------
         case : str
-        sha256 : str or None
-            What the source must be; None takes it as it is.
+        source : SourceNote or None
+            What the cine must be; None takes it as it is.
         """
         if self._opened[0] != case:
-            self._opened = case, self._open(case, sha256)
+            self._opened = case, self._open(case, source)
         opened = self._opened[1]
-        return opened if opened is not None and sha256 in (None, opened.identity.digest) else None
+        return opened if opened is not None and (source is None or source.shows(opened)) else None
 
-    def read(self, case: str, sha256: str | None = None) -> Cine | None:
+    def read(self, case: str, source: SourceNote | None = None) -> Cine | None:
         """Return the cine of a case, whatever it is now; None where its source is not listed or not found.
 
         Parameters
         ----------
         case : str
-        sha256 : str or None
-            Of the cine as a reader worked on it, to tell it by.
+        source : SourceNote or None
+            The cine as a reader worked on it, to tell it by.
 
         Raises
         ------
@@ -90,36 +93,48 @@ class CaseCines:
             return None
         path = self._moved.present(found.source)
         if path is None and self._look_in is not None:
-            path = self._moved.search(found.source, self._look_in, recognizer(self._folder, case, sha256))
+            path = self._moved.search(found.source, self._look_in, *recognizers(self._folder, case, source))
         if path is None:
             self._missing.add(case)
             return None
         seeds = (self._moved.present(one.path) for one in found.seeds)
         return read_cine(path, leave_out=[seed for seed in seeds if seed is not None])
 
-    def _open(self, case: str, sha256: str | None) -> Cine | None:
+    def _open(self, case: str, source: SourceNote | None) -> Cine | None:
         try:
-            return self.read(case, sha256)
+            return self.read(case, source)
         except LesionSegError:
             return None
 
 
-def recognizer(folder: BatchFolder, case: str, sha256: str | None = None) -> Callable[[Path], bool] | None:
-    """Return what tells the source of a case by its content; None where nothing is known of it.
+Recognizer = Callable[[Path], bool]
+
+
+def recognizers(
+    folder: BatchFolder, case: str, source: SourceNote | None = None
+) -> tuple[Recognizer | None, Recognizer | None]:
+    """Return what tells the source of a case by its file's content, and by its pixels; None where that is not known.
 
     Parameters
     ----------
     folder : BatchFolder
     case : str
-    sha256 : str or None
-        Of the cine as a reader worked on it (``SourceNote``), for a case that no batch has computed.
+    source : SourceNote or None
+        The cine as a reader worked on it.
     """
-    record = folder.record(case)
-    inputs = record.get("inputs") if record else None
+    record = folder.record(case) or {}
+    inputs, computed = record.get("inputs"), record.get("source", {})
     digest = inputs.get("source") if isinstance(inputs, dict) else None
+    notes = [source] if source is not None else []
+    with contextlib.suppress(KeyError, TypeError):
+        notes.append(SourceNote(*(computed[name] for name in ("sha256", "frames", "height", "width", "pixels"))))
+    by_content: Recognizer | None = None
     if digest is not None:
-        return partial(_has_content, digest=digest)
-    return partial(_is_cine, sha256=sha256) if sha256 is not None else None
+        by_content = partial(_has_content, digest=digest)
+    elif source is not None:
+        by_content = partial(_is_cine, notes=[replace(source, pixels="")])
+    by_pixels = [note for note in notes if note.pixels]
+    return by_content, partial(_is_cine, notes=by_pixels) if by_pixels else None
 
 
 def _has_content(path: Path, digest: str) -> bool:
@@ -129,8 +144,9 @@ def _has_content(path: Path, digest: str) -> bool:
         return False
 
 
-def _is_cine(path: Path, sha256: str) -> bool:
+def _is_cine(path: Path, notes: Sequence[SourceNote]) -> bool:
     try:
-        return read_cine(path).identity.digest == sha256
+        cine = read_cine(path)
+        return any(note.shows(cine) for note in notes)
     except LesionSegError:
         return False

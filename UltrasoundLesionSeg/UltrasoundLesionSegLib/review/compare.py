@@ -9,7 +9,15 @@ from pathlib import Path
 from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.review.agreement import FEWEST
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
-from UltrasoundLesionSegLib.review.comparison import Comparison, Kind, compare_readers, masks_of, side_of
+from UltrasoundLesionSegLib.review.comparison import (
+    Comparison,
+    Kind,
+    Side,
+    compare_readers,
+    masks_of,
+    shared_source,
+    side_of,
+)
 from UltrasoundLesionSegLib.review.comparison_pictures import pictures_of
 from UltrasoundLesionSegLib.review.comparison_results import (
     MOST_SHOWN,
@@ -80,11 +88,15 @@ def compare_and_write(
     if pixels_allowed:
         pictures = pictures_of(
             worst(found, MOST_SHOWN),
-            cines.cine,
-            lambda row: masks_of(row, side_of(batch, codes[0], row.case), side_of(batch, codes[1], row.case)),
+            lambda row: cines.cine(row.case, shared_source(_sides(batch, codes, row.case))),
+            lambda row: masks_of(row, *_sides(batch, codes, row.case)),
         )
     write_comparison(found, folder, pictures)
     return Written(found, [*_sentences(found), *_not_found(len(cines.missing))], len(found.left_out))
+
+
+def _sides(batch: Path, codes: tuple[str, str], case: str) -> tuple[Side, Side]:
+    return side_of(batch, codes[0], case), side_of(batch, codes[1], case)
 
 
 def _not_found(count: int) -> list[str]:

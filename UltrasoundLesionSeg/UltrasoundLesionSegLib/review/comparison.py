@@ -27,7 +27,7 @@ from UltrasoundLesionSegLib.errors import LesionSegError, ReviewError
 from UltrasoundLesionSegLib.measurement.callipers import long_axis
 from UltrasoundLesionSegLib.measurement.overlap import dice, hausdorff95
 from UltrasoundLesionSegLib.measurement.shape import largest_component
-from UltrasoundLesionSegLib.reader_work.record import MACHINE, How, ReaderAnchor, ReviewState, check_reader
+from UltrasoundLesionSegLib.reader_work.record import MACHINE, How, ReaderAnchor, ReviewState, SourceNote, check_reader
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks, read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 
@@ -36,7 +36,7 @@ MOST_FOLLOWED = 50  # frames of a case
 NAN = float("nan")
 
 Named = Mapping[str, Mask]  # masks of one frame by the lesion's name
-SourceOf = Callable[[str, str | None], Cine | None]
+SourceOf = Callable[[str, SourceNote | None], Cine | None]
 
 
 class Kind(str, Enum):
@@ -196,8 +196,8 @@ def compare_readers(
     first, second : str
         Codes of readers; ``model`` is the machine's result.
     source_of : callable
-        Gives the cine of a case that has that SHA-256, for the size of a pixel; None where it is not there: lengths
-        are then in pixels.
+        Gives the cine of a case, for the size of a pixel; None where that cine is not there: lengths are then in
+        pixels.
     progress : callable or None
         Called with cases done and their number.
 
@@ -216,7 +216,7 @@ def compare_readers(
     for number, case in enumerate(cases, start=1):
         try:
             sides = side_of(output, first, case), side_of(output, second, case)
-            found = compare_case(case, *sides, source_of(case, _shared_source(sides)))
+            found = compare_case(case, *sides, source_of(case, shared_source(sides)))
         except LesionSegError as error:
             left_out[case] = str(error)
             continue
@@ -267,11 +267,18 @@ def side_of(output: Path, code: str, case: str) -> Side:
     return Side(work.anchors(), work.result())
 
 
-def _shared_source(sides: tuple[Side, Side]) -> str:
-    sources = {side.result.source.sha256 for side in sides if side.result is not None}
-    if len(sources) != 1:
-        raise ReviewError("it was done on two different versions of the source")
-    return sources.pop()
+def shared_source(sides: Sequence[Side]) -> SourceNote:
+    """Return the cine that both readers worked on.
+
+    Raises
+    ------
+    ReviewError
+        When they are two different ones.
+    """
+    sources = [side.result.source for side in sides if side.result is not None]
+    if not sources or not all(one.is_same(sources[0]) for one in sources):
+        raise ReviewError("both worked on different versions of the source")
+    return sources[0]
 
 
 @dataclass(frozen=True)
@@ -300,7 +307,8 @@ def compare_case(case: str, first: Side, second: Side, cine: Cine | None) -> Cas
         for kind in Kind:
             common = [Pair(at, a[one], b[other]) for at, a, b in pairs[kind] if one in a and other in b]
             if common:
-                lesions.append(_compared(case, (one, other), kind, common, cine, _shared_source((first, second))))
+                sha256 = shared_source((first, second)).sha256
+                lesions.append(_compared(case, (one, other), kind, common, cine, sha256))
     mine, theirs = _names(first), _names(second)
     unmatched = [(0, name) for name in mine if name not in matched]
     unmatched += [(1, name) for name in theirs if name not in matched.values()]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.cine import Cine, Frame, Mask
 from UltrasoundLesionSegLib.errors import LesionSegError, OutputError
 from UltrasoundLesionSegLib.measurement.shape import bounding_box
 from UltrasoundLesionSegLib.report.image_area import blank_outside, find_image_area
 from UltrasoundLesionSegLib.report.overlay import View, canvas_of, draw_lesion
-from UltrasoundLesionSegLib.review.comparison import LesionComparison, SourceOf
+from UltrasoundLesionSegLib.review.comparison import LesionComparison
 
 FIRST, SECOND = (230, 126, 34), (41, 128, 185)  # orange and blue: told apart by the colour-blind too
 WIDTH = 480  # pixels of a picture
@@ -44,7 +44,7 @@ def outlines_over_each_other(frame: Frame, first: Mask, second: Mask) -> bytes:
 
 def pictures_of(
     rows: Sequence[LesionComparison],
-    source_of: SourceOf,
+    source_of: Callable[[LesionComparison], Cine | None],
     masks_of: Callable[[LesionComparison], tuple[Mask, Mask]],
 ) -> Mapping[tuple[str, str], bytes]:
     """Return a picture of each lesion's worst frame, by case and lesion, without those whose source is not there.
@@ -55,13 +55,13 @@ def pictures_of(
     ----------
     rows : sequence of LesionComparison
     source_of : callable
-        Gives the cine of a case that has that SHA-256, or None.
+        Gives the cine of a row, or None.
     masks_of : callable
         Gives both sides' masks on a row's worst frame.
     """
     found = {}
     for row in rows:
-        cine = source_of(row.case, row.source_sha256)
+        cine = source_of(row)
         if cine is None:
             continue
         first, second = masks_of(row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from UltrasoundLesionSegLib.errors import ReviewError
@@ -69,30 +69,29 @@ class OpenCase:
         """The state as it is stored."""
         return self.record.state if self.record else ReviewState.NEW
 
-    @property
-    def expected_source(self) -> str | None:
-        """The SHA-256 that the cine must have: that of the machine's result, else that of the reader's anchors."""
-        if self.machine is not None:
-            return self.machine.source.sha256
-        return self.record.source.sha256 if self.record and self.record.source and self.record.anchors else None
-
     def check_source(self, source: SourceNote) -> None:
         """Raise ``ReviewError`` when a cine is not the one that was worked on before, or that the machine computed.
 
         Parameters
         ----------
         source : SourceNote
+            Without the digest of its pixels as long as they have not been read: everything else is then checked.
         """
-        if self.machine is not None and self.machine.source != source:
+        if self.machine is not None and _is_other(self.machine.source, source):
             raise ReviewError(
                 "the cine is another one than the batch computed; run the batch again, or choose the cine of this case"
             )
         before = self.record.source if self.record and self.record.anchors else None
-        if before is not None and before != source:
+        if before is not None and _is_other(before, source):
             raise ReviewError(
                 "the reader's anchors are of another version of the cine; bring that one back, or move the case's "
                 "folder in 'review' away to start again"
             )
+
+    def is_exported_again(self, source: SourceNote) -> bool:
+        """Whether the reader drew on another file with the same pixels."""
+        before = self.record.source if self.record and self.record.anchors else None
+        return before is not None and before.sha256 != source.sha256 and before.is_same(source)
 
     def store(
         self,
@@ -151,10 +150,14 @@ class OpenCase:
             seconds=self._seconds_before + seconds,
             comment=earlier.comment if comment is None else comment,
             result=result,
-            kept=earlier.result if earlier.source == source else None,
+            kept=earlier.result if earlier.source is not None and earlier.source.is_same(source) else None,
             machine=self.machine.digest if self.machine is not None else "",
         )
         self.record = self.work.store(self.hold, work)
         if self.stored:
             self.stored(self.record)
         return self.record
+
+
+def _is_other(before: SourceNote, source: SourceNote) -> bool:
+    return not before.is_same(source if source.pixels else replace(source, pixels=before.pixels))

@@ -17,7 +17,14 @@ from UltrasoundLesionSegLib.errors import ReviewError, SceneError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo, SegmentState
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
-from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.record import (
+    EXPORTED_AGAIN,
+    How,
+    ReaderAnchor,
+    ReviewRecord,
+    ReviewState,
+    SourceNote,
+)
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks, no_masks
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.open_case import OpenCase
@@ -58,10 +65,11 @@ def opening_steps(
     if path is None:
         raise ReviewError("the cine of this case is not where it was; choose the folder it was moved to")
     cine = read_cine(path, leave_out=case.seeds)
-    note = SourceNote(cine.identity.digest, len(cine), cine.height, cine.width)
-    case.check_source(note)
+    case.check_source(SourceNote.of(cine))
     browser = yield from workflow.addCineSteps(cine, case.name)
     try:
+        note = SourceNote.of(workflow.cine(browser))
+        case.check_source(note)  # again, now that its pixels have been read
         return SceneCase(workflow, case, browser, note)
     except BaseException:
         workflow.removeCine(browser)
@@ -101,6 +109,8 @@ class SceneCase:
     ----------
     case : OpenCase
     browser : vtkMRMLSequenceBrowserNode
+    notice : str
+        What the reader should know of the cine, or ''.
     clock : callable
         Returns seconds; pauses of more than five minutes between two calls of ``touch`` or ``store`` count as five.
     """
@@ -111,6 +121,7 @@ class SceneCase:
         self.clock: Callable[[], float] = time.monotonic
         self._workflow = workflow
         self._source = source
+        self.notice = EXPORTED_AGAIN if case.is_exported_again(source) else ""
         self._seconds, self._touched = 0.0, self.clock()
         self._fill()
         self._stored: dict[_Key, ReaderAnchor] = dict(self._known)
@@ -163,7 +174,7 @@ class SceneCase:
     def _own_result(self, record: ReviewRecord) -> CaseMasks | None:
         """Return the masks that the reader saw last; in work not those that the machine has computed anew since."""
         note, machine = record.result, self.case.machine
-        if note is None or record.source != self._source:
+        if note is None or record.source is None or not record.source.is_same(self._source):
             return None
         is_replaced = note.machine != (machine.digest if machine is not None else "")
         return None if is_replaced and record.state is not ReviewState.DONE else self.case.work.result()

@@ -43,19 +43,20 @@ class MovedSources:
         self,
         path: Path | None,
         folder: Path,
-        is_source: Callable[[Path], bool] | None,
+        by_content: Callable[[Path], bool] | None = None,
+        by_pixels: Callable[[Path], bool] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Path | None:
-        """Look for a source below a folder: where its old path ends, by its name, then by its content alone.
+        """Look for a source below a folder: where its old path ends, by its name, by its content, then by its pixels.
 
         Parameters
         ----------
         path : Path or None
             As the batch's key has it, where that is known.
         folder : Path
-        is_source : callable or None
-            Tells the source by its content (``case_cines.recognizer``); None where nothing is known of it, and then its
-            name must do.
+        by_content, by_pixels : callable or None
+            Tell the source by its file's content, or, exported again, by its pixels (``case_cines.recognizers``); None
+            where that is not known. Where nothing is known of it, its name must do.
         progress : callable, optional
             Called with the number of files looked at; an exception it raises ends the search.
 
@@ -64,32 +65,27 @@ class MovedSources:
         Path or None
         """
         count = itertools.count(1)
-        seen: set[Path] = set()
-        for candidate in self._candidates(path, folder, is_source is not None):
-            if progress:
-                progress(next(count))
-            if candidate in seen:
-                continue
-            seen.add(candidate)
-            if is_source is None or is_source(candidate):
-                self._remember(path, candidate)
-                return candidate
-        return None
-
-    @staticmethod
-    def _candidates(path: Path | None, folder: Path, by_content: bool) -> Iterator[Path]:
-        if path is not None:
-            parts = _parts(path)
-            for start in range(1, len(parts)):
-                if os.path.exists(end := folder.joinpath(*parts[start:])):
-                    yield end
-            yield from (one for one in _walk(folder, with_folders=True) if one.name == parts[-1])
+        known = by_content or by_pixels
+        # a folder of frames has no suffix, as have some DICOM files
+        suffix = PurePath(_parts(path)[-1]).suffix.lower() if path is not None else ""
+        places = [(_of_this_name(path, folder), known)]
         if by_content:
-            # a folder of frames has no suffix, as have some DICOM files
-            suffix = PurePath(_parts(path)[-1]).suffix.lower() if path is not None else ""
-            yield from (
-                one for one in _walk(folder, with_folders=not suffix) if one.suffix.lower() == suffix or not path
-            )
+            alike = (one for one in _walk(folder, not suffix) if one.suffix.lower() == suffix or not path)
+            places.append((alike, by_content))
+        if by_pixels:  # last, because it reads every frame; a second export can have any name
+            places.append((itertools.chain(_of_this_name(path, folder), _walk(folder, not suffix)), by_pixels))
+        seen: set[tuple[object, Path]] = set()
+        for candidates, is_source in places:
+            for candidate in candidates:
+                if progress:
+                    progress(next(count))
+                if (is_source, candidate) in seen:
+                    continue
+                seen.add((is_source, candidate))
+                if is_source is None or is_source(candidate):
+                    self._remember(path, candidate)
+                    return candidate
+        return None
 
     def _remember(self, path: Path | None, found: Path) -> None:
         """Remember the folders above which the two paths differ."""
@@ -100,6 +96,17 @@ class MovedSources:
             before.pop()
             now.pop()
         self.moves[Path(*before)] = Path(*now)
+
+
+def _of_this_name(path: Path | None, folder: Path) -> Iterator[Path]:
+    """Yield what lies where a path ends, then whatever has its name."""
+    if path is None:
+        return
+    parts = _parts(path)
+    for start in range(1, len(parts)):
+        if os.path.exists(end := folder.joinpath(*parts[start:])):
+            yield end
+    yield from (one for one in _walk(folder, with_folders=True) if one.name == parts[-1])
 
 
 def _parts(path: Path) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, NotExpress
 from UltrasoundLesionSegLib.logs import log_event
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
-from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.record import EXPORTED_AGAIN, How, ReviewRecord, ReviewState, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
@@ -205,7 +205,8 @@ class _Export:
                 "outputs": file_record(computed, written, self._options.pixels_allowed),
                 "inputs": inputs,
             }
-            content["notices"] = [*([notice] if notice else []), *content["notices"]]
+            again = [EXPORTED_AGAIN] if cine.identity.digest != masks.source.sha256 else []
+            content["notices"] = [*([notice] if notice else []), *again, *content["notices"]]
             with atomic_path(computed / RECORD) as temporary:
                 temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         finally:
@@ -214,10 +215,10 @@ class _Export:
         return notice
 
     def _cine(self, name: str, source: SourceNote) -> Cine:
-        cine = self._cines.read(name, source.sha256)
+        cine = self._cines.read(name, source)
         if cine is None:
             raise ReviewError("the cine is not where it was; name the folder it was moved to with --sources")
-        if SourceNote(cine.identity.digest, len(cine), cine.height, cine.width) != source:
+        if not source.shows(cine):
             raise ReviewError(
                 "the cine has changed since the reader finished the case; have the reader look at it again"
             )

@@ -16,10 +16,10 @@ from UltrasoundLesionSegLib.batch.plan import find_cases, named_cases
 from UltrasoundLesionSegLib.batch.reviews import remarks_of
 from UltrasoundLesionSegLib.engine.next_frame import Stretch
 from UltrasoundLesionSegLib.errors import ReviewError
-from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState, check_reader
+from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState, SourceNote, check_reader
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
-from UltrasoundLesionSegLib.review.case_cines import recognizer
+from UltrasoundLesionSegLib.review.case_cines import recognizers
 from UltrasoundLesionSegLib.review.open_case import OpenCase
 from UltrasoundLesionSegLib.review.pace import Pace
 from UltrasoundLesionSegLib.review.sources import MovedSources
@@ -151,7 +151,7 @@ class Worklist:
         elif record is not None:
             case = replace(
                 case,
-                state=record.state_for(row.cells.get("source_sha256") if row else None),
+                state=record.state_for(*row.source) if row else record.state,
                 frames_drawn=len(record.frames_drawn),
                 seconds=record.seconds,
                 reason=record.reason,
@@ -242,16 +242,17 @@ class Worklist:
             Called with the number of files looked at; an exception it raises ends the search.
         """
         listed = self._listed.get(self.case(name).name)
-        known = recognizer(self._folder, name, self._worked_on(name))
-        return self._sources.search(listed.case.source if listed else None, Path(folder), known, progress)
+        by_content, by_pixels = recognizers(self._folder, name, self._worked_on(name))
+        path = listed.case.source if listed else None
+        return self._sources.search(path, Path(folder), by_content, by_pixels, progress)
 
-    def _worked_on(self, name: str) -> str | None:
-        """Return the SHA-256 of the cine of a case as this reader, or else any other one, worked on it."""
+    def _worked_on(self, name: str) -> SourceNote | None:
+        """Return the cine of a case as this reader, or else any other one, worked on it."""
         for reader in dict.fromkeys([self.reader, *self.readers()]):
             with contextlib.suppress(ReviewError):
                 record = self._reviews.work(reader, name).record()
                 if record is not None and record.source is not None:
-                    return record.source.sha256
+                    return record.source
         return None
 
     def open(self, name: str) -> OpenCase:

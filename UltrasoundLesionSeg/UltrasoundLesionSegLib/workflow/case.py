@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.cine import Cine, Origin, SourceKind
 from UltrasoundLesionSegLib.errors import NotExpressibleError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel, collected, log_event
 from UltrasoundLesionSegLib.measurement.columns import LesionRow
+from UltrasoundLesionSegLib.reader_work.record import EXPORTED_AGAIN, SourceNote
 from UltrasoundLesionSegLib.reader_work.store import CaseWork
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
@@ -217,6 +218,9 @@ def _run_loaded(
     output.check_source(identity.digest)
     logic.checkPropagation(browser, request.model, request.direction, request.frames, request.device)
     readings = _place_seeds(logic, browser, request)
+    known = []
+    if request.reader_work is not None:
+        known = _place_anchors(logic, browser, CaseWork.at(request.reader_work))
     for frame in sorted({frame for frames in logic.anchors(browser).values() for frame in frames}):
         log_event(logger, logging.INFO, "seeded", case=case, frame=frame)
 
@@ -283,6 +287,7 @@ def _run_loaded(
         }
         record["notices"] = [
             *(f"seed {number} was read in this way: {read}" for number, read in enumerate(readings, start=1) if read),
+            *known,
             *without,
             *record["notices"],
         ]
@@ -337,17 +342,19 @@ def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseReq
         if not mask.any():
             raise SeedError(f"no lesion was found on frame {suggested_on}; give a seed mask or another frame")
         logic.setSeed(browser, mask, suggested_on, origin=Origin.SUGGESTED)
-    if request.reader_work is not None:
-        _place_anchors(logic, browser, CaseWork.at(request.reader_work))
     return readings
 
 
-def _place_anchors(logic: UltrasoundLesionWorkflow, browser: Any, work: CaseWork) -> None:
-    """Put a reader's anchors over the seeds; lesions have the reader's names, those the reader removed are gone."""
+def _place_anchors(logic: UltrasoundLesionWorkflow, browser: Any, work: CaseWork) -> list[str]:
+    """Put a reader's anchors over the seeds; lesions have the reader's names, those the reader removed are gone.
+
+    Returns what a person should know.
+    """
     record = work.record()
     if record is None or record.source is None:
-        return
-    if record.source.sha256 != logic.sourceIdentity(browser).digest:
+        return []
+    source = SourceNote.of(logic.cine(browser))
+    if not record.source.is_same(source):
         raise ReviewError(
             "the reader's anchors are of another version of the cine; bring that one back, or have the reader look at "
             "the case again"
@@ -359,6 +366,7 @@ def _place_anchors(logic: UltrasoundLesionWorkflow, browser: Any, work: CaseWork
         elif own != name:
             logic.renameSegment(browser, segment, own)
     logic.importAnchors(browser, work.anchors())
+    return [EXPORTED_AGAIN] if record.source.sha256 != source.sha256 else []
 
 
 def _suggest_frame(request: CaseRequest, frames: int) -> int | None:

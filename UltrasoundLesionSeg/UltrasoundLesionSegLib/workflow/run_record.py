@@ -59,6 +59,7 @@ def run_record(
         "source": {
             "kind": cine.identity.kind.value,
             "sha256": cine.identity.digest,
+            "pixels": cine.identity.pixels,
             "frames": len(cine),
             "height": cine.height,
             "width": cine.width,
