@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+from drill_folder import drill_folder
 from kills import content, fault_of, make_cines
 
 CASES = 4
@@ -150,9 +151,9 @@ def main() -> None:
     drills = ("disk_full", "read_only", "two_batches", "hanging_worker", "killed_worker", "cluster")
     parser = argparse.ArgumentParser()
     parser.add_argument("drills", nargs="*", default=drills, help=f"of {', '.join(drills)}")
-    parser.add_argument("--folder", type=Path, default=Path("faults-drill"), help="must not be there yet")
+    parser.add_argument("--folder", type=Path, default=Path("faults-drill"), help="emptied when a drill made it")
     arguments = parser.parse_args()
-    faults = Faults(arguments.folder.absolute())
+    faults = Faults(drill_folder(arguments.folder))
     for drill in arguments.drills:
         print(f"--- {drill}", flush=True)
         getattr(faults, drill)()

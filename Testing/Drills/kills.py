@@ -33,6 +33,7 @@ from pathlib import Path
 
 import psutil
 import pydicom
+from drill_folder import drill_folder
 
 BATCH = "import sys; from UltrasoundLesionSegLib.batch import child; from UltrasoundLesionSegLib.cli.main import main\n"
 STAND_IN = Path(__file__).parents[1] / "Python" / "batch" / "stand_in_worker.py"
@@ -88,7 +89,7 @@ def fault_of(case: Path, references: list[dict[str, bytes]]) -> str:
 
 class Drill:
     def __init__(self, arguments: argparse.Namespace) -> None:
-        folder, cases = arguments.folder.absolute(), arguments.cases
+        folder, cases = drill_folder(arguments.folder), arguments.cases
         self.random = random.Random(arguments.seed)
         self.cines, self.output = folder / "cines", folder / "output"
         self.code, self.processes = BATCH, arguments.processes
@@ -203,7 +204,7 @@ def main() -> None:
     parser.add_argument("--stand-in", action="store_true")
     parser.add_argument("--frames", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("kills-drill"), help="must not be there yet")
+    parser.add_argument("--folder", type=Path, default=Path("kills-drill"), help="emptied when a drill made it")
     arguments = parser.parse_args()
     drill = Drill(arguments)
     drill.run(arguments.kills, arguments.minutes)

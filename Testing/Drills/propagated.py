@@ -28,6 +28,7 @@ from typing import TextIO
 
 import numpy as np
 import torch
+from drill_folder import drill_folder
 from readers import older
 
 from UltrasoundLesionSegLib.mrml import headless
@@ -102,12 +103,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--model", default="bas_s_propagate")
-    parser.add_argument("--folder", type=Path, default=Path("propagated-drill"), help="must not be there yet")
+    parser.add_argument("--folder", type=Path, default=Path("propagated-drill"), help="emptied when a drill made it")
     arguments = parser.parse_args()
     random.seed(1)
     torch.set_num_threads(1)
-    folder, counts = arguments.folder.absolute(), collections.Counter[str]()
-    folder.mkdir()
+    folder, counts = drill_folder(arguments.folder), collections.Counter[str]()
     settings = SimulationSettings(seed=1, frames=FRAMES, height=SIZE, width=SIZE)
     write_simulation(simulate_cine(settings), folder / "cines")
     begin(folder / "cines", folder / "out")

@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from drill_folder import drill_folder
 from kill_at_step import KILL
 
 from UltrasoundLesionSegLib.cine import Origin
@@ -251,11 +252,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60, help="of several readers at once")
-    parser.add_argument("--folder", type=Path, default=Path("readers-drill"), help="must not be there yet")
+    parser.add_argument("--folder", type=Path, default=Path("readers-drill"), help="emptied when a drill made it")
     arguments = parser.parse_args()
     random.seed(1)
-    folder, counts = arguments.folder.absolute(), collections.Counter[str]()
-    folder.mkdir()
+    folder, counts = drill_folder(arguments.folder), collections.Counter[str]()
     kill_at_random(folder / "killed", arguments.kills, counts)
     kill_at_every_step(folder / "killed", counts)
     two_at_once(folder / "several", arguments.seconds, counts)

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from drill_folder import drill_folder
 from kill_at_step import KILL
 from kills import BATCH, STAND_IN, content, fault_of, make_stand_ins
 
@@ -41,8 +42,8 @@ def results(output: Path) -> dict[str, Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path("steps-drill"), help="must not be there yet")
-    folder = parser.parse_args().folder.absolute()
+    parser.add_argument("--folder", type=Path, default=Path("steps-drill"), help="emptied when a drill made it")
+    folder = drill_folder(parser.parse_args().folder)
     make_stand_ins(folder / "cines", CASES)
     cines = folder / "cines" / "cases.csv"
     wanted = {}
