@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -160,6 +161,22 @@ def test_a_better_model_becomes_a_bundle_with_its_card(
     assert not left & {"clips", "runs", "models"}  # no image of a patient stays
     with pytest.raises(ModelError, match="a model named 'own' already"):
         adapt(lesions, settings, tmp_path / "work", tmp_path / "models")
+
+
+@pytest.mark.skipif(
+    not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev,
+    reason="needs a second disk",
+)
+@pytest.mark.usefixtures("quick")
+def test_the_folder_for_models_can_be_on_another_disk(
+    outlined: MakeLesion, settings: AdaptSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided(monkeypatch, better=True)
+    lesions = [outlined(number, f"p{number}") for number in range(3)]
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        adapt(lesions, settings, tmp_path / "work", Path(other) / "models")
+        assert [path.name for path in (Path(other) / "models").iterdir()] == ["own"]
+        assert read_bundle(Path(other) / "models" / "own").load_network() is not None
 
 
 @pytest.mark.usefixtures("quick")

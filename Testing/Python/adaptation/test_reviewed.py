@@ -256,3 +256,49 @@ def test_two_processes_adapt_together(study: Study, tiny_model: str, tmp_path: P
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("on 3 patients that it had not seen") == 1  # one process speaks
     assert json.loads((study.out / "adapt" / "own" / "outcome.json").read_text())["steps"] == 3
+
+
+BAD_CALLS = {
+    "no such folder": ({"OUT": "nowhere"}, "no list of its cases' sources"),
+    "a folder of cines": ({"OUT": "cine0"}, "no list of its cases' sources"),
+    "a name with a path": ({"--name": "../own"}, "the model's name cannot be a folder's"),
+    "no name": ({"--name": ""}, "the model's name cannot be a folder's"),
+    "a name that is taken": ({"--name": "tiny"}, "there is a model named 'tiny' already"),
+    "no minute": ({"--minutes": "0"}, "must be greater than or equal to 1"),
+    "a device that is not there": ({"--device": "abacus"}, "the device 'abacus' is unknown"),
+    "a reader whom nobody knows": ({"--reader": "Z"}, "no work of a reader 'Z' in this folder; the readers are: A, B"),
+    "a person's name": ({"--reader": "Jane Doe"}, "the reader's code is not usable"),
+    "a reader with no case": ({"--reader": "B"}, "lesions of 0 patients to learn from, but 3 are needed"),
+    "a reader with too few cases": ({}, "lesions of 1 patient to learn from, but 3 are needed"),
+    "a model that is not there": ({"--from": "other"}, "the model 'other' is unknown"),
+    "a model that suggests": ({"--from": "bas_s"}, "begin with one that propagates"),
+    "no folder of sources": ({"--sources": "nowhere"}, "the folder to look for moved cines in is not there"),
+    "a file for the models": ({"--models": "cine0/0.png"}, "the folder for the models cannot be written"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_a_call_that_cannot_work_is_one_sentence_and_leaves_nothing(
+    study: Study,
+    tiny_model: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study.add(0, patient="p0")
+    (study.out / "review" / "B").mkdir()
+    changed, said = BAD_CALLS[name]
+    call = {"OUT": "out", "--reader": "A", "--from": tiny_model, "--name": "own", "--workers": "0"} | changed
+    for what in {"OUT", "--sources", "--models"} & call.keys():
+        call[what] = str(tmp_path / call[what])
+    arguments = [call.pop("OUT"), *(part for option in call.items() for part in option)]
+    monkeypatch.setattr(sys, "argv", ["ultrasound-lesion-seg", "adapt", *arguments])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert (stopped.value.code, out) == (2, "")
+    assert said in err
+    assert err.startswith("Usage") or "\n" not in err.strip()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

@@ -119,7 +119,7 @@ def test_anchors_of_another_version_of_the_cine_are_no_anchors(
     draw("case-0001", [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)])
     path = folder / "out" / "review" / "A" / "case-0001" / "review.json"
     content = json.loads(path.read_text())
-    content["source"]["sha256"] = "0" * 64
+    content["source"] |= {"sha256": "0" * 64, "pixels": "1" * 64}
     path.write_text(json.dumps(content))
     reason = batch(reader="A").failed["case-0001"]
     assert reason.startswith("the reader's anchors are of another version of the cine")

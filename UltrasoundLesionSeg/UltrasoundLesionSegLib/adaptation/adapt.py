@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -33,7 +34,8 @@ from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, split_pati
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome, write_card, write_outcome
 from UltrasoundLesionSegLib.adaptation.scoring import LesionScore, difference, score_lesions
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, find_bundle, list_bundles
-from UltrasoundLesionSegLib.errors import ModelError, SourceError
+from UltrasoundLesionSegLib.engine.device import resolve_device
+from UltrasoundLesionSegLib.errors import ModelError, OutputError, SourceError
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.sessions import Follower, ModelFollower
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
@@ -150,14 +152,8 @@ def adapt(
         before all is done, because the machine became slower; the same call then goes on.
     """
     began = time.monotonic() if began is None else began
-    start = _checked_start(settings, models)
-    patients = {lesion.patient for lesion in lesions}
-    if len(patients) < FEWEST_PATIENTS:
-        raise SourceError(
-            f"there are lesions of {counted(len(patients), 'patient')} to learn from, but {FEWEST_PATIENTS} are needed "
-            "to score a model on unseen ones; review more cases, outline each lesion on two frames or more, and where "
-            "the sources do not tell patients apart, do so in the manifest's column 'patient'"
-        )
+    start = checked_start(settings, models)
+    check_patients(lesions)
     accelerator = make_accelerator(settings.precision, LONGEST_WAIT)
     tell = progress if progress is not None and accelerator.is_main_process else _nobody
     job = _Job(start, lesions, settings, work, accelerator, tell, notes, began)
@@ -168,13 +164,34 @@ def _nobody(progress: AdaptProgress) -> None:
     """Tell nobody."""
 
 
-def _checked_start(settings: AdaptSettings, models: Path) -> Bundle:
+def checked_start(settings: AdaptSettings, models: Path) -> Bundle:
+    """Return the model to begin with, when all that is wanted can be done.
+
+    Raises
+    ------
+    ModelError, DeviceError, OutputError
+    """
     start = find_bundle(settings.start)
     if start.role != PROPAGATE:
         raise ModelError(f"the model '{start.name}' is made to {start.role}; begin with one that propagates")
     if (models / settings.name).exists() or settings.name in {one.name for one in list_bundles()}:
         raise ModelError(f"there is a model named '{settings.name}' already; give the new one another name")
+    resolve_device(settings.device)
+    there = next(one for one in (models, *models.absolute().parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OutputError("the folder for the models cannot be written; name a folder with permission to write")
     return start
+
+
+def check_patients(lesions: Sequence[OutlinedLesion]) -> None:
+    """Raise ``SourceError`` when the lesions are of too few patients."""
+    patients = {lesion.patient for lesion in lesions}
+    if len(patients) < FEWEST_PATIENTS:
+        raise SourceError(
+            f"there are lesions of {counted(len(patients), 'patient')} to learn from, but {FEWEST_PATIENTS} are needed "
+            "to score a model on unseen ones; review more cases, outline each lesion on two frames or more, and where "
+            "the sources do not tell patients apart, do so in the manifest's column 'patient'"
+        )
 
 
 class _Job:
@@ -411,9 +428,19 @@ class _Job:
             runs.bundle_of_run(self._start, self._work / "runs" / "all", made)
             runs.write_configuration(made / "configs" / "train.json", self._start, plan.steps)
             write_card(made, self._start, outcome)
-            shutil.rmtree(self._work / "clips")  # once the model is in place, nobody would come back for them
-            target.parent.mkdir(parents=True, exist_ok=True)
-            made.rename(target)
+            beside = target.with_name(f".{target.name}.part")  # the folder for models can be on another disk
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(beside, ignore_errors=True)
+                shutil.move(made, beside)
+                shutil.rmtree(self._work / "clips")  # once the model is in place, nobody would come back for them
+                beside.rename(target)
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                raise OutputError(
+                    f"the model cannot be written ({reason}); give the folder for models room and permission to write, "
+                    "then the same command goes on"
+                ) from None
         for folder in ("clips", "runs", "models"):
             shutil.rmtree(self._work / folder, ignore_errors=True)
         with suppress(OSError):

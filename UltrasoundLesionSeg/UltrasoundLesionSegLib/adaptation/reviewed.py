@@ -11,13 +11,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from UltrasoundLesionSegLib.adaptation.adapt import AdaptProgress, AdaptSettings, Tell, adapt
+from UltrasoundLesionSegLib.adaptation.adapt import (
+    AdaptProgress,
+    AdaptSettings,
+    Tell,
+    adapt,
+    check_patients,
+    checked_start,
+)
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome
 from UltrasoundLesionSegLib.batch.manifest import check_name
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, ModelError, OutputError, ReviewError
-from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewState, check_reader
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.report.wording import counted
@@ -79,14 +86,15 @@ def reviewed_lesions(output: Path, reader: str, cines: CaseCines | None = None) 
     BatchError
         When the folder has no list of sources.
     """
+    cines = cines or CaseCines(output)
+    listed = cines.listed
+    check_reader(reader)
     folder = ReviewFolder(output)
     if reader not in folder.readers():
         raise ReviewError(
             f"there is no work of a reader '{reader}' in this folder; the readers are: "
             f"{', '.join(folder.readers()) or 'none'}"
         )
-    cines = cines or CaseCines(output)
-    listed = cines.listed
     patients: dict[str, str] = {}
     lesions: list[OutlinedLesion] = []
     left: Counter[str] = Counter()
@@ -178,9 +186,11 @@ def adapt_to_reader(
         As ``adapt`` does, and when the name or the reader is not usable.
     """
     began = time.monotonic()
-    check_name(settings.name)
+    check_name(settings.name, of="model")
     work = output / FOLDER / settings.name
+    checked_start(settings, models)
     reviewed = reviewed_lesions(output, reader, cines)
+    check_patients(reviewed.lesions)  # before anything is written
     tell = _noted(work / PROGRESS, progress)
     with _alone(output / FOLDER / f".{settings.name}.lock"):
         return adapt(reviewed.lesions, settings, work, models, tell, reviewed.notes, began)

@@ -212,16 +212,18 @@ def _check_text(text: str, column: str) -> None:
         raise BatchError(f"the column '{column}' has characters that are no text; type it again")
 
 
-def check_name(name: str) -> None:
-    """Raise ``BatchError`` unless a case's name is fit for a folder on every system.
+def check_name(name: str, of: str = "case") -> None:
+    """Raise ``BatchError`` unless a name is fit for a folder on every system.
 
     Parameters
     ----------
     name : str
+    of : str
+        What has the name, for the sentence.
     """
     if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
         raise BatchError(
-            "the case's name cannot be a folder's; use 1 to 64 letters, digits, '-', '_' and '.', "
+            f"the {of}'s name cannot be a folder's; use 1 to 64 letters, digits, '-', '_' and '.', "
             "beginning with a letter or digit"
         )
 

@@ -116,7 +116,7 @@ class OwnModel:
                 raise ModelError("the new model has no name; type one into the line beside the button")
             if start is None:
                 raise ModelError("no model is installed to begin with; put a model bundle into the models folder")
-            check_name(name)
+            check_name(name, of="model")
             # no process makes samples beside it: that core is the reader's
             settings = {"start": start.name, "name": name, "device": self._host.device_name(), "workers": 0}
             settings["minutes"] = float(self.ui.ownModelMinutesSpinBox.value)

@@ -29,9 +29,16 @@ class CaseCines:
         Where to look for sources that are not where they were.
     moves : mapping of Path to Path, optional
         Folders of sources that were moved, former to present (``Worklist.moves``).
+
+    Raises
+    ------
+    BatchError
+        When ``look_in`` is no folder.
     """
 
     def __init__(self, output: Path, look_in: Path | None = None, moves: dict[Path, Path] | None = None) -> None:
+        if look_in is not None and not look_in.is_dir():
+            raise BatchError("the folder to look for moved cines in is not there; name one that is")
         self._folder = BatchFolder(output)
         self._look_in = look_in
         self._moved = MovedSources(moves)
