@@ -403,6 +403,23 @@ def test_a_propagation_is_on_the_disk_before_the_case_is_done(computed: Any) -> 
     assert work.record().result == record.result, "a stroke writes no masks of other frames"
 
 
+def test_what_a_cancelled_propagation_has_made_is_on_the_disk(computed: Any) -> None:
+    computed.activate(0)
+    logic, browser, user = computed.user.module.widget.logic, computed.browser, computed.user
+    (segment,) = logic.segmentNames(browser)
+    before = logic.confidences(browser)[segment].copy()
+    computed.draw(6)
+    user.click("propagateButton")
+    user.wait_until(lambda: (logic.confidences(browser)[segment] != before).sum() >= 3)
+    assert user.read("propagateButton") == "Cancel"
+    user.click("propagateButton")
+    assert 1 <= len(logic.lastPropagation(browser).frames_computed) < 10
+    result = ReviewFolder(computed.output).work("A", "case-0001").result()
+    masks, confidences = logic.masks(browser), logic.confidences(browser)[segment]
+    assert all(np.array_equal(result.masks(frame)[0], masks[frame]) for frame in range(12))
+    np.testing.assert_allclose(result.confidences["Lesion"], confidences, atol=1e-6)
+
+
 def test_a_change_of_a_done_case_says_that_it_is_in_work_again(computed: Any) -> None:
     computed.user.choose("worklistStateComboBox", "All")
     computed.activate(0)

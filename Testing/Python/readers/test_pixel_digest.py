@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,23 @@ def test_grey_in_colour_is_the_same_and_every_pixel_order_and_number_of_frames_c
     assert len({known, *(pixel_digest(Cine.from_array(np.ascontiguousarray(one))) for one in others)}) == 5
 
 
+def test_a_file_is_decoded_once_for_it(tmp_path: Path) -> None:
+    read: list[int] = []
+
+    class Counting:
+        def __len__(self) -> int:
+            return len(FRAMES)
+
+        def __getitem__(self, index: int) -> np.ndarray:
+            read.append(index)
+            return FRAMES[index]
+
+    source = write_multiframe(tmp_path / "once.dcm", FRAMES, ContentDate="20261129", PatientID="once")
+    first, second = (replace(read_cine(source), frames=Counting()) for _ in range(2))
+    assert pixel_digest(first) == pixel_digest(second) == pixel_digest(Cine.from_array(FRAMES))
+    assert read == [0, 1, 2, 3]
+
+
 def test_the_scene_keeps_it_and_a_frame_that_cannot_be_read_is_none() -> None:
     class Damaged:
         def __len__(self) -> int:
@@ -44,7 +62,7 @@ def test_the_scene_keeps_it_and_a_frame_that_cannot_be_read_is_none() -> None:
             return FRAMES[index]
 
     whole = Cine.from_array(FRAMES)
-    damaged = Cine(Damaged(), 20, 30, False, whole.identity)
+    damaged = Cine(Damaged(), 20, 30, False, replace(whole.identity, digest="0" * 64))
     black = FRAMES.copy()
     black[2] = 0
     kept = cine_from_browser(add_cine(damaged)).identity.pixels

@@ -10,6 +10,8 @@ from UltrasoundLesionSegLib.cine import Cine, Frame
 from UltrasoundLesionSegLib.errors import FrameError
 from UltrasoundLesionSegLib.readers.frames import to_grey
 
+_KNOWN: dict[str, str] = {}  # by the digest of the file: looking for many cines in one folder decodes each file once
+
 
 class PixelDigest:
     """SHA-256 over the decoded grey frames, in order.
@@ -43,18 +45,22 @@ class PixelDigest:
 
 
 def pixel_digest(cine: Cine) -> str:
-    """Return the digest of a cine, of which every frame is read for it unless its identity has it.
+    """Return the digest of a cine, of which every frame is read for it unless it is known.
 
     Parameters
     ----------
     cine : Cine
     """
-    if cine.identity.pixels:
-        return cine.identity.pixels
-    digest = PixelDigest()
+    known = cine.identity.pixels or _KNOWN.get(cine.identity.digest)
+    if known:
+        return known
+    digest, is_whole = PixelDigest(), True
     for frame in range(len(cine)):
         try:
             digest.add(cine.frames[frame])
         except FrameError:
             digest.add(None)
+            is_whole = False
+    if is_whole:
+        _KNOWN[cine.identity.digest] = digest.hexdigest()
     return digest.hexdigest()
