@@ -264,7 +264,7 @@ BAD_CALLS = {
     "a name with a path": ({"--name": "../own"}, "the model's name cannot be a folder's"),
     "no name": ({"--name": ""}, "the model's name cannot be a folder's"),
     "a name that is taken": ({"--name": "tiny"}, "there is a model named 'tiny' already"),
-    "no minute": ({"--minutes": "0"}, "must be greater than or equal to 1"),
+    "no minute": ({"--minutes": "0"}, "'--minutes'"),
     "a device that is not there": ({"--device": "abacus"}, "the device 'abacus' is unknown"),
     "a reader whom nobody knows": ({"--reader": "Z"}, "no work of a reader 'Z' in this folder; the readers are: A, B"),
     "a person's name": ({"--reader": "Jane Doe"}, "the reader's code is not usable"),
