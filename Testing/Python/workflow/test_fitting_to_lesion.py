@@ -16,7 +16,7 @@ from engine_helpers import clip_of_moving_discs
 from tiny_bundle import write_tiny_bundle
 
 from UltrasoundLesionSegLib.engine.bundles import find_bundle
-from UltrasoundLesionSegLib.errors import SceneError, SeedError
+from UltrasoundLesionSegLib.errors import ModelError, SceneError, SeedError
 from UltrasoundLesionSegLib.fitting import lesion_fit, way_back
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps
@@ -192,6 +192,38 @@ def test_a_lesion_too_small_to_fit_to_gives_the_result_without_a_fit(
     assert notice == "The model was not fitted to this lesion: the lesion drawn is too small to fit a model to."
     assert not logic.isFitted(browsers[0], "tiny")
     assert logic.lastPropagation(browsers[0]) is summary
+
+
+def test_weights_that_are_no_numbers_give_the_result_without_a_fit(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ModelError("the steps led to weights of 'tiny' that are not numbers")
+
+    monkeypatch.setattr(lesion_fit, "between", broken)
+    browser = seeded(logic)
+    summary = logic.fitToLesion(browser, "tiny", device="cpu")
+    assert summary.model == "tiny"
+    assert summary.fit is not None
+    assert not summary.fit.used
+    assert "weights of 'tiny' that are not numbers" in summary.notices[0]
+    assert len(summary.frames_computed) == 5
+
+
+def test_frames_outside_the_range_asked_for_are_not_checked(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always(monkeypatch, kept=True)
+    browser = seeded(logic)
+    logic.propagate(browser, "tiny", device="cpu")
+    checked: list[int] = []
+
+    def remember(step: Any) -> None:
+        if step.stage == "Checking the fit":
+            checked.append(step.frame)
+
+    logic.fitToLesion(browser, "tiny", frames=(0, 3), device="cpu", progress=remember)
+    assert set(checked) <= {0, 1}
 
 
 @pytest.mark.parametrize(("low", "told"), [(5, 5), (3, 0)])

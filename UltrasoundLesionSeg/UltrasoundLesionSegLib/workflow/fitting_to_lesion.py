@@ -19,6 +19,8 @@ from UltrasoundLesionSegLib.errors import ModelError, SceneError, SeedError
 from UltrasoundLesionSegLib.workflow.propagation_and_review import PropagationAndReview
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from UltrasoundLesionSegLib.cine import Mask
     from UltrasoundLesionSegLib.engine.bundles import Bundle
     from UltrasoundLesionSegLib.fitting.way_back import Way
@@ -167,7 +169,7 @@ class FittingToLesion(PropagationAndReview):
             yield from propagated(WITHOUT)
             plain_job = self._jobs[key]
             plain = self.confidences(browser)
-            ways = self._ways(browser, plain)
+            ways = self._ways(browser, plain, range(*frames) if frames else range(len(self.cine(browser))))
             ends = self._ends(browser, ways)
             bundle = self._bundle(model, "propagate")
             yield from self._fitted(browser, bundle, device, plain_job)
@@ -196,9 +198,8 @@ class FittingToLesion(PropagationAndReview):
         self, browser: Any, bundle: Bundle, device: str, plain_job: PropagationJob
     ) -> Generator[PropagationProgress, None, None]:
         """Fit the model and keep the weights with the cine; where that cannot be, ``plain_job`` says why."""
-        from UltrasoundLesionSegLib.engine.threads import threads_for_inference
         from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps
-        from UltrasoundLesionSegLib.workflow.propagation_job import FitRecord, PropagationProgress
+        from UltrasoundLesionSegLib.workflow.propagation_job import FitRecord
 
         settings, started = FitSettings(), time.perf_counter()
         anchors = {segment: tuple(frames) for segment, frames in self._sequence(browser).anchors().items()}
@@ -206,17 +207,11 @@ class FittingToLesion(PropagationAndReview):
         on = self._resolve_device(device)
         steps = fit_steps(bundle, self._drawn(browser), settings, on if on.type == "cuda" else "cpu")
         fitted, why_not = None, ""
-        while fitted is None and not why_not:
-            try:
-                with threads_for_inference():
-                    done = next(steps)
-            except StopIteration as stop:
-                fitted = between(bundle, stop.value, settings.share)
-            except (SeedError, ModelError) as error:
-                why_not = str(error)
-            else:
-                seconds = time.perf_counter() - started
-                yield PropagationProgress(drawn_on[0], done, settings.steps, seconds, "", done, settings.steps, FITTING)
+        try:
+            led_to = yield from _followed(steps, drawn_on[0], settings.steps)
+            fitted = between(bundle, led_to, settings.share)
+        except (SeedError, ModelError) as error:
+            why_not = str(error)
         record = FitRecord(
             used=fitted is not None,
             model_sha256=bundle.sha256,
@@ -234,14 +229,14 @@ class FittingToLesion(PropagationAndReview):
             return
         self._fits[browser.GetID()] = _Fit(bundle.sha256, self._digest(browser, anchors), anchors, fitted, record)
 
-    def _ways(self, browser: Any, expected: Mapping[str, NDArray[np.float32]]) -> dict[str, Way]:
-        """Return each lesion's way from its farthest result to what was drawn, by segment ID."""
+    def _ways(self, browser: Any, expected: Mapping[str, NDArray[np.float32]], within: range) -> dict[str, Way]:
+        """Return each lesion's way from its farthest result of a range to what was drawn, by segment ID."""
         from UltrasoundLesionSegLib.fitting.way_back import farthest
 
         sequence = self._sequence(browser)
         ways = {
             segment: farthest(
-                np.flatnonzero(np.isfinite(expected[segment])).tolist(),
+                [frame for frame in within if np.isfinite(expected[segment][frame])],
                 {frame: sequence.read(frame, segment) for frame in frames},
             )
             for segment, frames in sequence.anchors().items()
@@ -388,3 +383,21 @@ class FittingToLesion(PropagationAndReview):
                 digest.update(f" {segment} {frame} ".encode())
                 digest.update(np.packbits(sequence.read(frame, segment)).tobytes())
         return digest.hexdigest()
+
+
+def _followed(
+    steps: Generator[int, None, Module], frame: int, total: int
+) -> Generator[PropagationProgress, None, Module]:
+    """Do the steps of a fit; yields where it is, and returns what they led to."""
+    from UltrasoundLesionSegLib.engine.threads import threads_for_inference
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress
+
+    started = time.perf_counter()
+    while True:
+        try:
+            with threads_for_inference():
+                done = next(steps)
+        except StopIteration as stop:
+            led_to: Module = stop.value
+            return led_to
+        yield PropagationProgress(frame, done, total, time.perf_counter() - started, "", done, total, FITTING)
