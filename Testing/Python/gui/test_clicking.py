@@ -227,7 +227,7 @@ def test_clicks_undone_one_by_one_leave_no_anchor(clicks: Any) -> None:
     clicks.logic.commitEdit(clicks.browser)  # as measuring does
     editor.undo()
     clicks.user.module.session.process_events()
-    assert clicks.user.read("anchorsLabel") == "No anchors yet: paint the lesion on one frame."
+    assert clicks.user.read("anchorsLabel") == "No anchors yet: draw the lesion on one frame."
     clicks.browser.SetSelectedItemNumber(1)
     assert clicks.logic.anchors(clicks.browser) == {"lesion-1": []}
     assert not clicks.mask(0).any()

@@ -73,6 +73,8 @@ def test_a_scene_whose_data_files_are_missing_is_told_in_one_sentence(discs: Any
         assert "12 frames" in user.read("cineInfoLabel")
     else:
         assert user.read("cineInfoLabel").startswith("This cannot be used as a cine: the sequence holds no images;")
+        shown = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
+        assert not shown, "Slicer draws the picture of before where a volume has no image"
         user.click("newLesionButton")
         assert "holds no images" in user.read("lesionMessageLabel")
     slicer.mrmlScene.Clear(0)

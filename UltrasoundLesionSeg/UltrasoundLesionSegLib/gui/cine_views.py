@@ -64,7 +64,9 @@ class CineViews:
         if browser is None or volume is None:
             return
         slicer.modules.sequences.setToolBarActiveBrowserNode(browser)
-        if arranged or any(node.GetBackgroundVolumeID() != volume.GetID() for node in _composite_nodes()):
+        if volume.GetImageData() is None:  # its data file is missing: a view would go on showing what was there before
+            slicer.util.setSliceViewerLayers(background=None, foreground=None, label=None)
+        elif arranged or any(node.GetBackgroundVolumeID() != volume.GetID() for node in _composite_nodes()):
             slicer.util.setSliceViewerLayers(background=volume, foreground=None, label=None)
             self._later(fit)
 

@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.gui.section import Section
 
 EFFECTS = ("Paint", "Draw", "Erase", "Threshold", "Smoothing", "Scissors")
 EDITOR_TAG = "UltrasoundLesionSeg"  # an editor node of our own: Slicer's Segment Editor module keeps its settings
+HINT = "Press Click and drag a box around the lesion on one frame, or press New lesion and paint it, or press Suggest."
 LISTED_ANCHORS = 12
 
 
@@ -184,8 +185,7 @@ class LesionSection(Section):
     def _show_anchors(self) -> None:
         segmentation = self.host.segmentation()
         if segmentation is None:
-            hint = "Press New lesion and paint it on one frame, or press Suggest." if self.host.browser else ""
-            tell(self.ui.anchorsLabel, hint)
+            tell(self.ui.anchorsLabel, HINT if self.host.browser else "")
             return
         lines = []
         for segment, frames in self.host.anchors().items():
@@ -194,5 +194,5 @@ class LesionSection(Section):
                 more = f" and {len(frames) - LISTED_ANCHORS} more" if len(frames) > LISTED_ANCHORS else ""
                 shown = ", ".join(str(frame) for frame in frames[:LISTED_ANCHORS])
                 lines.append(f"{found.GetName()} on {'frames' if len(frames) > 1 else 'frame'} {shown}{more}")
-        text = "Anchors: " + "; ".join(lines) + "." if lines else "No anchors yet: paint the lesion on one frame."
+        text = "Anchors: " + "; ".join(lines) + "." if lines else "No anchors yet: draw the lesion on one frame."
         tell(self.ui.anchorsLabel, text)

@@ -342,10 +342,10 @@ def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
     count = len(summary.frames_computed)
     if cancelled:
         unfinished = len(summary.frames_unfinished)
-        text = f"Cancelled: {_frames(count + unfinished)} with a result, which is kept."
+        kept = "was computed and is kept" if count + unfinished == 1 else "were computed and are kept"
+        text = f"Cancelled: {_frames(count + unfinished)} {kept}."
         if unfinished:
-            were = "was" if unfinished == 1 else "were"
-            text += f" Of these, {unfinished} {were} computed in one direction only; propagate again to finish."
+            text += f" Of these, {unfinished} in one direction only; propagate again to finish."
     elif count == 0 and not summary.unreadable:
         text = "Nothing to do: every frame has its result already."
     else:
