@@ -8,17 +8,25 @@ import slicer
 import vtk
 
 VIEW = "Red"
-CORNER = vtk.vtkCornerAnnotation.LowerRight  # Slicer's Data Probe writes into the others
+CORNER = (0.99, 0.01)  # lower right, as shares of the view; Slicer's Data Probe writes into the others
 FONT_SIZE = 18
 
 
 class FrameAnnotation:
-    """An annotation of our own: Slicer's Data Probe empties the view's own one whenever a slice changes."""
+    """An annotation of our own: Slicer's Data Probe empties the view's own one whenever a slice changes.
+
+    A vtkCornerAnnotation would search for the size of its font at every new text, which takes as long as all the rest
+    of showing a frame.
+    """
 
     def __init__(self) -> None:
-        self._actor = vtk.vtkCornerAnnotation()
-        self._actor.SetMaximumFontSize(FONT_SIZE)
-        self._actor.GetTextProperty().SetShadow(True)  # to be read on bright echoes
+        self._actor = vtk.vtkTextActor()
+        self._actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
+        self._actor.SetPosition(*CORNER)
+        font = self._actor.GetTextProperty()
+        font.SetFontSize(FONT_SIZE)
+        font.SetJustificationToRight()
+        font.SetShadow(True)  # to be read on bright echoes
         self._view: Any = None
 
     def show(self, text: str) -> None:
@@ -32,8 +40,8 @@ class FrameAnnotation:
         if self._view is None:
             _renderer(view).AddViewProp(self._actor)
             self._view = view
-        if self._actor.GetText(CORNER) != text:
-            self._actor.SetText(CORNER, text)
+        if self._actor.GetInput() != text:
+            self._actor.SetInput(text)
             view.scheduleRender()
 
     def _take_away(self) -> None:
