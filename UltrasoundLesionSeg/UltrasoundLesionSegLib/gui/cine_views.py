@@ -8,6 +8,7 @@ from typing import Any
 import slicer
 
 from UltrasoundLesionSegLib.gui.view_layout import ViewLayout
+from UltrasoundLesionSegLib.mrml.frames import image_of
 from UltrasoundLesionSegLib.mrml.segmentation_nodes import find_sequence
 
 HIDDEN_BY_US = "UltrasoundLesionSeg.Hidden"  # on display nodes, so that a scene saved meanwhile says what to show again
@@ -64,7 +65,7 @@ class CineViews:
         if browser is None or volume is None:
             return
         slicer.modules.sequences.setToolBarActiveBrowserNode(browser)
-        if volume.GetImageData() is None:  # its data file is missing: a view would go on showing what was there before
+        if image_of(volume) is None:  # its data file is missing: a view would go on showing what was there before
             slicer.util.setSliceViewerLayers(background=None, foreground=None, label=None)
         elif arranged or any(node.GetBackgroundVolumeID() != volume.GetID() for node in _composite_nodes()):
             slicer.util.setSliceViewerLayers(background=volume, foreground=None, label=None)
