@@ -250,7 +250,7 @@ def test_too_few_minutes_say_how_many_are_needed_and_more_go_on(
     outlined: MakeLesion, settings: AdaptSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lesions = [outlined(number, f"p{number}") for number in range(3)]
-    with pytest.raises(ModelError, match=r"give at least --minutes \d+"):
+    with pytest.raises(ModelError, match=r"give at least \d+ minutes"):
         adapt(lesions, replace(settings, steps=None, minutes=0.001), tmp_path / "work", tmp_path / "models")
     scored: list[str] = []
     monkeypatch.setattr(adapting, "score_lesions", noting(adapting.score_lesions, scored))

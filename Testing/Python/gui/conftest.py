@@ -168,6 +168,25 @@ def discs(user) -> Discs:
 
 
 @pytest.fixture
+def low_window() -> Iterator[Callable[[Any], Any]]:
+    """``low_window(user)``: put the panel into a window that shows a part of it, as Slicer's does; returns that."""
+    from PySide6 import QtWidgets
+    from slicer_harness.pythonqt import unwrap
+
+    area = QtWidgets.QScrollArea()
+
+    def show(user: Any) -> Any:
+        area.setWidgetResizable(True)
+        area.setWidget(unwrap(user.module.panel))
+        area.resize(520, 300)
+        area.show()
+        return area
+
+    yield show
+    area.takeWidget()
+
+
+@pytest.fixture
 def choose_drawn(user) -> Callable[..., Discs]:
     """``choose_drawn(frames, lesion)``: a cine of these frames, chosen in the panel, the lesion drawn on frame 0."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 import slicer
 import vtk
 from engine_helpers import clip_of_moving_discs
-from slicer_harness.pythonqt import unwrap
 
 QtCore = pytest.importorskip("PySide6.QtCore", reason="PySide6 is not installed", exc_type=ImportError)
 QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
@@ -173,24 +171,12 @@ def test_copy_puts_the_table_on_the_clipboard(measured: Any) -> None:
     assert lines[1].split("\t")[0] == "Lesion"
 
 
-@pytest.fixture
-def low_panel(discs: Any) -> Iterator[Any]:
-    """The panel in a window that shows a part of it, as Slicer's does, scrolled to its end."""
-    area = QtWidgets.QScrollArea()
-    area.setWidgetResizable(True)
-    area.setWidget(unwrap(discs.user.module.panel))
-    area.resize(520, 300)
-    area.show()
+def test_what_a_button_did_is_in_sight(discs: Any, low_window: Any, tmp_path: Path) -> None:
+    user = discs.user
+    area = low_window(user)
     for name in ("measureCollapsibleButton", "exportCollapsibleButton"):
-        discs.user.see(name).setProperty("collapsed", False)
-    yield discs
-    area.takeWidget()
-
-
-def test_what_a_button_did_is_in_sight(low_panel: Any, tmp_path: Path) -> None:
-    user = low_panel.user
-    low_panel.draw(0, low_panel.truth[0, 0])
-    area = user.see("measureButton").window()
+        user.see(name).setProperty("collapsed", False)
+    discs.draw(0, discs.truth[0, 0])
     area.ensureWidgetVisible(user.see("measureButton"), 0, 0)
     user.click("measureButton")
     user.wait_until(lambda: not user.see("lesionTableView").visibleRegion().isEmpty())

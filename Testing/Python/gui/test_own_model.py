@@ -83,6 +83,21 @@ def is_over(user: Any) -> bool:
     return bool(user.read("adaptButton") == "Train")
 
 
+def test_what_the_training_says_is_in_sight(
+    person: Callable[[int], Any], low_window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = person(3)
+    monkeypatch.setattr(adapt_process, "_command", lambda: [sys.executable, "-c", "import time; time.sleep(600)"])
+    area = low_window(user)
+    area.ensureWidgetVisible(user.see("worklistOpenButton"), 0, 0)
+    assert not user.sees("adaptLabel")
+    user.click("adaptButton")
+    user.wait_until(lambda: not user.see("adaptLabel").visibleRegion().isEmpty())
+    area.ensureWidgetVisible(user.see("worklistOpenButton"), 0, 0)
+    user.click("adaptButton")
+    user.wait_until(lambda: not user.see("adaptLabel").visibleRegion().isEmpty())
+
+
 @pytest.mark.slow
 def test_a_model_is_trained_cancelled_gone_on_with_and_chosen(
     person: Callable[[int], Any], quick: Callable[..., None], tmp_path: Path

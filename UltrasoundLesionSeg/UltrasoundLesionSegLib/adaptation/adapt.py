@@ -249,7 +249,7 @@ class _Job:
     def _too_short(self, seconds: float) -> ModelError:
         return ModelError(
             f"{self._settings.minutes:g} minutes do not suffice for these cases on this machine; give at least "
-            f"--minutes {int(seconds / 60) + 1}"
+            f"{int(seconds / 60) + 1} minutes"
         )
 
     def _on_main(self, job: Callable[[], Any]) -> None:

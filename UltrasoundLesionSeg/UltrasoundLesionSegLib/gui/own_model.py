@@ -11,7 +11,7 @@ import qt
 from UltrasoundLesionSegLib.errors import LesionSegError, ModelError
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import import_steps
-from UltrasoundLesionSegLib.gui.messages import Tone, sentence, tell, telling
+from UltrasoundLesionSegLib.gui.messages import Tone, reveal, sentence, tell, telling
 from UltrasoundLesionSegLib.gui.own_model_folders import remember, use_remembered
 from UltrasoundLesionSegLib.gui.repainting import run_repainting
 
@@ -102,6 +102,7 @@ class OwnModel:
         else:
             self._end()
             tell(self.ui.adaptLabel, "Cancelled; what is done is kept. Train again under the same name to go on.")
+            reveal(self.ui.adaptLabel)
 
     def _begin(self) -> None:
         if not self._host.offer("train", self.ui.adaptLabel):
@@ -127,6 +128,7 @@ class OwnModel:
             self._timer.start()
             tell(self.ui.adaptLabel, f"Reading what reader {self._reader} is done with...")
         self.busy_changed()
+        reveal(self.ui.adaptLabel)
 
     def _listen(self) -> None:
         """Show what the process has said since the last time."""
