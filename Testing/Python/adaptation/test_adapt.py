@@ -296,7 +296,7 @@ def test_a_run_ends_when_its_minutes_are_over_and_the_same_call_goes_on(
         if step.sentence.startswith("training for fold 2 of 3: step 2"):
             clock.now += 3601
 
-    with pytest.raises(ModelError, match=r"the 60 minutes are over .* the same command goes on"):
+    with pytest.raises(ModelError, match=r"the 60 minutes are over .* the same training, started again, goes on"):
         adapt(lesions, timed, tmp_path / "work", tmp_path / "models", slow)
     assert told[-1].startswith("training for fold 2 of 3: step 2"), "it ends at once"
     told.clear()

@@ -243,7 +243,7 @@ class _Job:
             raise self._too_short(spent / max(progress.share, 0.01))
         raise ModelError(
             f"the {self._settings.minutes:g} minutes are over before all was done, because the computer became slower; "
-            "what is done is kept, and the same command goes on for as many minutes"
+            "what is done is kept, and the same training, started again, goes on for as many minutes"
         )
 
     def _too_short(self, seconds: float) -> ModelError:
