@@ -162,6 +162,17 @@ def test_a_click_that_is_none_is_refused_in_one_sentence(
     assert not (folder / "out").exists()
 
 
+def test_a_seed_with_nothing_in_its_direction_says_so(
+    run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
+) -> None:
+    folder, _ = frames_folder
+    for direction, at, is_said in (("forward", 5, True), ("backward", 0, True), ("both", 0, False)):
+        arguments = ["--seed", f"{folder / 'seed.png'}@{at}", "--direction", direction, "--output", folder / direction]
+        code, said, _ = run("segment", folder / "frames", *arguments)
+        assert code == 0
+        assert (f"No frame lies in the direction {direction} of the seeds" in said) == is_said
+
+
 def test_an_unreadable_frame_is_named_the_others_are_done_and_the_exit_code_is_2(
     run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
 ) -> None:

@@ -347,7 +347,7 @@ def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
         if unfinished:
             text += f" Of these, {unfinished} in one direction only; propagate again to finish."
     elif count == 0 and not summary.unreadable:
-        text = "Nothing to do: every frame has its result already."
+        text = "Nothing to do: every frame has its result already." if not summary.notices else "Nothing to do."
     else:
         text = f"{_frames(count)} in {duration(seconds)} on {summary.device}."
     if summary.fit is not None and summary.fit.used:

@@ -82,9 +82,11 @@ def read_dicom_folder(paths: Sequence[Path]) -> Cine:
     if len(instances) == 1:
         return read_dicom_file(instances[0].path)
     if multiframe:
-        raise SourceError(
-            f"the folder holds {len(multiframe)} multi-frame DICOM objects beside other images; choose one file"
+        beside = " beside other images" if len(multiframe) < len(instances) else ""
+        counted = (
+            "a multi-frame DICOM object" if len(multiframe) == 1 else f"{len(multiframe)} multi-frame DICOM objects"
         )
+        raise SourceError(f"the folder holds {counted}{beside}; choose one file")
     series = _main_series(instances)
     left_out = len(instances) - len(series) + without_image + copies
     notes = [f"{left_out} other DICOM objects of the folder are left out."] if left_out else []

@@ -34,6 +34,8 @@ UNFINISHED = ""  # provenance of a forward result that still waits for its backw
 
 EditableArea = Callable[[int, str], Mask]
 
+NOTHING_BEYOND = "No frame lies in the direction {direction} of the seeds: nothing was propagated; choose another one."
+
 
 @dataclass(frozen=True)
 class PropagationPlan:
@@ -230,6 +232,8 @@ class PropagationJob:
         stretches = plan_stretches(anchors, plan.direction, plan.frames)
         reached = {index for stretch in stretches for index in stretch.frames}
         self._wanted = (reached | {anchor.frame for anchor in anchors}) & set(plan.frames)
+        if not any(stretch.computed for stretch in stretches) and self._wanted < set(plan.frames):
+            self.summary.notices.append(NOTHING_BEYOND.format(direction=plan.direction.value))
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
         self.stretches = [stretch for stretch in stretches if self._is_stale(stretch)]
         self._stretch_at = {
