@@ -41,6 +41,9 @@ class Signals:
         Dice of what the network draws on the anchor itself and what the person drew there.
     distance : float
         Frames to the anchor.
+    return_overlap : float
+        Dice of the mask and the anchor's outline, moved onto it and carried by optical flow, where the lesion was lost
+        before.
     absence : float
         Frames to the nearest one of the stretch that a person marked "not visible".
     """
@@ -54,6 +57,7 @@ class Signals:
     likeness: float = NAN
     anchor_overlap: float = NAN
     distance: float = NAN
+    return_overlap: float = NAN
     absence: float = NAN
 
 

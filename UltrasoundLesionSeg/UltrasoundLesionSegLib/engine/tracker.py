@@ -136,7 +136,7 @@ class LesionTracker:
         self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
         self._last_view: LastView | None = None  # of a lost lesion
         self._denied: LastView | None = None  # what would have been followed through a frame marked "not visible"
-        self._begun: tuple[Frame, Mask] | None = None  # the anchor started at, if it shows the lesion
+        self._begun: LastView | None = None  # the lesion on the anchor started at
         # uint8 (3, h, w) cut to the window -> float32 in [0, 1]. Without metadata: a MetaTensor sends every operation
         # of the network through Python, which costs more than the operation.
         to_float = ScaleIntensity(minv=None, maxv=None, factor=1 / 255 - 1)
@@ -161,7 +161,7 @@ class LesionTracker:
         self._correction, self._anchor_overlap = None, NAN
         self._last_view = None
         if mask.any():
-            self._begun = frame, mask
+            self._begun = self._view_of(frame, mask)
             view, drawn = past.view, past.seen[0, 0].cpu().numpy()
             predicted = self._segment(view, PreviousFrame(view.tensor, view.code, past.seen), index)
             self._correction = OutlineCorrection(drawn, predicted, view.grey, past.window)
@@ -209,13 +209,24 @@ class LesionTracker:
                 self._last_view = self._view_of(past.frame, past.mask)
                 alike = self._likeness_to_last(frame)
             return Prediction(corrected, self._signals_of_none(certainty, alike))
-        return Prediction(corrected, self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty))
+        signals = self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty)
+        if self._correction is None:
+            signals = replace(signals, return_overlap=self._return_overlap(frame, corrected > 0.5))
+        return Prediction(corrected, signals)
 
     def _likeness_to_last(self, frame: Frame) -> float:
         """Return how much of a lost lesion's tissue is in view, 0 to 1; nan if none is lost."""
         if self._last_view is None:
             return NAN
         return self._last_view.likeness(_grey(self._last_view.window.cut(frame, self._settings.input_size)))
+
+    def _return_overlap(self, frame: Frame, mask: Mask) -> float:
+        """Return how well a returned lesion's mask agrees with the anchor's outline; nan if no anchor shows one."""
+        if self._begun is None:
+            return NAN
+        row, column = _centre(mask)
+        window, size = replace(self._begun.window, row=row, column=column), self._settings.input_size
+        return self._begun.overlap(_grey(window.cut(frame, size)), window.cut(mask.astype(np.float32), size) > 0.5)
 
     def _signals_of_none(self, certainty: float, alike: float) -> Signals:
         """Return what tells whether the lesion is really not visible."""
@@ -302,7 +313,8 @@ class LesionTracker:
             # the mask followed up to here may never have been the lesion: only the anchors are certain
             self._bank.forget_passing()
             if self._begun is not None:
-                self._last_seen, self._last_view = _centre(self._begun[1]), self._view_of(*self._begun)
+                window = self._begun.window
+                self._last_seen, self._last_view = (window.row, window.column), self._begun
 
     def _lose(self, before: Mask) -> None:
         """Take note that the lesion, seen as ``before`` one frame ago, is not visible."""

@@ -35,13 +35,23 @@ SMOOTH, SHRINK, SIGNED = 0.02, 0.003, 3.0  # weights of a curve's bends, values,
 LEVELS = 20  # groups of equally many masks that the last curve is made of
 PRIOR = 3  # masks of the mean of all that join each group: no few masks that were all right promise that all will be
 FOLDS = 5
-SEEN = ("certainty", "soft_overlap", "flow_overlap", "likeness", "anchor_overlap", "distance", "absence")
+SEEN = (
+    "certainty",
+    "soft_overlap",
+    "flow_overlap",
+    "likeness",
+    "anchor_overlap",
+    "distance",
+    "return_overlap",
+    "absence",
+)
 UNSEEN = ("unseen", "hidden", "last_likeness", "absence")
 LINE = {"knots": [0.0, 1.0], "values": [0.0, 1.0]}
 KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rises, -1 falls
     "certainty": ((0.5, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97), 1),
     "soft_overlap": ((0.7, 0.8, 0.88, 0.92, 0.95, 0.97, 0.985), 1),
     "flow_overlap": ((0.3, 0.5, 0.65, 0.75, 0.82, 0.88, 0.92, 0.95, 0.97, 0.985), 1),
+    "return_overlap": ((0.2, 0.4, 0.6, 0.7, 0.8, 0.9), 1),
     "likeness": ((0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8), 1),
     "anchor_overlap": ((0.8, 0.88, 0.92, 0.95, 0.97), 1),
     "distance": ((1.0, 3.0, 6.0, 10.0, 16.0, 25.0, 40.0, 80.0), -1),
