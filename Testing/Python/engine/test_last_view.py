@@ -75,3 +75,19 @@ def test_a_tracker_tells_how_much_of_the_lost_lesions_tissue_is_in_view(absent: 
     assert list(hidden) == [frame for frame in range(1, 10) if frame != absent]
     assert all(math.isnan(hidden[frame]) for frame in (1, 2, 9))
     assert min(hidden[frame] for frame in (4, 5)) > max(hidden[frame] for frame in (6, 7, 8)) + 0.1
+
+
+@pytest.mark.parametrize("radius", [20, 40])
+def test_a_returned_lesion_is_compared_with_the_anchors_outline(radius: int) -> None:
+    """The lesion is away on frames 2 and 3, and is found again elsewhere with its size or with four times its area."""
+    lesion, returned = disc((SIZE, SIZE), *CENTRE, 20), disc((SIZE, SIZE), 90, 70, radius)
+    shown = [lesion, lesion, np.zeros_like(lesion), np.zeros_like(lesion), returned, returned]
+    cine = Cine.from_array(np.stack([np.where(mask, 200, tissue(1)).astype(np.uint8) for mask in shown]))
+    judge = Listener()
+    inferer = PropagationInferer(TrackerSettings(input_size=96), torch.device("cpu"), overlap=judge)
+    inputs = inputs_for(cine, [Anchor(0, 0, lesion)], direction=Direction.FORWARD)
+    found = {result.frame: result.masks[0].any() for result in inferer(inputs, BrightNetwork())}
+    assert found == {frame: shown[frame].any() for frame in range(1, 6)}
+    told = [one.return_overlap for one in judge.told]
+    assert [math.isnan(one) for one in told] == [True, True, True, False, False]
+    assert all((one > 0.9) == (radius == 20) for one in told[-2:]), told
