@@ -16,13 +16,10 @@ from UltrasoundLesionSegLib.engine.contrast import FAINT, RISEN
 from UltrasoundLesionSegLib.engine.last_view import LastView
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
+from UltrasoundLesionSegLib.engine.returning import ALIKE, CERTAIN_ALIKE, CERTAIN_ELSEWHERE, CERTAIN_HERE
 from UltrasoundLesionSegLib.engine.stretches import Direction
 from UltrasoundLesionSegLib.engine.tracker import (
-    ALIKE,
-    CERTAIN_ALIKE,
-    CERTAIN_ELSEWHERE,
     CERTAIN_FAINT,
-    CERTAIN_HERE,
     CERTAIN_REMAINDER,
     SEARCH,
     LesionTracker,
@@ -117,6 +114,19 @@ def test_what_comes_back_must_be_seen_clearly_and_more_so_elsewhere(
 def test_in_the_same_tissue_what_is_several_times_as_large_must_be_seen_as_clearly_as_elsewhere(
     monkeypatch: pytest.MonkeyPatch, radius: int, alike: float, found: bool
 ) -> None:
+    monkeypatch.setattr(LastView, "likeness", lambda view, now: alike)
+    truth = clip(HERE)[1]
+    returned = disc(SHAPE, *HERE, radius)
+    truth[LEFT[-1] + 1 :] = [returned] * (14 - LEFT[-1] - 1)
+    assert follow(bright(truth), Anchor(0, 0, truth[0]), FAIR)[13].masks.any() == found
+    assert follow(bright(truth), Anchor(0, 0, truth[0]), CLEAR)[13].masks.any()
+
+
+@pytest.mark.parametrize(("radius", "alike", "found"), [(14, 0.3, True), (9, 0.3, False), (9, 0.9, True)])
+def test_in_other_tissue_what_is_a_part_of_the_lesion_must_be_seen_as_clearly_as_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, radius: int, alike: float, found: bool
+) -> None:
+    """A disc of radius 9 covers 41% of the anchor's, of radius 14."""
     monkeypatch.setattr(LastView, "likeness", lambda view, now: alike)
     truth = clip(HERE)[1]
     returned = disc(SHAPE, *HERE, radius)

@@ -61,14 +61,12 @@ class LastView:
             A mask on it.
         """
         places = self._places(now)
-        return self._overlap(lesion, places) > SAME_PLACE and self._likeness(now, places) > SAME_TISSUE
+        here = remapped(self._lesion, *places) > 0
+        return overlap(here, lesion) > SAME_PLACE and self._likeness(now, places) > SAME_TISSUE
 
-    def overlap(self, now: Grey, lesion: Mask) -> float:
-        """Return the Dice of a mask and this lesion, carried to the mask's frame by optical flow. See ``shows``."""
-        return self._overlap(lesion, self._places(now))
-
-    def _overlap(self, lesion: Mask, places: tuple[Field, Field]) -> float:
-        return overlap(remapped(self._lesion, *places) > 0, lesion)
+    def carried(self, now: Grey) -> Mask:
+        """Return the lesion's mask as optical flow carries it to another frame, bool (N, N). See ``likeness``."""
+        return remapped(self._lesion, *self._places(now)) > 0
 
     def _places(self, now: Grey) -> tuple[Field, Field]:
         """Return where each pixel of a frame is here, columns and rows."""

@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.engine.last_view import LastView
 from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemorySettings
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, PreviousFrame, PropagationNetwork
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
+from UltrasoundLesionSegLib.engine.returning import CERTAIN_HERE, certainty_needed
 from UltrasoundLesionSegLib.engine.signals import NAN, Signals, overlap, soft_overlap
 from UltrasoundLesionSegLib.engine.window import Window, rgb
 
@@ -54,13 +55,6 @@ RESCALE = 1.2  # between the window's side and the one wanted
 # small lesion is too small to be seen with certainty (Docs/results/ablations.md, for all of these rules).
 SEARCH = 1.4  # side of the search window / usual side, so that the surroundings are seen too
 FRAMES_BEFORE_WHOLE = 4
-# Other tissue can look like the lost lesion, and a tracker that follows it stays there. So a returning lesion must be
-# seen with certainty, and with more certainty the further away it is.
-CERTAIN_HERE = 0.75  # certainty needed where the lesion was last seen
-CERTAIN_ALIKE = 0.65  # and there, if the tissue around it looks as it did then: if its likeness is above
-ALIKE = 0.6
-CERTAIN_ELSEWHERE = 0.9  # and from one extent of the lesion (the square root of its area) away on; linear between
-LARGER = 4.0  # times the lesion's area, from which on that much is needed, too, if the tissue is as it was
 # A lesion that leaves the plane shrinks, and what is left in its place may hold a tracker: a doubtful small remainder
 # is none.
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
@@ -194,7 +188,9 @@ class LesionTracker:
         faint = contrast(view.grey, predicted > 0.5).has_gone(self._contrast)
         redrawn = predicted if self._correction is None else self._correction.apply(predicted, view.grey, window)
         found, alike = probabilities > 0.5, self._likeness_to_last(frame)
-        if found.any() and (not self._is_lesion(found, certainty, faint, alike) or self._is_denied(found, frame)):
+        if found.any() and (
+            not self._is_lesion(found, frame, certainty, faint, alike) or self._is_denied(found, frame)
+        ):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # certainty that nothing is there
         elif self._correction is not None and self._settings.outline_correction:
@@ -210,8 +206,9 @@ class LesionTracker:
                 alike = self._likeness_to_last(frame)
             return Prediction(corrected, self._signals_of_none(certainty, alike))
         signals = self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty)
-        if self._correction is None:
-            signals = replace(signals, return_overlap=self._return_overlap(frame, corrected > 0.5))
+        if self._correction is None and self._begun is not None:
+            agreement = overlap(*self._beside_anchor(self._begun, frame, corrected > 0.5))
+            signals = replace(signals, return_overlap=agreement)
         return Prediction(corrected, signals)
 
     def _likeness_to_last(self, frame: Frame) -> float:
@@ -220,13 +217,12 @@ class LesionTracker:
             return NAN
         return self._last_view.likeness(_grey(self._last_view.window.cut(frame, self._settings.input_size)))
 
-    def _return_overlap(self, frame: Frame, mask: Mask) -> float:
-        """Return how well a returned lesion's mask agrees with the anchor's outline; nan if no anchor shows one."""
-        if self._begun is None:
-            return NAN
+    def _beside_anchor(self, anchor: LastView, frame: Frame, mask: Mask) -> tuple[Mask, Mask]:
+        """Return a mask and an anchor's outline, moved onto it and carried by optical flow, through one window."""
         row, column = _centre(mask)
-        window, size = replace(self._begun.window, row=row, column=column), self._settings.input_size
-        return self._begun.overlap(_grey(window.cut(frame, size)), window.cut(mask.astype(np.float32), size) > 0.5)
+        window, size = replace(anchor.window, row=row, column=column), self._settings.input_size
+        drawn = anchor.carried(_grey(window.cut(frame, size)))
+        return window.cut(mask.astype(np.float32), size) > 0.5, drawn
 
     def _signals_of_none(self, certainty: float, alike: float) -> Signals:
         """Return what tells whether the lesion is really not visible."""
@@ -332,20 +328,21 @@ class LesionTracker:
             view = self._look(self._past.frame, self._past.window)
             self._past = replace(self._past, view=view, seen=self._past.seen.to(device))
 
-    def _is_lesion(self, found: Mask, certainty: float, faint: bool, alike: float) -> bool:
+    def _is_lesion(self, found: Mask, frame: Frame, certainty: float, faint: bool, alike: float) -> bool:
         """Tell whether what is seen is still the lesion or, after it was lost, is it again."""
         if faint and certainty < CERTAIN_FAINT:
             return False
         if not self._lost:
             return certainty >= CERTAIN_REMAINDER or bool(np.count_nonzero(found) >= REMAINDER * self._extent**2)
-        far = 0.0
-        if self._last_seen is not None:
-            row, column = _centre(found)
-            away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self._extent
-            larger = (np.count_nonzero(found) / self._extent**2 - 1) / (LARGER - 1)
-            far = min(max(away, larger if alike > ALIKE else 0.0), 1.0)
-        here = CERTAIN_ALIKE if alike > ALIKE else CERTAIN_HERE
-        return certainty >= here + (CERTAIN_ELSEWHERE - here) * far
+        if self._last_seen is None:
+            return certainty >= CERTAIN_HERE
+        row, column = _centre(found)
+        away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self._extent
+        covered = 1.0
+        if self._begun is not None:
+            seen, drawn = self._beside_anchor(self._begun, frame, found)
+            covered = float(seen[drawn].mean()) if drawn.any() else 0.0
+        return certainty >= certainty_needed(away, alike, np.count_nonzero(found) / self._extent**2, covered)
 
     def _is_denied(self, found: Mask, frame: Frame) -> bool:
         """Tell whether what is seen again is what a person said is not the lesion."""
