@@ -47,6 +47,8 @@ def test_the_prior_may_be_right_wrong_or_empty() -> None:
     assert sum(prior.max() == 0 for prior in wrong) >= 5
     overlaps = np.array([2 * (prior[mask] > 0.5).sum() / (mask.sum() + (prior > 0.5).sum()) for prior in wrong])
     assert 0.5 < float(np.median(overlaps)) < 0.95
+    # an outline that flowed out: the whole lesion, and more around it; 17 of 200 without priors that leak
+    assert sum((prior[mask] > 0.5).mean() > 0.9 and (prior > 0.5).sum() > 1.2 * mask.sum() for prior in wrong) > 25
     empty = corrupt_prior(np.zeros((64, 64), bool), np.random.default_rng(1), 1.0)
     assert empty.shape == (64, 64)
 

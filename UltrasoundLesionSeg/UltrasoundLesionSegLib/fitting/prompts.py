@@ -20,8 +20,8 @@ def corrupt_prior(mask: Mask, rng: np.random.Generator, wrongness: float) -> Pro
         The truth on the previous frame.
     rng : Generator
     wrongness : float
-        Probability, 0 to 1, that the prior is misplaced, misshapen, empty or elsewhere; otherwise it is the truth,
-        with a soft edge every other time.
+        Probability, 0 to 1, that the prior is misplaced, misshapen, spread, empty or elsewhere; otherwise it is the
+        truth, with a soft edge every other time.
 
     Returns
     -------
@@ -31,7 +31,8 @@ def corrupt_prior(mask: Mask, rng: np.random.Generator, wrongness: float) -> Pro
     prior = mask.astype(np.float32)
     if rng.random() < wrongness:
         kind = rng.choice(
-            ["shape", "shift", "both", "part", "empty", "elsewhere"], p=[0.35, 0.2, 0.25, 0.08, 0.07, 0.05]
+            ["shape", "shift", "both", "part", "leak", "empty", "elsewhere"],
+            p=[0.27, 0.17, 0.21, 0.08, 0.15, 0.07, 0.05],
         )
         if kind in ("shape", "both"):
             prior = _misshape(prior, rng)
@@ -39,6 +40,8 @@ def corrupt_prior(mask: Mask, rng: np.random.Generator, wrongness: float) -> Pro
             prior = _shift(prior, rng)
         if kind == "part":
             prior = _cut_off(prior, rng)
+        if kind == "leak":
+            prior = _leak(prior, rng)
         if kind == "empty":
             prior = np.zeros_like(prior)
         if kind == "elsewhere":
@@ -76,6 +79,23 @@ def _shift(prior: Probabilities, rng: np.random.Generator) -> Probabilities:
     matrix = np.array([[1, 0, moved[0]], [0, 1, moved[1]]])
     shifted: Probabilities = cv2.warpAffine(prior, matrix, prior.shape[::-1], flags=cv2.INTER_LINEAR).astype(np.float32)
     return shifted
+
+
+def _leak(prior: Probabilities, rng: np.random.Generator) -> Probabilities:
+    """Spread into the tissue beside the outline, as an outline that flows out does: one to three ellipses on it."""
+    rows, columns = np.nonzero(prior > 0.5)
+    if not len(rows):
+        return prior
+    leaked = prior.copy()
+    extent = _extent(prior)
+    for _ in range(int(rng.integers(1, 4))):
+        chosen = int(rng.integers(len(rows)))
+        angle = rng.uniform(0, 2 * np.pi)
+        away = rng.uniform(0.2, 0.7) * extent
+        centre = (int(columns[chosen] + away * np.cos(angle)), int(rows[chosen] + away * np.sin(angle)))
+        axes = tuple(int(value) for value in rng.uniform(0.15, 0.7, 2) * extent + 1)
+        cv2.ellipse(leaked, (centre, axes, float(rng.uniform(0, 180))), 1.0, -1)
+    return leaked
 
 
 def _cut_off(prior: Probabilities, rng: np.random.Generator) -> Probabilities:

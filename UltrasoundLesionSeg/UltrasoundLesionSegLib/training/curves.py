@@ -35,7 +35,7 @@ def draw_curves(runs: Sequence[Path], target: Path) -> None:
     target : Path
         A PNG file.
     """
-    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.8), dpi=110)
+    figure, panels = pyplot.subplots(1, 2, figsize=(11, 3.8), dpi=110)
     for panel in panels:
         panel.set_prop_cycle(color=matplotlib.colormaps["tab20"](range(20)))  # the usual ten are too few
     for run in runs:
@@ -47,7 +47,7 @@ def draw_curves(runs: Sequence[Path], target: Path) -> None:
     for panel, title in zip(panels, ("loss", "Dice of the last frame"), strict=True):
         panel.set(xlabel="optimiser step", title=title)
         panel.grid(alpha=0.3)
-    panels[1].legend(fontsize=7)
+    panels[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
     with atomic_path(target) as path:
         figure.savefig(path)
