@@ -83,7 +83,7 @@ def test_a_returned_lesion_is_compared_with_the_anchors_outline(radius: int) -> 
     lesion, returned = disc((SIZE, SIZE), *CENTRE, 20), disc((SIZE, SIZE), 90, 70, radius)
     shown = [lesion, lesion, np.zeros_like(lesion), np.zeros_like(lesion), returned, returned]
     cine = Cine.from_array(np.stack([np.where(mask, 200, tissue(1)).astype(np.uint8) for mask in shown]))
-    judge = Listener()
+    judge = SignalsListener()
     inferer = PropagationInferer(TrackerSettings(input_size=96), torch.device("cpu"), overlap=judge)
     inputs = inputs_for(cine, [Anchor(0, 0, lesion)], direction=Direction.FORWARD)
     found = {result.frame: result.masks[0].any() for result in inferer(inputs, BrightNetwork())}
