@@ -439,7 +439,7 @@ class _Job:
                 reason = error.strerror or type(error).__name__
                 raise OutputError(
                     f"the model cannot be written ({reason}); give the folder for models room and permission to write, "
-                    "then the same command goes on"
+                    "then start it again: it goes on from there"
                 ) from None
         for folder in ("clips", "runs", "models"):
             shutil.rmtree(self._work / folder, ignore_errors=True)
