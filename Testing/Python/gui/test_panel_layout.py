@@ -54,6 +54,14 @@ def test_a_long_name_of_a_cine_does_not_make_the_panel_wider(discs: Any) -> None
     assert width_needed(discs.user) == before
 
 
+def test_a_long_folder_of_the_export_does_not_make_the_panel_wider(discs: Any) -> None:
+    unfold(discs.user)
+    before = width_needed(discs.user)
+    discs.user.see("exportFolderButton").setProperty("directory", "/" + "/".join([LONG] * 3))
+    discs.user.module.session.process_events()  # the button first, then what it lies in
+    assert width_needed(discs.user) == before
+
+
 def test_the_worklist_gives_way_when_lines_appear_under_it(user: Any) -> None:
     """Slicer does not measure a panel again that was left and entered: a line that appears later needs room."""
     user.see("worklistCollapsibleButton").setProperty("collapsed", False)

@@ -8,7 +8,6 @@ import numpy as np
 
 from UltrasoundLesionSegLib.cine import Cine, Frame
 from UltrasoundLesionSegLib.errors import FrameError
-from UltrasoundLesionSegLib.readers.frames import to_grey
 
 _KNOWN: dict[str, str] = {}  # by the digest of the file: looking for many cines in one folder decodes each file once
 
@@ -31,6 +30,9 @@ class PixelDigest:
         pixels : ndarray of uint8, shape (H, W) or (H, W, 3), or None
             None for a frame that cannot be read.
         """
+        # imported here: it brings OpenCV, which the panel must not load when it opens
+        from UltrasoundLesionSegLib.readers.frames import to_grey
+
         self._count += 1
         if pixels is None:
             self._state.update(b"unreadable")
