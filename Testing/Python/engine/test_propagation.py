@@ -79,6 +79,24 @@ def test_both_end_anchors_are_in_memory_from_the_first_step() -> None:
     assert all(r.masks.any() for r in results)
 
 
+def test_an_anchor_that_shows_a_small_part_goes_with_the_one_that_shows_most() -> None:
+    cine, truth = clip_of_moving_discs(frames=9)
+    whole, part = truth[0][0], truth[4][0].copy()
+    part[:, : int(np.flatnonzero(part.any(axis=0)).mean()) + 3] = False
+    remembered: list[int] = []
+
+    class Remembering(BrightNetwork):
+        def memorize(self, frames, code, masks):  # type: ignore[no-untyped-def]
+            remembered.append(int((masks > 0.5).sum()))
+            return super().memorize(frames, code, masks)
+
+    run(cine, [Anchor(0, 4, part), Anchor(0, 0, whole)], Remembering(), frames=range(5, 6))
+    assert len(remembered) == 3  # both anchors, then the frame
+    remembered.clear()
+    run(cine, [Anchor(0, 4, truth[4][0]), Anchor(0, 0, whole)], Remembering(), frames=range(5, 6))
+    assert len(remembered) == 2
+
+
 def test_lesions_compete_and_anchors_of_others_are_left_alone() -> None:
     cine, truth = clip_of_moving_discs(frames=6, lesions=2)
     # BrightNetwork sees both discs in a window that holds both: soft aggregation must still keep them apart

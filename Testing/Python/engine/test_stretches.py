@@ -87,3 +87,21 @@ def test_a_lesion_that_no_anchor_shows_is_looked_for_from_each_of_them() -> None
     plan = plan_stretches([Anchor(0, 3, UNSEEN), Anchor(0, 6, UNSEEN)], Direction.BOTH, range(8))
     assert described(plan) == [(0, None, 3, range(3)), (0, 3, 6, range(4, 6)), (0, 6, None, range(7, 8))]
     assert not any(stretch.absent for stretch in plan)
+
+
+def test_a_stretch_whose_anchors_show_a_small_part_also_knows_the_anchor_that_shows_most() -> None:
+    part, most = np.zeros((2, 2), bool), np.ones((2, 2), bool)
+    part[0, 0] = True
+    half = np.array([[True, True], [False, False]])
+    plan = plan_stretches([Anchor(0, 2, most), Anchor(0, 5, part), Anchor(0, 8, half)], Direction.BOTH, range(12))
+    assert [(s.frames, s.fullest.frame if s.fullest else None) for s in plan] == [
+        (range(2), None),
+        (range(3, 5), None),
+        (range(6, 8), None),
+        (range(9, 12), None),
+    ]
+    plan = plan_stretches([Anchor(0, 2, most), Anchor(0, 5, part)], Direction.BOTH, range(12))
+    assert [s.fullest.frame if s.fullest else None for s in plan] == [None, None, 2]
+    assert {one.frame for one in plan[-1].anchors} == {2, 5}
+    assert plan[-1].ends[0].frame == 5  # masks are carried from the near anchor only
+    assert list(plan[-1].walk(forward=True)) == [6, 7, 8, 9, 10, 11]

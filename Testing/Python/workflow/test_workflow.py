@@ -130,6 +130,21 @@ def test_a_frame_marked_not_visible_makes_the_frames_up_to_the_next_drawings_sta
     assert dice(stored(browser, segment)[6], truth[6][0]) > 0.9
 
 
+def test_a_drawing_that_shows_much_more_of_the_lesion_makes_what_knows_a_small_part_of_it_stale(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    part = truth[2][0].copy()
+    part[:, int(np.flatnonzero(part.any(axis=0)).mean()) :] = False
+    part[: int(np.flatnonzero(part.any(axis=1)).mean())] = False
+    logic.setSeed(browser, part, frame=2)
+    logic.propagate(browser)
+    logic.setSeed(browser, truth[6][0], frame=6)
+    assert logic.propagate(browser).frames_computed == [0, 1, 3, 4, 5, 7, 8, 9, 10, 11]
+    logic.setSeed(browser, truth[9][0], frame=9)
+    assert logic.propagate(browser).frames_computed == [7, 8, 10, 11]
+
+
 def test_a_released_anchor_is_computed_again(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

@@ -153,7 +153,7 @@ class _Given:
     frame : ndarray of uint8, shape (H, W) or (H, W, 3)
     known : ndarray of bool, shape (K, H, W)
     anchored : dict of int to ndarray of uint8
-        The frames of the end anchors of the stretches that begin here, by index.
+        The frames that the trackers of the stretches that begin here are to remember, by index.
     """
 
     index: int
@@ -201,7 +201,7 @@ class _Sweep:
                 continue
             new = [stretch for stretch in self._schedule[index] if id(stretch) not in begun]
             begun.update(id(stretch) for stretch in new)
-            anchors = {anchor.frame for stretch in new for anchor in stretch.ends}
+            anchors = {anchor.frame for stretch in new for anchor in stretch.remembered}
             anchored = {one: without_tint(self._inputs.cine.frames[one]) for one in sorted(anchors)}
             yield partial(self._compute, _Given(index, frame, known, anchored))
 
@@ -265,20 +265,21 @@ class _Sweep:
         return FrameResult(index, known, scores, nothing, nothing, str(error))
 
     def _run_of(self, stretch: Stretch, anchored: dict[int, Frame]) -> _Run:
-        """Return the run in this stretch; starts it at its anchor, with both end anchors in memory."""
+        """Return the run in this stretch; starts it at its anchor, with all that it uses in memory."""
         run = self._runs.get(stretch.lesion)
         if run is None or run.stretch is not stretch:
-            start, end = (stretch.left, stretch.right) if self._forward else (stretch.right, stretch.left)
+            start = stretch.left if self._forward else stretch.right
             assert start is not None
-            tracker = self._falling_back(lambda: self._started_tracker(start, end, anchored), start.frame)
+            others = [one for one in stretch.remembered if one is not start and one.mask.any()]
+            tracker = self._falling_back(lambda: self._started_tracker(start, others, anchored), start.frame)
             run = _Run(stretch, tracker, start.frame)
             self._runs[stretch.lesion] = run
         return run
 
-    def _started_tracker(self, start: Anchor, end: Anchor | None, anchored: dict[int, Frame]) -> LesionTracker:
+    def _started_tracker(self, start: Anchor, others: list[Anchor], anchored: dict[int, Frame]) -> LesionTracker:
         tracker = LesionTracker(self._network, self._inferer.settings, self._inferer.device)
-        if end is not None and end.mask.any():
-            tracker.remember_anchor(end.frame, anchored[end.frame], end.mask)
+        for other in others:
+            tracker.remember_anchor(other.frame, anchored[other.frame], other.mask)
         tracker.start_at_anchor(start.frame, anchored[start.frame], start.mask)
         return tracker
 

@@ -1,8 +1,9 @@
 """Which frames are to be computed from which anchors.
 
 A stretch is a run of frames of one lesion between two neighbouring anchors that show the lesion, or between such an
-anchor and the end of the clip. Its result depends on its own anchors alone, so that a correction that shows the lesion
-makes only its two neighbouring stretches stale.
+anchor and the end of the clip. Its result depends on its own anchors, so that a correction that shows the lesion makes
+only its two neighbouring stretches stale. Where these anchors show a small part of the lesion only, it depends on the
+anchor that shows most, too: who has only seen an edge does not know the lesion when all of it comes into view.
 
 An anchor that says that the lesion is not visible does not end a stretch. Masks are not carried from it, since it knows
 nothing of the lesion: they are carried past it.
@@ -14,7 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+import numpy as np
+
 from UltrasoundLesionSegLib.cine import Anchor
+
+# of the lesion's largest area on an anchor; a stretch whose own anchors show less also uses that anchor
+SMALL_PART = 0.5
 
 
 class Direction(str, Enum):
@@ -39,6 +45,9 @@ class Stretch:
         From the first to the last frame of the run, ascending; not all of them are in ``absent``.
     absent : mapping of int to Anchor
         The anchors on the way that say that the lesion is not visible, by frame. Their frames are not computed.
+    fullest : Anchor or None
+        The anchor that shows most of the lesion, wherever it is, if the end anchors show less than ``SMALL_PART`` of
+        that area; else None. It is remembered; masks are not carried from it.
     """
 
     lesion: int
@@ -46,6 +55,7 @@ class Stretch:
     right: Anchor | None
     frames: range
     absent: Mapping[int, Anchor] = field(default_factory=dict)
+    fullest: Anchor | None = None
 
     @property
     def is_two_sided(self) -> bool:
@@ -58,9 +68,14 @@ class Stretch:
         return tuple(anchor for anchor in (self.left, self.right) if anchor is not None)
 
     @property
+    def remembered(self) -> tuple[Anchor, ...]:
+        """The anchors that show the network the lesion: the ends and the fullest."""
+        return self.ends if self.fullest is None else (*self.ends, self.fullest)
+
+    @property
     def anchors(self) -> tuple[Anchor, ...]:
-        """Everything that a person said about the run."""
-        return (*self.ends, *self.absent.values())
+        """Everything that a person drew or said that the result depends on."""
+        return (*self.remembered, *self.absent.values())
 
     @property
     def computed(self) -> list[int]:
@@ -77,7 +92,7 @@ class Stretch:
         Those that say that the lesion is not visible count: next to them, what is followed from the far side of them is
         the better answer.
         """
-        frames = [anchor.frame for anchor in self.anchors]
+        frames = [anchor.frame for anchor in (*self.ends, *self.absent.values())]
         before, after = (index - one for one in frames if one < index), (one - index for one in frames if one > index)
         return min(before), min(after)
 
@@ -120,7 +135,9 @@ def plan_stretches(anchors: Iterable[Anchor], direction: Direction, frames: rang
 def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -> Iterable[Stretch]:
     """Yield the stretches of one lesion, whose anchors ascend by frame."""
     # a lesion that no anchor shows can only be looked for, from each frame where it is known not to be visible
-    ends = [anchor for anchor in anchors if anchor.mask.any()] or list(anchors)
+    areas = {anchor.frame: int(np.count_nonzero(anchor.mask)) for anchor in anchors}
+    ends = [anchor for anchor in anchors if areas[anchor.frame]] or list(anchors)
+    fullest = max(ends, key=lambda one: areas[one.frame])  # the first of several
     for left, right in zip([None, *ends], [*ends, None], strict=True):
         start = frames.start if left is None else max(frames.start, left.frame + 1)
         stop = frames.stop if right is None else min(frames.stop, right.frame)
@@ -133,4 +150,6 @@ def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -
         last = stop if source_right is None else source_right.frame
         absent = {one.frame: one for one in anchors if first <= one.frame < last}
         if any(index not in absent for index in range(start, stop)):
-            yield Stretch(anchors[0].lesion, source_left, source_right, range(start, stop), absent)
+            shown = max(areas[one.frame] for one in (source_left, source_right) if one is not None)
+            more = fullest if shown < SMALL_PART * areas[fullest.frame] else None
+            yield Stretch(anchors[0].lesion, source_left, source_right, range(start, stop), absent, more)

@@ -33,7 +33,8 @@ class Follower(Protocol):
         ----------
         cine : Cine
         anchors : mapping of int to ndarray of bool, shape (K, H, W)
-            Those next to ``frames``, which show all lesions, and those among ``frames``, which do not.
+            Those that the result depends on: next to ``frames``, which show all lesions, among ``frames``, which do
+            not, and what shows most of a lesion.
         frames : range
         """
         ...
@@ -117,11 +118,17 @@ class Session:
         showing = [frame for frame, masks in self.anchors.items() if masks.any(axis=(1, 2)).all()]
         found: dict[int, Filled] = {}
         for left, right in pairwise([-1, *sorted(showing), len(self.cine)]):
-            anchors = {one: self.anchors[one] for one in range(left, right + 1) if one in self.anchors}
             frames = range(left + 1, right)
-            if any(one not in anchors for one in frames):
-                found |= self._between(follower, anchors, frames)
+            if any(one not in self.anchors for one in frames):
+                found |= self._between(follower, self._that_count(left, right), frames)
         return found
+
+    def _that_count(self, left: int, right: int) -> dict[int, Masks]:
+        """Return the anchors that the result between two anchors, or an anchor and an end of the cine, depends on."""
+        given = [Anchor(k, frame, mask) for frame, masks in self.anchors.items() for k, mask in enumerate(masks)]
+        stretches = plan_stretches(given, Direction.BOTH, range(left + 1, right))
+        frames = {one.frame for stretch in stretches for one in stretch.anchors}
+        return {frame: self.anchors[frame] for frame in sorted(frames)}
 
     def _between(self, follower: Follower, anchors: Mapping[int, Masks], frames: range) -> dict[int, Filled]:
         """Return what is found on a run of frames between anchors that show all lesions."""

@@ -325,7 +325,8 @@ class PropagationJob:
         """Return a short digest of everything a stretch's result depends on."""
         model = f"{self._bundle.sha256} {self._settings} {self._overlap}"
         digest = hashlib.sha256(f"{model} {self._plan.allow_overlap}".encode())
-        for anchor in (stretch.left, stretch.right, *stretch.absent.values()):
+        fullest = () if stretch.fullest is None else (stretch.fullest,)
+        for anchor in (stretch.left, stretch.right, *stretch.absent.values(), *fullest):
             digest.update(f" {anchor.frame if anchor else None} ".encode())
             digest.update(np.packbits(anchor.mask).tobytes() if anchor else b"")
         return digest.hexdigest()[:16]
