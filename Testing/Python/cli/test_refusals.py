@@ -66,6 +66,49 @@ def test_a_batch_refuses_kinds_before_it_starts(run: Run, frames_folder: Folder,
     assert not (folder / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("adapt out --reader A --from m --name n --minutes 0", ["--minutes", "greater than or equal to 1", "adapt -h"]),
+        ("adapt out --minutes long", ["--minutes", "number"]),
+        ("adapt out --reader A", ["--from is missing", "adapt -h"]),
+        ("adapt", ["OUT is missing"]),
+        ("adapt out --precision half", ["--precision", "'half'", "'bf16'"]),
+        ("train --threads 1.5", ["--threads", "integer"]),
+        ("batch cines --output out --processes 0", ["--processes", "1"]),
+        ("batch cines --time-limit nan", ["--time-limit", "1"]),
+        ("segment cine --direction up", ["--direction", "'up'", "'both'"]),
+        ("segment cine --outptu out", ["no option --outptu", "--output"]),
+        ("segment cine --output", ["the value of --output is missing"]),
+        ("segment cine --overlap=3", ["--overlap is a switch"]),
+        ("simulate --output out --lesions 4", ["--lesions", "3"]),
+        ("simulate --output out --seed -1", ["--seed", "0"]),
+        ("send file --host h --port 70000", ["--port", "65535"]),
+        ("segmnt cine", ["none of the commands", "segment"]),
+        ("--model m segment", ["no option --model"]),
+    ],
+)
+def test_a_line_that_is_not_understood_gets_one_sentence(run: Run, line: str, words: list[str]) -> None:
+    code, out, said = run(*line.split())
+    assert code == 2
+    assert out == ""
+    sentence = sentence_of(said)
+    assert all(word in sentence for word in words), sentence
+
+
+def test_words_that_may_be_a_name_are_not_repeated(run: Run) -> None:
+    for line in (("segment", "cine", "Doe John.dcm", "--output", "out"), ("Doe John.dcm",)):
+        code, _, said = run(*line)
+        assert code == 2
+        assert "Doe" not in sentence_of(said)
+
+
+def test_without_words_the_commands_are_listed(run: Run) -> None:
+    code, out, _ = run()
+    assert code == 0
+    assert "export-study" in out
+
+
 def test_what_is_wrong_with_a_choice_is_said_before_a_seed_is_suggested(
     run: Run, frames_folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

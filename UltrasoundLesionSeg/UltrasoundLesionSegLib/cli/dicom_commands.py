@@ -44,7 +44,7 @@ def send(
         str, typer.Option(help="Environment variable that holds the bearer token for --web.")
     ] = "ULS_DICOMWEB_TOKEN",
     host: Annotated[str | None, typer.Option(help="Host of an archive, to send by C-STORE.")] = None,
-    port: Annotated[int, typer.Option(help="Port of the archive.")] = 104,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the archive.")] = 104,
     title: Annotated[str, typer.Option(help="Application entity title of the archive.")] = "ANY-SCP",
     calling_title: Annotated[str, typer.Option(help="Our own application entity title.")] = "ULTRASOUNDSEG",
     tls: Annotated[bool, typer.Option(help="Use TLS for C-STORE; https addresses always do.")] = False,

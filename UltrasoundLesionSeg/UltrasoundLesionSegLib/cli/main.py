@@ -22,11 +22,11 @@ from UltrasoundLesionSegLib.cli.segment_commands import batch, segment
 from UltrasoundLesionSegLib.cli.simulation_commands import demo, simulate
 from UltrasoundLesionSegLib.cli.study_commands import adapt, compare, export_study
 from UltrasoundLesionSegLib.cli.training_commands import train
+from UltrasoundLesionSegLib.cli.usage import UsageError, usage_sentence
 from UltrasoundLesionSegLib.errors import LesionSegError
 
 app = typer.Typer(
     help="Segment lesions through ultrasound cines from one seed. Not for diagnosis.",
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
@@ -66,9 +66,12 @@ def main() -> None:
     """Run the command line; the console script."""
     debug = "--debug" in sys.argv
     # --debug is accepted anywhere on the line, because it is added to a line that just failed
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"] or ["--help"]
     try:
-        app(arguments)
+        sys.exit(app(arguments, standalone_mode=False))
+    except UsageError as error:
+        typer.echo(f"error: {usage_sentence(error)}", err=True)
+        sys.exit(2)
     except LesionSegError as error:
         if debug:
             raise

@@ -13,7 +13,7 @@ from UltrasoundLesionSegLib.cli.options import Device, Model, Output, Simulation
 def simulate(
     output: Output,
     kind: Annotated[SimulationKind, typer.Option(help="Format of the cine.")] = SimulationKind.DICOM,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same cine.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same cine.")] = 1,
     frames: Annotated[int, typer.Option(min=1, help="Number of frames.")] = 60,
     lesions: Annotated[int, typer.Option(min=1, max=3, help="Number of lesions.")] = 1,
     leaves_plane: Annotated[bool, typer.Option(help="Let the lesion leave the imaging plane for a while.")] = False,
