@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -119,3 +120,13 @@ def complaints(path: Path) -> list[str]:
         line in ("Segmentation", "ComprehensiveSR", "Comprehensive3DSR", "USMultiFrameImage") for line in lines
     ), lines
     return [line for line in lines if line.startswith(("Error", "Warning")) or " - Warning" in line]
+
+
+def export_again(path: Path, changed: bool = False) -> None:
+    """Give a DICOM file other identifiers and times; with ``changed`` another pixel, too."""
+    exported = pydicom.dcmread(path)
+    exported.SOPInstanceUID = exported.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    exported.ContentDate, exported.InstanceCreationTime = "20261129", "101112"
+    if changed:
+        exported.PixelData = bytes([exported.PixelData[0] ^ 255]) + exported.PixelData[1:]
+    exported.save_as(path)

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
-import pydicom
 import pytest
 import slicer
-from pydicom.uid import generate_uid
+from dicom_helpers import export_again
 
 from UltrasoundLesionSegLib.adaptation.reviewed import reviewed_lesions
 from UltrasoundLesionSegLib.batch.run import BatchResult
@@ -28,16 +27,6 @@ from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 CASE = "case-0001"
 Batch = Callable[..., BatchResult]
 Draw = Callable[..., None]
-
-
-def export_again(path: Path, changed: bool = False) -> None:
-    """Give a DICOM file other identifiers and times; with ``changed`` another pixel, too."""
-    exported = pydicom.dcmread(path)
-    exported.SOPInstanceUID = exported.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    exported.ContentDate, exported.InstanceCreationTime = "20261129", "101112"
-    if changed:
-        exported.PixelData = bytes([exported.PixelData[0] ^ 255]) + exported.PixelData[1:]
-    exported.save_as(path)
 
 
 def record_of(output: Path, reader: str = "A") -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from UltrasoundLesionSegLib.batch.fingerprint import fingerprint, what_changed
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.jobs import Job
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, SuggestFrame, read_listed, read_manifest
+from UltrasoundLesionSegLib.batch.moved import moved_sources
 from UltrasoundLesionSegLib.batch.scan import scan_folder
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, ReviewError, SeedError
@@ -128,11 +130,21 @@ def find_cases(
     return read_manifest(source), ()
 
 
-def named_cases(cases: Iterable[BatchCase], folder: BatchFolder) -> list[ListedCase]:
+def named_cases(
+    cases: Iterable[BatchCase], folder: BatchFolder, progress: Callable[[int], None] | None = None
+) -> list[ListedCase]:
     """Give every case a name, and remember those of earlier runs in the same output folder.
 
-    A name comes from the manifest, or from the earlier run in which the source had one, or is the next free number.
-    File names, which can carry a patient's name, are never used.
+    A name comes from the manifest, or from the earlier run in which the source had one, or is the next free number. A
+    source that has another path now keeps its name (``moved_sources``). File names, which can carry a patient's name,
+    are never used.
+
+    Parameters
+    ----------
+    cases : iterable of BatchCase
+    folder : BatchFolder
+    progress : callable, optional
+        See ``moved_sources``.
 
     Returns
     -------
@@ -142,6 +154,7 @@ def named_cases(cases: Iterable[BatchCase], folder: BatchFolder) -> list[ListedC
     earlier = read_listed(folder.sources) if folder.sources.exists() else []
     known = {listed.case.source.absolute(): listed.case.name for listed in earlier}
     cases = list(cases)
+    known |= _moved(cases, earlier, folder, progress)
     taken = {case.name for case in cases} | {listed.case.name for listed in earlier} | set(folder.names())
     number = max([int(match[1]) for name in taken if (match := _NUMBERED.fullmatch(name))], default=0)
     named: dict[str, ListedCase] = {}
@@ -155,6 +168,21 @@ def named_cases(cases: Iterable[BatchCase], folder: BatchFolder) -> list[ListedC
         named[name.lower()] = ListedCase(replace(case, name=name), WAITING)
     left = [listed for listed in earlier if listed.case.name.lower() not in named]
     return [*named.values(), *left]
+
+
+def _moved(
+    cases: Sequence[BatchCase],
+    earlier: Sequence[ListedCase],
+    folder: BatchFolder,
+    progress: Callable[[int], None] | None,
+) -> dict[Path, str]:
+    """Return the names of sources that are new only by their path."""
+    before = {one.case.source.absolute() for one in earlier}
+    taken = {case.name.lower() for case in cases}
+    lost = [one.case for one in earlier if not os.path.exists(one.case.source)]
+    new = [replace(case, source=case.source.absolute()) for case in cases if not case.name]
+    new = [case for case in new if case.source not in before]
+    return moved_sources(new, [one.name for one in lost if one.name.lower() not in taken], folder, progress)
 
 
 def plan(cases: Sequence[BatchCase], settings: BatchSettings, folder: BatchFolder) -> Plan:

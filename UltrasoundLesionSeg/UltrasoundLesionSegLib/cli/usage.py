@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-UsageError = typer.BadParameter.__base__ or Exception  # typer has no public name for it
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer has no public name for it
 
 
 def usage_sentence(error: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from UltrasoundLesionSegLib.batch.fingerprint import content_digest
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, read_listed
+from UltrasoundLesionSegLib.batch.moved import computed_source
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError
 from UltrasoundLesionSegLib.reader_work.record import SourceNote
@@ -129,12 +129,8 @@ def recognizers(
     source : SourceNote or None
         The cine as a reader worked on it.
     """
-    record = folder.record(case) or {}
-    inputs, computed = record.get("inputs"), record.get("source", {})
-    digest = inputs.get("source") if isinstance(inputs, dict) else None
-    notes = [source] if source is not None else []
-    with contextlib.suppress(KeyError, TypeError):
-        notes.append(SourceNote(*(computed[name] for name in ("sha256", "frames", "height", "width", "pixels"))))
+    digest, computed = computed_source(folder, case)
+    notes = [one for one in (source, computed) if one is not None]
     by_content: Recognizer | None = None
     if digest is not None:
         by_content = partial(_has_content, digest=digest)

@@ -11,7 +11,7 @@ from pathlib import Path
 from UltrasoundLesionSegLib.batch.case_row import read_case
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.index import read_index
-from UltrasoundLesionSegLib.batch.manifest import read_listed, write_listed
+from UltrasoundLesionSegLib.batch.manifest import ListedCase, read_listed, write_listed
 from UltrasoundLesionSegLib.batch.plan import find_cases, named_cases
 from UltrasoundLesionSegLib.batch.reviews import remarks_of
 from UltrasoundLesionSegLib.engine.next_frame import Stretch
@@ -371,6 +371,15 @@ def begin(source: Path | str, output: Path | str, progress: Callable[[int], None
     cases, _ = find_cases(Path(source), folder.root, progress)
     with folder.held():
         before = {one.case.name: one for one in read_listed(folder.sources)} if folder.sources.is_file() else {}
-        named = [before.get(one.case.name, one) for one in named_cases(cases, folder)]
+        named = [_as_before(one, before.get(one.case.name)) for one in named_cases(cases, folder, progress)]
         write_listed(folder.sources, named)
     return len(cases)
+
+
+def _as_before(one: ListedCase, before: ListedCase | None) -> ListedCase:
+    """Return a case as it was listed before; where its source has moved, with the source and seeds as they are now."""
+    if before is None:
+        return one
+    if before.case.source.absolute() == one.case.source.absolute():
+        return before
+    return replace(before, case=replace(before.case, source=one.case.source, seeds=one.case.seeds))
