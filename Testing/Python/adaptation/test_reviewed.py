@@ -259,14 +259,15 @@ def test_two_processes_adapt_together(study: Study, tiny_model: str, tmp_path: P
 
 
 BAD_CALLS = {
-    "no such folder": ({"OUT": "nowhere"}, "no list of its cases' sources"),
-    "a folder of cines": ({"OUT": "cine0"}, "no list of its cases' sources"),
+    "no such folder": ({"OUT": "nowhere"}, "the folder is no batch's output"),
+    "a folder of cines": ({"OUT": "cine0"}, "the folder is no batch's output"),
+    "a file": ({"OUT": "cine0/0.png"}, "the folder is no batch's output"),
     "a name with a path": ({"--name": "../own"}, "the model's name cannot be a folder's"),
     "no name": ({"--name": ""}, "the model's name cannot be a folder's"),
     "a name that is taken": ({"--name": "tiny"}, "there is a model named 'tiny' already"),
-    "no minute": ({"--minutes": "0"}, "'--minutes'"),
+    "no minute": ({"--minutes": "0"}, "the value of --minutes cannot be used: it should be greater than or equal to 1"),
     "a device that is not there": ({"--device": "abacus"}, "the device 'abacus' is unknown"),
-    "a reader whom nobody knows": ({"--reader": "Z"}, "no work of a reader 'Z' in this folder; the readers are: A, B"),
+    "a reader whom nobody knows": ({"--reader": "Z"}, "the folder has no work of reader 'Z'; the readers are: A, B"),
     "a person's name": ({"--reader": "Jane Doe"}, "the reader's code is not usable"),
     "a reader with no case": ({"--reader": "B"}, "lesions of 0 patients to learn from, but 3 are needed"),
     "a reader with too few cases": ({}, "lesions of 1 patient to learn from, but 3 are needed"),
@@ -300,5 +301,5 @@ def test_a_call_that_cannot_work_is_one_sentence_and_leaves_nothing(
     out, err = capsys.readouterr()
     assert (stopped.value.code, out) == (2, "")
     assert said in err
-    assert err.startswith("Usage") or "\n" not in err.strip()
+    assert "\n" not in err.strip()
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

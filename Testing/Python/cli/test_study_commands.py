@@ -55,6 +55,15 @@ def test_two_readers_are_compared(run: Run, reviewed: Path) -> None:
     assert (reviewed / "other" / "comparison.html").is_file()
 
 
+def test_a_folder_that_is_no_batch_is_named(run: Run, reviewed: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "nowhere", tmp_path / "frames", tmp_path / "file", reviewed / "cases" / "case-0001"):
+        code, _, said = run("compare", folder, "--reader", "A", "--reader", "B")
+        assert code == 2
+        (sentence,) = said.strip().splitlines()
+        assert "the folder is no batch's output; name the folder that holds" in sentence
+
+
 @pytest.mark.parametrize(
     ("readers", "words"),
     [(["A"], "--reader twice"), (["A", "C"], "the readers are: A, B"), (["A", "B C"], "reader's code is not usable")],

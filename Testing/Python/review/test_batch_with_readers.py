@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from PIL import Image
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.plan import BatchSettings, find_cases, named_cases, plan
 from UltrasoundLesionSegLib.batch.run import BatchResult
-from UltrasoundLesionSegLib.errors import BatchError
+from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.review.worklist import Worklist
 
 FRAMES = 6
@@ -126,6 +128,13 @@ def test_anchors_of_another_version_of_the_cine_are_no_anchors(
     assert (folder / "out" / "cases" / "case-0001" / "run.json").exists(), "the earlier result is kept"
 
 
+def test_a_copy_of_a_reader_s_folder_is_nobody_s_work(folder: Path, batch: Batch, draw: Draw) -> None:
+    draw("case-0001", [ReaderAnchor(4, "Lesion", np.ones((96, 128), bool), How.DRAWN)])
+    shutil.copytree(folder / "out" / "review" / "A", folder / "out" / "review" / "A - Copy (2)")
+    assert ReviewFolder(folder / "out").readers() == ["A"]
+    assert batch(reader="A").computed == ["case-0001"]
+
+
 def test_damaged_work_fails_its_case_alone(folder: Path, batch: Batch, draw: Draw, truth: np.ndarray) -> None:
     for case in ("case-0001", "case-0002"):
         draw(case, [ReaderAnchor(4, "Lesion", truth[4][0], How.DRAWN)])
@@ -136,7 +145,7 @@ def test_damaged_work_fails_its_case_alone(folder: Path, batch: Batch, draw: Dra
 
 
 def test_a_reader_whom_nobody_knows_is_said_before_anything_is_computed(folder: Path, batch: Batch) -> None:
-    with pytest.raises(BatchError, match="has no work of reader 'X'; nobody has worked on it"):
+    with pytest.raises(ReviewError, match="has no work of reader 'X'; nobody has worked on it"):
         batch(reader="X")
     assert BatchFolder(folder / "out").record("case-0001") is not None
 

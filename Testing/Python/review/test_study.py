@@ -115,14 +115,50 @@ def test_a_cine_that_moved_is_found_and_one_that_is_gone_is_said(output: Path, t
 
 
 def test_what_cannot_be_exported_is_said_at_once(output: Path, tmp_path: Path) -> None:
-    with pytest.raises(ReviewError, match="has finished no case"):
+    with pytest.raises(ReviewError, match="no work of reader 'B'; the readers are: A"):
         export_study(output, "B", tmp_path / "study")
-    with pytest.raises(BatchError, match="choose another folder"):
-        export_study(output, "A", output)
+    (output / "review" / "C").mkdir()
+    with pytest.raises(ReviewError, match="has finished no case"):
+        export_study(output, "C", tmp_path / "study")
     with pytest.raises(OutputError, match="unknown"):
         export_study(output, "A", tmp_path / "study", ["magic"])
     with pytest.raises(OutputError, match="name may be burned"):
         export_study(output, "A", tmp_path / "study", ["video"])
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("where", [".", "cases", "review", "review/B", "key", "../copy"])
+def test_a_study_is_not_written_among_the_files_of_a_batch(output: Path, where: str) -> None:
+    shutil.copytree(output, output.parent / "copy")
+    before = {path: path.stat().st_mtime_ns for path in output.parent.rglob("*")}
+    with pytest.raises(BatchError, match="into a batch's own folder; choose another folder"):
+        export_study(output, "A", output / where)
+    assert {path: path.stat().st_mtime_ns for path in output.parent.rglob("*")} == before
+
+
+def test_the_study_of_another_reader_is_not_replaced(output: Path, tmp_path: Path, draw: Draw) -> None:
+    square = np.ones((96, 128), bool)
+    draw("case-0001", [ReaderAnchor(4, "Lesion", square, How.DRAWN)], reader="B", state=ReviewState.DONE)
+    export_study(output, "A", tmp_path / "study")
+    with pytest.raises(BatchError, match="the study of another reader; choose another folder"):
+        export_study(output, "B", tmp_path / "study")
+    assert export_study(output, "A", tmp_path / "study").finished == ["case-0001"]
+    assert export_study(output, "B", output / "study of B").written == ["case-0001"]
+
+
+def test_a_damaged_case_is_said_and_the_others_are_written(output: Path, tmp_path: Path) -> None:
+    (output / "review" / "A" / "case-0002" / "review.json").write_text("{")
+    result = export_study(output, "A", tmp_path / "study")
+    assert (result.written, list(result.failed), result.left) == (["case-0001"], ["case-0002"], 0)
+    assert "damaged" in result.failed["case-0002"]
+    states = {row["case"]: row["state"] for row in csv.DictReader((tmp_path / "study" / "cases.csv").open())}
+    assert states == {"case-0001": "done", "case-0002": "failed"}
+
+
+def test_without_the_list_of_sources_nothing_is_written(output: Path, tmp_path: Path) -> None:
+    shutil.rmtree(output / "key")
+    with pytest.raises(BatchError, match=r"key/sources\.csv"):
+        export_study(output, "A", tmp_path / "study")
     assert not (tmp_path / "study").exists()
 
 

@@ -24,7 +24,7 @@ from UltrasoundLesionSegLib.adaptation.outcome import Outcome
 from UltrasoundLesionSegLib.batch.manifest import check_name
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, ModelError, OutputError, ReviewError
-from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewState, check_reader
+from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.report.wording import counted
@@ -88,13 +88,8 @@ def reviewed_lesions(output: Path, reader: str, cines: CaseCines | None = None) 
     """
     cines = cines or CaseCines(output)
     listed = cines.listed
-    check_reader(reader)
     folder = ReviewFolder(output)
-    if reader not in folder.readers():
-        raise ReviewError(
-            f"there is no work of a reader '{reader}' in this folder; the readers are: "
-            f"{', '.join(folder.readers()) or 'none'}"
-        )
+    folder.check_known(reader)
     patients: dict[str, str] = {}
     lesions: list[OutlinedLesion] = []
     left: Counter[str] = Counter()

@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.batch.scan import scan_folder
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
-from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord, check_reader
+from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.workflow.case import CaseRequest
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds
@@ -243,10 +243,7 @@ def check_settings(settings: BatchSettings, folder: BatchFolder) -> None:
     find_bundle(settings.model) if settings.model else default_bundle(PROPAGATE)
     check_kinds(settings.further_kinds, settings.pixels_allowed)
     if settings.reader is not None:
-        readers = ReviewFolder(folder.root).readers()
-        if check_reader(settings.reader) not in readers:
-            known = f"those who worked on this batch are {', '.join(readers)}" if readers else "nobody has worked on it"
-            raise BatchError(f"the output folder has no work of reader '{settings.reader}'; {known}")
+        ReviewFolder(folder.root).check_known(settings.reader)
 
 
 def _drawn(folder: BatchFolder, reader: str | None) -> dict[str, ReviewRecord | ReviewError]:

@@ -59,6 +59,11 @@ _ORIGINS = {
 }
 
 
+def is_reader(code: str) -> bool:
+    """Whether a text is a reader's code: 1 to 16 letters, digits, '-' or '_', and not that of the machine."""
+    return _READER.fullmatch(code) is not None and code.lower() != MACHINE
+
+
 def check_reader(code: str) -> str:
     """Return a reader's code when it is one.
 
@@ -67,7 +72,7 @@ def check_reader(code: str) -> str:
     ReviewError
         When it is not 1 to 16 letters, digits, '-' or '_', or is the code of the machine.
     """
-    if not _READER.fullmatch(code) or code.lower() == MACHINE:
+    if not is_reader(code):
         raise ReviewError(
             "the reader's code is not usable; give 1 to 16 letters, digits, '-' or '_', no name of a person, and not "
             f"'{MACHINE}'"

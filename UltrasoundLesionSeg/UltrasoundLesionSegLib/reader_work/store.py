@@ -34,6 +34,7 @@ from UltrasoundLesionSegLib.reader_work.record import (
     SourceNote,
     check_reader,
     damaged,
+    is_reader,
 )
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks, read_result, write_result
 from UltrasoundLesionSegLib.writers.atomic import atomic_path, folder_to_disk
@@ -97,8 +98,15 @@ class ReviewFolder:
         self.root = output.absolute() / REVIEW
 
     def readers(self) -> list[str]:
-        """Return the codes of all readers, in order."""
-        return [name for name in _folders(self.root) if not name.startswith(".")]
+        """Return the codes of all readers, in order; a folder with another name, as of a copy, is nobody's work."""
+        return [name for name in _folders(self.root) if is_reader(name)]
+
+    def check_known(self, reader: str) -> None:
+        """Raise ``ReviewError`` when the code is not usable, or there is no work of this reader."""
+        known = self.readers()
+        if check_reader(reader) not in known:
+            there = f"the readers are: {', '.join(known)}" if known else "nobody has worked on it"
+            raise ReviewError(f"the folder has no work of reader '{reader}'; {there}")
 
     def cases(self, reader: str) -> list[str]:
         """Return the cases that a reader has work on, in order of their names."""

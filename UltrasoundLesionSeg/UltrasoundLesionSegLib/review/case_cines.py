@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.batch.moved import computed_source
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError
 from UltrasoundLesionSegLib.reader_work.record import SourceNote
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.sources import MovedSources
 
@@ -33,13 +34,15 @@ class CaseCines:
     Raises
     ------
     BatchError
-        When ``look_in`` is no folder.
+        When ``look_in`` is no folder, or ``output`` none that a batch or a reader wrote to.
     """
 
     def __init__(self, output: Path, look_in: Path | None = None, moves: dict[Path, Path] | None = None) -> None:
         if look_in is not None and not look_in.is_dir():
             raise BatchError("the folder to look for moved cines in is not there; name one that is")
         self._folder = BatchFolder(output)
+        if not any(path.exists() for path in (self._folder.sources, self._folder.cases, ReviewFolder(output).root)):
+            raise BatchError("the folder is no batch's output; name the folder that holds 'cases', 'key' and 'review'")
         self._look_in = look_in
         self._moved = MovedSources(moves)
         self._opened: tuple[str, Cine | None] = ("", None)
@@ -61,6 +64,10 @@ class CaseCines:
                 "with its folder 'key'"
             )
         return {one.case.name: one.case for one in read_listed(path)}
+
+    def check_listed(self) -> None:
+        """Raise ``BatchError`` when the cases are not listed (``listed``)."""
+        _ = self.listed
 
     @property
     def missing(self) -> frozenset[str]:

@@ -27,7 +27,7 @@ from UltrasoundLesionSegLib.errors import LesionSegError, ReviewError
 from UltrasoundLesionSegLib.measurement.callipers import long_axis
 from UltrasoundLesionSegLib.measurement.overlap import dice, hausdorff95
 from UltrasoundLesionSegLib.measurement.shape import largest_component
-from UltrasoundLesionSegLib.reader_work.record import MACHINE, How, ReaderAnchor, ReviewState, SourceNote, check_reader
+from UltrasoundLesionSegLib.reader_work.record import MACHINE, How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks, read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 
@@ -237,13 +237,8 @@ def compare_readers(
 def _cases_of(output: Path, code: str) -> list[str]:
     if code == MODEL:
         return []  # whatever the reader has
-    check_reader(code)
     folder = ReviewFolder(output)
-    known = folder.readers()
-    if code not in known:
-        raise ReviewError(
-            f"there is no work of a reader '{code}' in this folder; the readers are: {', '.join(known) or 'none'}"
-        )
+    folder.check_known(code)
     return folder.cases(code)
 
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.folder import CASES, EARLIER, HIDDEN, KEY, LOGS, BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase
 from UltrasoundLesionSegLib.batch.summary import write_summary
 from UltrasoundLesionSegLib.cine import Cine, SourceKind
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, NotExpressibleError, ReviewError
-from UltrasoundLesionSegLib.logs import log_event
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 from UltrasoundLesionSegLib.reader_work.record import EXPORTED_AGAIN, How, ReviewRecord, ReviewState, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks
-from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
+from UltrasoundLesionSegLib.reader_work.store import REVIEW, ReviewFolder
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.review.scene import fill_masks
 from UltrasoundLesionSegLib.review.worklist import Worklist
@@ -34,8 +32,6 @@ from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
 from UltrasoundLesionSegLib.workflow.run_record import file_record, run_record
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
-
-logger = logging.getLogger(__name__)
 
 KINDS, DICOM_KINDS = ("masks", "csv", "report"), ("seg", "sr")
 _DICOM = (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
@@ -104,13 +100,18 @@ def export_study(
     """
     check_kinds(kinds, pixels_allowed)
     worklist, folder = Worklist(output, reader), BatchFolder(Path(study))
-    if folder.root.resolve() == Path(output).resolve():
-        raise BatchError("the study would be written into the batch's own folder; choose another folder")
+    _check_apart(folder, Path(output).resolve())
+    reviews = ReviewFolder(Path(output))
+    reviews.check_known(reader)
     done = sorted(one.name for one in worklist.cases([ReviewState.DONE]))
-    if not done:
+    damaged = {name: str(one) for name, one in reviews.records(reader).items() if isinstance(one, ReviewError)}
+    if not done and not damaged:
         raise ReviewError(f"reader '{reader}' has finished no case of this batch; finish cases, then export them")
-    result = StudyResult(left=len(worklist.cases()) - len(done))
-    job = _Export(worklist, folder, (*KINDS, *kinds), pixels_allowed, sources)
+    _check_same_study(folder, reader, done)
+    cines = CaseCines(Path(output), sources)
+    cines.check_listed()  # here, not for each case
+    result = StudyResult(failed=damaged, left=len(worklist.cases()) - len(done) - len(damaged))
+    job = _Export(worklist, folder, (*KINDS, *kinds), pixels_allowed, cines)
     with folder.held():
         try:
             for number, name in enumerate(done):
@@ -120,11 +121,28 @@ def export_study(
             if progress:
                 progress(len(done), len(done))
         finally:
-            write_summary(folder, [_listed(name, result) for name in done])
+            write_summary(folder, [_listed(name, result) for name in sorted({*done, *damaged})])
             for empty in (folder.sources.parent, folder.logs):
                 with contextlib.suppress(OSError):  # there is no key of a study, and no log
                     empty.rmdir()
     return result
+
+
+def _check_apart(study: BatchFolder, batch: Path) -> None:
+    """Raise ``BatchError`` when a study would lie among the files of a batch, of this one or another."""
+    root = study.root.resolve()
+    own = {batch / name for name in (CASES, EARLIER, KEY, LOGS, HIDDEN, REVIEW)}
+    if root == batch or own & {root, *root.parents} or study.sources.is_file():
+        raise BatchError("the study would be written into a batch's own folder; choose another folder")
+
+
+def _check_same_study(study: BatchFolder, reader: str, cases: Sequence[str]) -> None:
+    """Raise ``BatchError`` when the folder holds the study of another reader, which would be replaced."""
+    for name in cases:
+        inputs = (study.record(name) or {}).get("inputs")
+        made_by = inputs.get("reader") if isinstance(inputs, dict) else None
+        if isinstance(made_by, dict) and made_by.get("code") != reader:
+            raise BatchError("the folder holds the study of another reader; choose another folder")
 
 
 def _listed(name: str, result: StudyResult) -> ListedCase:
@@ -136,13 +154,13 @@ class _Export:
     """One export: writes case after case in one scene."""
 
     def __init__(
-        self, worklist: Worklist, folder: BatchFolder, kinds: Sequence[str], pixels_allowed: bool, sources: Path | None
+        self, worklist: Worklist, folder: BatchFolder, kinds: Sequence[str], pixels_allowed: bool, cines: CaseCines
     ) -> None:
         self._worklist = worklist
         self._folder = folder
         self._kinds = list(dict.fromkeys(kinds))
         self._options = ExportOptions(pixels_allowed=pixels_allowed)
-        self._cines = CaseCines(worklist.output, sources)
+        self._cines = cines
         self._reviews = ReviewFolder(worklist.output)
         self._workflow = UltrasoundLesionWorkflow()
         self._workflow.efforts.clock = None  # nobody is at work while this runs
@@ -162,7 +180,6 @@ class _Export:
             notice = self._write(name, record, masks, inputs)
         except LesionSegError as error:
             result.failed[name] = str(error)
-            log_event(logger, logging.ERROR, str(error), case=name)
             return
         result.written.append(name)
         if notice:

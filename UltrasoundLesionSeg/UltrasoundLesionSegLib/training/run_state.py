@@ -113,6 +113,6 @@ class RunLog:
                 csv.DictWriter(file, self.COLUMNS).writerow(row)
         except OSError as error:
             raise OutputError(
-                f"the training's log cannot be written ({error.strerror or type(error).__name__}); make room and "
+                f"the training's log cannot be written ({error.strerror or type(error).__name__}); make room and give "
                 "the same command again"
             ) from None  # the chained error would quote the path
