@@ -183,11 +183,12 @@ def across_midnight(frame):
 
 
 @pytest.mark.parametrize("keyword", ["Acquisition", "Content"])
-@pytest.mark.parametrize("has_date", [True, False])
-def test_a_series_across_midnight(save_series, keyword, has_date):
+@pytest.mark.parametrize("dates", ["right", "none", "of the examination"])
+def test_a_series_across_midnight(save_series, keyword, dates):
     elements = {f"{keyword}Time": across_midnight}
-    if has_date:
-        elements[f"{keyword}Date"] = lambda frame: "20000101" if frame < 7 else "20000102"
+    if dates != "none":
+        next_day = "20000102" if dates == "right" else "20000101"
+        elements[f"{keyword}Date"] = lambda frame: "20000101" if frame < 7 else next_day
     cine = read_cine(save_series(SHUFFLED, **elements))
     assert_in_order(cine)
     assert cine.timing.source == f"{keyword}Time"

@@ -161,6 +161,15 @@ def test_a_lossless_stream_that_is_said_to_be_jpeg(save_dicom, tmp_path, syntax)
     np.testing.assert_array_equal(stacked(read_cine(save_dicom(data))), GREY)
 
 
+def test_jpeg_ls_may_be_filled_up_with_any_byte(save_dicom, tmp_path):
+    """DCMTK's encoder leaves what was in memory behind a stream of odd length."""
+    streams = list(generate_frames(compressed(GREY, JPEGLSLossless, tmp_path).PixelData, number_of_frames=len(GREY)))
+    ends = [one[: one.rindex(b"\xff\xd9") + 2] for one in streams]
+    data = dicom_object(GREY, [one + b"\x9f\xad"[: 1 + len(one) % 2] for one in ends])
+    data.file_meta.TransferSyntaxUID = JPEGLSLossless
+    np.testing.assert_array_equal(stacked(read_cine(save_dicom(data))), GREY)
+
+
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless], ids=NAMES[:3])
 def test_eight_bits_that_the_header_calls_sixteen(save_dicom, tmp_path, syntax):
     data = compressed(GREY, syntax, tmp_path, BitsAllocated=16, BitsStored=12, HighBit=11)

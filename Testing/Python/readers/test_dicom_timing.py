@@ -163,6 +163,17 @@ def test_times_of_functional_groups_that_do_not_increase_are_noted(save_dicom, v
     np.testing.assert_array_equal(np.stack(list(cine)), FRAMES)
 
 
+def test_of_the_times_of_functional_groups_those_that_increase_are_used(save_dicom):
+    """Some devices write the start of the acquisition into every frame."""
+    items = groups("FrameAcquisitionDateTime", ["20240131120000"] * 4)
+    for number, item in enumerate(items):
+        item.FrameContentSequence[0].FrameReferenceDateTime = f"20240131120000.{40000 * number:06d}"
+    cine = read(save_dicom, PerFrameFunctionalGroupsSequence=items)
+    assert cine.timing.source == "FrameReferenceDateTime"
+    np.testing.assert_allclose(cine.timing.seconds, [0, 0.04, 0.08, 0.12], atol=1e-6)
+    assert cine.notes == ("FrameAcquisitionDateTime does not increase from frame to frame: it is not used.",)
+
+
 @pytest.mark.parametrize("has_pointer", [True, False])
 def test_a_vector_of_times_instead_of_steps_is_read_as_times(save_dicom, has_pointer):
     frames = moving_frames(6)
@@ -173,6 +184,19 @@ def test_a_vector_of_times_instead_of_steps_is_read_as_times(save_dicom, has_poi
     assert "grows evenly" in cine.notes[0]
     cine = read_cine(save_dicom(dicom_object(frames, FrameTimeVector=[0, 40, 41, 120, 40, 40], **elements)))
     assert (cine.timing.approximate, cine.notes) == (False, ())
+
+
+@pytest.mark.parametrize(("first", "count"), [(40, 6), (1000, 12), (0, 600)])
+def test_a_vector_of_times_is_known_by_its_even_growth_wherever_it_begins(save_dicom, first, count):
+    vector = [first + 40 * frame + frame % 2 for frame in range(count)]
+    cine = read_cine(save_dicom(dicom_object(moving_frames(count), FrameTimeVector=vector)))
+    assert cine.timing is not None
+    np.testing.assert_allclose(cine.timing.seconds, (np.array(vector) - first) / 1000)
+    assert cine.timing.approximate
+    steps = [30, 31, 32, 33, 34, 35]  # as times, 1 ms apart: no scanner's
+    cine = read_cine(save_dicom(dicom_object(moving_frames(6), FrameTimeVector=steps)))
+    assert cine.timing is not None
+    np.testing.assert_allclose(np.diff(cine.timing.seconds), np.array(steps[1:]) / 1000)
 
 
 def test_a_vector_that_does_not_fit_the_frames_is_noted(save_dicom):

@@ -100,6 +100,22 @@ def test_each_page_is_a_picture(kind, tmp_path):
         np.testing.assert_array_equal(np.asarray(pages.image(1)), expected[1])
 
 
+def test_pages_of_several_kinds_are_all_frames_in_their_order(tmp_path):
+    """ImageMagick and Pillow write each page in its own form: black ones with one bit, others grey or in colour."""
+    frames = GREY.copy()
+    frames[1] = 0
+    pictures = [Image.fromarray(one) for one in frames]
+    pictures[1], pictures[4] = pictures[1].convert("1"), pictures[4].convert("RGB")
+    pictures[0].save(tmp_path / "a.tif", save_all=True, append_images=pictures[1:])
+    cine = read_cine(tmp_path / "a.tif")
+    np.testing.assert_array_equal(np.stack(list(cine)), frames)
+    assert cine.notes == ()
+    with tifffile.TiffWriter(tmp_path / "b.tif") as file:
+        for number, one in enumerate(frames):
+            file.write(one.astype(np.uint16) if number == 2 else one, contiguous=False, metadata=None)
+    np.testing.assert_array_equal(np.stack(list(read_cine(tmp_path / "b.tif"))), frames)
+
+
 def test_jpeg_in_tiff(tmp_path):
     by_pillow(GREY, compression="jpeg")(tmp_path / "a.tif")
     with PageFile(tmp_path / "a.tif") as pages:

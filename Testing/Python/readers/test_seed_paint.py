@@ -262,6 +262,15 @@ def test_several_pages_are_several_frames(tmp_path, suffix):
     np.testing.assert_array_equal(found.masks[2] > 0, pages[2] > 0)
 
 
+@pytest.mark.parametrize("is_soft", [False, True])
+def test_pages_of_several_kinds_are_on_their_frames(tmp_path, is_soft):
+    images = [Image.fromarray(one) for one in (LEVEL * 0, SOFT if is_soft else LEVEL, LEVEL, LEVEL)]
+    images[0], images[2], images[3] = images[0].convert("1"), images[2].convert("1"), images[3].convert("RGB")
+    images[0].save(tmp_path / "a.tif", save_all=True, append_images=images[1:])
+    found = read_seed_file(tmp_path / "a.tif")
+    assert {frame: int((one == 1).sum()) for frame, one in found.masks.items()} == {1: AREA, 2: AREA, 3: AREA}
+
+
 def test_an_inverted_stack_has_blank_pages_in_its_background(tmp_path):
     images = [Image.fromarray(255 - one) for one in (LEVEL, LEVEL * 0, LEVEL)]
     images[0].save(tmp_path / "a.tif", save_all=True, append_images=images[1:])

@@ -67,6 +67,9 @@ _FAMILIES = (
 )
 _OF_JPEG = ("YBR_FULL", "YBR_FULL_422", "RGB")
 _END_OF_IMAGE = b"\xff\xd9"
+_LAST_BYTES = 128
+"""Of a stream that hold its end marker; some programs fill up with other bytes than 0 behind it."""
+
 _MOST_CHANNELS = 4
 
 
@@ -164,7 +167,7 @@ class FrameDecoder:
             return None
         stream = read_codestream(encoded)
         is_ls = self._syntax in _FAMILIES[2] or (stream is not None and stream.syntax in _FAMILIES[2])
-        if is_ls and not encoded.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        if is_ls and _END_OF_IMAGE not in encoded[-_LAST_BYTES:]:
             raise ValueError
         if stream is not None and (
             stream.channels > _MOST_CHANNELS or (stream.rows and (stream.rows, stream.columns) != self._size)

@@ -74,12 +74,14 @@ T = TypeVar("T", bound=Placed)
 def clock(series: Sequence[Placed], keyword: str) -> list[float]:
     """Return the times of a series by one element, [] when not all objects have it or two are equal.
 
-    A time of day without its date starts again at midnight. A cine never lasts half a day, so where such times leave a
-    gap of half a day, those before the gap belong to the next day.
+    A time of day without its date starts again at midnight, and so does one whose date is that of the examination in
+    all objects. A cine never lasts half a day, so where such times leave a gap of half a day, those before the gap
+    belong to the next day.
     """
     values = [one.moment.times.get(keyword) for one in series]
     known = _distinct(values)
-    if known and not all(keyword in one.moment.dated for one in series):
+    is_dated = all(keyword in one.moment.dated for one in series)
+    if known and not (is_dated and len({value // SECONDS_OF_A_DAY for value in known}) > 1):
         known = [value % SECONDS_OF_A_DAY for value in known]
         if len(set(known)) < len(known):
             return []

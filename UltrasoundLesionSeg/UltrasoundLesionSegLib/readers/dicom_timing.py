@@ -20,6 +20,12 @@ _RATES = ("CineRate", "RecommendedDisplayFrameRate")
 _DURATIONS = ("EffectiveDuration", "AcquisitionDuration")
 _AGREES = 0.1
 
+_FEWEST_FROM_ZERO, _FEWEST_TIMES = 4, 6
+"""Frames from which on a vector that grows evenly, from 0 or from another value, is taken to hold times."""
+
+_UNEVEN, _ROUNDED = 0.1, 0.0011
+"""Share of a step, and seconds of rounding, by which steps between times may differ."""
+
 
 @dataclass(frozen=True)
 class KnownTiming:
@@ -50,16 +56,15 @@ def read_timing(header: Dataset, count: int) -> KnownTiming:
         seconds = found[keyword]
         if seconds is None:
             continue
+        from_first = _times_of_vector(header, count) if keyword == "FrameTimeVector" else None
+        if from_first is not None:
+            notes.append("FrameTimeVector grows evenly, as times of the frames do: it is read as these, not as steps.")
+            return KnownTiming(Timing(from_first, keyword, approximate=True), tuple(notes))
         if not is_plausible(seconds, header):
             notes.append(implausible_note(keyword, seconds))
             if keyword == pointed:
                 break
             continue
-        if keyword == "FrameTimeVector" and _are_from_first(seconds):
-            # the steps are what was meant to be the times
-            told = np.array([0.0, *np.diff(seconds)])
-            notes.append("FrameTimeVector grows evenly, as the times from the first frame do: it is read as these.")
-            return KnownTiming(Timing(told, keyword, approximate=True), tuple(notes))
         is_other = pointed in found and keyword != pointed
         if is_other:
             notes.append(f"The header names {pointed} for its frame times, which it lacks: {keyword} is used.")
@@ -123,11 +128,18 @@ def _vector(header: Dataset, count: int) -> NDArray[np.float64] | None:
     return np.cumsum([0.0, *milliseconds[1:count]]) / 1000
 
 
-def _are_from_first(seconds: NDArray[np.float64]) -> bool:
-    """Whether the steps between frames are 1, 2, 3, ... times the first: a vector of times and not of steps."""
+def _times_of_vector(header: Dataset, count: int) -> NDArray[np.float64] | None:
+    """Return FrameTimeVector from its first value on where it holds times and not steps, else None.
+
+    Times grow evenly, from 0 or from any other value; steps hardly do so over several frames.
+    """
+    seconds = np.array(dicom_header.numbers(header, "FrameTimeVector")[:count]) / 1000
+    if len(seconds) < (_FEWEST_FROM_ZERO if seconds[0] == 0 else _FEWEST_TIMES):
+        return None
     steps = np.diff(seconds)
-    even = steps[0] * np.arange(1, len(steps) + 1) if len(steps) else steps
-    return len(steps) > 2 and bool(steps[0] > 0 and np.allclose(steps, even, rtol=0.05, atol=0.0011))
+    usual = float(np.median(steps))
+    is_even = usual > 0 and bool((np.abs(steps - usual) <= _UNEVEN * usual + _ROUNDED).all() and (steps > 0).all())
+    return seconds - seconds[0] if is_even and is_plausible(seconds) else None
 
 
 def _constant(header: Dataset, count: int) -> NDArray[np.float64] | None:
@@ -137,6 +149,7 @@ def _constant(header: Dataset, count: int) -> NDArray[np.float64] | None:
 
 def _from_groups(header: Dataset, count: int) -> KnownTiming:
     """Return the times of the functional groups (PS3.3 C.7.6.16.2.2): of each frame's acquisition, or its offset."""
+    notes: list[str] = []
     contents = items_of_frames(header, "FrameContentSequence")
     positions = items_of_frames(header, "TemporalPositionSequence")
     told: list[tuple[str, Sequence[float | None]]] = [
@@ -150,12 +163,12 @@ def _from_groups(header: Dataset, count: int) -> KnownTiming:
             continue
         seconds = np.array(known) - known[0]
         if (np.diff(seconds) <= 0).any():
-            note = f"{keyword} does not increase from frame to frame, so the frame times are unknown."
-            return KnownTiming(None, (note,))
-        if not is_plausible(seconds, header):
-            return KnownTiming(None, (implausible_note(keyword, seconds),))
-        return KnownTiming(Timing(seconds, keyword))
-    return KnownTiming()
+            notes.append(f"{keyword} does not increase from frame to frame: it is not used.")
+        elif not is_plausible(seconds, header):
+            notes.append(implausible_note(keyword, seconds))
+        else:
+            return KnownTiming(Timing(seconds, keyword), tuple(notes))
+    return KnownTiming(None, tuple(notes))
 
 
 def _from_display_rates(header: Dataset, count: int) -> KnownTiming:

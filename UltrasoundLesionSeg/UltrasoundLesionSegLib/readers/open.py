@@ -51,7 +51,7 @@ def read_cine(path: Path | str, leave_out: Collection[Path] = ()) -> Cine:
     Examples
     --------
     >>> cine = read_cine("clip.dcm")  # doctest: +SKIP
-    >>> cine[0].shape  # doctest: +SKIP
+    >>> cine.frames[0].shape  # doctest: +SKIP
     """
     source = Path(path)
     # not Path.is_dir, which raises for a name that is too long

@@ -60,6 +60,8 @@ def read_picture(path: Path, shape: tuple[int, int] | None = None) -> Painted:
     if all(one.mode in ("P", "PA") for one in images):
         painted = _read_indexed(images)
     else:
+        if len({one.mode for one in images}) > 1:  # white is 1 in a bilevel page and 255 in the others
+            images = [one.convert("L") if one.mode == "1" else one for one in images]
         painted = read_pages([_page(one) for one in images], is_lossy)
     return replace(painted, lasting=tuple(float(one.info.get("duration") or 0) / 1000 for one in images))
 

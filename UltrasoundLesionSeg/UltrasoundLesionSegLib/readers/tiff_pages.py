@@ -93,8 +93,10 @@ def find_stack(path: Path) -> TiffStack:
             raise ValueError
         main = max(found, key=lambda one: one.keyframe.imagelength * one.keyframe.imagewidth)
         plane = _plane(main)
-        same = [one for one in found if _plane(one) == plane]
+        # programs that write each picture in its own form mix bilevel, grey and coloured pages
+        same = [one for one in found if _plane(one)[:2] == plane[:2]]
         frames = [frame for one in same for frame in _frames_of(one)]
+        frames = sorted(frames) if len(same) > 1 else frames
         told = int((file.imagej_metadata or {}).get("images", 0)) if len(file.pages) == 1 else 0
         check_frame_count(told)
         if len(frames) == 1 < told:  # tifffile reads a truncated stack with one directory like this
@@ -117,11 +119,13 @@ def find_stack(path: Path) -> TiffStack:
         if others > 0:
             notes.append(f"{others} of the {pages} pages of the TIFF file have another size or are masks: left out.")
         first, dtype = main.keyframe, main.dtype.newbyteorder(file.byteorder)
-        is_beyond = is_beyond_pillow(first)
-        if is_beyond and offset is None and not can_decode(first):
+        kinds = [one.keyframe for one in same]
+        is_beyond = any(is_beyond_pillow(one) for one in kinds)
+        undecodable = next((one for one in kinds if is_beyond and offset is None and not can_decode(one)), None)
+        if undecodable is not None:
             raise SourceError(
-                f"the TIFF file has {first.samplesperpixel} x {first.bitspersample} bits a pixel in a compression that "
-                "is not read for them; save it without compression"
+                f"the TIFF file has {undecodable.samplesperpixel} x {undecodable.bitspersample} bits a pixel in a "
+                "compression that is not read for them; save it without compression"
             )
         return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes), first, is_beyond)
 
