@@ -40,6 +40,19 @@ def raising() -> Iterator[None]:
         _raises = False
 
 
+@contextmanager
+def resumable(sentence: str) -> Iterator[None]:
+    """Have Ctrl+C in the block raise, as in ``raising``, and end the command with a sentence on how to go on."""
+    import typer  # not at the top: this module is loaded before anything large
+
+    try:
+        with raising():
+            yield
+    except KeyboardInterrupt:
+        typer.echo(sentence, err=True)
+        raise typer.Exit(EXIT_CODE) from None
+
+
 def ignore() -> None:
     """Have Ctrl+C do nothing any more: the work is done, and Python, which takes seconds to end, would die of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -72,6 +72,7 @@ def completing_models(*roles: str) -> Callable[[str], list[str]]:
 
 
 FURTHER_KINDS = ("sr", "sr3d", "coco", "nifti", "sequence", "frames", "scene", "sheet", "video")
+SUGGEST_HELP = "let a model propose one on this frame (a number, or `middle`)."
 DEVICES = ("auto", "cpu", "cuda", "mps", "openvino")
 
 Output = Annotated[Path, typer.Option(help="Folder for the results; made if it does not exist.")]

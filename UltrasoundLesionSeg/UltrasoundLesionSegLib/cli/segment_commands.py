@@ -9,6 +9,7 @@ import typer
 
 from UltrasoundLesionSegLib.cli import interrupts
 from UltrasoundLesionSegLib.cli.options import (
+    SUGGEST_HELP,
     Also,
     BlankOutside,
     Device,
@@ -58,10 +59,7 @@ def segment(
             "left out. Repeatable, one a frame.",
         ),
     ] = None,
-    suggest: Annotated[
-        str | None,
-        typer.Option(help="Instead of a seed: let a model propose one on this frame (a number, or `middle`)."),
-    ] = None,
+    suggest: Annotated[str | None, typer.Option(help=f"Instead of a seed: {SUGGEST_HELP}")] = None,
     model: Model = None,
     direction: Direction = DirectionChoice.BOTH,
     frames: Frames = None,
@@ -117,10 +115,7 @@ def segment(
 def batch(
     source: Annotated[Path, typer.Argument(help="Manifest (CSV or JSON), or a folder with cines and seeds below it.")],
     output: Output,
-    suggest: Annotated[
-        str | None,
-        typer.Option(help="For cases without a seed: let a model propose one on this frame (a number, or `middle`)."),
-    ] = None,
+    suggest: Annotated[str | None, typer.Option(help=f"For cases without a seed: {SUGGEST_HELP}")] = None,
     model: Model = None,
     direction: Direction = DirectionChoice.BOTH,
     frames: Frames = None,
@@ -172,12 +167,11 @@ def batch(
         scheduler=scheduler,
         log_level=log_level,
     )
-    try:
-        with interrupts.raising(), batch_bars() as advance:
-            result = run_batch(source, output, settings, advance)
-    except KeyboardInterrupt:
-        typer.echo("stopped; finished cases are kept, and the same command resumes with the others", err=True)
-        raise typer.Exit(interrupts.EXIT_CODE) from None
+    with (
+        interrupts.resumable("stopped; finished cases are kept, and the same command resumes with the others"),
+        batch_bars() as advance,
+    ):
+        result = run_batch(source, output, settings, advance)
     for kind in result.left_out:
         typer.echo(f"note: left out: {kind}")
     for name, reason in result.failed.items():

@@ -36,20 +36,19 @@ def export_study(
     from UltrasoundLesionSegLib.report.wording import counted
     from UltrasoundLesionSegLib.review.study import export_study as export
 
-    try:
-        with interrupts.raising(), share_bar("cases") as advance:
-            result = export(
-                batch,
-                reader,
-                output,
-                also or (),
-                pixels_allowed,
-                sources,
-                lambda done, total: advance(done / total, f"{done}/{total}"),
-            )
-    except KeyboardInterrupt:
-        typer.echo("stopped; what is written is kept, and the same command writes the rest", err=True)
-        raise typer.Exit(interrupts.EXIT_CODE) from None
+    with (
+        interrupts.resumable("stopped; what is written is kept, and the same command writes the rest"),
+        share_bar("cases") as advance,
+    ):
+        result = export(
+            batch,
+            reader,
+            output,
+            also or (),
+            pixels_allowed,
+            sources,
+            lambda done, total: advance(done / total, f"{done}/{total}"),
+        )
     for name, notice in result.notices.items():
         typer.echo(f"note: {name}: {notice}")
     for name, reason in result.failed.items():
@@ -140,19 +139,15 @@ def adapt(
         torch.set_num_threads(threads)
     settings = AdaptSettings(start, name, minutes, None, workers, precision.value, device)
     target = models or batch / MODELS
-    try:
-        with interrupts.raising(), share_bar("adapt") as advance:
-            outcome = adapt_to_reader(
-                batch,
-                reader,
-                settings,
-                target,
-                lambda step: advance(step.share, step.sentence),
-                CaseCines(batch, sources),
-            )
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on", err=True)
-        raise typer.Exit(interrupts.EXIT_CODE) from None
+    with interrupts.resumable("stopped; the same command goes on"), share_bar("adapt") as advance:
+        outcome = adapt_to_reader(
+            batch,
+            reader,
+            settings,
+            target,
+            lambda step: advance(step.share, step.sentence),
+            CaseCines(batch, sources),
+        )
     if os.environ.get("RANK", "0") != "0":
         return  # another process of the same training says it
     typer.echo(outcome.sentence)

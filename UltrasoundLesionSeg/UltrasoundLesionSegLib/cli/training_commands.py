@@ -47,14 +47,10 @@ def train(
     check_training_tools()
     from UltrasoundLesionSegLib.training.train import run_training
 
-    try:
-        with interrupts.raising():
-            run_training(
-                config, data, output, clips, trunk, start, change or (), workers, threads, precision=precision.value
-            )
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from the last checkpoint", err=True)
-        raise typer.Exit(interrupts.EXIT_CODE) from None
+    with interrupts.resumable("stopped; the same command goes on from the last checkpoint"):
+        run_training(
+            config, data, output, clips, trunk, start, change or (), workers, threads, precision=precision.value
+        )
 
 
 def check_training_tools() -> None:

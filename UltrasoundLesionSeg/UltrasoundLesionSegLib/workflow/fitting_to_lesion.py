@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -125,15 +126,14 @@ class FittingToLesion(PropagationAndReview):
             As ``propagate`` does.
         """
         steps = self.fitToLesionSteps(browser, model, direction, frames, device, allowOverlap, editable)
-        try:
-            for step in steps:
-                if progress:
-                    progress(step)
-                if cancelled and cancelled():
-                    raise SceneError("the fit was cancelled; everything is as it was before")
-        finally:
-            steps.close()
-        return self.lastPropagation(browser)
+
+        def advance(step: PropagationProgress) -> None:
+            if progress:
+                progress(step)
+            if cancelled and cancelled():
+                raise SceneError("the fit was cancelled; everything is as it was before")
+
+        return self._finish(browser, steps, advance)
 
     def fitToLesionSteps(
         self,
@@ -156,14 +156,13 @@ class FittingToLesion(PropagationAndReview):
         is_done = False
 
         def propagated(stage: str) -> Iterator[PropagationProgress]:
-            steps = self.propagateSteps(browser, model, direction, frames, device, allowOverlap, editable)
-            try:
+            with closing(
+                self.propagateSteps(browser, model, direction, frames, device, allowOverlap, editable)
+            ) as steps:
                 for step in steps:
                     if self._jobs[key] not in jobs:
                         jobs.append(self._jobs[key])
                     yield replace(step, stage=stage)
-            finally:
-                steps.close()
 
         try:
             yield from propagated(WITHOUT)

@@ -6,6 +6,7 @@ The method names are camelCase because Slicer's logic class inherits them.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,12 +86,19 @@ class PropagationAndReview(ClickedSeeds):
             When there is nothing to propagate, or a choice does not fit.
         """
         steps = self.propagateSteps(browser, model, direction, frames, device, allowOverlap, editable)
-        try:
+        return self._finish(browser, steps, progress)
+
+    def _finish(
+        self,
+        browser: Any,
+        steps: Generator[PropagationProgress, None, None],
+        progress: Callable[[PropagationProgress], None] | None,
+    ) -> PropagationSummary:
+        """Do all steps, saying after each where it is; whatever ends them early, Ctrl+C too, closes the generator."""
+        with closing(steps):
             for step in steps:
                 if progress:
                     progress(step)
-        finally:
-            steps.close()
         return self.lastPropagation(browser)
 
     def propagateSteps(
