@@ -136,7 +136,15 @@ def test_no_file_is_longer_than_a_person_reads() -> None:
     assert not long
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    script = "import sys, UltrasoundLesionSegLib; print(*sorted(sys.modules))"
+MRML_AND_NETWORKS = {"slicer", "vtk", "torch", "monai"}
+HEAVY = MRML_AND_NETWORKS | {"numpy", "cv2", "pydicom", "highdicom", "SimpleITK"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"), [("", HEAVY), (".workflow.kinds, .cli.main, .batch.run, .review.worklist", MRML_AND_NETWORKS)]
+)
+def test_imports_load_nothing_heavy_that_they_do_not_use(modules: str, heavy: set[str]) -> None:
+    named = ", ".join(f"UltrasoundLesionSegLib{one.strip()}" for one in modules.split(","))
+    script = f"import sys, {named}; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "monai", "cv2", "pydicom", "highdicom", "SimpleITK", "slicer", "vtk", "numpy"} & set(loaded)
+    assert not heavy & set(loaded)

@@ -116,6 +116,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips, "REHEARSED_SIZE", 64)
     monkeypatch.setattr(clips, "REHEARSED_FRAMES", 4)
     monkeypatch.setattr(runs, "BATCH", 2)
+    monkeypatch.setattr(runs, "TIMED", 1)
+    monkeypatch.setattr(runs, "UNTIMED", 1)
 
 
 @pytest.fixture
@@ -313,8 +315,8 @@ def test_a_timed_run_takes_its_minutes_and_no_more(
     decided(monkeypatch, better=True)
     lesions = [outlined(number, f"p{number}") for number in range(3)]
     monkeypatch.setattr(adapting, "FEWEST_STEPS", 1)
-    minutes, found, over = 0.5, None, []
-    while found is None and len(over) < 5:
+    minutes, found, over = 0.15, None, []
+    while found is None and len(over) < 6:
         timed, began = replace(settings, steps=None, minutes=minutes), time.monotonic()
         try:
             found = adapt(lesions, timed, tmp_path / "work", tmp_path / "models")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from UltrasoundLesionSegLib.adaptation import clips, reviewed
+from UltrasoundLesionSegLib.adaptation import clips, reviewed, runs
 from UltrasoundLesionSegLib.adaptation.reviewed import reviewed_lesions
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, read_listed, write_listed
@@ -171,6 +171,9 @@ def test_the_command_says_what_it_found(
     for number in range(3):
         study.add(number, patient=f"p{number}")
     monkeypatch.setattr(clips, "REHEARSED", 1)
+    monkeypatch.setattr(clips, "REHEARSED_FRAMES", 4)
+    monkeypatch.setattr(clips, "REHEARSED_SIZE", 64)
+    monkeypatch.setattr(runs, "BATCH", 2)
     monkeypatch.setattr(reviewed, "SECONDS_BETWEEN", 0.0)
     quick = reviewed.adapt
 
@@ -197,7 +200,9 @@ LAUNCHED = """
 import sys
 from dataclasses import replace
 from UltrasoundLesionSegLib.adaptation import clips, reviewed, runs
-clips.REHEARSED, runs.BATCH, reviewed.SECONDS_BETWEEN, quick = 1, 2, 0.0, reviewed.adapt
+assert "slicer" not in sys.modules, "fitting a model needs no MRML, which takes seconds to load"
+clips.REHEARSED, clips.REHEARSED_FRAMES, clips.REHEARSED_SIZE = 1, 4, 64
+runs.BATCH, reviewed.SECONDS_BETWEEN, quick = 2, 0.0, reviewed.adapt
 reviewed.adapt = lambda lesions, settings, *rest: quick(lesions, replace(settings, steps=STEPS), *rest)
 from UltrasoundLesionSegLib.cli.main import main
 main()

@@ -18,7 +18,7 @@ from typing import Any
 
 from UltrasoundLesionSegLib.batch import worker
 from UltrasoundLesionSegLib.errors import SourceError
-from UltrasoundLesionSegLib.workflow.case import CaseRequest
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
 
 
 def run_case(request: CaseRequest, progress: Callable[[Any], None]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, read_listed, read_manifest, write_listed
 from UltrasoundLesionSegLib.errors import BatchError
-from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
+from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
 
 
 def read(folder: Path, text: str, name: str = "cases.csv") -> list[BatchCase]:

@@ -22,7 +22,8 @@ from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.reader_work.record import How, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder
 from UltrasoundLesionSegLib.review.worklist import Worklist
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.case import run_case
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 
 
 def test_the_section_is_folded_away_until_it_is_used(user: Any) -> None:

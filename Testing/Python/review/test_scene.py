@@ -25,7 +25,8 @@ from UltrasoundLesionSegLib.reader_work.store import CaseWork
 from UltrasoundLesionSegLib.review.scene import SceneCase, open_in_scene, opening_steps
 from UltrasoundLesionSegLib.review.worklist import Worklist
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.case import run_case
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 
 FRAMES = 8
 

@@ -18,7 +18,8 @@ from stand_in_networks import BrightNetwork
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.case import run_case
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 from UltrasoundLesionSegLib.writers.masks import write_davis
 
 

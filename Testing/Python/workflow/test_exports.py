@@ -27,7 +27,8 @@ from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, ClickRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.case import run_case
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, ClickRequest, SeedFileRequest
 from UltrasoundLesionSegLib.workflow.exports import KINDS
 
 FRAMES = 5

@@ -13,7 +13,8 @@ from stand_in_networks import BrightNetwork
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.measurement.shape import Orientation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.case import run_case
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.case import run_case
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 from UltrasoundLesionSegLib.workflow.exports import ExportJob, ExportOptions, ExportSource
 
 QUICK = FitSettings(steps=2, batch=1, learning_rate=3e-2, share=1.0)

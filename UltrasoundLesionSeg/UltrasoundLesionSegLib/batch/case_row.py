@@ -16,7 +16,7 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.engine.next_frame import Outlook, Stretch, review_order, worst_stretch
 from UltrasoundLesionSegLib.report.wording import counted
-from UltrasoundLesionSegLib.workflow.case import RECORD
+from UltrasoundLesionSegLib.workflow.output_folder import RECORD
 
 ANCHORS = {origin.value for origin in Origin if origin.is_anchor}
 MOST_OFFERS = 5  # frames to look at that are named

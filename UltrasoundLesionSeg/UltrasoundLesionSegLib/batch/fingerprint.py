@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.readers.volume import data_path_of
 from UltrasoundLesionSegLib.readers.volume_headers import read_volume_header
-from UltrasoundLesionSegLib.workflow.case import CaseRequest
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
 
 Fingerprint = dict[str, Any]
 

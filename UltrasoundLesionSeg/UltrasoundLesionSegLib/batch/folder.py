@@ -24,7 +24,7 @@ from typing import Any
 
 from UltrasoundLesionSegLib.batch.lock import locked
 from UltrasoundLesionSegLib.errors import OutputError
-from UltrasoundLesionSegLib.workflow.case import RECORD, check_writable
+from UltrasoundLesionSegLib.workflow.output_folder import RECORD, check_writable
 from UltrasoundLesionSegLib.writers.atomic import folder_to_disk
 
 CASES, EARLIER, KEY, LOGS, HIDDEN = "cases", "earlier", "key", "logs", ".batch"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from UltrasoundLesionSegLib.logs import LogLevel
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from UltrasoundLesionSegLib.errors import BatchError
-from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
+from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 SuggestFrame = int | Literal["middle"]

@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, ReviewErro
 from UltrasoundLesionSegLib.logs import LogLevel
 from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
-from UltrasoundLesionSegLib.workflow.case import CaseRequest
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 
 HASHING_THREADS = 4  # hashing waits for disks more than for the processor

@@ -27,7 +27,8 @@ from UltrasoundLesionSegLib.readers.pages import count_pages
 from UltrasoundLesionSegLib.readers.picture_choice import looks_like_mask
 from UltrasoundLesionSegLib.readers.seed_masks import SUFFIXES
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
-from UltrasoundLesionSegLib.workflow.case import RECORD, SeedFileRequest
+from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
+from UltrasoundLesionSegLib.workflow.output_folder import RECORD
 
 _MASK_SUFFIX = rf"\.(?:{'|'.join(map(re.escape, SUFFIXES))})"
 _SEED = re.compile(rf"(?P<name>.+?)\.seed(?:\.(?P<frame>[0-9]{{1,9}}))?{_MASK_SUFFIX}", re.IGNORECASE)

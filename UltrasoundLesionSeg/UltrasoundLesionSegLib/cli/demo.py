@@ -19,7 +19,8 @@ from UltrasoundLesionSegLib.mrml.scene_file import load_scene
 from UltrasoundLesionSegLib.simulation.cine import SimulatedCine, SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case import CaseRequest, SeedFileRequest, run_case
+from UltrasoundLesionSegLib.workflow.case import run_case
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 from UltrasoundLesionSegLib.workflow.pictures import save_slice_views
 
 SETTINGS = SimulationSettings(seed=6, frames=60, leaves_plane=True)

@@ -13,7 +13,7 @@ from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
 
 if TYPE_CHECKING:
-    from UltrasoundLesionSegLib.workflow.case import BoxRequest, ClickRequest, SeedFileRequest
+    from UltrasoundLesionSegLib.workflow.case_request import BoxRequest, ClickRequest, SeedFileRequest
 
 
 class DirectionChoice(str, Enum):
@@ -122,7 +122,7 @@ Level = Annotated[LogLevel, typer.Option(help="The least important messages that
 
 def parse_seed(text: str) -> SeedFileRequest:
     """Read ``MASK[@FRAME]``; an @ in the file's own name is kept when no number follows it."""
-    from UltrasoundLesionSegLib.workflow.case import SeedFileRequest
+    from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
 
     path, at, frame = text.rpartition("@")
     if at and frame.lstrip("-").isdigit():
@@ -132,7 +132,7 @@ def parse_seed(text: str) -> SeedFileRequest:
 
 def parse_click(text: str) -> ClickRequest:
     """Read ``X,Y[@FRAME]``."""
-    from UltrasoundLesionSegLib.workflow.case import ClickRequest
+    from UltrasoundLesionSegLib.workflow.case_request import ClickRequest
 
     point, at, frame = text.partition("@")
     try:
@@ -146,7 +146,7 @@ def parse_click(text: str) -> ClickRequest:
 
 def parse_box(text: str) -> BoxRequest:
     """Read ``X,Y,X,Y[@FRAME]``, two opposite corners."""
-    from UltrasoundLesionSegLib.workflow.case import BoxRequest
+    from UltrasoundLesionSegLib.workflow.case_request import BoxRequest
 
     corners, at, frame = text.partition("@")
     try:

@@ -81,7 +81,8 @@ def segment(
     check_kinds(also or (), pixels_allowed)  # at once, before anything large is loaded
     from UltrasoundLesionSegLib.cli.closing import closing_lines
     from UltrasoundLesionSegLib.cli.progress_bar import propagation_bar
-    from UltrasoundLesionSegLib.workflow.case import CaseRequest, run_case
+    from UltrasoundLesionSegLib.workflow.case import run_case
+    from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
 
     request = CaseRequest(
         source=source,

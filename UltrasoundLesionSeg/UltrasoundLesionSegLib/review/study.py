@@ -24,11 +24,11 @@ from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.review.scene import fill_masks
 from UltrasoundLesionSegLib.review.worklist import Worklist
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case import RECORD
 from UltrasoundLesionSegLib.workflow.effort_log import EffortLog, write_effort
 from UltrasoundLesionSegLib.workflow.exports import ExportJob, ExportOptions, ExportSource
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds
+from UltrasoundLesionSegLib.workflow.output_folder import RECORD
 from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
 from UltrasoundLesionSegLib.workflow.run_record import file_record, run_record
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
