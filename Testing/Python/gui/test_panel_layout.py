@@ -80,6 +80,83 @@ def test_all_headings_of_an_empty_worklist_are_in_sight(user: Any) -> None:
     assert table.horizontalHeader().length() <= table.viewport().width()
 
 
+class ModulePanel:
+    """qSlicerModulePanel: a scroll area with the widget of the module that is open.
+
+    Like the real one it does not delete the layout's item of a module that is left.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module, self.area = module, QtWidgets.QScrollArea()
+        self._leaked: list[Any] = []
+        contents = QtWidgets.QWidget()
+        self._layout = QtWidgets.QVBoxLayout(contents)
+        self._layout.addWidget(QtWidgets.QLabel("Help"))
+        self.area.setWidgetResizable(True)
+        self.area.setWidget(contents)
+        self.area.resize(505, 493)
+        self.area.show()
+        self.enter()
+
+    def enter(self) -> None:
+        panel = unwrap(self._module.panel)
+        self._layout.insertWidget(1, panel, 1)
+        panel.show()
+        self._module.open()
+
+    def leave(self) -> None:
+        panel = unwrap(self._module.panel)
+        self._module.leave()
+        self._leaked.append(self._layout.takeAt(self._layout.indexOf(panel)))
+        panel.setParent(None)
+
+    def close(self) -> None:
+        self.leave()
+        self._leaked.clear()
+
+
+@pytest.fixture
+def module_panel(user: Any) -> Iterator[ModulePanel]:
+    shown = ModulePanel(user.module)
+    yield shown
+    shown.close()
+
+
+def cut_lines(user: Any, text: str) -> list[str]:
+    """Return the names of the lines in which a text of this length cannot be read whole."""
+    from UltrasoundLesionSegLib.gui.messages import tell
+
+    cut = []
+    ui = user.module.widget.ui
+    for name, label in vars(ui).items():
+        line = unwrap(label)
+        if not isinstance(line, QtWidgets.QLabel) or not line.wordWrap() or name == "dependencyLabel":
+            continue  # the last one lies in a part that is hidden where everything is installed
+        before, was_shown = line.text(), not line.isHidden()
+        tell(label, text)
+        for _ in range(6):
+            user.module.session.process_events()
+        if line.height() < line.heightForWidth(line.width()):
+            cut.append(name)
+        line.setText(before)
+        line.setVisible(was_shown)
+    return cut
+
+
+@pytest.mark.parametrize("length", [60, 180, 240, 400])
+def test_no_line_is_cut(user: Any, module_panel: ModulePanel, length: int) -> None:
+    unfold(user)
+    assert cut_lines(user, (LONG * 4)[:length]) == []
+
+
+def test_no_line_is_cut_after_another_module_was_shown(user: Any, module_panel: ModulePanel) -> None:
+    """Slicer's own layout keeps the heights that it measured before."""
+    module_panel.leave()
+    module_panel.enter()
+    unfold(user)
+    assert cut_lines(user, (LONG * 4)[:240]) == []
+
+
 def test_rows_of_smoothing_wrap(discs: Any) -> None:
     editor = discs.user.see("segmentEditor")
     discs.user.click("newLesionButton")

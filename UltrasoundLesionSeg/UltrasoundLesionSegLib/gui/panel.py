@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.gui.click_section import ClickSection
 from UltrasoundLesionSegLib.gui.dependency_section import DependencySection
 from UltrasoundLesionSegLib.gui.edits import EditKeeper
 from UltrasoundLesionSegLib.gui.export_section import ExportSection
+from UltrasoundLesionSegLib.gui.height_watch import HeightWatch
 from UltrasoundLesionSegLib.gui.lesion_section import LesionSection
 from UltrasoundLesionSegLib.gui.measurement_section import MeasurementSection
 from UltrasoundLesionSegLib.gui.propagation_section import PropagationSection
@@ -79,7 +80,7 @@ class Panel:
             scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._node_about_to_be_removed),
             scene.AddObserver(scene.NodeRemovedEvent, self._node_removed),
         ]
-        self._theme = ThemeWatch(root)
+        self._theme, self._height = ThemeWatch(root), HeightWatch(root)
         self._shortcuts = [self._shortcut(keys, name) for keys, name in SHORTCUTS.items()]
         self.show_cine(None)
 
@@ -309,6 +310,7 @@ class Panel:
         for shortcut in self._shortcuts:
             shortcut.enabled = False  # a reloaded module's old widgets stay, hidden
         self._theme.stop()
+        self._height.stop()
         self.edits.stop()
         for tag in self._scene_tags:
             slicer.mrmlScene.RemoveObserver(tag)
