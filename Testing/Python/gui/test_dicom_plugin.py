@@ -252,7 +252,6 @@ def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.
     assert offer.confidence > 0.95
     assert plugin.load(offer)
     (node,) = (one for one in slicer.util.getNodesByClass("vtkMRMLTableNode") if not one.GetHideFromEditors())
-    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView
     assert slicer.app.applicationLogic().GetSelectionNode().GetActiveTableID() == node.GetID()
     table = node.GetTable()
     names = [table.GetColumnName(number) for number in range(table.GetNumberOfColumns())]
@@ -262,6 +261,33 @@ def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.
     assert rows == ["1", "4", "all"]
     areas = [name for name in names if name.startswith("Area") and "," not in name]
     assert table.GetColumnByName(areas[0]).GetValue(0) == pytest.approx(mask.sum())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("CINE", "CINE_WITH_TABLE"),
+        ("CINE_WITH_TABLE", "CINE_WITH_TABLE"),
+        ("CINE_WITH_CHARTS", "CINE_WITH_CHARTS"),
+        ("SlicerLayoutDicomBrowserView", "CINE_WITH_TABLE"),
+        ("SlicerLayoutFourUpView", "SlicerLayoutFourUpTableView"),
+    ],
+)
+def test_our_report_is_shown_beside_one_large_view_unless_the_user_has_other_views(
+    plugin: Any, exported: tuple[Path, Path, np.ndarray], before: str, after: str
+) -> None:
+    from UltrasoundLesionSegLib.gui import view_layout
+
+    def number(name: str) -> int:
+        return int(getattr(view_layout if name.startswith("CINE") else slicer.vtkMRMLLayoutNode, name))
+
+    manager = slicer.app.layoutManager()
+    view_layout.register()
+    manager.setLayout(number(before))
+    (offer,) = offers(plugin, exported[1])
+    assert plugin.load(offer)
+    assert manager.layout == number(after)
+    assert "vtkMRMLTableViewNode" in manager.layoutLogic().GetLayoutNode().GetCurrentLayoutDescription()
 
 
 def test_the_window_is_repainted_between_the_numbers_of_a_report(
@@ -290,7 +316,7 @@ def test_the_window_is_repainted_between_the_masks_of_a_segmentation(
     monkeypatch.setattr(repainting, "REPAINTED_EVERY_S", 0.0)
     monkeypatch.setattr(repainting, "repaint", lambda: repainted.append(1))
     assert plugin.load(segmentation)
-    assert len(repainted) == 2, "a lesion is on two frames"
+    assert len(repainted) == 2 * 2, "a lesion is on two frames: each is read, then stored"
 
 
 def test_the_window_is_repainted_between_the_frames_of_a_cine(

@@ -274,6 +274,31 @@ def test_an_export_that_is_cancelled_at_once_writes_nothing(measured: Any, windo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_scene_is_written_while_a_window_says_that_it_cannot_be_cancelled(
+    measured: Any, window_during: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from UltrasoundLesionSegLib.gui import progress_window
+    from UltrasoundLesionSegLib.mrml import scene_file
+
+    windows: list[Any] = []
+    save = scene_file.save_scene
+
+    def watched(path: Path) -> Path:
+        shown = [one for one in QtWidgets.QApplication.topLevelWidgets() if one.isVisible()]
+        windows.extend(one for one in shown if isinstance(one, QtWidgets.QProgressDialog))
+        assert windows[0].labelText() == "Writing Slicer scene (cannot be cancelled)..."
+        windows[0].cancel()
+        return save(path)
+
+    monkeypatch.setattr(progress_window, "OPENS_AFTER_S", 3600.0)
+    monkeypatch.setattr(scene_file, "save_scene", watched)
+    choose_files(measured, tmp_path, "exportSceneCheckBox", "exportReportCheckBox")
+    window_during(measured.user, "exportButton")
+    said = measured.user.read("exportMessageLabel")
+    assert "Slicer scene: scene.mrb" in said, "it was complete when the cancel was seen"
+    assert "Cancelled: what is listed above is kept; not written: Report." in said
+
+
 def test_mouse_and_keys_wait_while_there_is_no_window(
     measured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

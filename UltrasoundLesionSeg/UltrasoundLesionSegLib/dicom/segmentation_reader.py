@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,11 +92,20 @@ class ImportedSegmentation:
     notes: tuple[str, ...] = ()
 
 
-def read_segmentation(path: Path, cine: Cine) -> ImportedSegmentation:
+def read_segmentation(
+    path: Path, cine: Cine, between_frames: Callable[[], None] | None = None
+) -> ImportedSegmentation:
     """Read a DICOM Segmentation that was made for a cine.
 
     Its frames are matched to the cine's by the instances and frame numbers they refer to, never by their order.
     BINARY, LABELMAP and FRACTIONAL segmentations are read.
+
+    Parameters
+    ----------
+    path : Path
+    cine : Cine
+    between_frames : callable, optional
+        Called before the description of each frame is read, so that a window can repaint itself.
 
     Raises
     ------
@@ -119,7 +128,7 @@ def read_segmentation(path: Path, cine: Cine) -> ImportedSegmentation:
         )
     with quiet_dicom():
         try:
-            return _assemble(dataset, planes, cine)
+            return _assemble(dataset, planes, cine, between_frames)
         except SeedError:
             raise
         # sequences that must have an item and do not, values that are no numbers; elements are parsed when they are
@@ -144,7 +153,9 @@ def _read_file(path: Path) -> Dataset:
     return dataset
 
 
-def _assemble(dataset: Dataset, planes: SegmentationPlanes, cine: Cine) -> ImportedSegmentation:
+def _assemble(
+    dataset: Dataset, planes: SegmentationPlanes, cine: Cine, between_frames: Callable[[], None] | None
+) -> ImportedSegmentation:
     """Match the planes to the cine and describe the segments."""
     groups = dataset.PerFrameFunctionalGroupsSequence
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
@@ -154,6 +165,8 @@ def _assemble(dataset: Dataset, planes: SegmentationPlanes, cine: Cine) -> Impor
     indices: dict[int, dict[int, list[int]]] = {}
     comments: dict[tuple[int, int], str] = {}
     for index, group in enumerate(groups):
+        if between_frames is not None:
+            between_frames()
         frame = _cine_frame(group, shared, instances, len(cine))
         if frame is None:
             continue

@@ -18,6 +18,7 @@ from DICOMLib import DICOMLoadable, DICOMPlugin
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.repainting import Repainter, run_repainting
+from UltrasoundLesionSegLib.gui.view_layout import with_table
 
 logger = logging.getLogger(__name__)
 
@@ -220,12 +221,13 @@ def _show(logic: Any, browser: Any) -> None:
 
 
 def _show_table(table: Any) -> None:
-    """Show a table below the images, as Slicer's own modules do with theirs."""
+    """Show a table beside the images: in an arrangement of ours if one is shown, otherwise as Slicer's modules do."""
     manager = slicer.app.layoutManager()
     if manager is None:
         return
     logic = slicer.app.applicationLogic()
-    manager.setLayout(logic.GetModuleLogic("Tables").GetLayoutWithTable(manager.layout))
+    ours = with_table(manager.layout)
+    manager.setLayout(logic.GetModuleLogic("Tables").GetLayoutWithTable(manager.layout) if ours is None else ours)
     logic.GetSelectionNode().SetActiveTableID(table.GetID())
     logic.PropagateTableSelection()
 

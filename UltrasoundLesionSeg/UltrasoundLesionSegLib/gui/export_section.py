@@ -33,6 +33,7 @@ TITLES = {
 }
 NEEDS_DICOM = ("seg", "sr")
 NEEDS_PIXELS = ("video", "sheet")
+IN_ONE_STEP = ("scene",)  # one call of Slicer, during which nothing is repainted
 LISTED_FILES = 4
 
 
@@ -133,7 +134,7 @@ class ExportSection(Section):
         outcomes = {}
         with suppress(CancelledError):
             for kind in kinds:
-                progress.begin(f"Writing {TITLES[kind]}")
+                progress.begin(f"Writing {TITLES[kind]}", in_one_step=kind in IN_ONE_STEP)
                 outcomes[kind] = self._export_kind(kind, job)
         return outcomes
 

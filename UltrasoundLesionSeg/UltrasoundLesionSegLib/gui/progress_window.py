@@ -6,6 +6,7 @@ or close the scene meanwhile.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -48,10 +49,22 @@ class ProgressWindow:
             self._dialog.close()
             self._dialog.deleteLater()
 
-    def begin(self, doing: str) -> None:
-        """Say what is done from now on, and count from 0; raises ``CancelledError`` when the user cancelled."""
+    def begin(self, doing: str, in_one_step: bool = False) -> None:
+        """Say what is done from now on, and count from 0; raises ``CancelledError`` when the user cancelled.
+
+        Parameters
+        ----------
+        doing : str
+        in_one_step : bool
+            Nothing is counted and the window stands still until it is done: it opens now and says so.
+        """
         self._doing, self._done = doing, 0
-        self._show(f"{doing}...")
+        if in_one_step:
+            self._began = -math.inf
+            for _ in range(2):  # a window that opens needs one more turn to be painted
+                self._show(f"{doing} (cannot be cancelled)...")
+        else:
+            self._show(f"{doing}...")
 
     def count(self, done: int) -> None:
         """Say how much is done; raises ``CancelledError`` when the user cancelled."""

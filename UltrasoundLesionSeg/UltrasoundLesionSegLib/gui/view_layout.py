@@ -1,4 +1,4 @@
-"""Our arrangements of views: the cine alone, and the cine beside charts and table."""
+"""Our arrangements of views: the cine alone, beside charts and table, and above a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import slicer
 
 # any numbers that no other extension is likely to use
-CINE, CINE_WITH_CHARTS = 41769, 41768
+CINE, CINE_WITH_CHARTS, CINE_WITH_TABLE = 41769, 41768, 41767
 _SLICE_VIEW = """<view class="vtkMRMLSliceNode" singletontag="Red">
   <property name="orientation" action="default">Axial</property>
   <property name="viewlabel" action="default">R</property>
@@ -32,6 +32,14 @@ LAYOUTS = {
  </layout></item>
 </layout>
 """,
+    CINE_WITH_TABLE: f"""
+<layout type="vertical" split="true" label="Ultrasound cine with a table">
+ <item splitSize="650">{_SLICE_VIEW}</item>
+ <item splitSize="350"><view class="vtkMRMLTableViewNode" singletontag="TableView1">
+  <property name="viewlabel" action="default">T</property>
+ </view></item>
+</layout>
+""",
 }
 
 
@@ -45,6 +53,20 @@ def register() -> None:
             node.SetLayoutDescription(number, description)
         else:
             node.AddLayoutDescription(number, description)
+
+
+def with_table(arrangement: int) -> int | None:
+    """Return which of our arrangements shows a table beside a cine; None where the user's own is better kept.
+
+    Parameters
+    ----------
+    arrangement : int
+        The one that is shown: one of ours, the DICOM browser, which shows no images, or the user's.
+    """
+    if arrangement == CINE or arrangement == slicer.vtkMRMLLayoutNode.SlicerLayoutDicomBrowserView:
+        register()
+        return CINE_WITH_TABLE
+    return arrangement if arrangement in LAYOUTS else None
 
 
 class ViewLayout:

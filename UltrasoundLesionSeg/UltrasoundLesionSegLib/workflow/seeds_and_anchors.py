@@ -185,7 +185,7 @@ class SeedsAndAnchors(ModelAccess):
         browser : vtkMRMLSequenceBrowserNode
         path : str or Path
         between_frames : callable, optional
-            Called each time that a mask was stored, so that a window can repaint itself.
+            Called as often as a frame is read or a mask stored, so that a window can repaint itself.
 
         Returns
         -------
@@ -201,7 +201,7 @@ class SeedsAndAnchors(ModelAccess):
 
         sequence = self._sequence(browser)
         identifiers = []
-        for segment in read_segmentation(Path(path), self.cine(browser)).segments:
+        for segment in read_segmentation(Path(path), self.cine(browser), between_frames).segments:
             identifier = self._find_segment(sequence, segment.name) or self._add_segment(sequence, segment.name)
             for frame, mask in segment.masks.items():
                 made_by = segment.origins.get(frame, Origin.MANUAL)
