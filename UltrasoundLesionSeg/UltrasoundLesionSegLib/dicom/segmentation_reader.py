@@ -92,9 +92,7 @@ class ImportedSegmentation:
     notes: tuple[str, ...] = ()
 
 
-def read_segmentation(
-    path: Path, cine: Cine, between_frames: Callable[[], None] | None = None
-) -> ImportedSegmentation:
+def read_segmentation(path: Path, cine: Cine, between_frames: Callable[[], None] | None = None) -> ImportedSegmentation:
     """Read a DICOM Segmentation that was made for a cine.
 
     Its frames are matched to the cine's by the instances and frame numbers they refer to, never by their order.
