@@ -42,15 +42,15 @@ class _LayoutRequests(qt.QObject):
 
     def eventFilter(self, _watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
         if self.root is not None and event.type() == qt.QEvent.LayoutRequest:
-            item = _item_of(self.root.parent())
-            for width in range(STORED_HEIGHTS if item is not None else 0):  # no panel is as narrow as these
-                item.heightForWidth(width)
+            _forget_heights(self.root.parent())
         return False
 
 
-def _item_of(widget: Any) -> Any | None:
-    """Return the item that holds a widget in the layout it lies in, None where it lies in none."""
-    parent = widget.parent() if widget is not None else None
-    layout = parent.layout() if parent is not None else None
-    index = layout.indexOf(widget) if layout is not None else -1
-    return layout.itemAt(index) if index >= 0 else None
+def _forget_heights(widget: Any) -> None:
+    """Make the item that holds a widget in the layout it lies in forget the heights it stored."""
+    layout: Any = widget.parent().layout() if widget is not None and widget.parent() is not None else None
+    index = -1 if layout is None else layout.indexOf(widget)
+    if index >= 0:
+        item = layout.itemAt(index)
+        for width in range(STORED_HEIGHTS):  # no panel is as narrow as these
+            item.heightForWidth(width)
