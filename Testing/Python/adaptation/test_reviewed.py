@@ -209,11 +209,11 @@ main()
 """
 
 
-def command(study: Study, model: str, folder: Path, steps: int) -> list[str]:
+def command(study: Study, model: str, folder: Path, steps: int, name: str = "own") -> list[str]:
     """Return a script with its arguments that is the command with small samples and a number of steps."""
     script = folder / "launched.py"
     script.write_text(LAUNCHED.replace("STEPS", str(steps)))
-    arguments = ["adapt", str(study.out), "--reader", "A", "--from", model, "--name", "own"]
+    arguments = ["adapt", str(study.out), "--reader", "A", "--from", model, "--name", name]
     return [str(script), *arguments, "--workers", "0", "--device", "cpu"]
 
 
@@ -241,6 +241,10 @@ def test_a_killed_process_is_gone_on_with(study: Study, tiny_model: str, tmp_pat
     assert "on 3 patients that it had not seen" in ended.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was scored twice
     assert not (work / "clips").exists()
+    undisturbed = [sys.executable, *command(study, tiny_model, tmp_path, steps=30, name="other")]
+    assert subprocess.run(undisturbed, capture_output=True, timeout=600, check=False).returncode == 0
+    figures = [json.loads((study.out / "adapt" / name / "outcome.json").read_text()) for name in ("own", "other")]
+    assert {**figures[0], "name": "other"} == figures[1]
 
 
 @pytest.mark.slow
