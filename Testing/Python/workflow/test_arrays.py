@@ -136,6 +136,19 @@ def test_lesions_have_the_numbers_of_their_label_image(logic: UltrasoundLesionWo
     assert logic.setSeed(browser, labels == 1, frame=2, segment="another") == ["lesion-2"]
 
 
+def test_written_masks_number_the_lesions_in_the_order_of_their_table(
+    logic: UltrasoundLesionWorkflow, discs: Discs, tmp_path: Path
+) -> None:
+    browser, _ = discs
+    labels = np.zeros(logic.cine(browser).shape, np.uint8)
+    labels[10:20, 10:20], labels[30:40, 30:40] = 1, 3
+    logic.setSeed(browser, labels, frame=1)
+    logic.export(browser, tmp_path, ["masks"])
+    assert list(logic.results(browser, of="lesions")["segment"]) == ["Lesion", "Lesion 3"]
+    with Image.open(tmp_path / "masks" / "00001.png") as written:
+        np.testing.assert_array_equal(np.asarray(written), np.where(labels == 3, 2, labels))
+
+
 def test_a_stack_of_masks_is_a_lesion_each(logic: UltrasoundLesionWorkflow, discs: Discs) -> None:
     browser, _ = discs
     stack = np.zeros((3, *logic.cine(browser).shape), bool)
