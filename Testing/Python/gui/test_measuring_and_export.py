@@ -38,6 +38,25 @@ def test_both_tables_are_shown(measured: Any) -> None:
     assert by_lesion.rowCount() == 1
 
 
+def test_tables_of_masks_that_changed_say_so(measured: Any) -> None:
+    def said() -> str:
+        shown = measured.user.sees("measureMessageLabel")
+        return measured.user.read("measureMessageLabel") if shown else ""
+
+    outdated = "The masks have changed since this was measured: press Measure again."
+    measured.browser.SetSelectedItemNumber(3)
+    assert said() == "", "looking at another frame changes nothing"
+    measured.draw(5, measured.truth[2, 0])
+    measured.browser.SetSelectedItemNumber(6)
+    measured.user.wait_until(lambda: said() == outdated)
+    measured.user.click("measureButton")
+    assert said() == ""
+    measured.browser.SetSelectedItemNumber(5)
+    measured.user.click("confirmButton")
+    measured.propagate()
+    assert said() == outdated
+
+
 def headings(view: Any) -> list[str]:
     model = view.model()
     return [model.headerData(column, QtCore.Qt.Orientation.Horizontal) for column in range(model.columnCount())]

@@ -16,6 +16,9 @@ from UltrasoundLesionSegLib.gui.progress_window import ProgressWindow
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.table_display import SHORT_FRAMES, SHORT_LESIONS, DisplayedTable
 from UltrasoundLesionSegLib.mrml import layout
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+
+OUTDATED = "The masks have changed since this was measured: press Measure again."
 
 
 class MeasurementSection(Section):
@@ -24,11 +27,12 @@ class MeasurementSection(Section):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._plot_views: list[Any] = []
+        self._measured: dict[str, int] = {}  # cines' IDs, and how recent their masks were
         self.ui.measureButton.connect("clicked(bool)", self.measure)
         self.ui.copyTableButton.connect("clicked(bool)", self.copy)
         self.ui.saveTablesButton.connect("clicked(bool)", self.save)
         self.ui.chartButton.connect("clicked(bool)", self.show_chart)
-        self.ui.allColumnsCheckBox.connect("toggled(bool)", self.tables_changed)
+        self.ui.allColumnsCheckBox.connect("toggled(bool)", lambda _checked: self._show_tables())
         self._frames_shown = DisplayedTable("UltrasoundLesionSegFramesShown", SHORT_FRAMES)
         self._lesions_shown = DisplayedTable("UltrasoundLesionSegLesionsShown", SHORT_LESIONS)
 
@@ -41,15 +45,37 @@ class MeasurementSection(Section):
 
     def let_go(self) -> None:
         """The scene is about to be closed: the views show its charts no longer."""
+        self._measured.clear()
         empty_chart_views()
 
     def cine_changed(self) -> None:
         """Show the tables that the scene holds for this cine."""
         tell(self.ui.measureMessageLabel, "")
-        self.tables_changed()
+        self._show_tables()
 
     def tables_changed(self) -> None:
-        """Show the tables that were made."""
+        """Show the tables that were made, and remember of which masks."""
+        tell(self.ui.measureMessageLabel, "")
+        if (changed_at := self._changed_at()) is not None:
+            self._measured[self.host.browser.GetID()] = changed_at
+        self._show_tables()
+
+    def results_changed(self) -> None:
+        """Say so where the tables are of masks that are no more."""
+        browser = self.host.browser
+        before = self._measured.get(browser.GetID()) if browser is not None else None
+        if before is not None and self._changed_at() != before:
+            tell(self.ui.measureMessageLabel, OUTDATED, Tone.CAUTION)
+
+    def _changed_at(self) -> int | None:
+        """Return when the masks of the chosen cine changed, None where it has none."""
+        try:
+            sequence = SegmentationSequence.find(self.host.browser) if self.host.browser is not None else None
+        except LesionSegError:
+            return None
+        return None if sequence is None else sequence.changed_at
+
+    def _show_tables(self) -> None:
         by_frame, by_lesion = self._tables()
         every = bool(self.ui.allColumnsCheckBox.checked)
         self.ui.frameTableView.setMRMLTableNode(self._frames_shown.fill(by_frame, every))

@@ -114,6 +114,13 @@ class SegmentationSequence:
         """Return the number of frames of the cine."""
         return len(self._nodes)
 
+    @property
+    def changed_at(self) -> int:
+        """VTK's time of the last change of a stored mask, its state or a segment; it is not kept in a scene."""
+        segmentations = self._nodes.all_stored()
+        segments = [one.GetSegment(segment) for one in segmentations for segment in segment_ids(one)]
+        return max(one.GetMTime() for one in (*segmentations, *segments))
+
     # --- segments, the same on all frames
 
     def segments(self) -> list[SegmentInfo]:
