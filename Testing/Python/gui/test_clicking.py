@@ -224,10 +224,12 @@ def test_clicks_undone_one_by_one_leave_no_anchor(clicks: Any) -> None:
     editor.undo()
     clicks.user.module.session.process_events()
     assert clicks.user.read("anchorsLabel") == "Anchors: Lesion on frame 0."
+    assert clicks.user.read("lesionMessageLabel").startswith("1 click. Click into")
     clicks.logic.commitEdit(clicks.browser)  # as measuring does
     editor.undo()
     clicks.user.module.session.process_events()
     assert clicks.user.read("anchorsLabel") == "No anchors yet: draw the lesion on one frame."
+    assert clicks.user.read("lesionMessageLabel").startswith("Click into")
     clicks.browser.SetSelectedItemNumber(1)
     assert clicks.logic.anchors(clicks.browser) == {"lesion-1": []}
     assert not clicks.mask(0).any()

@@ -98,6 +98,11 @@ class ClickSection(Section):
         if self._observed:
             tell(self.ui.lesionMessageLabel, HINT)
 
+    def stroke_drawn(self) -> None:
+        """Count the clicks again: undo takes one back, redo gives it again."""
+        if self._clicks is not None and HINT in str(self.ui.lesionMessageLabel.text):
+            self._tell_given(self._going_on(self._clicks.segment))
+
     def busy_changed(self) -> None:
         """Allow no clicks while the model writes."""
         self.ui.clickButton.enabled = self.host.browser is not None and not self.host.busy
@@ -239,11 +244,14 @@ class ClickSection(Section):
             self.ui.segmentEditor.saveStateForUndo()
             draw_mask(mask, editor_node, segment)
             self.host.store_edit()
-            clicks.masks.append(self._stored(segment))
+            clicks.masks.append(self._shown(segment))
             self._clicks = clicks
-            limits = describe_masking(editor_node)
-            text = f"{_describe(clicks)}. {HINT} {limits}".strip()
-            tell(self.ui.lesionMessageLabel, text, Tone.CAUTION if limits else Tone.PLAIN)
+            self._tell_given(clicks)
+
+    def _tell_given(self, clicks: _Clicks) -> None:
+        limits = describe_masking(self.ui.segmentEditor.mrmlSegmentEditorNode()) if clicks.given else ""
+        text = f"{_describe(clicks)} {HINT} {limits}".strip()
+        tell(self.ui.lesionMessageLabel, text, Tone.CAUTION if limits else Tone.PLAIN)
 
     def _segment(self) -> str:
         """Return the lesion to draw, making one where none is selected."""
@@ -257,18 +265,20 @@ class ClickSection(Section):
 
     def _going_on(self, segment: str) -> _Clicks:
         """Return the clicks so far, without those that were undone; new ones where something else was drawn."""
-        frame, stored = self.host.browser.GetSelectedItemNumber(), self._stored(segment)
+        frame, shown = self.host.browser.GetSelectedItemNumber(), self._shown(segment)
         clicks = self._clicks
         if clicks is not None and (clicks.frame, clicks.segment) == (frame, segment):
             for count in range(len(clicks.given), -1, -1):
-                if np.array_equal(clicks.masks[count], stored):
+                if np.array_equal(clicks.masks[count], shown):
                     return _Clicks(frame, segment, clicks.masks[: count + 1], clicks.given[:count])
-        return _Clicks(frame, segment, [stored])
+        return _Clicks(frame, segment, [shown])
 
-    def _stored(self, segment: str) -> Mask:
+    def _shown(self, segment: str) -> Mask:
+        """Return the mask on the frame shown, stored or not yet."""
         sequence = SegmentationSequence.find(self.host.browser)
         assert sequence is not None
-        return sequence.read(self.host.browser.GetSelectedItemNumber(), segment)
+        painted = sequence.painted()
+        return painted[segment][0] if segment in painted else sequence.read(sequence.shown_frame, segment)
 
     def _shape(self) -> tuple[int, int]:
         """Return height and width of the frame."""
@@ -286,8 +296,8 @@ class ClickSection(Section):
 
 
 def _describe(clicks: _Clicks) -> str:
-    """Return what was given so far: "a box and 2 clicks"."""
+    """Return what was given so far as a sentence, "A box and 2 clicks.", or nothing."""
     number = len(clicks.points)
     parts = ["a box"] * (clicks.box is not None) + [f"{number} click{'s' if number > 1 else ''}"] * (number > 0)
     text = " and ".join(parts)
-    return text[0].upper() + text[1:]
+    return f"{text[0].upper()}{text[1:]}." if text else ""
