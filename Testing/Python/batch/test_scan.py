@@ -166,6 +166,19 @@ def test_a_multi_frame_object_without_a_number_of_frames_is_what_it_holds(tmp_pa
     assert scanned.notes == ("2 still images beside cines (DICOM, one frame)",)
 
 
+@pytest.mark.parametrize("kind", ["", "1.2.840.10008.5.1.4.1.1.7.2"])
+def test_objects_of_any_class_without_a_number_of_frames_are_counted(tmp_path: Path, kind: str) -> None:
+    """Secondary captures, and objects whose class an anonymiser emptied."""
+    for name, count in (("A", 3), ("B", 3), ("C", 1)):
+        data = dcmread(write_multiframe(tmp_path / name, speckle(count, 48, 64)))
+        data.SOPClassUID = kind
+        del data.NumberOfFrames
+        data.save_as(tmp_path / name)
+    scanned = scan_folder(tmp_path)
+    assert [case.source.name for case in scanned.cases] == ["A", "B"]
+    assert scanned.notes == ("1 still image beside cines (DICOM, one frame)",)
+
+
 def test_cines_without_a_file_header_are_a_case_each(shared_data: Path, tmp_path: Path) -> None:
     bare = shared_data / "field" / "12_no_file_meta_information" / "nometa_expl.dcm"
     for name in ("A.dcm", "B.dcm"):

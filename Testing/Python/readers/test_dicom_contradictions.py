@@ -8,6 +8,8 @@ import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
+    MPEG2MPML,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -269,3 +271,59 @@ def test_a_file_header_of_one_element_without_preamble(save_dicom):
     path = save_dicom(dicom_object(FRAMES))
     path.write_bytes(content[at : at + length] + content[content.index(b"\x28\x00\x02\x00US") :])
     assert_frames(read_cine(path))
+
+
+# --- a header that names another transfer syntax ------------------------------------------------------------------
+
+
+def renamed(path, syntax, told):
+    """Give the header of a file another transfer syntax, and leave all else as it is."""
+    length = len(syntax) + len(syntax) % 2
+    uid = told.encode().ljust(len(told) + len(told) % 2, b"\0")
+    old = b"UI" + struct.pack("<H", length) + syntax.encode().ljust(length, b"\0")
+    data = path.read_bytes()
+    assert data.count(old) == 1
+    path.write_bytes(data.replace(old, b"UI" + struct.pack("<H", len(uid)) + uid))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        (ExplicitVRLittleEndian, ExplicitVRBigEndian),
+        (ImplicitVRLittleEndian, ExplicitVRBigEndian),
+        (ExplicitVRBigEndian, ExplicitVRLittleEndian),
+        (ExplicitVRBigEndian, ImplicitVRLittleEndian),
+        (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian),
+    ],
+)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_elements_of_another_syntax_than_the_header_says(save_dicom, stored, told, bits):
+    frames = FRAMES if bits == 8 else FRAMES.astype(np.uint16) * 257
+    data = dicom_object(frames)
+    data.file_meta.TransferSyntaxUID = stored
+    data["PixelData"].VR = "OB" if bits == 8 else "OW"
+    if bits == 16 and stored == ExplicitVRBigEndian:
+        data.PixelData = frames.byteswap().tobytes()
+    cine = read_cine(renamed(save_dicom(data), stored, told))
+    assert_frames(cine)
+    assert cine.identity.sop_instance_uids == (data.SOPInstanceUID,)
+
+
+@pytest.mark.parametrize("told", [RLELossless, JPEGBaseline8Bit, JPEG2000Lossless, MPEG2MPML])
+@pytest.mark.parametrize("frames", [FRAMES, ODD, ODD[:1], moving_frames(3, color=True)])
+def test_uncompressed_pixels_that_the_header_calls_compressed(save_dicom, told, frames):
+    data = dicom_object(frames)
+    if frames.ndim == 4:
+        data.PhotometricInterpretation = "YBR_FULL_422"  # as the compressed object had
+    cine = read_cine(renamed(save_dicom(data), ExplicitVRLittleEndian, told))
+    assert_frames(cine, frames)
+    assert any("says that the pixels are compressed but they are not" in note for note in cine.notes)
+
+
+@pytest.mark.parametrize("surplus", [-2, 2, 40])
+def test_pixels_of_another_length_under_a_compressed_syntax_are_refused(save_dicom, surplus):
+    data = dicom_object(FRAMES)
+    data.PixelData = (data.PixelData + bytes(40))[: len(data.PixelData) + surplus]
+    with pytest.raises(SourceError, match="contradict the transfer syntax"):
+        read_cine(renamed(save_dicom(data), ExplicitVRLittleEndian, RLELossless))

@@ -190,3 +190,14 @@ def test_a_kill_at_any_line_leaves_the_old_result_or_the_new_one(tmp_path: Path)
     # and the next run is not in its way
     write_result(folder, OLD)
     assert texts(folder) == OLD
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
+def test_a_folder_that_only_seems_writable_is_refused_at_once() -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        OutputFolder(Path("/proc/result"))
+
+
+def test_the_check_leaves_nothing_behind(tmp_path: Path) -> None:
+    OutputFolder(tmp_path / "new" / "result")
+    assert list(tmp_path.iterdir()) == []

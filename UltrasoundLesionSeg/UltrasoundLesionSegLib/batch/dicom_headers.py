@@ -9,17 +9,18 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
-from pydicom.uid import UltrasoundMultiFrameImageStorage
+from pydicom.uid import UltrasoundImageStorage
 
 from UltrasoundLesionSegLib.dicom import normalize
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.readers.deflated import plain_stream
 from UltrasoundLesionSegLib.readers.dicom_pixels import read_object
 
 _TAGS = ["SOPInstanceUID", "SOPClassUID", "Modality", "NumberOfFrames", "Rows"]
 # transfer syntaxes of video (PS3.6 A): MPEG-2, H.264, HEVC
 _VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
-_MULTI_FRAME_CLASSES = (UltrasoundMultiFrameImageStorage, "1.2.840.10008.5.1.4.1.1.3")  # the second is retired
+_SINGLE_FRAME_CLASSES = (UltrasoundImageStorage, "1.2.840.10008.5.1.4.1.1.6")  # the second is retired
 _REFERENCES = ["ReferencedSeriesSequence", "SourceImageSequence"]
 
 
@@ -62,8 +63,8 @@ def read_dicom_header(path: Path) -> DicomHeader:
     path : Path
     """
     try:
-        with quiet_dicom():
-            header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+        with quiet_dicom(), path.open("rb") as stream:
+            header = dcmread(plain_stream(stream), stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
             uid = normalize.text(header, "SOPInstanceUID")
             if normalize.text(header, "Modality") == "SEG":
                 return DicomHeader(DicomRole.SEGMENTATION, uid, references=frozenset(_references(path)))
@@ -84,7 +85,7 @@ def _is_multi_frame(header: FileDataset, path: Path) -> bool:
         frames = int(header.get("NumberOfFrames") or 0)
     except (TypeError, ValueError):
         frames = 0
-    if frames > 0 or normalize.text(header, "SOPClassUID") not in _MULTI_FRAME_CLASSES:
+    if frames > 0 or normalize.text(header, "SOPClassUID") in _SINGLE_FRAME_CLASSES:
         return frames > 1
     try:
         return len(read_object(path)[1]) > 1

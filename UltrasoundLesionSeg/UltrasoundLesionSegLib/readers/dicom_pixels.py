@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
@@ -38,6 +38,7 @@ _PADDING = 128
 _VIDEO_SYNTAXES = tuple(
     f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)
 )  # MPEG-2 to HEVC, fragmentable too
+_RELABELLED = "The header says that the pixels are compressed but they are not: read as they are."
 _HEAD_BYTES = 64
 """Of a fragment, which tell whether it begins a picture."""
 
@@ -149,11 +150,14 @@ def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
         raise SourceError(
             "the DICOM file does not say how its pixels are compressed; export it again with a complete file header"
         )
+    is_relabelled = not is_encapsulated and syntax.is_encapsulated and _is_uncompressed(header, length)
+    if is_relabelled:
+        header.file_meta.TransferSyntaxUID = syntax = ExplicitVRLittleEndian
     if is_encapsulated != syntax.is_encapsulated:
         raise SourceError("the DICOM pixel data contradict the transfer syntax; export the cine again from its origin")
     if not is_encapsulated:
         frames, notes = _native_frames(header, stream, length, available)
-        notes = (*_syntax_note(header), *notes)
+        notes = (*_syntax_note(header), *((_RELABELLED,) if is_relabelled else ()), *notes)
         if vr == "OW" and not syntax.is_little_endian and frames[0][0][1] % 2:
             return _in_byte_order(path, stream, start, frames, notes)
         inflated = stream.getvalue() if isinstance(stream, io.BytesIO) else b""
@@ -163,6 +167,13 @@ def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
         return StoredFrames(path, (tuple(fragments),))
     frames, notes = _encapsulated_frames(header, stream)
     return StoredFrames(path, frames, notes)
+
+
+def _is_uncompressed(header: Dataset, length: int) -> bool:
+    """Whether pixel data under a compressed transfer syntax are as long as the header's frames are uncompressed."""
+    whole = native_frame_bytes(header) * (dicom_header.told_frames(header) or 1)
+    is_422 = dicom_header.text(header, "PhotometricInterpretation") in YBR_422
+    return any(one <= length <= one + one % 2 for one in ((whole, whole * 3 // 2) if is_422 else (whole,)))
 
 
 def _in_byte_order(

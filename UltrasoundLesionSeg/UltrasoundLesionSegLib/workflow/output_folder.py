@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,8 +161,13 @@ def check_writable(folder: Path) -> None:
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError("the output folder cannot be written; choose a folder, not a file, with permission to write")
+    try:
+        # permissions alone say too little: nothing can be made in /proc, nor on a share that is read-only
+        tempfile.TemporaryDirectory(prefix=".", suffix=PART, dir=existing).cleanup()
+    except OSError:
+        raise OutputError(
+            "the output folder cannot be written; choose a folder, not a file, with permission to write"
+        ) from None
 
 
 def _short(folder: Path) -> str:
