@@ -54,7 +54,7 @@ WORDS = {
     " the lower expected overlap",
     "first in worst third": "how often the first frame offered is among the third of frames with the lowest Dice",
 }
-FITTED = """The estimate of the expected overlap was fitted to `stpfnet_light`, on clips that are like `hard_apart`,
+FITTED_ON = """The estimate of the expected overlap was fitted to `stpfnet_light`, on clips that are like `hard_apart`,
 `simulated_apart` and `moving_stills` but have other patients and other seeds. Nothing was fitted on `phantom`.
 """
 Results = Mapping[str, Sequence[Course]]  # by model
@@ -240,7 +240,7 @@ def main() -> None:
     sets = {folder.name: read_courses(folder) for folder in folders}
     plot(sets, chosen.output.with_suffix(".png"))
     words = markdown_table(["words in the tables", "meaning"], [[word, meaning] for word, meaning in WORDS.items()])
-    parts = [HEAD, *words, "", FITTED, chosen.note, "", "## In one table", "", summary_text(sets), ""]
+    parts = [HEAD, *words, "", FITTED_ON, chosen.note, "", "## In one table", "", summary_text(sets), ""]
     parts += [f"![Effort curves and reliability]({chosen.output.with_suffix('.png').name})", ""]
     for name, results in sets.items():
         parts += [f"## {name}", "", effort_text(results)]
