@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +37,24 @@ def test_a_drawing_is_an_anchor_at_once(discs: Any, drawing: np.ndarray) -> None
     user.see("segmentEditor").undo()
     user.module.session.process_events()
     assert user.read("anchorsLabel").startswith("No anchors yet")
+
+
+def test_the_first_drawing_after_a_scene_was_read_can_be_undone(
+    discs: Any, drawing: np.ndarray, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(path)
+    slicer.mrmlScene.Clear(0)
+    discs.user.module.session.process_events()
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    discs.user.module.session.process_events()
+    loaded = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    after = type(discs)(discs.user, loaded, discs.truth)
+    assert loaded.GetSelectedItemNumber() == 3
+    discs.user.paint("segmentEditor", disc(discs.truth.shape[2:], 10, 10, 3))
+    discs.user.see("segmentEditor").undo()
+    discs.logic.commitEdit(loaded)
+    np.testing.assert_array_equal(after.mask(3), drawing)
 
 
 def test_a_name_typed_in_the_segments_table_is_shown_everywhere(discs: Any, drawing: np.ndarray) -> None:

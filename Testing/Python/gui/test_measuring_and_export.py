@@ -57,6 +57,24 @@ def test_tables_of_masks_that_changed_say_so(measured: Any) -> None:
     assert said() == outdated
 
 
+def test_tables_of_a_scene_say_so_once_its_masks_change(measured: Any, tmp_path: Path) -> None:
+    user, path = measured.user, str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(path)
+    slicer.mrmlScene.Clear(0)
+    user.module.session.process_events()
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    user.module.session.process_events()
+    user.see("measureCollapsibleButton").setProperty("collapsed", False)
+    loaded = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    loaded.SetSelectedItemNumber(3)
+    user.module.session.process_events()
+    assert not user.sees("measureMessageLabel")
+    type(measured)(user, loaded, measured.truth).draw(5, measured.truth[2, 0])
+    loaded.SetSelectedItemNumber(6)
+    user.wait_until(lambda: user.sees("measureMessageLabel"))
+    assert "masks have changed" in user.read("measureMessageLabel")
+
+
 def headings(view: Any) -> list[str]:
     model = view.model()
     return [model.headerData(column, QtCore.Qt.Orientation.Horizontal) for column in range(model.columnCount())]

@@ -84,6 +84,8 @@ class LesionSection(Section):
         self.ui.segmentEditor.setSegmentationNode(segmentation)
         self.ui.segmentEditor.setSourceVolumeNode(volume if segmentation is not None else None)
         self.ui.segmentEditor.enabled = segmentation is not None
+        # Slicer's undo learns of the segmentation by an event of this node, which is held back while a scene is read
+        self.host.later(self.ui.segmentEditor.mrmlSegmentEditorNode().Modified)
         self.host.nodes_changed()
 
     def frame_changed(self) -> None:

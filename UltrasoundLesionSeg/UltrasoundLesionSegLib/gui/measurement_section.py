@@ -49,9 +49,13 @@ class MeasurementSection(Section):
         empty_chart_views()
 
     def cine_changed(self) -> None:
-        """Show the tables that the scene holds for this cine."""
+        """Show the tables that the scene holds for this cine; those of a scene just read belong to its masks."""
         tell(self.ui.measureMessageLabel, "")
         self._show_tables()
+        changed_at = self._changed_at()
+        if changed_at is not None and any(self._tables()):
+            self._measured.setdefault(self.host.browser.GetID(), changed_at)
+            self.results_changed()
 
     def tables_changed(self) -> None:
         """Show the tables that were made, and remember of which masks."""
