@@ -57,7 +57,6 @@ def main(window: int | None = None) -> None:
         os.nice(NICE)
     request = Request(**json.loads(sys.argv[1]))
     output = Path(request.output)
-    cines = CaseCines(output, moves={Path(before): Path(now) for before, now in request.moves.items()})
     told, parent = [float("-inf")], os.getppid() if window is None else window
 
     def tell(step: AdaptProgress) -> None:
@@ -68,6 +67,7 @@ def main(window: int | None = None) -> None:
             _say(share=step.share, sentence=step.sentence, seconds_left=step.seconds_left)
 
     try:
+        cines = CaseCines(output, moves={Path(before): Path(now) for before, now in request.moves.items()})
         settings = AdaptSettings(**request.settings)
         outcome = adapt_to_reader(output, request.reader, settings, Path(request.models), tell, cines)
     except LesionSegError as error:
