@@ -68,7 +68,7 @@ def main() -> None:
     # --debug is accepted anywhere on the line, because it is added to a line that just failed
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"] or ["--help"]
     try:
-        sys.exit(app(arguments, standalone_mode=False))
+        sys.exit(app(arguments, standalone_mode=False) or 0)
     except UsageError as error:
         typer.echo(f"error: {usage_sentence(error)}", err=True)
         sys.exit(2)
