@@ -98,6 +98,29 @@ def test_a_result_that_somebody_worked_on_is_kept_aside(batch: Batch, cases: Cas
     assert not (tmp_path / "out" / "cases" / "a" / "corrected.mrb").exists()
 
 
+def test_the_manifest_is_not_replaced_by_the_table_of_the_same_name(batch: Batch, cases: Cases, tmp_path: Path) -> None:
+    manifest = cases(a="0.9")
+    (tmp_path / "out").mkdir()
+    text = manifest.read_text().replace("Doe_a", "../Doe_a").replace("seed.png", "../seed.png")
+    (tmp_path / "out" / "cases.csv").write_text(text)
+    with pytest.raises(OutputError, match=r"holds 'cases.csv' of another program or person"):
+        batch(tmp_path / "out" / "cases.csv")
+    assert (tmp_path / "out" / "cases.csv").read_text() == text
+
+
+def test_a_patient_that_was_written_into_the_key_stays(batch: Batch, cases: Cases, tmp_path: Path) -> None:
+    manifest = cases(a="0.9", b="0.8")
+    batch(manifest)
+    key = tmp_path / "out" / "key" / "sources.csv"
+    rows = table(key)
+    with key.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "patient": f"p-{row['case']}"} for row in rows)
+    assert batch(manifest).finished == ["a", "b"]
+    assert [row["patient"] for row in table(key)] == ["p-a", "p-b"]
+
+
 def test_an_earlier_result_survives_when_its_case_then_fails(batch: Batch, cases: Cases, tmp_path: Path) -> None:
     manifest = cases(a="0.9")
     batch(manifest)

@@ -14,7 +14,7 @@ import pytest
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine
-from UltrasoundLesionSegLib.errors import ReviewError
+from UltrasoundLesionSegLib.errors import OutputError, ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
@@ -213,3 +213,17 @@ def test_pictures_need_permission_and_a_source(output: Path, tmp_path: Path, mon
     assert "frame 5: Dice 0.000" in page
     compare_and_write(output, ("A", "B"), tmp_path / "without")
     assert "data:image/jpeg" not in (tmp_path / "without" / "comparison.html").read_text()
+
+
+@pytest.mark.parametrize("content", ["mine", '{"first": "A", "second": "model"}'])
+def test_a_comparison_replaces_nothing_but_an_earlier_one_of_the_same_readers(
+    output: Path, tmp_path: Path, content: str
+) -> None:
+    folder = tmp_path / "compared"
+    compare_and_write(output, ("A", "B"), folder)
+    compare_and_write(output, ("A", "B"), folder)
+    (folder / "comparison.json").write_text(content)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(OutputError, match=r"the output folder holds .* choose another folder"):
+        compare_and_write(output, ("A", "B"), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewS
 from UltrasoundLesionSegLib.reader_work.results import no_masks
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.review.study import export_study
+from UltrasoundLesionSegLib.review.worklist import Worklist
 
 FRAMES = 6
 Batch = Callable[..., BatchResult]
@@ -144,6 +145,41 @@ def test_the_study_of_another_reader_is_not_replaced(output: Path, tmp_path: Pat
         export_study(output, "B", tmp_path / "study")
     assert export_study(output, "A", tmp_path / "study").finished == ["case-0001"]
     assert export_study(output, "B", output / "study of B").written == ["case-0001"]
+
+
+def test_nothing_of_the_user_is_replaced_by_a_study(output: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "cases.csv").write_text("my own table")
+    (study / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"'cases.csv' of another program or person.*choose a new or an empty folder"):
+        export_study(output, "A", study)
+    assert {path.name for path in study.iterdir()} == {"cases.csv", "notes.txt"}
+    (study / "cases.csv").unlink()
+    assert export_study(output, "A", study).written == ["case-0001"]
+    assert (study / "notes.txt").read_text() == "mine"
+    (study / "cases.csv").write_text("with a column of mine")
+    (study / "cases" / "case-0001" / "masks" / "00000.png").write_text("corrected by hand")
+    assert export_study(output, "A", study, ["coco"]).written == ["case-0001"]
+    assert (study / "earlier" / "cases-1.csv").read_text() == "with a column of mine"
+    assert (study / "earlier" / "case-0001-1" / "masks" / "00000.png").read_text() == "corrected by hand"
+
+
+def test_a_case_that_was_taken_back_leaves_the_study(
+    output: Path, tmp_path: Path, draw: Draw, truth: np.ndarray
+) -> None:
+    study, anchors = tmp_path / "study", [ReaderAnchor(2, "Lesion", truth[2][0], How.DRAWN)]
+    record = ReviewFolder(output).work("A", "case-0002").record()
+    assert record is not None
+    assert record.source is not None
+    draw("case-0002", anchors, state=ReviewState.DONE, result=no_masks(record.source).with_anchors(anchors))
+    assert export_study(output, "A", study).written == ["case-0001", "case-0002"]
+    Worklist(output, "A").take_up("case-0001")
+    result = export_study(output, "A", study)
+    assert (result.finished, result.retired) == (["case-0002"], ["case-0001"])
+    assert [path.name for path in (study / "cases").iterdir()] == ["case-0002"]
+    assert (study / "earlier" / "case-0001-1" / "segmentation.dcm").is_file()
+    assert [row["case"] for row in csv.DictReader((study / "cases.csv").open())] == ["case-0002"]
 
 
 def test_a_damaged_case_is_said_and_the_others_are_written(output: Path, tmp_path: Path) -> None:

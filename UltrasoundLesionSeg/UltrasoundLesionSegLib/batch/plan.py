@@ -137,7 +137,7 @@ def named_cases(
 
     A name comes from the manifest, or from the earlier run in which the source had one, or is the next free number. A
     source that has another path now keeps its name (``moved_sources``). File names, which can carry a patient's name,
-    are never used.
+    are never used. A patient that is known from earlier, or was written into the key by hand, stays known.
 
     Parameters
     ----------
@@ -154,6 +154,7 @@ def named_cases(
     earlier = read_listed(folder.sources) if folder.sources.exists() else []
     known = {listed.case.source.absolute(): listed.case.name for listed in earlier}
     cases = list(cases)
+    patients = {listed.case.name.lower(): listed.case.patient for listed in earlier}
     known |= _moved(cases, earlier, folder, progress)
     taken = {case.name for case in cases} | {listed.case.name for listed in earlier} | set(folder.names())
     number = max([int(match[1]) for name in taken if (match := _NUMBERED.fullmatch(name))], default=0)
@@ -165,7 +166,8 @@ def named_cases(
             name = f"case-{number:04d}"
         if name.lower() in named:
             raise BatchError("two cases of the batch have the same name; give each another in the column 'case'")
-        named[name.lower()] = ListedCase(replace(case, name=name), WAITING)
+        patient = case.patient or patients.get(name.lower(), "")
+        named[name.lower()] = ListedCase(replace(case, name=name, patient=patient), WAITING)
     left = [listed for listed in earlier if listed.case.name.lower() not in named]
     return [*named.values(), *left]
 

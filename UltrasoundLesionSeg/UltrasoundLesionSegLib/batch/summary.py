@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from UltrasoundLesionSegLib.batch.folder import BatchFolder
+from UltrasoundLesionSegLib.batch.folder import PAGE, PLOT, TABLE, BatchFolder
 from UltrasoundLesionSegLib.batch.index import read_rows, write_index
 from UltrasoundLesionSegLib.batch.manifest import ListedCase
 from UltrasoundLesionSegLib.batch.page import write_pages
@@ -13,11 +13,9 @@ from UltrasoundLesionSegLib.batch.reviews import Reviews
 from UltrasoundLesionSegLib.batch.table import write_table
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
-TABLE, PLOT, PAGE = "cases.csv", "summary.png", "index.html"
-
 
 def write_summary(folder: BatchFolder, listed: Sequence[ListedCase]) -> None:
-    """Write table, plot and page again from the files of the finished cases.
+    """Write table, plot and page again from the files of the finished cases; those that were changed are kept aside.
 
     Parameters
     ----------
@@ -32,10 +30,12 @@ def write_summary(folder: BatchFolder, listed: Sequence[ListedCase]) -> None:
     """
     rows = list(read_rows(folder, listed))
     write_index(folder, rows)
+    folder.put_changed_aside()
     reviews = Reviews.of(folder.root)
     write_table(folder.root / TABLE, folder, rows, reviews)
     worst_first = sorted(rows, key=lambda row: (*row.urgency, row.name))
     plot = png_of(make_plot(worst_first, reviews))
     with atomic_path(folder.root / PLOT) as temporary:
         temporary.write_bytes(plot)
-    write_pages(folder.root / PAGE, worst_first, plot, reviews)
+    pages = write_pages(folder.root / PAGE, worst_first, plot, reviews)
+    folder.remember_written([TABLE, PLOT, *(path.name for path in pages)])

@@ -51,6 +51,8 @@ def export_study(
         )
     for name, notice in result.notices.items():
         typer.echo(f"note: {name}: {notice}")
+    for name in result.retired:
+        typer.echo(f"note: {name}: no longer done; what was exported before is in the folder 'earlier' of the study")
     for name, reason in result.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
     typer.echo(

@@ -23,6 +23,7 @@ from UltrasoundLesionSegLib.review.comparison_results import (
     MOST_SHOWN,
     TITLES,
     Lengths,
+    check_folder,
     overall,
     remarks,
     shown,
@@ -83,6 +84,7 @@ def compare_and_write(
         When there is nothing to compare, or a file cannot be written.
     """
     cines = CaseCines(batch, sources)
+    check_folder(folder, codes)
     found = compare_readers(batch, *codes, cines.cine, progress)
     pictures: Mapping[tuple[str, str], bytes] | None = None
     if pixels_allowed:

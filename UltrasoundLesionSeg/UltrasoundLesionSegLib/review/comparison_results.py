@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.batch.plot import png_of
+from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.report.case import DISCLAIMER
 from UltrasoundLesionSegLib.report.html import CONTENT_POLICY
 from UltrasoundLesionSegLib.report.style import CSS
@@ -26,6 +27,7 @@ from UltrasoundLesionSegLib.review.agreement import BlandAltman, Estimate, bland
 from UltrasoundLesionSegLib.review.comparison import Comparison, Kind, LesionComparison
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
+FILES = TABLE, RESULTS, PAGE = "comparison.csv", "comparison.json", "comparison.html"
 TITLES = {
     Kind.DRAWN: "Frames that both outlined",
     Kind.FOLLOWED: "Frames that a model outlined from each one's outlines",
@@ -109,6 +111,31 @@ def _cut(estimate: Estimate, highest: float) -> Estimate:
     return replace(estimate, low=float(low), high=float(high))
 
 
+def check_folder(folder: Path, codes: tuple[str, str]) -> None:
+    """Raise ``OutputError`` when a folder holds another comparison, or files of somebody else with its names.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+    codes : tuple of str
+        Who is compared.
+    """
+    there = [name for name in FILES if (folder / name).exists()]
+    if not there:
+        return
+    try:
+        content = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        is_same = (content["first"], content["second"]) == codes
+    except (OSError, ValueError, TypeError, KeyError):
+        raise OutputError(
+            f"the output folder holds '{there[0]}' of another program or person, which would be replaced; choose "
+            "another folder"
+        ) from None
+    if not is_same:
+        raise OutputError("the output folder holds the comparison of other readers; choose another folder")
+
+
 def write_comparison(
     comparison: Comparison, folder: Path, pictures: Mapping[tuple[str, str], bytes] | None = None
 ) -> None:
@@ -127,7 +154,7 @@ def write_comparison(
         When a file cannot be written.
     """
     names = [field.name for field in fields(LesionComparison)]
-    with atomic_path(folder / "comparison.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+    with atomic_path(folder / TABLE) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         for row in comparison.lesions:
@@ -142,9 +169,9 @@ def write_comparison(
         "confirmed_left_out": comparison.confirmed,
         "lesions": [asdict(row) for row in comparison.lesions],
     }
-    with atomic_path(folder / "comparison.json") as path:
+    with atomic_path(folder / RESULTS) as path:
         path.write_text(json.dumps(_plain(content), indent=2) + "\n", encoding="utf-8")
-    with atomic_path(folder / "comparison.html") as path:
+    with atomic_path(folder / PAGE) as path:
         path.write_text(make_page(comparison, pictures), encoding="utf-8")
 
 

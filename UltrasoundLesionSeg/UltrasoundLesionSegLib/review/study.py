@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,8 @@ class StudyResult:
         Cases that the reader has not finished.
     notices : dict of str to str
         What could not be written of a case, by case.
+    retired : list of str
+        Cases of an earlier export that are no longer done: moved to the study's folder ``earlier``.
     """
 
     written: list[str] = field(default_factory=list)
@@ -60,6 +62,7 @@ class StudyResult:
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
     notices: dict[str, str] = field(default_factory=dict)
+    retired: list[str] = field(default_factory=list)
 
 
 def export_study(
@@ -82,7 +85,8 @@ def export_study(
         The batch's output folder.
     reader : str
     study : Path or str
-        Folder for the results, another one; made when it is not there. No source is named in it.
+        Folder for the results, another one; made when it is not there. No source is named in it. Files of others in it
+        stay as they are; one that has a name which a study needs is a reason to refuse the folder.
     kinds : sequence of str
         What to write beside (``kinds.KINDS``).
     pixels_allowed : bool
@@ -107,7 +111,7 @@ def export_study(
     damaged = {name: str(one) for name, one in reviews.records(reader).items() if isinstance(one, ReviewError)}
     if not done and not damaged:
         raise ReviewError(f"reader '{reader}' has finished no case of this batch; finish cases, then export them")
-    _check_same_study(folder, reader, done)
+    _check_same_study(folder, reader)
     cines = CaseCines(Path(output), sources)
     cines.check_listed()  # here, not for each case
     result = StudyResult(failed=damaged, left=len(worklist.cases()) - len(done) - len(damaged))
@@ -118,6 +122,7 @@ def export_study(
                 if progress:
                     progress(number, len(done))
                 job.write(name, result)
+            _retire(folder, {*done, *damaged}, result)
             if progress:
                 progress(len(done), len(done))
         finally:
@@ -136,13 +141,28 @@ def _check_apart(study: BatchFolder, batch: Path) -> None:
         raise BatchError("the study would be written into a batch's own folder; choose another folder")
 
 
-def _check_same_study(study: BatchFolder, reader: str, cases: Sequence[str]) -> None:
+def _check_same_study(study: BatchFolder, reader: str) -> None:
     """Raise ``BatchError`` when the folder holds the study of another reader, which would be replaced."""
-    for name in cases:
+    if set(_exported(study).values()) - {reader}:
+        raise BatchError("the folder holds the study of another reader; choose another folder")
+
+
+def _retire(study: BatchFolder, kept: Collection[str], result: StudyResult) -> None:
+    """Take cases out that the reader has taken back since they were exported."""
+    for name in sorted(_exported(study).keys() - kept):
+        study.retire(name)
+        result.retired.append(name)
+
+
+def _exported(study: BatchFolder) -> dict[str, str]:
+    """Return whose work the cases of a study are, by case."""
+    found = {}
+    for name in study.names() if study.cases.is_dir() else ():
         inputs = (study.record(name) or {}).get("inputs")
         made_by = inputs.get("reader") if isinstance(inputs, dict) else None
-        if isinstance(made_by, dict) and made_by.get("code") != reader:
-            raise BatchError("the folder holds the study of another reader; choose another folder")
+        if isinstance(made_by, dict) and "code" in made_by:
+            found[name] = str(made_by["code"])
+    return found
 
 
 def _listed(name: str, result: StudyResult) -> ListedCase:
@@ -179,7 +199,8 @@ class _Export:
                 return
             notice = self._write(name, record, masks, inputs)
         except LesionSegError as error:
-            result.failed[name] = str(error)
+            kept = "" if self._folder.record(name) is None else "; what was exported before was kept"
+            result.failed[name] = str(error) + kept
             return
         result.written.append(name)
         if notice:

@@ -184,6 +184,11 @@ def _files_of(folder: Path) -> set[str]:
     return found
 
 
+def is_result(folder: Path) -> bool:
+    """Whether a folder holds the result of a case, as this program writes it."""
+    return _read_record(folder) is not None
+
+
 def _read_record(folder: Path) -> dict[str, Any] | None:
     """Return the ``run.json`` of an earlier result, None where there is none that this program wrote."""
     try:
