@@ -22,7 +22,7 @@ from UltrasoundLesionSegLib.cli.segment_commands import batch, segment
 from UltrasoundLesionSegLib.cli.simulation_commands import demo, simulate
 from UltrasoundLesionSegLib.cli.study_commands import adapt, compare, export_study
 from UltrasoundLesionSegLib.cli.training_commands import train
-from UltrasoundLesionSegLib.cli.usage import UsageError, usage_sentence
+from UltrasoundLesionSegLib.cli.usage import usage_sentence
 from UltrasoundLesionSegLib.errors import LesionSegError
 
 app = typer.Typer(
@@ -69,7 +69,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"] or ["--help"]
     try:
         sys.exit(app(arguments, standalone_mode=False) or 0)
-    except UsageError as error:
+    except typer.TyperException as error:
         typer.echo(f"error: {usage_sentence(error)}", err=True)
         sys.exit(2)
     except LesionSegError as error:

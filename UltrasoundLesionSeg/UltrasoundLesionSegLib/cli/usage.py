@@ -6,26 +6,31 @@ from typing import Any
 
 import typer
 
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer has no public name for it
 
-
-def usage_sentence(error: Any) -> str:
+def usage_sentence(error: typer.TyperException) -> str:
     """Return what is wrong with the words of a command line, and where it is said what they may be.
 
     Words that may be a path are not repeated, because a path can carry a patient's name.
 
     Parameters
     ----------
-    error : UsageError
+    error : typer.TyperException
+        As ``app(..., standalone_mode=False)`` raises it.
     """
-    command = f"'{error.ctx.command_path} -h'" if error.ctx is not None else "-h"
+    context = _context(error)
+    command = f"'{context.command_path} -h'" if context is not None else "-h"
     return f"{_what_is_wrong(error)}; {command} lists what can be given"
 
 
-def _what_is_wrong(error: Any) -> str:
+def _context(error: typer.TyperException) -> Any:
+    """Return the context of the command the error arose in; None where there was none yet."""
+    return getattr(error, "ctx", None)
+
+
+def _what_is_wrong(error: typer.TyperException) -> str:
     if isinstance(error, typer.BadParameter):
         name = _name(error.param)
-        if not error.message:  # as typer has it for what is missing
+        if not error.message:  # typer's MissingParameter has no message
             return f"{name} is missing"
         reason = error.message.removeprefix("Value error, ").replace("Input should", "it should")
         reason = reason.partition(", unable to parse")[0].rstrip(".")
@@ -49,8 +54,9 @@ def _name(parameter: Any) -> str:
     return str(parameter.metavar or parameter.name)
 
 
-def _of_other_words(error: Any) -> str:
-    commands = getattr(error.ctx.command, "commands", None) if error.ctx is not None else None
+def _of_other_words(error: typer.TyperException) -> str:
+    context = _context(error)
+    commands = getattr(context.command, "commands", None) if context is not None else None
     if commands:
         return f"the first word is none of the commands {', '.join(commands)}"
     return "there are more words than the command takes: put a path with spaces in quotes"
