@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import slicer
+from pydicom.pixels.decoders.pylibjpeg import DECODER_DEPENDENCIES
+from pydicom.uid import HTJ2K, JPEG2000, HTJ2KLossless, RLELossless
 
 from UltrasoundLesionSegLib.errors import BatchError
 
@@ -274,6 +276,13 @@ def test_every_package_that_is_imported_inside_slicer_is_asked_for(dependencies:
             lacking[name] = imported_by(file) - there - optional - asked_for
     assert len(lacking) > 100
     assert {name: packages for name, packages in lacking.items() if packages} == {}
+
+
+def test_slicer_gets_all_that_pydicom_decodes_with(dependencies: Any) -> None:
+    """For a compression that pydicom decodes through pylibjpeg, its base package is needed as well as the decoder."""
+    asked_for = {need.package for need in dependencies.NEEDS}
+    for syntax in (HTJ2K, HTJ2KLossless, JPEG2000, RLELossless):
+        assert {one.partition(">=")[0] for one in DECODER_DEPENDENCIES[syntax]} <= asked_for
 
 
 def test_slicer_and_the_package_ask_for_the_same_versions(dependencies: Any) -> None:

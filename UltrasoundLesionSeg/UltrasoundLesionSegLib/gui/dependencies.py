@@ -94,6 +94,7 @@ NEEDS = (
     Need("cv2", "opencv-python-headless", 55, ("read", "compute", "export")),
     Need("pydicom", "pydicom", 3, ("read", "export")),
     Need("highdicom", "highdicom", 2, ("export",)),
+    Need("pylibjpeg", "pylibjpeg", 1, ("read",)),  # pydicom finds the next two through it
     Need("openjpeg", "pylibjpeg-openjpeg", 3, ("read",)),
     Need("rle", "pylibjpeg-rle", 2, ("read",)),
     Need("PIL", "pillow", 7, ("read", "export")),
