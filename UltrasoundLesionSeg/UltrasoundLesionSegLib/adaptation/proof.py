@@ -204,28 +204,6 @@ def page(proof: Proof, before: Row, rows: Sequence[Row], command: str, note: str
         steps=proof.steps,
         batch=runs.BATCH,
     )
-    decided = [
-        [
-            str(one.patients),
-            f"{one.overlap[0]:.3f}",
-            f"{one.overlap[1]:.3f}",
-            _cell(one.overlap_difference),
-            _cell(one.area_difference),
-            "yes" if one.is_better else "no",
-        ]
-        for one in (row.outcome for row in rows)
-        if one is not None
-    ]
-    start = ["0 (start model)", f"{_overlap(before.test):.3f}", "", f"{_area(before.test):.3f}", ""]
-    tested = [[*start, f"{_overlap(before.usual):.3f}", ""]]
-    for row in rows:
-        overlap, usual = (
-            _cell(difference(own, reference, lambda one: one.overlap))
-            for own, reference in ((row.test, before.test), (row.usual, before.usual))
-        )
-        area = _cell(difference(row.test, before.test, lambda one: one.area))
-        cells = [f"{_overlap(row.test):.3f}", overlap, f"{_area(row.test):.3f}", area]
-        tested.append([str(row.patients), *cells, f"{_overlap(row.usual):.3f}", usual])
     parts = [
         head,
         "## What `adapt` decides",
@@ -236,7 +214,7 @@ def page(proof: Proof, before: Row, rows: Sequence[Row], command: str, note: str
         "",
         *markdown_table(
             ["patients", "Dice, start", "Dice, adapted", "difference", "difference of the area", "model written"],
-            decided,
+            _decision_rows(rows),
         ),
         "",
         f"## On {proof.test_patients} other patients",
@@ -254,12 +232,41 @@ def page(proof: Proof, before: Row, rows: Sequence[Row], command: str, note: str
                 "Dice, usual tissue",
                 "difference",
             ],
-            tested,
+            _test_rows(before, rows),
         ),
         "",
         LIMITS,
     ]
     return "\n".join(parts)
+
+
+def _decision_rows(rows: Sequence[Row]) -> list[list[str]]:
+    return [
+        [
+            str(one.patients),
+            f"{one.overlap[0]:.3f}",
+            f"{one.overlap[1]:.3f}",
+            _cell(one.overlap_difference),
+            _cell(one.area_difference),
+            "yes" if one.is_better else "no",
+        ]
+        for one in (row.outcome for row in rows)
+        if one is not None
+    ]
+
+
+def _test_rows(before: Row, rows: Sequence[Row]) -> list[list[str]]:
+    start = ["0 (start model)", f"{_overlap(before.test):.3f}", "", f"{_area(before.test):.3f}", ""]
+    tested = [[*start, f"{_overlap(before.usual):.3f}", ""]]
+    for row in rows:
+        overlap, usual = (
+            _cell(difference(own, reference, lambda one: one.overlap))
+            for own, reference in ((row.test, before.test), (row.usual, before.usual))
+        )
+        area = _cell(difference(row.test, before.test, lambda one: one.area))
+        cells = [f"{_overlap(row.test):.3f}", overlap, f"{_area(row.test):.3f}", area]
+        tested.append([str(row.patients), *cells, f"{_overlap(row.usual):.3f}", usual])
+    return tested
 
 
 def _overlap(scores: Sequence[LesionScore]) -> float:

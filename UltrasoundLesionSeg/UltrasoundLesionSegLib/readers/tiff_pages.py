@@ -85,9 +85,8 @@ def find_stack(path: Path) -> TiffStack:
         pages, is_cut = _count_directories(stream)
     check_frame_count(pages)
     with quiet(), tifffile.TiffFile(path, _multifile=False) as file:  # never opens other files that this one names
-        len(
-            file.pages
-        )  # here tifffile ends a chain that leads back into itself; in series it would go round without end
+        # to count the pages ends a chain of directories that leads back into itself; `series` would follow it for ever
+        has_one_page = len(file.pages) == 1
         found = [one for one in file.series if not _is_mask(one.keyframe)]
         if not found:
             raise ValueError
@@ -97,15 +96,13 @@ def find_stack(path: Path) -> TiffStack:
         same = [one for one in found if _plane(one)[:2] == plane[:2]]
         frames = [frame for one in same for frame in _frames_of(one)]
         frames = sorted(frames) if len(same) > 1 else frames
-        told = int((file.imagej_metadata or {}).get("images", 0)) if len(file.pages) == 1 else 0
+        told = int((file.imagej_metadata or {}).get("images", 0)) if has_one_page else 0
         check_frame_count(told)
         if len(frames) == 1 < told:  # tifffile reads a truncated stack with one directory like this
             frames = [(place,) for place in range(told)]
         is_apart = len(file.pages) < sum(len(frame) for frame in frames)
-        offset = main.keyframe.dataoffsets[0] if is_apart and main.keyframe.is_contiguous else None
+        offset = _offset_of_first(main) if is_apart else None
         told = len(frames)
-        if is_apart and offset is None:
-            raise SourceError("the TIFF file keeps its frames in a form that is not read; save them as pages")
         if offset is not None:
             size = int(np.prod(plane)) * main.dtype.itemsize
             frames = [one for one in frames if offset + (max(one) + 1) * size <= path.stat().st_size]
@@ -118,16 +115,29 @@ def find_stack(path: Path) -> TiffStack:
         others = 0 if is_apart else pages - sum(len(frame) for frame in frames)
         if others > 0:
             notes.append(f"{others} of the {pages} pages of the TIFF file have another size or are masks: left out.")
-        first, dtype = main.keyframe, main.dtype.newbyteorder(file.byteorder)
+        dtype = main.dtype.newbyteorder(file.byteorder)
         kinds = [one.keyframe for one in same]
         is_beyond = any(is_beyond_pillow(one) for one in kinds)
-        undecodable = next((one for one in kinds if is_beyond and offset is None and not can_decode(one)), None)
-        if undecodable is not None:
-            raise SourceError(
-                f"the TIFF file has {undecodable.samplesperpixel} x {undecodable.bitspersample} bits a pixel in a "
-                "compression that is not read for them; save it without compression"
-            )
-        return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes), first, is_beyond)
+        if is_beyond and offset is None:
+            _check_decodable(kinds)
+        return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes), main.keyframe, is_beyond)
+
+
+def _offset_of_first(series: Any) -> int:
+    """Return where the first of the pictures begins that have one directory for all of them."""
+    if not series.keyframe.is_contiguous:
+        raise SourceError("the TIFF file keeps its frames in a form that is not read; save them as pages")
+    return int(series.keyframe.dataoffsets[0])
+
+
+def _check_decodable(kinds: list[Any]) -> None:
+    """Refuse a page of a kind that neither Pillow nor `tiff_values.read_page` reads."""
+    undecodable = next((one for one in kinds if not can_decode(one)), None)
+    if undecodable is not None:
+        raise SourceError(
+            f"the TIFF file has {undecodable.samplesperpixel} x {undecodable.bitspersample} bits a pixel in a "
+            "compression that is not read for them; save it without compression"
+        )
 
 
 def _rest_note(series: Any, length: int) -> list[str]:

@@ -124,37 +124,14 @@ def index_video(opener: Opener) -> VideoIndex:
         stream = VideoStream(opener)
     except OSError as error:
         raise unreadable(error) from None
-    found: list[tuple[int | None, int | None]] = []
-    shape: tuple[int, int] | None = None
-    is_color, looked_at, matrix = False, 0, UPRIGHT
     with stream:
-        for picture in stream.pictures():
-            check_frame_count(len(found) + 1)
-            frame = picture.frame
-            if frame is not None and shape is None:
-                check_frame_size(frame.height, frame.width)
-                shape, matrix = (frame.height, frame.width), display_matrix(frame)
-            if frame is None or (frame.height, frame.width) != shape:
-                found.append((picture.time, None))
-                continue
-            found.append((picture.time, checksum(frame)))
-            # every 16th frame, so that colour flow that is switched on late is noticed
-            if not is_color and looked_at % 16 == 0:
-                is_color = _is_color(stream, frame)
-            looked_at += 1
-    if shape is None:
-        raise SourceError("the video file holds no frame that can be decoded; convert it to MP4 (H.264) or AVI")
-    known = [time for time, _ in found if time is not None]
-    # pictures come in the order of display; only those that the decoder dropped come last and are put in their places.
-    # AVI numbers pictures as they are decoded: where they are shown in another order, its times mean nothing
-    decoded = [time or 0 for time, value in found if value is not None]
-    if len(set(known)) == len(found) and decoded == sorted(decoded):
-        found.sort(key=lambda one: one[0] or 0)
+        shown = _decode_all(stream)
+    found = _in_order(shown.found)
     told = max(0, stream.told - stream.discarded)
     while len(found) < told and found[-1][1] is None:  # the file was cut off within a frame
         found.pop()
-    is_turned = matrix[0] == 0
-    height, width = shape[::-1] if is_turned else shape
+    is_turned = shown.matrix[0] == 0
+    height, width = shown.shape[::-1] if is_turned else shown.shape
     aspect = 1 / stream.pixel_aspect if stream.pixel_aspect and is_turned else stream.pixel_aspect
     first = found[0][0] or 0
     begin = first * stream.tick if stream.counts_from_zero else 0.0
@@ -164,16 +141,72 @@ def index_video(opener: Opener) -> VideoIndex:
         stream.tick,
         height,
         width,
-        is_color,
+        shown.is_color,
         told,
         stream.rate,
         stream.told_seconds - begin,
         tuple(sorted(stream.key_times)),
         aspect,
-        matrix,
+        shown.matrix,
         stream.is_ragged,
         stream.is_raw,
     )
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """What all pictures of a video tell.
+
+    Parameters
+    ----------
+    found : list of (int or None, int or None)
+        Time and checksum of each picture as in `VideoIndex`, in the order in which the decoder gives them.
+    shape : tuple of int
+        ``(H, W)`` of the first picture, before it is turned. Pictures of another size count as not decoded.
+    is_color : bool
+    matrix : tuple of int
+    """
+
+    found: list[tuple[int | None, int | None]]
+    shape: tuple[int, int]
+    is_color: bool
+    matrix: Matrix
+
+
+def _decode_all(stream: VideoStream) -> _Decoded:
+    found: list[tuple[int | None, int | None]] = []
+    shape: tuple[int, int] | None = None
+    is_color, looked_at, matrix = False, 0, UPRIGHT
+    for picture in stream.pictures():
+        check_frame_count(len(found) + 1)
+        frame = picture.frame
+        if frame is not None and shape is None:
+            check_frame_size(frame.height, frame.width)
+            shape, matrix = (frame.height, frame.width), display_matrix(frame)
+        if frame is None or (frame.height, frame.width) != shape:
+            found.append((picture.time, None))
+            continue
+        found.append((picture.time, checksum(frame)))
+        # every 16th frame, so that colour flow that is switched on late is noticed
+        if not is_color and looked_at % 16 == 0:
+            is_color = _is_color(stream, frame)
+        looked_at += 1
+    if shape is None:
+        raise SourceError("the video file holds no frame that can be decoded; convert it to MP4 (H.264) or AVI")
+    return _Decoded(found, shape, is_color, matrix)
+
+
+def _in_order(found: list[tuple[int | None, int | None]]) -> list[tuple[int | None, int | None]]:
+    """Put the pictures that the decoder dropped, which come last, in their places; the others are in order already.
+
+    AVI numbers pictures as they are decoded: where they are shown in another order, its times mean nothing, and nothing
+    is moved.
+    """
+    known = [time for time, _ in found if time is not None]
+    decoded = [time or 0 for time, value in found if value is not None]
+    if len(set(known)) != len(found) or decoded != sorted(decoded):
+        return list(found)
+    return sorted(found, key=lambda one: one[0] or 0)
 
 
 def _is_color(stream: VideoStream, frame: av.VideoFrame) -> bool:

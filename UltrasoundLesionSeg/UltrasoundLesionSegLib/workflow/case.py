@@ -27,7 +27,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
-    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress, PropagationSummary
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +80,32 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     from UltrasoundLesionSegLib.readers.open import read_cine
 
     check_kinds(request.further_kinds, request.pixels_allowed)
+    _check_seeds(request)
+    output = OutputFolder(request.output, request.overwrite)
+    seconds: dict[str, float] = {}
+    logic = UltrasoundLesionWorkflow()
+    logic.efforts.clock = None  # no person works while a case runs, so its seconds do not count
+    with collected(request.log_level) as lines:
+        with _stage(seconds, "read"):
+            browser = logic.addCine(read_cine(request.source, leave_out=[seed.path for seed in request.seeds]))
+        try:
+            run = _CaseRun(logic, browser, request, seconds, _log_source(logic.cine(browser)))
+            run.check(output)
+            run.place_seeds()
+            run.place_anchors()
+            summary = run.propagate(progress)
+            with _stage(seconds, "measure"):
+                measured = logic.measure(browser)
+            with output.written() as folder:
+                record = run.write(folder, summary, measured, lines)
+            unreadable = [sentence for _, sentence in sorted(summary.unreadable.items())]
+            return CaseResult(record, unreadable, measured.lesion_rows(), logic.framesToLookAt(browser))
+        finally:
+            logic.removeCine(browser)
+            logic.release()
+
+
+def _check_seeds(request: CaseRequest) -> None:
     is_drawn = bool(request.seeds or request.clicks or request.boxes)
     if not is_drawn and request.suggest_frame is None and request.reader_work is None:
         raise SeedError(
@@ -90,190 +116,215 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
         raise SeedError(
             "a seed and a frame for a suggestion were both given; give either --seed, --click or --box, or --suggest"
         )
-    output = OutputFolder(request.output, request.overwrite)
-    seconds: dict[str, float] = {}
-    logic = UltrasoundLesionWorkflow()
-    logic.efforts.clock = None  # no person works while a case runs, so its seconds do not count
-    with collected(request.log_level) as lines:
-        with _stage(seconds, "read"):
-            browser = logic.addCine(read_cine(request.source, leave_out=[seed.path for seed in request.seeds]))
-        try:
-            return _run_loaded(logic, browser, request, output, seconds, progress, lines)
-        finally:
-            logic.removeCine(browser)
-            logic.release()
 
 
-def _run_loaded(
-    logic: UltrasoundLesionWorkflow,
-    browser: Any,
-    request: CaseRequest,
-    output: OutputFolder,
-    seconds: dict[str, float],
-    progress: Callable[[PropagationProgress], None] | None,
-    lines: list[str],
-) -> CaseResult:
-    case = _log_source(logic.cine(browser))
-    identity = logic.sourceIdentity(browser)
-    is_dicom = identity.kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
-    check_source(request.further_kinds, is_dicom)
-    output.check_source(identity.digest)
-    logic.checkPropagation(browser, request.model, request.direction, request.frames, request.device)
-    readings = _place_seeds(logic, browser, request)
-    known = []
-    if request.reader_work is not None:
-        known = _place_anchors(logic, browser, CaseWork.at(request.reader_work))
-    for frame in sorted({frame for frames in logic.anchors(browser).values() for frame in frames}):
-        log_event(logger, logging.INFO, "seeded", case=case, frame=frame)
+class _CaseRun:
+    """The steps of a case whose cine is in the scene, in the order in which they are called.
 
-    def advance(step: PropagationProgress) -> None:
-        if step.error:  # the line names the frame itself
-            level, text = logging.WARNING, step.error.removeprefix(f"frame {step.frame} ")
-        else:
-            level, text = logging.DEBUG, f"{step.stage}: step {step.done} of {step.total}".removeprefix(": ")
-        log_event(logger, level, text, case=case, frame=step.frame)
-        if progress:
-            progress(step)
+    Parameters
+    ----------
+    logic : UltrasoundLesionWorkflow
+    browser : vtkMRMLSequenceBrowserNode
+    request : CaseRequest
+    seconds : dict
+        How long each step took; the steps add theirs.
+    log_name : str
+        What the log calls the cine.
+    """
 
-    started = time.perf_counter()
-    propagate = logic.fitToLesion if request.fit else logic.propagate
-    summary = propagate(
-        browser,
-        request.model,
-        request.direction,
-        request.frames,
-        request.device,
-        allowOverlap=request.allow_overlap,
-        progress=advance,
-    )
-    for notice in summary.notices:
-        log_event(logger, logging.WARNING, notice, case=case)
-    seconds.update(summary.seconds)
-    if request.fit:  # and the other one of the two propagations
-        seconds["fit"] = time.perf_counter() - started - sum(summary.seconds.values())
-    with _stage(seconds, "measure"):
-        measured = logic.measure(browser)
-    kinds = dict.fromkeys(KINDS + ("scene",) * request.with_scene + DICOM_KINDS * is_dicom + request.further_kinds)
-    with output.written() as folder:
-        with _stage(seconds, "write"):
-            options = {"pixels_allowed": request.pixels_allowed, "blank_outside": request.blank_outside}
-            plain = [kind for kind in kinds if not RESULT_KINDS[kind].of_dicom]
-            written = logic.export(browser, folder, plain, measured, **options)
-            referring, without = _export_referring(logic, browser, folder, [*kinds], measured)
-            written += referring
-            area = logic.imageArea(browser) if request.blanks_outside else None
-        for notice in without:
-            log_event(logger, logging.WARNING, notice, case=case)
+    def __init__(
+        self,
+        logic: UltrasoundLesionWorkflow,
+        browser: Any,
+        request: CaseRequest,
+        seconds: dict[str, float],
+        log_name: str,
+    ) -> None:
+        self._logic = logic
+        self._browser = browser
+        self._request = request
+        self._seconds = seconds
+        self._log_name = log_name
+        self._readings: list[str] = []  # how each seed file was read; '' where there was nothing to find out
+        self._notices: list[str] = []  # what a person should know, beside the notices of the propagation
+
+    @property
+    def _is_dicom(self) -> bool:
+        kind = self._logic.sourceIdentity(self._browser).kind
+        return kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
+
+    @property
+    def _suggest_frame(self) -> int | None:
+        """Number of the frame on which a model proposes the seed."""
+        wanted = self._request.suggest_frame
+        return len(self._logic.cine(self._browser)) // 2 if wanted == "middle" else wanted
+
+    def check(self, output: OutputFolder) -> None:
+        """Refuse what the source does not allow, before anything is computed."""
+        request = self._request
+        check_source(request.further_kinds, self._is_dicom)
+        output.check_source(self._logic.sourceIdentity(self._browser).digest)
+        self._logic.checkPropagation(self._browser, request.model, request.direction, request.frames, request.device)
+
+    def place_seeds(self) -> None:
+        """Give the workflow the seeds: from files, from clicks and boxes, or from a suggestion."""
+        logic, browser, request = self._logic, self._browser, self._request
+        for number, seed in enumerate(request.seeds, start=1):
+            try:
+                logic.setSeed(browser, seed.path, seed.frame, origin=seed.origin)
+            except SeedError as error:
+                # what is odd about the cine may be why the seed does not fit it
+                notes = "".join(f"; note on the cine: {note}" for note in logic.cine(browser).notes)
+                raise SeedError(f"seed {number} cannot be used: {error}{notes}") from error
+            reading = logic.lastSeedReading(browser)
+            self._readings.append(reading)
+            if reading:
+                self._notices.append(f"seed {number} was read in this way: {reading}")
+        for frame in sorted({one.frame for one in request.clicks} | {one.frame for one in request.boxes}):
+            self._draw_from_prompts(frame)
+        suggested_on = self._suggest_frame
+        if suggested_on is not None:
+            mask = logic.suggest(browser, suggested_on, device=request.device)
+            if not mask.any():
+                raise SeedError(f"no lesion was found on frame {suggested_on}; give a seed mask or another frame")
+            logic.setSeed(browser, mask, suggested_on, origin=Origin.SUGGESTED)
+
+    def _draw_from_prompts(self, frame: int) -> None:
+        """Let a model draw the lesion from the clicks and the box of a frame."""
+        points = [(click.row, click.column) for click in self._request.clicks if click.frame == frame]
+        boxes = [(one.top, one.left, one.bottom, one.right) for one in self._request.boxes if one.frame == frame]
+        if len(boxes) > 1:
+            raise SeedError(f"frame {frame} has {len(boxes)} boxes; give one box a frame")
+        box = boxes[0] if boxes else None
+        if not self._logic.click(self._browser, points, frame, box=box, device=self._request.device).any():
+            raise SeedError(
+                f"no lesion was found at the points or in the box on frame {frame}; give others or a seed mask"
+            )
+
+    def place_anchors(self) -> None:
+        """Put a reader's anchors over the seeds; lesions have the reader's names, those the reader removed are gone."""
+        if self._request.reader_work is not None:
+            self._place_readers_anchors(CaseWork.at(self._request.reader_work))
+        anchors = self._logic.anchors(self._browser)
+        for frame in sorted({frame for frames in anchors.values() for frame in frames}):
+            log_event(logger, logging.INFO, "seeded", case=self._log_name, frame=frame)
+
+    def _place_readers_anchors(self, work: CaseWork) -> None:
+        logic, browser = self._logic, self._browser
+        record = work.record()
+        if record is None or record.source is None:
+            return
+        source = SourceNote.of(logic.cine(browser))
+        if not record.source.is_same(source):
+            raise ReviewError(
+                "the reader's anchors are of another version of the cine; bring that one back, or have the reader look "
+                "at the case again"
+            )
+        for segment, name in logic.segmentNames(browser).items():
+            own = record.name_of(name)
+            if own is None:
+                logic.removeSegment(browser, segment)
+            elif own != name:
+                logic.renameSegment(browser, segment, own)
+        logic.importAnchors(browser, work.anchors())
+        if record.source.sha256 != source.sha256:
+            self._notices.append(EXPORTED_AGAIN)
+
+    def propagate(self, progress: Callable[[PropagationProgress], None] | None) -> PropagationSummary:
+        """Follow the lesions through the cine, with a model fitted to them where that is asked for."""
+
+        def advance(step: PropagationProgress) -> None:
+            if step.error:  # the line names the frame itself
+                level, text = logging.WARNING, step.error.removeprefix(f"frame {step.frame} ")
+            else:
+                level, text = logging.DEBUG, f"{step.stage}: step {step.done} of {step.total}".removeprefix(": ")
+            log_event(logger, level, text, case=self._log_name, frame=step.frame)
+            if progress:
+                progress(step)
+
+        request = self._request
+        started = time.perf_counter()
+        propagate = self._logic.fitToLesion if request.fit else self._logic.propagate
+        summary = propagate(
+            self._browser,
+            request.model,
+            request.direction,
+            request.frames,
+            request.device,
+            allowOverlap=request.allow_overlap,
+            progress=advance,
+        )
+        for notice in summary.notices:
+            log_event(logger, logging.WARNING, notice, case=self._log_name)
+        self._seconds.update(summary.seconds)
+        if request.fit:  # and the other one of the two propagations
+            self._seconds["fit"] = time.perf_counter() - started - sum(summary.seconds.values())
+        return summary
+
+    def write(
+        self, folder: Path, summary: PropagationSummary, measured: CineMeasurements, lines: list[str]
+    ) -> dict[str, Any]:
+        """Write all files of the case; ``lines`` are those of ``run.log``. Returns what ``run.json`` holds."""
+        with _stage(self._seconds, "write"):
+            written = self._export(folder, measured)
+            area = self._logic.imageArea(self._browser) if self._request.blanks_outside else None
         log_event(
             logger,
             logging.INFO,
             f"{len(summary.frames_computed)} frames computed by {summary.model} on {summary.device}, "
-            f"{len(summary.unreadable)} unreadable, in {sum(seconds.values()):.1f} s",
-            case=case,
+            f"{len(summary.unreadable)} unreadable, in {sum(self._seconds.values()):.1f} s",
+            case=self._log_name,
         )
         with atomic_path(folder / LOG) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         record = {
-            **run_record(logic, browser, summary, measured),
-            "clicks": [asdict(click) for click in request.clicks],
-            "boxes": [asdict(box) for box in request.boxes],
+            **run_record(self._logic, self._browser, summary, measured),
+            **self._record_of_request(),
             "blank_outside": area.sentence if area else None,
-            "suggested_on_frame": _suggest_frame(request, len(logic.cine(browser))),
-            "seeds": [
-                {"frame": seed.frame, "read_as": read or PLAIN}
-                for seed, read in zip(request.seeds, readings, strict=True)
-            ],
-            "seconds": {name: round(value, 4) for name, value in seconds.items()},
-            "outputs": file_record(folder, [*written, folder / LOG], request.pixels_allowed),
-            **request.stamp,
+            "seconds": {name: round(value, 4) for name, value in self._seconds.items()},
+            "outputs": file_record(folder, [*written, folder / LOG], self._request.pixels_allowed),
+            **self._request.stamp,
         }
-        record["notices"] = [
-            *(f"seed {number} was read in this way: {read}" for number, read in enumerate(readings, start=1) if read),
-            *known,
-            *without,
-            *record["notices"],
-        ]
+        record["notices"] = [*self._notices, *record["notices"]]
         with atomic_path(folder / RECORD) as temporary:
             temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return CaseResult(
-        record,
-        [sentence for _, sentence in sorted(summary.unreadable.items())],
-        measured.lesion_rows(),
-        logic.framesToLookAt(browser),
-    )
+        return record
 
+    def _export(self, folder: Path, measured: CineMeasurements) -> list[Path]:
+        """Write the results of all kinds; returns the files.
 
-def _export_referring(
-    logic: UltrasoundLesionWorkflow, browser: Any, folder: Path, kinds: list[str], measured: CineMeasurements
-) -> tuple[list[Path], list[str]]:
-    """Write what refers to DICOM images, or where that cannot be, say why: everything else is written all the same."""
-    referring = [kind for kind in kinds if RESULT_KINDS[kind].of_dicom]
-    try:
-        return (logic.export(browser, folder, referring, measured) if referring else []), []
-    except NotExpressibleError as error:
-        names = " and ".join(kind.upper() for kind in referring)
-        return [], [f"no DICOM {names} could be written: {error}"]
-
-
-def _draw_from_prompts(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseRequest, frame: int) -> None:
-    """Let a model draw the lesion from the clicks and the box of a frame."""
-    points = [(click.row, click.column) for click in request.clicks if click.frame == frame]
-    boxes = [(one.top, one.left, one.bottom, one.right) for one in request.boxes if one.frame == frame]
-    if len(boxes) > 1:
-        raise SeedError(f"frame {frame} has {len(boxes)} boxes; give one box a frame")
-    if not logic.click(browser, points, frame, box=boxes[0] if boxes else None, device=request.device).any():
-        raise SeedError(f"no lesion was found at the points or in the box on frame {frame}; give others or a seed mask")
-
-
-def _place_seeds(logic: UltrasoundLesionWorkflow, browser: Any, request: CaseRequest) -> list[str]:
-    """Give the workflow its seeds; returns how each file was read, '' where there was nothing to find out."""
-    readings = []
-    for number, seed in enumerate(request.seeds, start=1):
+        Where nothing can refer to the DICOM images, all else is written and a notice says why.
+        """
+        request = self._request
+        wanted = KINDS + ("scene",) * request.with_scene + DICOM_KINDS * self._is_dicom + request.further_kinds
+        kinds = list(dict.fromkeys(wanted))
+        plain = [kind for kind in kinds if not RESULT_KINDS[kind].of_dicom]
+        options = {"pixels_allowed": request.pixels_allowed, "blank_outside": request.blank_outside}
+        written: list[Path] = self._logic.export(self._browser, folder, plain, measured, **options)
+        referring = [kind for kind in kinds if RESULT_KINDS[kind].of_dicom]
+        if not referring:
+            return written
         try:
-            logic.setSeed(browser, seed.path, seed.frame, origin=seed.origin)
-            readings.append(logic.lastSeedReading(browser))
-        except SeedError as error:
-            # what is odd about the cine may be why the seed does not fit it
-            notes = "".join(f"; note on the cine: {note}" for note in logic.cine(browser).notes)
-            raise SeedError(f"seed {number} cannot be used: {error}{notes}") from error
-    for frame in sorted({one.frame for one in request.clicks} | {one.frame for one in request.boxes}):
-        _draw_from_prompts(logic, browser, request, frame)
-    suggested_on = _suggest_frame(request, len(logic.cine(browser)))
-    if suggested_on is not None:
-        mask = logic.suggest(browser, suggested_on, device=request.device)
-        if not mask.any():
-            raise SeedError(f"no lesion was found on frame {suggested_on}; give a seed mask or another frame")
-        logic.setSeed(browser, mask, suggested_on, origin=Origin.SUGGESTED)
-    return readings
+            return written + self._logic.export(self._browser, folder, referring, measured)
+        except NotExpressibleError as error:
+            names = " and ".join(kind.upper() for kind in referring)
+            notice = f"no DICOM {names} could be written: {error}"
+        log_event(logger, logging.WARNING, notice, case=self._log_name)
+        self._notices.append(notice)
+        return written
 
-
-def _place_anchors(logic: UltrasoundLesionWorkflow, browser: Any, work: CaseWork) -> list[str]:
-    """Put a reader's anchors over the seeds; lesions have the reader's names, those the reader removed are gone.
-
-    Returns what a person should know.
-    """
-    record = work.record()
-    if record is None or record.source is None:
-        return []
-    source = SourceNote.of(logic.cine(browser))
-    if not record.source.is_same(source):
-        raise ReviewError(
-            "the reader's anchors are of another version of the cine; bring that one back, or have the reader look at "
-            "the case again"
-        )
-    for segment, name in logic.segmentNames(browser).items():
-        own = record.name_of(name)
-        if own is None:
-            logic.removeSegment(browser, segment)
-        elif own != name:
-            logic.renameSegment(browser, segment, own)
-    logic.importAnchors(browser, work.anchors())
-    return [EXPORTED_AGAIN] if record.source.sha256 != source.sha256 else []
-
-
-def _suggest_frame(request: CaseRequest, frames: int) -> int | None:
-    """Return the number of the frame on which a model proposes the seed."""
-    return frames // 2 if request.suggest_frame == "middle" else request.suggest_frame
+    def _record_of_request(self) -> dict[str, Any]:
+        """Return what ``run.json`` says of where the outlines began."""
+        request = self._request
+        return {
+            "clicks": [asdict(click) for click in request.clicks],
+            "boxes": [asdict(box) for box in request.boxes],
+            "suggested_on_frame": self._suggest_frame,
+            "seeds": [
+                {"frame": seed.frame, "read_as": read or PLAIN}
+                for seed, read in zip(request.seeds, self._readings, strict=True)
+            ],
+        }
 
 
 def _log_source(cine: Cine) -> str:
