@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from review_helpers import store_as_done
 from stand_in_networks import BrightNetwork
 
-from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
-from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 
 Run = Callable[..., tuple[int, str, str]]
 Folder = tuple[Path, NDArray[np.bool_]]
@@ -33,11 +33,7 @@ def reviewed(run: Run, bright_model: BrightNetwork, frames_folder: Folder) -> Pa
     half = truth[3][0].copy()
     half[:, : half.shape[1] // 2] = False
     for reader, mask in (("A", truth[3][0]), ("B", half)):
-        anchors = [ReaderAnchor(3, lesion, mask, How.DRAWN)]
-        work = ReviewFolder(out).work(reader, "case-0001")
-        with work.hold() as hold:
-            result = machine.with_anchors(anchors)
-            work.store(hold, Work(machine.source, anchors, state=ReviewState.DONE, result=result))
+        store_as_done(out, reader, "case-0001", [ReaderAnchor(3, lesion, mask, How.DRAWN)])
     return out
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from review_helpers import store_as_done
 
 from UltrasoundLesionSegLib.errors import HeldError, ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
-from UltrasoundLesionSegLib.reader_work.results import read_machine_result
-from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.review.adjudication import Adjudication
 
 MakeAnchor = Callable[..., ReaderAnchor]
@@ -21,16 +21,8 @@ MakeAnchor = Callable[..., ReaderAnchor]
 def output(machine_case: Callable[..., Path], anchor: MakeAnchor) -> Path:
     """One case: both outlined frame 2 alike and frame 5 differently, A alone frame 8."""
     out = machine_case("a", [0.9] * 9).parents[1]
-    machine = read_machine_result(out / "cases" / "a")
-    assert machine is not None
-    for reader, anchors in (
-        ("A", [anchor(2), anchor(5), anchor(8, radius=3)]),
-        ("B", [anchor(2), anchor(5, how=How.NOT_VISIBLE)]),
-    ):
-        work = ReviewFolder(out).work(reader, "a")
-        with work.hold() as hold:
-            result = machine.with_anchors(anchors)
-            work.store(hold, Work(machine.source, anchors, state=ReviewState.DONE, result=result))
+    store_as_done(out, "A", "a", [anchor(2), anchor(5), anchor(8, radius=3)])
+    store_as_done(out, "B", "a", [anchor(2), anchor(5, how=How.NOT_VISIBLE)])
     return out
 
 
@@ -58,13 +50,7 @@ def test_decisions_are_kept_as_the_third_reader_s_anchors(output: Path, anchor: 
 
 
 def test_a_reader_without_an_outline_cannot_be_taken(output: Path, anchor: MakeAnchor) -> None:
-    machine = read_machine_result(output / "cases" / "a")
-    assert machine is not None
-    work = ReviewFolder(output).work("A", "a")
-    anchors = [anchor(2), anchor(5, lesion="Second", radius=2)]
-    with work.hold() as hold:
-        result = machine.with_anchors(anchors)
-        work.store(hold, Work(machine.source, anchors, state=ReviewState.DONE, result=result))
+    store_as_done(output, "A", "a", [anchor(2), anchor(5, lesion="Second", radius=2)])
     with Adjudication(output, "A", "B", "AB", "a") as case:
         (alone,) = [one for one in case.choices if one.lesion == "Second"]
         assert (alone.second, alone.dice) == (None, 0.0)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from engine_helpers import dice
 from PIL import Image
+from review_helpers import square
 
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.plan import BatchSettings, find_cases, named_cases, plan
@@ -47,10 +48,8 @@ def masks(folder: Path, case: str, value: int = 1) -> list[np.ndarray]:
 def test_only_what_the_reader_changed_is_computed_and_the_anchors_are_kept(
     folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
 ) -> None:
-    square = np.zeros((96, 128), bool)
-    square[30:60, 40:70] = True
     empty = np.zeros((96, 128), bool)
-    draw("case-0001", [ReaderAnchor(4, "Lesion", square, How.DRAWN)])
+    draw("case-0001", [ReaderAnchor(4, "Lesion", square(), How.DRAWN)])
     # a case without a seed, which the reader gives one
     draw(
         "case-0002",
@@ -58,7 +57,7 @@ def test_only_what_the_reader_changed_is_computed_and_the_anchors_are_kept(
         state=ReviewState.IN_WORK,
     )
     assert batch(reader="A").computed == ["case-0001", "case-0002"]
-    assert np.array_equal(masks(folder, "case-0001")[4], square)
+    assert np.array_equal(masks(folder, "case-0001")[4], square())
     assert np.array_equal(masks(folder, "case-0001")[1], truth[1][0]), "the seed file still holds"
     second = masks(folder, "case-0002")
     assert np.array_equal(second[2], truth[2][0])

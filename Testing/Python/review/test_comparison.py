@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from review_helpers import store_as_done
 
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine
 from UltrasoundLesionSegLib.errors import OutputError, ReviewError
-from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 from UltrasoundLesionSegLib.review.compare import compare_and_write
@@ -36,25 +37,15 @@ def no_source(case: str, sha256: str | None) -> None:
     return None
 
 
-def finish(output: Path, reader: str, case: str, anchors: Sequence[ReaderAnchor]) -> None:
-    """Store a reader's case as done: the anchors, and in between what the machine found."""
-    machine = read_machine_result(output / "cases" / case)
-    assert machine is not None
-    work = ReviewFolder(output).work(reader, case)
-    with work.hold() as hold:
-        result = machine.with_anchors(anchors)
-        work.store(hold, Work(machine.source, anchors, state=ReviewState.DONE, result=result))
-
-
 @pytest.fixture
 def output(machine_case: MakeCase, anchor: MakeAnchor) -> Path:
     """Cases a, b and c of ten frames; A and B are done with a and b, A alone with c."""
     for name in "abc":
         out = machine_case(name, [0.9] * 9).parents[1]
     for case in "ab":
-        finish(out, "A", case, [anchor(2), anchor(5), anchor(7, how=How.CONFIRMED)])
-        finish(out, "B", case, [anchor(2, radius=4), anchor(5, how=How.NOT_VISIBLE), anchor(7)])
-    finish(out, "A", "c", [anchor(2)])
+        store_as_done(out, "A", case, [anchor(2), anchor(5), anchor(7, how=How.CONFIRMED)])
+        store_as_done(out, "B", case, [anchor(2, radius=4), anchor(5, how=How.NOT_VISIBLE), anchor(7)])
+    store_as_done(out, "A", "c", [anchor(2)])
     return out
 
 
@@ -135,10 +126,10 @@ def test_work_on_another_version_of_the_source_is_left_out(
     output: Path, machine_case: MakeCase, anchor: MakeAnchor
 ) -> None:
     machine_case("d", [0.9] * 9)
-    finish(output, "A", "d", [anchor(2)])
+    store_as_done(output, "A", "d", [anchor(2)])
     run = output / "cases" / "d" / "run.json"
     run.write_text(run.read_text().replace("ab" * 32, "cd" * 32))
-    finish(output, "B", "d", [anchor(2)])
+    store_as_done(output, "B", "d", [anchor(2)])
     assert "versions of the source" in compare_readers(output, "A", "B", no_source).left_out["d"]
 
 
@@ -158,7 +149,7 @@ def test_codes_that_are_no_two_readers(output: Path, codes: tuple[str, str], wor
 
 def test_nothing_to_compare_says_why(machine_case: MakeCase, anchor: MakeAnchor) -> None:
     output = machine_case("a", [0.9] * 4).parents[1]
-    finish(output, "A", "a", [anchor(2)])
+    store_as_done(output, "A", "a", [anchor(2)])
     work = ReviewFolder(output).work("B", "a")
     with work.hold() as hold:
         machine = read_machine_result(output / "cases" / "a")

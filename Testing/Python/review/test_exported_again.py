@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import slicer
 from dicom_helpers import export_again
+from review_helpers import square
 
 from UltrasoundLesionSegLib.adaptation.reviewed import reviewed_lesions
 from UltrasoundLesionSegLib.batch.run import BatchResult
@@ -37,29 +38,20 @@ def record_of(output: Path, reader: str = "A") -> dict:
 
 
 @pytest.fixture
-def square() -> np.ndarray:
-    mask = np.zeros((96, 128), bool)
-    mask[30:60, 40:70] = True
-    return mask
-
-
-@pytest.fixture
-def output(cines: Path, batch: Batch, draw: Draw, square: np.ndarray) -> Path:
+def output(cines: Path, batch: Batch, draw: Draw) -> Path:
     """A batch whose first case reader A has done, before its cine was exported again."""
-    anchors = [ReaderAnchor(frame, "Lesion", square, How.DRAWN) for frame in (2, 4)]
+    anchors = [ReaderAnchor(frame, "Lesion", square(), How.DRAWN) for frame in (2, 4)]
     draw(CASE, anchors, state=ReviewState.DONE)
     export_again(cines / "Doe_1.dcm")
     return cines.parent / "out"
 
 
-def test_the_case_opens_with_the_work_on_it_and_says_so(
-    output: Path, logic: UltrasoundLesionWorkflow, square: np.ndarray
-) -> None:
+def test_the_case_opens_with_the_work_on_it_and_says_so(output: Path, logic: UltrasoundLesionWorkflow) -> None:
     before = record_of(output)
     case = open_in_scene(logic, Worklist(output, "A").open(CASE))
     assert case.notice == EXPORTED_AGAIN
     segment = case.segment_of("Lesion")
-    assert np.array_equal(case.sequence.read(2, segment), square)
+    assert np.array_equal(case.sequence.read(2, segment), square())
     assert case.sequence.read(3, segment).any(), "the masks that the case was done with"
     case.finish()
     case.close()
@@ -93,10 +85,8 @@ def test_the_study_is_exported_and_a_model_can_learn_from_it(output: Path, tmp_p
     assert len(lesion.masks) == 2
 
 
-def test_readers_who_worked_before_and_after_are_compared(
-    output: Path, draw: Draw, square: np.ndarray, tmp_path: Path
-) -> None:
-    anchors = [ReaderAnchor(frame, "Lesion", square, How.DRAWN) for frame in (2, 4)]
+def test_readers_who_worked_before_and_after_are_compared(output: Path, draw: Draw, tmp_path: Path) -> None:
+    anchors = [ReaderAnchor(frame, "Lesion", square(), How.DRAWN) for frame in (2, 4)]
     draw(CASE, anchors, reader="B", state=ReviewState.DONE)
     assert record_of(output, "B")["source"]["sha256"] != record_of(output)["source"]["sha256"]
     written = compare_and_write(output, ("A", "B"), tmp_path / "compared", pixels_allowed=True)
@@ -129,10 +119,10 @@ def test_other_pixels_are_another_cine(
 
 
 def test_work_from_before_pixels_were_stored_goes_on_with_its_own_file_alone(
-    cines: Path, batch: Batch, draw: Draw, square: np.ndarray, logic: UltrasoundLesionWorkflow
+    cines: Path, batch: Batch, draw: Draw, logic: UltrasoundLesionWorkflow
 ) -> None:
     output = cines.parent / "out"
-    draw(CASE, [ReaderAnchor(2, "Lesion", square, How.DRAWN)])
+    draw(CASE, [ReaderAnchor(2, "Lesion", square(), How.DRAWN)])
     stored = output / "review" / "A" / CASE / "review.json"
     content = json.loads(stored.read_text())
     del content["source"]["pixels"]
@@ -141,7 +131,7 @@ def test_work_from_before_pixels_were_stored_goes_on_with_its_own_file_alone(
     assert computed == [CASE]
     case = open_in_scene(logic, Worklist(output, "A").open(CASE))
     assert case.notice == ""
-    case.take(ReaderAnchor(5, "Lesion", square, How.DRAWN))
+    case.take(ReaderAnchor(5, "Lesion", square(), How.DRAWN))
     case.close()
     assert "pixels" in record_of(output)["source"]
     stored.write_text(json.dumps(content | {"schema_version": 1}))
@@ -150,10 +140,8 @@ def test_work_from_before_pixels_were_stored_goes_on_with_its_own_file_alone(
         open_in_scene(logic, case)
 
 
-def test_knowing_the_pixels_is_no_reason_to_compute_again(
-    cines: Path, batch: Batch, draw: Draw, square: np.ndarray
-) -> None:
-    draw(CASE, [ReaderAnchor(2, "Lesion", square, How.DRAWN)])
+def test_knowing_the_pixels_is_no_reason_to_compute_again(cines: Path, batch: Batch, draw: Draw) -> None:
+    draw(CASE, [ReaderAnchor(2, "Lesion", square(), How.DRAWN)])
     stored = cines.parent / "out" / "review" / "A" / CASE / "review.json"
     content = json.loads(stored.read_text())
     without = {name: value for name, value in content["source"].items() if name != "pixels"}

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from dicom_helpers import export_again
+from review_helpers import square
 
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import read_listed
@@ -23,17 +23,10 @@ Draw = Callable[..., None]
 
 
 @pytest.fixture
-def square() -> np.ndarray:
-    mask = np.zeros((96, 128), bool)
-    mask[30:60, 40:70] = True
-    return mask
-
-
-@pytest.fixture
-def output(cines: Path, batch: Batch, draw: Draw, square: np.ndarray) -> Path:
+def output(cines: Path, batch: Batch, draw: Draw) -> Path:
     """A batch of two cines, the second without a result; reader A has drawn on both."""
-    draw("case-0001", [ReaderAnchor(2, "Lesion", square, How.DRAWN)], state=ReviewState.DONE)
-    draw("case-0002", [ReaderAnchor(3, "Lesion", square, How.DRAWN)])
+    draw("case-0001", [ReaderAnchor(2, "Lesion", square(), How.DRAWN)], state=ReviewState.DONE)
+    draw("case-0002", [ReaderAnchor(3, "Lesion", square(), How.DRAWN)])
     return cines.parent / "out"
 
 

@@ -13,6 +13,7 @@ import slicer
 from dicom_helpers import write_multiframe
 from engine_helpers import clip_of_moving_discs
 from PIL import Image
+from review_helpers import square
 
 from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
@@ -66,12 +67,6 @@ def paint(case: SceneCase, frame: int, mask: np.ndarray, commit: bool = True) ->
     write_masks(sequence.proxy.GetSegmentation(), {sequence.segments()[0].id: mask}, sequence.geometry)
     if commit:
         case._workflow.commitEdit(case.browser)
-
-
-def square(size: int = 20) -> np.ndarray:
-    mask = np.zeros((96, 128), bool)
-    mask[30 : 30 + size, 40 : 40 + size] = True
-    return mask
 
 
 def test_the_machines_masks_are_in_the_scene(output: Path, opened: Callable[[], SceneCase]) -> None:
