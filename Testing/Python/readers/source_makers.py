@@ -120,3 +120,14 @@ def encode_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def save_animation(
+    path: Path, frames: NDArray[np.uint8], kind: str = "PNG", duration: int | list[int] = 50, **options: Any
+) -> Path:
+    """Save frames as an animated PNG, GIF or WebP, each shown for so many milliseconds; returns the path."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    if kind == "WEBP":
+        options = {"lossless": True, "exact": True} | options
+    pictures[0].save(path, kind, save_all=True, append_images=pictures[1:], duration=duration, **options)
+    return path

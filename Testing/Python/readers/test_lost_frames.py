@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
-from source_makers import dicom_object, encode_video, moving_frames
-from test_paged_picture import save_animation
+from source_makers import dicom_object, encode_video, moving_frames, save_animation
 
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.open import read_cine

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from source_makers import PLANTED, jpeg, moving_frames
+from source_makers import PLANTED, jpeg, moving_frames, save_animation
 
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
@@ -23,14 +23,6 @@ COLOR = moving_frames(8, color=True)
 
 def stacked(cine):
     return np.stack(list(cine))
-
-
-def save_animation(path, frames, kind="PNG", duration=50, **options):
-    pictures = [Image.fromarray(frame) for frame in frames]
-    if kind == "WEBP":
-        options = {"lossless": True, "exact": True} | options
-    pictures[0].save(path, kind, save_all=True, append_images=pictures[1:], duration=duration, **options)
-    return path
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from test_seed_paint import AREA, HALF, LEVEL, SECOND, SOFT, areas, read
+from seed_pictures import AREA, HALF, LEVEL, SECOND, SOFT, areas, read
 
 from UltrasoundLesionSegLib.errors import SeedError
 
