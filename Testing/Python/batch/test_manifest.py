@@ -46,6 +46,30 @@ def test_spreadsheets_write_other_delimiters_a_byte_order_mark_and_blank_rows(tm
     assert (case.source.name, case.seeds[0].frame) == ("ä.avi", 4)
 
 
+def test_what_spreadsheets_add_is_left_out(tmp_path: Path) -> None:
+    (case,) = read(tmp_path, "sep=;\r\nsource;seed;;frame;\r\na.avi;a.png;;4;\r\n;;;;\r\n")
+    assert case == BatchCase(tmp_path / "a.avi", (SeedFileRequest(tmp_path / "a.png", 4),))
+    with pytest.raises(BatchError, match="row 2 of the manifest has a cell under no heading"):
+        read(tmp_path, "source;;\na.avi;;\nb.avi;remark;\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_is_read_in_whatever_encoding_spreadsheets_store_it(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "Größe.avi").touch()
+    (tmp_path / "cases.csv").write_bytes("source\tframe\tseed\r\nclips/Größe.avi\t3\ta.png\r\n".encode(encoding))
+    (case,) = read_manifest(tmp_path / "cases.csv")
+    assert case.source == tmp_path / "clips" / "Größe.avi"
+
+
+def test_paths_that_were_written_on_windows_are_found(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.avi").touch()
+    found, missing = read(tmp_path, "source\nclips\\a.avi\nclips\\b.avi\n")
+    assert found.source.exists()
+    assert missing.source == tmp_path / "clips\\b.avi"
+
+
 def test_json_has_the_same_columns(tmp_path: Path) -> None:
     rows = [{"source": "a.avi", "seed": "a.png", "frame": 7}, {"source": "b.avi", "suggest": 0, "model": None}]
     first, second = read(tmp_path, json.dumps(rows), "cases.json")

@@ -191,6 +191,12 @@ def test_a_damaged_case_is_said_and_the_others_are_written(output: Path, tmp_pat
     assert states == {"case-0001": "done", "case-0002": "failed"}
 
 
+def test_a_copy_of_a_case_that_somebody_made_is_no_damaged_case(output: Path, tmp_path: Path) -> None:
+    shutil.copytree(output / "review" / "A" / "case-0001", output / "review" / "A" / "case-0001 - Copy")
+    result = export_study(output, "A", tmp_path / "study")
+    assert (result.written, result.failed) == (["case-0001"], {})
+
+
 def test_without_the_list_of_sources_nothing_is_written(output: Path, tmp_path: Path) -> None:
     shutil.rmtree(output / "key")
     with pytest.raises(BatchError, match=r"key/sources\.csv"):

@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, read_li
 from UltrasoundLesionSegLib.batch.reviews import Reviews
 from UltrasoundLesionSegLib.errors import HeldError, ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.review.open_case import OpenCase
 from UltrasoundLesionSegLib.review.pace import Pace
 from UltrasoundLesionSegLib.review.worklist import Worklist, begin
@@ -88,7 +89,7 @@ def test_a_suggested_seed_is_looked_at_once_a_reader_confirmed_it(output: Path, 
     record.write_text(record.read_text().replace('"suggested_on_frame": null', '"suggested_on_frame": 4'))
     (output / ".batch" / "index.jsonl").unlink()
     worklist, unseen = Worklist(output, "A"), "suggested seed on frame 4, not looked at"
-    assert worklist.case("poor").remark == unseen
+    assert (worklist.case("poor").remark, worklist.case("poor").next_frame) == (unseen, 4)
     with worklist.open("poor") as case:
         if how == "confirmed":
             store(case, [anchor(4, how=How.CONFIRMED)])
@@ -308,3 +309,24 @@ def test_a_folder_that_is_no_batch_is_refused(tmp_path: Path) -> None:
         Worklist(tmp_path, "A")
     with pytest.raises(ReviewError, match="1 to 16 letters"):
         Worklist(tmp_path, "Dr. Doe")
+
+
+@pytest.mark.parametrize("code", ["con", "NUL", "com1"])
+def test_a_code_that_is_a_device_on_windows_is_refused(output: Path, code: str) -> None:
+    with pytest.raises(ReviewError, match="name of a device on Windows"):
+        Worklist(output, code)
+    (output / "review" / code).mkdir(parents=True)
+    assert Worklist(output, "A").readers() == []
+
+
+def test_masks_that_are_gone_are_said_and_not_taken_for_frames_without_a_result(output: Path, anchor: Anchor) -> None:
+    with Worklist(output, "A").open("poor") as case:
+        (output / "cases" / "poor" / "masks" / "00005.png").unlink()
+        with pytest.raises(ReviewError, match=r"masks of this case are gone .* open the case again"):
+            store(case, [anchor(2)], state=ReviewState.DONE)
+        assert case.work.record() is None, "a case is not done without the masks that the reader vouches for"
+        shutil.rmtree(output / "cases" / "poor")
+        store(case, [anchor(2)])
+    record = ReviewFolder(output).work("A", "poor").record()
+    assert record is not None
+    assert record.frames_drawn == (2,)

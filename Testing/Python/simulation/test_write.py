@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.write import write_simulation
@@ -27,6 +28,14 @@ def test_cine_and_truth_are_read_back(tmp_path: Path, kind: str) -> None:
     labels = np.asarray(Image.open(masks[5]))
     for lesion, mask in enumerate(simulated.truth[5], start=1):
         np.testing.assert_array_equal(labels == lesion, mask)
+
+
+def test_every_seed_is_another_patient(tmp_path: Path) -> None:
+    patients = []
+    for number, seed in enumerate((4, 4, 5)):
+        simulated = simulate_cine(SimulationSettings(seed=seed, frames=2, height=64, width=64))
+        patients.append(patient_digest(write_simulation(simulated, tmp_path / str(number))))
+    assert patients[0] == patients[1] != patients[2]
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def reviewed_lesions(output: Path, reader: str, cines: CaseCines | None = None) 
     left: Counter[str] = Counter()
     for case, record in folder.records(reader).items():
         if isinstance(record, ReviewError):
-            left["damaged"] += 1
+            left["damaged"] += case in listed  # a copy of a case's folder is no case
             continue
         if record.state is not ReviewState.DONE or record.source is None:
             continue

@@ -8,9 +8,11 @@ batch writes, are skipped.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +22,7 @@ from typing import Any, Literal
 from UltrasoundLesionSegLib.errors import BatchError
 from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
+from UltrasoundLesionSegLib.writers.names import is_reserved
 
 SuggestFrame = int | Literal["middle"]
 
@@ -27,10 +30,9 @@ COLUMNS = ("case", "source", "seed", "frame", "suggest", "model", "direction", "
 SKIPPED = ("state", "reason")
 DIRECTIONS = ("forward", "backward", "both")
 LARGEST_BYTES = 64 * 2**20  # a manifest of half a million rows; anything larger is another kind of file
+_SEPARATOR_LINE = re.compile(r'"?sep=[,;\t]"?\r?\n')  # the first line of tables made for one spreadsheet program
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}[A-Za-z0-9_-]|[A-Za-z0-9]")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-# names that Windows keeps for devices, with any suffix
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def read_manifest(path: Path) -> list[BatchCase]:
     Parameters
     ----------
     path : Path
-        CSV (comma, semicolon or tab; UTF-8) with a header, or JSON: a list of objects with the columns as keys.
+        CSV (comma, semicolon or tab; UTF-8, UTF-16 or Windows-1252) with a header, or JSON: a list of objects with the
+        columns as keys.
 
     Raises
     ------
@@ -97,8 +100,7 @@ def read_listed(path: Path) -> list[ListedCase]:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise BatchError("the manifest is larger than 64 MB; to segment one cine use the command segment")
-        # file names that are not UTF-8 are kept as bytes
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        text = _decoded(path.read_bytes())
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise BatchError(f"the manifest cannot be opened ({reason}); name a file that can be read") from None
@@ -108,19 +110,34 @@ def read_listed(path: Path) -> list[ListedCase]:
     return _grouped(rows, path.absolute().parent)
 
 
+def _decoded(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # what spreadsheets call Unicode text
+        return content.decode("utf-16", errors="replace")
+    # file names that are not UTF-8 are kept as bytes
+    return content.decode("utf-8-sig", errors="surrogateescape")
+
+
 def _csv_rows(text: str) -> list[dict[str, str]]:
-    header = text.split("\n", 1)[0]
+    if line := _SEPARATOR_LINE.match(text):
+        text = text[line.end() :]
+    header = text.splitlines()[0] if text else ""
     delimiter = max(",;\t", key=header.count)
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
-        reader.fieldnames = names
-        _check_columns(names)
+        headings = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+        _check_columns([name for name in headings if name])
+        unnamed = {
+            f"unnamed {column}" for column, name in enumerate(headings) if not name
+        }  # spreadsheets add empty ones
+        reader.fieldnames = [name or f"unnamed {column}" for column, name in enumerate(headings)]
         rows = []
         for number, row in enumerate(reader, start=1):
             if None in row:
                 raise BatchError(f"row {number} of the manifest has more cells than the header; correct it")
-            rows.append({name: (value or "").strip() for name, value in row.items()})
+            cells = {name: (value or "").strip() for name, value in row.items()}
+            if any([cells.pop(name) for name in unnamed]):
+                raise BatchError(f"row {number} of the manifest has a cell under no heading; name its column")
+            rows.append(cells)
     except csv.Error:
         raise BatchError("the manifest is not a CSV table; save it as CSV with a header, or as JSON") from None
     return [row for row in rows if any(row.values())]
@@ -192,8 +209,8 @@ def _case(row: Mapping[str, str], folder: Path) -> BatchCase:
     if name:
         check_name(name)
     return BatchCase(
-        source=folder / row["source"],
-        seeds=(SeedFileRequest(folder / seed, _whole(frame or "0", "frame")),) if seed else (),
+        source=_path(folder, row["source"]),
+        seeds=(SeedFileRequest(_path(folder, seed), _whole(frame or "0", "frame")),) if seed else (),
         name=name,
         suggest=parse_suggest(row["suggest"]) if row.get("suggest") else None,
         model=row.get("model") or None,
@@ -201,6 +218,16 @@ def _case(row: Mapping[str, str], folder: Path) -> BatchCase:
         frames=_frame_range(row["frames"]) if row.get("frames") else None,
         patient=row.get("patient", ""),
     )
+
+
+def _path(folder: Path, text: str) -> Path:
+    """Return the path that a cell names: as it stands there, or else what it means where it was written."""
+    if text.isprintable() and "\\" not in text:
+        return folder / text  # nothing to doubt, and nothing to look up on a slow drive
+    # bytes that are not UTF-8 are kept as such: on Linux names of files, from a spreadsheet of western Europe letters
+    western = text.encode("utf-8", "surrogateescape").decode("cp1252", errors="replace")
+    meant = [folder / one for one in (text, western, text.replace("\\", "/"), western.replace("\\", "/"))]
+    return next((path for path in meant if os.path.exists(path)), meant[0])
 
 
 def _check_text(text: str, column: str) -> None:
@@ -221,7 +248,7 @@ def check_name(name: str, of: str = "case") -> None:
     of : str
         What has the name, for the sentence.
     """
-    if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
+    if not _NAME.fullmatch(name) or is_reserved(name):
         raise BatchError(
             f"the {of}'s name cannot be a folder's; use 1 to 64 letters, digits, '-', '_' and '.', "
             "beginning with a letter or digit"

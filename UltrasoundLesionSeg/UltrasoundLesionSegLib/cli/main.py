@@ -5,6 +5,7 @@ A user's mistake prints one sentence and exits with 2; ``--debug`` shows where i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Annotated
@@ -18,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cli.dicom_commands import make_dicom, send
 from UltrasoundLesionSegLib.cli.model_commands import evaluate, models
+from UltrasoundLesionSegLib.cli.notes import notes_alone
 from UltrasoundLesionSegLib.cli.segment_commands import batch, segment
 from UltrasoundLesionSegLib.cli.simulation_commands import demo, simulate
 from UltrasoundLesionSegLib.cli.study_commands import adapt, compare, export_study
@@ -68,7 +70,8 @@ def main() -> None:
     # --debug is accepted anywhere on the line, because it is added to a line that just failed
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"] or ["--help"]
     try:
-        sys.exit(app(arguments, standalone_mode=False) or 0)
+        with contextlib.nullcontext() if debug else notes_alone():
+            sys.exit(app(arguments, standalone_mode=False) or 0)
     except typer.TyperException as error:
         typer.echo(f"error: {usage_sentence(error)}", err=True)
         sys.exit(2)

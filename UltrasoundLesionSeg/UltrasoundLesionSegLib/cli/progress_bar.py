@@ -60,7 +60,7 @@ def _bars(*columns: ProgressColumn) -> Progress:
 def share_bar(what: str) -> Iterator[Callable[[float, str], None]]:
     """Show a bar on standard error; yields what advances it, with the share done (0 to 1) and what is being done."""
     columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
-    bar = Progress(*columns, console=Console(stderr=True))
+    bar = _bars(*columns)
     task = bar.add_task("", total=1.0)
 
     def advance(share: float, sentence: str) -> None:

@@ -172,7 +172,7 @@ class WorklistSection(Section):
             tell(self.ui.worklistMessageLabel, text, Tone.CAUTION)
 
     def _show_first_frame(self) -> None:
-        """Go to the frame whose correction is expected to win most, in a case that nothing was drawn in yet."""
+        """Go to the frame to look at first, in a case that nothing was drawn in yet."""
         case = self._list.case(self._shown) if self._list is not None and self._shown else None
         if case is not None and case.next_frame is not None and not case.frames_drawn:
             self.host.show_frame(case.next_frame)

@@ -101,7 +101,8 @@ def take(folder: Path) -> Hold:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ReviewError(
-            f"the reader's folder cannot be written ({reason}); ask for permission to write in the batch's folder"
+            f"the reader's folder cannot be written ({reason}); see that you may write in the batch's folder, and that "
+            "its disk has room"
         ) from None
 
 

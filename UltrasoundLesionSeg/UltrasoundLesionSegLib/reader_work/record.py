@@ -15,6 +15,7 @@ from typing import Any
 from UltrasoundLesionSegLib.cine import Cine, Mask, Origin
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.readers.pixel_digest import pixel_digest
+from UltrasoundLesionSegLib.writers.names import is_reserved
 
 SCHEMA_VERSION = 2
 _WITHOUT_PIXELS = 1  # the version before, whose sources have no digest of their pixels
@@ -60,8 +61,8 @@ _ORIGINS = {
 
 
 def is_reader(code: str) -> bool:
-    """Whether a text is a reader's code: 1 to 16 letters, digits, '-' or '_', and not that of the machine."""
-    return _READER.fullmatch(code) is not None and code.lower() != MACHINE
+    """Whether a text is a reader's code: 1 to 16 letters, digits, '-' or '_', not that of the machine, no device's."""
+    return _READER.fullmatch(code) is not None and code.lower() != MACHINE and not is_reserved(code)
 
 
 def check_reader(code: str) -> str:
@@ -70,8 +71,12 @@ def check_reader(code: str) -> str:
     Raises
     ------
     ReviewError
-        When it is not 1 to 16 letters, digits, '-' or '_', or is the code of the machine.
+        When it is not 1 to 16 letters, digits, '-' or '_', or is the code of the machine or of a device of Windows.
     """
+    if is_reserved(code):
+        raise ReviewError(
+            "the reader's code is the name of a device on Windows, so no folder there; choose another one"
+        )
     if not is_reader(code):
         raise ReviewError(
             "the reader's code is not usable; give 1 to 16 letters, digits, '-' or '_', no name of a person, and not "

@@ -161,7 +161,12 @@ def read_machine_result(case: Path) -> CaseMasks | None:
             with Image.open(case / "masks" / f"{frame:05d}.png", formats=["PNG"]) as picture:
                 labels = np.asarray(picture)
         except FileNotFoundError:
-            return None
+            if all(of_frames[frame] is None for of_frames in origins.values()):
+                return None
+            raise ReviewError(
+                "masks of this case are gone from the batch's folder, or the batch is replacing them; open the case "
+                "again, and if that does not help, run the batch again"
+            ) from None
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise _unreadable() from None
         if labels.shape != source.shape:

@@ -30,6 +30,7 @@ from UltrasoundLesionSegLib.review.comparison_results import (
     worst,
     write_comparison,
 )
+from UltrasoundLesionSegLib.workflow.output_folder import check_writable
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def compare_and_write(
         When there is nothing to compare, or a file cannot be written.
     """
     cines = CaseCines(batch, sources)
+    check_writable(folder)
     check_folder(folder, codes)
     found = compare_readers(batch, *codes, cines.cine, progress)
     pictures: Mapping[tuple[str, str], bytes] | None = None

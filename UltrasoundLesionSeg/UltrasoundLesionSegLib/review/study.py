@@ -107,8 +107,13 @@ def export_study(
     _check_apart(folder, Path(output).resolve())
     reviews = ReviewFolder(Path(output))
     reviews.check_known(reader)
+    names = {one.name for one in worklist.cases()}  # a copy of a case's folder is no case
     done = sorted(one.name for one in worklist.cases([ReviewState.DONE]))
-    damaged = {name: str(one) for name, one in reviews.records(reader).items() if isinstance(one, ReviewError)}
+    damaged = {
+        name: str(one)
+        for name, one in reviews.records(reader).items()
+        if isinstance(one, ReviewError) and name in names
+    }
     if not done and not damaged:
         raise ReviewError(f"reader '{reader}' has finished no case of this batch; finish cases, then export them")
     _check_same_study(folder, reader)

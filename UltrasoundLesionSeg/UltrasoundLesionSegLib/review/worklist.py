@@ -44,7 +44,7 @@ class WorkCase:
     gain : float
         Dice that corrections are expected to win, summed over frames and lesions.
     next_frame : int or None
-        The frame to look at first.
+        The frame to look at first: that of a suggested seed, or the one whose correction is expected to win most.
     frames_drawn : int
         Frames that the reader drew or confirmed.
     seconds : float
@@ -142,7 +142,9 @@ class Worklist:
             case = replace(case, machine="failed")
             remarks.append(f"not computed: {listed.reason}")
         if row is not None and row.has_result:
-            next_frame = row.offers[0] if row.offers else None
+            # every other mask follows from a seed that nobody has looked at
+            first = (row.suggested_on,) if row.suggested_on is not None else row.offers
+            next_frame = first[0] if first else None
             frames = int(row.cells["frames"])
             case = replace(case, frames=frames, stretch=row.stretch, gain=row.gain, next_frame=next_frame)
             remarks += remarks_of(row, [record] if isinstance(record, ReviewRecord) else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -26,7 +27,8 @@ def write_simulation(simulated: SimulatedCine, output: Path, kind: SimulationFor
     output : Path
         A folder; made if absent.
     kind : {"dicom", "avi", "davis", "nrrd"}
-        ``cine.dcm``; ``cine.avi``; ``JPEGImages/cine/`` with the masks in ``Annotations/cine/``; ``cine.seq.nrrd``.
+        ``cine.dcm``, of another patient for each seed; ``cine.avi``; ``JPEGImages/cine/`` with the masks in
+        ``Annotations/cine/``; ``cine.seq.nrrd``.
 
     Returns
     -------
@@ -45,9 +47,9 @@ def write_simulation(simulated: SimulatedCine, output: Path, kind: SimulationFor
     cine, masks = simulated.cine, simulated.truth.__getitem__
     if kind == "dicom":
         source = output / f"{NAME}.dcm"
-        write_ultrasound_image(
-            cine, source, SIMULATED_PATIENT, body_part="BREAST", laterality="L", derivation="Simulated"
-        )
+        # every seed is another breast
+        whose = replace(SIMULATED_PATIENT, patient_id=f"{SIMULATED_PATIENT.patient_id}-{simulated.settings.seed}")
+        write_ultrasound_image(cine, source, whose, body_part="BREAST", laterality="L", derivation="Simulated")
     elif kind == "avi":
         source = write_avi(cine, output / f"{NAME}.avi", frames_per_second=simulated.settings.frames_per_second)
     elif kind == "davis":
