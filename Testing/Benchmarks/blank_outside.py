@@ -1,7 +1,7 @@
 """Measure how well names beside the ultrasound image are made black, and how much of the image stays.
 
     python Testing/Benchmarks/blank_outside.py
-    python Testing/Benchmarks/blank_outside.py --data ../shared/data/cine
+    python Testing/Benchmarks/blank_outside.py --data $ULS_DATA/cine
 
 Simulated cines, and with ``--data`` real ones, are put on a black or grey screen with a patient's name, an identifier,
 a date, a running clock and a logo around them, and written as compressed video. The image area is found from that video

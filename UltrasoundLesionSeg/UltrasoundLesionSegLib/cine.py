@@ -233,6 +233,10 @@ class Cine:
         Parameters
         ----------
         frames : ndarray of uint8, shape (T, H, W) or (T, H, W, 3)
+        calibration : Calibration, optional
+        timing : Timing, optional
+        notes : tuple of str
+            What a person should know about the source.
 
         Raises
         ------

@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def busbra(folder: Path) -> Path:
     """Eight stills of eight patients where the documents look for BUS-BRA."""
-    data = folder.parent / "shared" / "data" / "stills" / "busbra"
+    data = folder / "busbra"
     rng = np.random.default_rng(1)
     rows = []
     for number in range(8):

@@ -42,7 +42,9 @@ class CaseRow:
     gain : float
         Dice that corrections are expected to win, summed over frames and lesions.
     offers : tuple of int
-        The first frames to look at, in that order; ``offer_count`` of them in all.
+        The first frames to look at, in that order.
+    offer_count : int
+        How many frames there are to look at in all.
     stretch : Stretch or None
         Where the expected overlap is lowest.
     remarks : tuple of str

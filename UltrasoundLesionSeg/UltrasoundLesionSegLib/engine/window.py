@@ -158,6 +158,8 @@ class Window:
         Parameters
         ----------
         values : ndarray of float32, shape (size, size)
+        height, width : int
+            Of the frame.
 
         Returns
         -------

@@ -96,6 +96,9 @@ class Session:
     follower : Follower
     lesions : int
         K.
+    known : dict of str to dict of int to Filled
+        Results of the frames between two anchors, by a digest of the method, the frames and the anchors; sessions of
+        one cine may share it.
     anchors : dict of int to ndarray of bool, shape (K, H, W)
         What the person drew or confirmed, by frame.
     """
@@ -103,7 +106,7 @@ class Session:
     cine: Cine
     follower: Follower
     lesions: int
-    known: dict[str, dict[int, Filled]] = field(default_factory=dict, repr=False)  # shared between sessions of a cine
+    known: dict[str, dict[int, Filled]] = field(default_factory=dict, repr=False)
     anchors: dict[int, Masks] = field(default_factory=dict)
 
     def draw(self, frame: int, masks: Masks) -> None:

@@ -81,6 +81,8 @@ def browser_from_volume(volume_node: Any, name: str | None = None) -> Any:
     volume_node : vtkMRMLScalarVolumeNode or vtkMRMLVectorVolumeNode
         Frame ``k`` is slice ``k`` in its voxel (IJK) order. Its spacing is taken over; a spacing of 1 x 1 counts as
         unknown, because that is what Slicer gives volumes without one.
+    name : str, optional
+        Of the new nodes; by default the volume's name with "cine" behind it.
 
     Returns
     -------

@@ -238,13 +238,21 @@ class SeedsAndAnchors(ModelAccess):
         ----------
         browser : vtkMRMLSequenceBrowserNode
         frame : int, optional
+            By default the selected one.
         model : str, optional
-            A model whose role is to suggest; the first one by default.
+            A model whose role is to suggest; the default one when left out.
+        device : str
+            As for ``propagate``.
 
         Returns
         -------
         ndarray of bool, shape (H, W)
             All False when the model sees no lesion.
+
+        Raises
+        ------
+        SeedError, FrameError, ModelError, DeviceError, SceneError
+            When the frame is none of the cine's or cannot be read, or a choice does not fit.
         """
         from UltrasoundLesionSegLib.engine.suggestion import suggest_mask
 
