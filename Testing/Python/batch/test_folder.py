@@ -16,7 +16,7 @@ import pytest
 
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.lock import locked
-from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
+from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, read_listed, write_listed
 from UltrasoundLesionSegLib.batch.summary import write_summary
 from UltrasoundLesionSegLib.errors import BatchError, OutputError
 from UltrasoundLesionSegLib.readers.digest import file_digest
@@ -130,8 +130,9 @@ def test_a_copy_of_the_folder_without_its_hidden_files_is_still_known(tmp_path: 
         write_summary(folder, [])
         write_listed(folder.sources, [ListedCase(BatchCase(tmp_path / "a.dcm", name="a"), "waiting")])
     shutil.copytree(folder.root, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
-    with BatchFolder(tmp_path / "copy").held():
-        pass
+    copy = BatchFolder(tmp_path / "copy")
+    with copy.held():  # which refuses a folder that is no batch's
+        assert [one.case.name for one in read_listed(copy.sources)] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["cases.csv", "summary.png", "index.html"])

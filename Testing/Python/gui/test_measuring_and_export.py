@@ -437,7 +437,7 @@ class TestExport:
         assert read
         assert (frame[:NAME_ROWS].max() < 64) == is_blank
         said = named.user.read("exportMessageLabel")
-        assert ("everything outside the area that moves over the clip is black" in said) == is_blank
+        assert ("everything outside the area that moves over the cine is black" in said) == is_blank
 
     def test_it_is_said_when_the_image_was_not_found_and_pictures_are_whole(self, still: Any, tmp_path: Path) -> None:
         still.user.click("pixelsAllowedCheckBox")

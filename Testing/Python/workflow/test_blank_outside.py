@@ -77,8 +77,8 @@ def test_pictures_and_scene_are_black_outside_where_pictures_are_allowed(case: C
     assert read
     assert frame[:22].max() < 64
     record = json.loads((out / "run.json").read_text())
-    assert "the area that moves over the clip" in record["blank_outside"]
-    assert "the area that moves over the clip" in (out / "report.html").read_text()
+    assert "the area that moves over the cine" in record["blank_outside"]
+    assert "the area that moves over the cine" in (out / "report.html").read_text()
 
 
 def test_it_can_be_switched_off_and_on(case: Callable[..., Path]) -> None:

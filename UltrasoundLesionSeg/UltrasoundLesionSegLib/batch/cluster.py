@@ -22,7 +22,7 @@ from UltrasoundLesionSegLib.errors import BatchError
 from UltrasoundLesionSegLib.readers.quiet import silent_loggers
 
 SECONDS_TO_CONNECT = 20
-SECONDS_BETWEEN_FRAMES = 0.5  # fewer messages: the scheduler passes on those of hundreds of clips
+SECONDS_BETWEEN_FRAMES = 0.5  # fewer messages: the scheduler passes on those of hundreds of cines
 _DASK_LOGGERS = tuple(f"distributed.{name}" for name in ("client", "utils", "core", "batched", "comm.tcp"))
 _EVENTS = {one.__name__: one for one in (CaseStarted, CaseProgress, CaseLogged)}
 

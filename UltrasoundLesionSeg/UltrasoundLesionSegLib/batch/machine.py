@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# A worker with libraries, weights and a clip of 120 frames takes 0.7 GB on a CPU; a long one in colour, twice that; a
+# A worker with libraries, weights and a cine of 120 frames takes 0.7 GB on a CPU; a long one in colour, twice that; a
 # fit to the lesion (20 frames of 381 x 354 pixels), 1.4 GB.
 BYTES_PER_WORKER = int(1.5 * 2**30)
 

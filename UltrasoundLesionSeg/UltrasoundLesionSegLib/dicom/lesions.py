@@ -20,7 +20,7 @@ class AlgorithmType(str, Enum):
 
     @classmethod
     def of(cls, origins: Iterable[Origin], assisted: bool = False) -> AlgorithmType:
-        """Return what is honest for masks of these origins.
+        """Return what SEG and SR say of masks of these origins.
 
         * Every mask drawn by a person: MANUAL.
         * Every mask a model's, and no person had a hand in the lesion: AUTOMATIC.

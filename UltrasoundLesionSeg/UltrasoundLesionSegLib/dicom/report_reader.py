@@ -26,7 +26,7 @@ class ReportedValue:
     lesion : str
         Tracking identifier.
     frame : int or None
-        Frame of the cine, counted from 0; None for a value over the whole clip.
+        Frame of the cine, counted from 0; None for a value over the whole cine.
     quantity : str
         In words, with the derivation where there is one, e.g. ``Long Axis, Maximum``.
     unit : str
@@ -71,12 +71,12 @@ def read_report(path: Path, between_numbers: Callable[[], None] | None = None) -
 
 
 def tabulate_report(values: list[ReportedValue]) -> dict[str, list[float | int | str | None]]:
-    """Lay the numbers out in columns: a row for each lesion and frame, and one for each lesion over the clip.
+    """Lay the numbers out in columns: a row for each lesion and frame, and one for each lesion over the cine.
 
     Returns
     -------
     dict of str to list
-        ``Lesion``, ``Frame`` (counted from 0, ``all`` for the clip), then a column for each quantity and unit, None
+        ``Lesion``, ``Frame`` (counted from 0, ``all`` for the cine), then a column for each quantity and unit, None
         where a row has no such number.
     """
     rows: dict[tuple[str, int | None], dict[str, float]] = {}

@@ -6,7 +6,7 @@ For each lesion and frame there is
 * a TID 1501 group: the callipers, long and perpendicular axis as lines on the source frame. TID 1410 has no place for
   lines, so the two lengths appear in both.
 
-and for each lesion over the clip a TID 1501 group with maxima and means, each maximum tied to its frame.
+and for each lesion over the cine a TID 1501 group with maxima and means, each maximum tied to its frame.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class _LesionGroups:
         return self._group("1501", [*axes, self._image(terms.SOURCE_OF_MEASUREMENT, frame, Relation.CONTAINS)])
 
     def _summary(self, by_frame: FrameMeasurements) -> bytes:
-        """Return the TID 1501 group with the lesion's maxima and means over the clip."""
+        """Return the TID 1501 group with the lesion's maxima and means over the cine."""
         summary = summarize_lesion(list(by_frame.values()), list(by_frame))
         pooled = {frame: one for frame, one in self.visible.items() if one.is_calibrated == summary.is_calibrated}
         content = []

@@ -2,10 +2,10 @@
 
 Three policies:
 
-* ``all``: every past frame, as STPFNet's paper does; cost and memory grow with the clip.
+* ``all``: every past frame, as STPFNet's paper does; cost and memory grow with the cine.
 * ``every_n``: anchors, every n-th frame and the previous one, as STM does; grows n times slower.
 * ``bounded`` (default): anchors permanently, the previous frame always, and a fixed number of others chosen so that
-  they differ from each other; cost per frame does not depend on the clip's length.
+  they differ from each other; cost per frame does not depend on the cine's length.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class MemoryBank:
 
 
 def _grown(buffer: Tensor | None, like: Tensor, used: int) -> Tensor:
-    """Return a buffer with room for one more slot; doubling keeps the cost of growth linear in the clip's length."""
+    """Return a buffer with room for one more slot; doubling keeps the cost of growth linear in the cine's length."""
     slots = 4 if buffer is None else buffer.shape[0] if used < buffer.shape[0] else 2 * buffer.shape[0]
     if buffer is not None and slots == buffer.shape[0]:
         return buffer

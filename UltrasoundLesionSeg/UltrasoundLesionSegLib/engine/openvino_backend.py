@@ -1,7 +1,7 @@
 """Networks run by OpenVINO on a CPU, where the package is installed and the device ``openvino`` is asked for.
 
 It takes a fifth to a quarter less of the processor's time than the fused PyTorch form, and half a second to a second
-of it to get ready, so it pays for long clips and many of them (Docs/results/speed.md). A network is traced and compiled
+of it to get ready, so it pays for long cines and many of them (Docs/results/speed.md). A network is traced and compiled
 in memory; nothing is written, and nothing leaves the machine: OpenVINO's telemetry is never loaded by us, and its
 converter that reports to it is not used.
 """

@@ -1,7 +1,7 @@
 """Which frames are to be computed from which anchors.
 
 A stretch is a run of frames of one lesion between two neighbouring anchors that show the lesion, or between such an
-anchor and the end of the clip. Its result depends on its own anchors, so that a correction that shows the lesion makes
+anchor and the end of the cine. Its result depends on its own anchors, so that a correction that shows the lesion makes
 only its two neighbouring stretches stale. Where these anchors show a small part of the lesion only, it depends on the
 anchor that shows most, too: who has only seen an edge does not know the lesion when all of it comes into view.
 

@@ -460,7 +460,7 @@ def plausible_parts(probabilities: NDArray[np.float32], before: Mask) -> NDArray
     """Remove islands of p > 0.5 that cannot be the lesion: specks, and parts away from where it was one frame before.
 
     A lesion does not jump between frames, so an island that does not touch the previous mask, grown by ``REACH``
-    pixels, is another dark structure; where none touches it (a cut in the clip), all count. Islands that are small
+    pixels, is another dark structure; where none touches it (a cut in the cine), all count. Islands that are small
     beside the largest remaining one (``SPECK`` of its area) go too.
 
     Parameters

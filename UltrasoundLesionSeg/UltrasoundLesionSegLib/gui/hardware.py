@@ -8,7 +8,7 @@ import shutil
 
 from UltrasoundLesionSegLib.gui.messages import Tone
 
-# of the default model, from a seed at one end of the clip to one in the middle (Docs/results/speed.md). README and
+# of the default model, from a seed at one end of the cine to one in the middle (Docs/results/speed.md). README and
 # tutorial say the same: Testing/Python/documents/test_figures.py
 CPU_SPEED = "50 to 100 frames a second"
 

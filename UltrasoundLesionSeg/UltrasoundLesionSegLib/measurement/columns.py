@@ -97,7 +97,7 @@ class FrameRow:
 
 @dataclass(frozen=True)
 class LesionRow:
-    """One lesion over the clip, as a row of the table of lesions; ``suggested_by`` as for ``FrameRow``, of any seed."""
+    """One lesion over the cine, as a row of the table of lesions; ``suggested_by`` as for ``FrameRow``, of any seed."""
 
     segment: str
     summary: LesionSummary
@@ -368,7 +368,7 @@ SPREADS: tuple[tuple[str, str, Quantity], ...] = (
 
 
 def spread_columns(name: str, title: str, quantity: Quantity) -> list[Column[LesionRow]]:
-    """Mean, SD, smallest, largest and range of one of ``SPREADS`` over the clip.
+    """Mean, SD, smallest, largest and range of one of ``SPREADS`` over the cine.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Echo levels inside the lesion, in its surroundings, at its boundary, and below it.
 
 Echo levels are the image's grey levels, 0 to 255. An ultrasound machine compresses echo amplitudes logarithmically
-before display, with curves of its own making: differences of levels compare within one clip, not between machines or
+before display, with curves of its own making: differences of levels compare within one cine, not between machines or
 settings.
 """
 

@@ -1,4 +1,4 @@
-"""What is reported of one lesion over the whole clip."""
+"""What is reported of one lesion over the whole cine."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from UltrasoundLesionSegLib.cine import Timing
 from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement
 from UltrasoundLesionSegLib.measurement.shape import NAN
 
-THIRD_DIMENSION = "One clip shows two dimensions: the third, and a volume, need a clip at a right angle to this one."
+THIRD_DIMENSION = "One cine shows two dimensions: the third, and a volume, need a cine at a right angle to this one."
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, sample standard deviation (n - 1; nan for one value), smallest and largest of a quantity over the clip."""
+    """Mean, sample standard deviation (n - 1; nan for one value), smallest and largest of a quantity over the cine."""
 
     mean: float = NAN
     sd: float = NAN
@@ -41,7 +41,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class LesionSummary:
-    """One lesion over the clip.
+    """One lesion over the cine.
 
     Lengths in mm and areas in mm2 where ``is_calibrated``, else in pixels and pixels squared.
     Sizes are pooled over the frames where the lesion is visible. Where some of them are calibrated and others are not,
@@ -68,7 +68,7 @@ class LesionSummary:
     long_axis_there, perpendicular_axis_there : float
         Axes on the frame of largest long axis: the pair a sonographer would report.
     area, long_axis, perpendicular_axis, depth, width, depth_width_ratio : Spread
-        Over the clip.
+        Over the cine.
     confidence : Spread
         Of the masks that have one.
     note : str
@@ -102,7 +102,7 @@ def summarize_lesion(
     timing: Timing | None = None,
     further_notes: Sequence[str] = (),
 ) -> LesionSummary:
-    """Pool the measurements of one lesion over a clip.
+    """Pool the measurements of one lesion over a cine.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def summarize_lesion(
     frames : sequence of int
         Their zero-based frames, in the same order.
     timing : Timing or None
-        Of the whole clip.
+        Of the whole cine.
     further_notes : sequence of str
         Sentences to add to the note.
 
@@ -188,7 +188,7 @@ def time_on_screen(frames: Sequence[int], timing: Timing | None) -> float:
     if timing is None or len(timing.seconds) < 2:
         return NAN
     if frames and not 0 <= min(frames) <= max(frames) < len(timing.seconds):
-        raise ValueError(f"frames {min(frames)} to {max(frames)} of a clip with {len(timing.seconds)} frame times")
+        raise ValueError(f"frames {min(frames)} to {max(frames)} of a cine with {len(timing.seconds)} frame times")
     durations = np.diff(timing.seconds)
     durations = np.append(durations, np.median(durations))
     return float(durations[list(frames)].sum())

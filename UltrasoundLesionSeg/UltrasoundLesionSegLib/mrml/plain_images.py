@@ -2,7 +2,7 @@
 
 VTK (since 9.4) shows Python its images and their point data as subclasses written in Python. When Python lets go of one
 whose VTK object stays, as every frame in a sequence does, VTK remembers it, and searches all it remembers each time it
-remembers another: 0.12 ms a frame at 8,000 frames, where the plain classes take 0.004 ms, and growing with the clip.
+remembers another: 0.12 ms a frame at 8,000 frames, where the plain classes take 0.004 ms, and growing with the cine.
 """
 
 from __future__ import annotations

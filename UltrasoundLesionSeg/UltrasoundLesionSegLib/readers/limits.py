@@ -32,5 +32,6 @@ def check_frame_count(count: int) -> None:
     """Raise ``SourceError`` when there are more frames than any cine has."""
     if count > MAX_FRAMES:
         raise SourceError(
-            f"the source says that it has more than {MAX_FRAMES:,} frames; check its header, or cut it into clips"
+            f"the source says that it has more than {MAX_FRAMES:,} frames; check its header, or cut it into shorter "
+            "cines"
         )

@@ -50,7 +50,7 @@ def read_cine(path: Path | str, leave_out: Collection[Path] = ()) -> Cine:
 
     Examples
     --------
-    >>> cine = read_cine("clip.dcm")  # doctest: +SKIP
+    >>> cine = read_cine("cine.dcm")  # doctest: +SKIP
     >>> cine.frames[0].shape  # doctest: +SKIP
     """
     source = Path(path)

@@ -24,7 +24,7 @@ DISCLAIMER = "Not for diagnosis. This software is not a medical device."
 
 @dataclass(frozen=True)
 class LesionReport:
-    """One lesion over the clip.
+    """One lesion over the cine.
 
     Parameters
     ----------

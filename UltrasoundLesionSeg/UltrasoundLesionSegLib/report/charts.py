@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: curves over the clip, and the strip of confidences, in the page's own colours."""
+"""Small charts as inline SVG: curves over the cine, and the strip of confidences, in the page's own colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH = 760  # of every chart, in the units of its viewBox, so that all share on
 LEFT, RIGHT = 52, 12
 TOP, BOTTOM = 12, 34
 STRIP_HEIGHT = 34
-# A strip's bars are never thinner than this: a longer clip shows the lowest confidence of several frames in one bar.
+# A strip's bars are never thinner than this: a longer cine shows the lowest confidence of several frames in one bar.
 MOST_BARS = 340
 
 
@@ -110,7 +110,7 @@ def _svg(height: float, title: str, parts: Sequence[str]) -> str:
 
 
 def line_chart(title: str, series: Sequence[Series], height: float = 190) -> str:
-    """Draw curves over the frames of a clip, from 0 up.
+    """Draw curves over the frames of a cine, from 0 up.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def confidence_strip(
     """Draw the confidence of every frame as a bar: the lower the bar, the more it needs a look.
 
     A triangle marks a frame that a person drew or confirmed, a dash below the line one where the lesion is not visible.
-    In a clip of more than 340 frames a bar stands for several, and shows the lowest.
+    In a cine of more than 340 frames a bar stands for several, and shows the lowest.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The clip at a glance: evenly chosen frames with outlines, in one picture."""
+"""The cine at a glance: evenly chosen frames with outlines, in one picture."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def make_report(case: CaseReport, *, pixels_allowed: bool) -> str:
         shown = sections.pictures(case) if pixels_allowed else f'<p class="soft">{escape(NO_PICTURES)}</p>'
         parts += [
             _section("Key frames", shown),
-            _section("Over the clip", sections.charts(case)),
-            _section("Each lesion over the clip", sections.lesion_tables(case)),
+            _section("Over the cine", sections.charts(case)),
+            _section("Each lesion over the cine", sections.lesion_tables(case)),
             _section("Each frame", sections.frame_tables(case)),
             _section("Who measured what", sections.makers(case)),
         ]

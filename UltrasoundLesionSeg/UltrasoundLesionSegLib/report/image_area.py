@@ -16,11 +16,11 @@ from UltrasoundLesionSegLib.cine import Cine, Frame, Mask
 from UltrasoundLesionSegLib.errors import FrameError
 
 HEADER = "the ultrasound regions of the DICOM header"
-MOTION = "the area that moves over the clip"
+MOTION = "the area that moves over the cine"
 NOTHING = "no image area could be told (no ultrasound region in a header, nothing that moves): pictures are whole"
 
 SAMPLED_FRAMES = 48
-MOVING_LEVELS = 24  # change of a pixel over the clip, in grey levels; what compression does around still text is below
+MOVING_LEVELS = 24  # change of a pixel over the cine, in grey levels; what compression does around still text is below
 MOVING_SHARE = 0.35  # of a pixel's neighbourhood
 DARK_LEVEL = 8.0  # from the screen's own level
 SMALLEST_SCREEN = 0.05  # of the frame, of one level
@@ -64,7 +64,7 @@ class ImageArea:
 
 
 def find_image_area(cine: Cine) -> ImageArea:
-    """Find the ultrasound image: the regions of the DICOM header, or what moves over the clip where there are none.
+    """Find the ultrasound image: the regions of the DICOM header, or what moves over the cine where there are none.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _moving_area(cine: Cine) -> Mask | None:
     moving, mean = _motion(cine)
     mean -= _background(mean, moving)
     dense = _share_around(moving, side) >= MOVING_SHARE
-    # tissue that is still in a slow clip: written text is mostly background, a plain background has no speckle
+    # tissue that is still in a slow cine: written text is mostly background, a plain background has no speckle
     spread = np.sqrt(np.maximum(cv2.blur(mean * mean, (side, side)) - cv2.blur(mean, (side, side)) ** 2, 0))
     tissue = (_share_around(np.abs(mean) > DARK_LEVEL, side) >= TISSUE_SHARE) & (spread >= SPECKLE_LEVELS)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
@@ -150,7 +150,7 @@ def _share_around(mask: Mask, side: int) -> NDArray[np.float32]:
 
 
 def _motion(cine: Cine) -> tuple[Mask, NDArray[np.float32]]:
-    """Return which pixels change over the clip, and the mean frame."""
+    """Return which pixels change over the cine, and the mean frame."""
     lowest, highest = np.full(cine.shape, 255, np.uint8), np.zeros(cine.shape, np.uint8)
     total, count = np.zeros(cine.shape, np.float32), 0
     for grey in _sampled(cine):

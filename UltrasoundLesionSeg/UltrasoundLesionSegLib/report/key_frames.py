@@ -1,4 +1,4 @@
-"""Which frames of a clip a reader of the report should see."""
+"""Which frames of a cine a reader of the report should see."""
 
 from __future__ import annotations
 

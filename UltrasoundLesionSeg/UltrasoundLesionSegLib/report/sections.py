@@ -135,7 +135,7 @@ def look_first(case: CaseReport) -> str:
 
 
 def lesion_tables(case: CaseReport) -> str:
-    """All quantities over the clip, a table for each lesion."""
+    """All quantities over the cine, a table for each lesion."""
     tables = "".join(_lesion_table(case, lesion) for lesion in case.lesions)
     notes = dict.fromkeys([lesion.summary.note for lesion in case.lesions] or [THIRD_DIMENSION])
     return f'<div class="tables">{tables}</div>' + "".join(f'<p class="soft">{escape(note)}</p>' for note in notes)
@@ -211,7 +211,7 @@ def _data_url(picture: RgbImage) -> str:
 
 
 def charts(case: CaseReport) -> str:
-    """Confidence strips, area and axes over the clip."""
+    """Confidence strips, area and axes over the cine."""
     parts = []
     for lesion in case.lesions:
         hidden = [frame for frame, one in lesion.by_frame.items() if not one.is_visible]
@@ -232,7 +232,7 @@ def charts(case: CaseReport) -> str:
 
 
 def _over_clip(case: CaseReport, lesion: LesionReport, quantity: str) -> NDArray[np.float64]:
-    """A quantity on every frame of the clip; nan where not measured, not visible, or in the other unit."""
+    """A quantity on every frame of the cine; nan where not measured, not visible, or in the other unit."""
     values = np.full(len(case.cine), np.nan)
     for frame, one in lesion.by_frame.items():
         if quantity == "confidence" or (one.is_visible and one.is_calibrated == lesion.summary.is_calibrated):

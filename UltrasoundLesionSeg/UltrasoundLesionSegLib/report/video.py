@@ -1,4 +1,4 @@
-"""The clip with its lesions drawn, as MP4 or AVI."""
+"""The cine with its lesions drawn, as MP4 or AVI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 # MPEG-4 part 2 and Motion JPEG: what opencv-python-headless encodes on every platform; it has no H.264.
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
-# The rate of a clip without timing, as 3D Slicer plays it.
+# The rate of a cine without timing, as 3D Slicer plays it.
 DEFAULT_RATE = 10.0
 
 TEXT_SIZE = 16
@@ -26,7 +26,7 @@ PALE = (225, 225, 225)
 def write_overlay_video(target: Path, case: CaseReport, *, pixels_allowed: bool, callipers: bool = True) -> Path:
     """Write every frame with outlines and callipers, and below it what was measured.
 
-    Played at the clip's mean frame rate, or at 10 frames per second where that is unknown. A frame that cannot be
+    Played at the cine's mean frame rate, or at 10 frames per second where that is unknown. A frame that cannot be
     read is black, so that the others keep their place.
 
     Parameters

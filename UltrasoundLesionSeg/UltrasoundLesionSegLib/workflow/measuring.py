@@ -194,7 +194,7 @@ def _chart_table(lesion: str) -> str:
 
 
 def _charts(segment: SegmentMeasurements, browser: Any) -> list[Any]:
-    """Draw long axis and area of one lesion over the clip, from a table of its own: no curve mixes lesions."""
+    """Draw long axis and area of one lesion over the cine, from a table of its own: no curve mixes lesions."""
     unit = "mm" if segment.summary.is_calibrated else "px"
     lengths, areas = f"Long axis ({unit})", f"Area ({unit}\u00b2)"
     by_frame: dict[str, list[Any]] = {

@@ -85,7 +85,7 @@ class UltrasoundLesionWorkflow(FittingToLesion):
         return tables(self._alive(browser)), charts(browser)
 
     def imageArea(self, browser: Any) -> ImageArea:
-        """Return where the ultrasound image is: the regions of the DICOM header, or what moves over the clip.
+        """Return where the ultrasound image is: the regions of the DICOM header, or what moves over the cine.
 
         What a person drew or confirmed is part of it. A mask that only a model made is not: it can lie on a name beside
         the image. Pictures are black outside of the area (``ExportOptions.blank_outside``).

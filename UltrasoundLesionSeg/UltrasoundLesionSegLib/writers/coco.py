@@ -73,7 +73,7 @@ def write_coco(
     origins: Sequence[Sequence[Origin | None]] | None = None,
     skipped: Collection[int] = (),
 ) -> Path:
-    """Write all masks of a clip as one COCO file; lesions may overlap.
+    """Write all masks of a cine as one COCO file; lesions may overlap.
 
     Every frame is an image (``id`` = frame + 1, ``frame_id`` the zero-based frame, named as ``write_davis`` names its
     PNG). Every visible lesion on it is an annotation: ``category_id`` 1 (lesion), ``track_id`` the lesion's number

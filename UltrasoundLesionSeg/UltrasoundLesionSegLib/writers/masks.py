@@ -78,7 +78,7 @@ def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collectio
     Parameters
     ----------
     folder : Path
-        Made if absent. Its masks of an earlier clip are replaced, also where that was longer; an error, also one that
+        Made if absent. Its masks of an earlier cine are replaced, also where that was longer; an error, also one that
         ``masks`` raises to cancel, leaves it as it was.
     masks : MaskReader
     frames : int
@@ -108,7 +108,7 @@ def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collectio
 
 
 def write_nifti(target: Path, masks: MaskReader, frames: int, calibration: Calibration | None) -> Path:
-    """Write the label map of the whole clip as one NIfTI-1 file; frame by frame, so a long clip needs no more memory.
+    """Write the label map of the whole cine as one NIfTI-1 file; frame by frame, so a long cine needs no more memory.
 
     The volume's third axis counts frames: an array of shape (T, H, W) in SimpleITK, (W, H, T) in NiBabel. It has no
     length in mm, and the header's description says so. Columns grow to the left and rows to the posterior (identity
