@@ -64,7 +64,7 @@ def test_says_what_was_measured_by_whom_and_with_what(page, case):
         "Frames that cannot be read frame 6 cannot be read: its data is damaged",
         "The clip has a cut.",
         "ultrasound-lesion-seg 0.1.0",
-        "need a clip at a right angle",
+        "need a cine at a right angle",
     ):
         assert sentence in text, sentence
     assert text.count("Not for diagnosis") >= 2  # above and below

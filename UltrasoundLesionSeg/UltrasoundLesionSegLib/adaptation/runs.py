@@ -52,7 +52,7 @@ def run_training(
     workers: int,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Train a model on, or go on with a run that was interrupted.
+    """Train a model further, or go on with a run that was interrupted.
 
     Parameters
     ----------

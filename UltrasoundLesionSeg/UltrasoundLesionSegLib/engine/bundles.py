@@ -289,7 +289,7 @@ def find_bundle(name: str) -> Bundle:
 
 
 def default_bundle(role: str) -> Bundle:
-    """Return the bundle to use for a role (``propagate`` or ``suggest``) when nobody names one.
+    """Return the bundle to use for a role (``propagate``, ``suggest`` or ``click``) when none is named.
 
     Raises
     ------

@@ -135,7 +135,7 @@ def write_coco(
         "videos": [{"id": 1, "name": cine_name, "length": frames}],
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": 1, "name": "lesion", "supercategory": "breast"}],
+        "categories": [{"id": 1, "name": "lesion", "supercategory": "lesion"}],
         "tracks": [
             {"id": index + 1, "category_id": 1, "video_id": 1, "name": name} for index, name in enumerate(names)
         ],
