@@ -322,11 +322,26 @@ def test_a_code_that_is_a_device_on_windows_is_refused(output: Path, code: str) 
 def test_masks_that_are_gone_are_said_and_not_taken_for_frames_without_a_result(output: Path, anchor: Anchor) -> None:
     with Worklist(output, "A").open("poor") as case:
         (output / "cases" / "poor" / "masks" / "00005.png").unlink()
-        with pytest.raises(ReviewError, match=r"masks of this case are gone .* open the case again"):
+        with pytest.raises(ReviewError, match="result of this case cannot be read; run the batch again"):
             store(case, [anchor(2)], state=ReviewState.DONE)
         assert case.work.record() is None, "a case is not done without the masks that the reader vouches for"
         shutil.rmtree(output / "cases" / "poor")
+        with pytest.raises(ReviewError, match="replaced or removed meanwhile; open the case again"):
+            store(case, [anchor(2)], state=ReviewState.DONE)
         store(case, [anchor(2)])
     record = ReviewFolder(output).work("A", "poor").record()
     assert record is not None
     assert record.frames_drawn == (2,)
+
+
+def test_masks_of_two_results_are_not_mixed(output: Path, anchor: Anchor, machine_case: Callable[..., Path]) -> None:
+    with Worklist(output, "A").open("poor") as case:
+        assert case.machine is not None
+        assert case.machine.masks(3) is not None
+        (output / "cases" / "poor").rename(output / "before")
+        machine_case("poor", [0.9] * 9)
+        with pytest.raises(ReviewError, match="replaced or removed meanwhile; open the case again"):
+            case.machine.masks(4)
+    with Worklist(output, "A").open("poor") as case:
+        assert case.machine is not None
+        assert case.machine.masks(4) is not None

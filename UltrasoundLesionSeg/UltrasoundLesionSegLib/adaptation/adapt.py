@@ -248,7 +248,7 @@ class _Job:
 
     def _too_short(self, seconds: float) -> ModelError:
         return ModelError(
-            f"{self._settings.minutes:g} minutes do not suffice for these cases on this machine; give at least "
+            f"{self._settings.minutes:g} min is not enough for these cases on this machine; give at least "
             f"{int(seconds / 60) + 1} minutes"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -130,9 +131,10 @@ def read_machine_result(case: Path) -> CaseMasks | None:
     Raises
     ------
     ReviewError
-        When the result is damaged.
+        When the result is damaged; also later, when the masks of a frame are read, and when a batch has replaced it.
     """
     try:
+        stamp = _stamp(case)
         written = (case / "run.json").read_bytes()
         record = json.loads(written)
     except FileNotFoundError:
@@ -157,24 +159,38 @@ def read_machine_result(case: Path) -> CaseMasks | None:
         raise _unreadable() from None
 
     def read(frame: int) -> NDArray[np.bool_] | None:
+        labels = None
         try:
             with Image.open(case / "masks" / f"{frame:05d}.png", formats=["PNG"]) as picture:
                 labels = np.asarray(picture)
         except FileNotFoundError:
-            if all(of_frames[frame] is None for of_frames in origins.values()):
-                return None
-            raise ReviewError(
-                "masks of this case are gone from the batch's folder, or the batch is replacing them; open the case "
-                "again, and if that does not help, run the batch again"
-            ) from None
+            pass
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise _unreadable() from None
-        if labels.shape != source.shape:
+        _check_not_replaced(case, stamp)
+        if labels is None and all(of_frames[frame] is None for of_frames in origins.values()):
+            return None
+        if labels is None or labels.shape != source.shape:
             raise _unreadable()
         return np.stack([labels == number + 1 for number in range(len(names))]) if names else None
 
+    _check_not_replaced(case, stamp)
     digest = hashlib.sha256(written).hexdigest()
     return CaseMasks(source, names, read, origins, confidences, model, settings, reader, digest)
+
+
+def _stamp(case: Path) -> tuple[int, int, int]:
+    """Return what tells the result of a case from a later one in its place."""
+    about = (case / "run.json").stat()
+    return about.st_ino, about.st_mtime_ns, about.st_size
+
+
+def _check_not_replaced(case: Path, stamp: tuple[int, int, int]) -> None:
+    """Raise ``ReviewError`` when a batch has put another result in place: the masks of two must not be mixed."""
+    with contextlib.suppress(OSError):
+        if _stamp(case) == stamp:
+            return
+    raise ReviewError("the machine's result of this case was replaced or removed meanwhile; open the case again")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
