@@ -150,8 +150,15 @@ def test_a_bare_data_set_in_big_endian(tmp_path):
     assert_frames(read_cine(tmp_path / "bare"))
 
 
-def test_bare_compressed_pixels_are_refused_with_the_reason(tmp_path):
+def test_bare_compressed_pixels_are_read_as_what_they_are(tmp_path):
     (tmp_path / "bare").write_bytes(rewritten(dicom_object(FRAMES, STREAMS), False)[1])
+    cine = read_cine(tmp_path / "bare")
+    assert_frames(cine, tolerance=2)
+    assert any("they are JPEG and read so" in note for note in cine.notes)
+
+
+def test_bare_compressed_pixels_of_an_unknown_kind_are_refused_with_the_reason(tmp_path):
+    (tmp_path / "bare").write_bytes(rewritten(dicom_object(FRAMES, [b"\x01" * 90] * len(FRAMES)), False)[1])
     with pytest.raises(SourceError, match="does not say how its pixels are compressed"):
         read_cine(tmp_path / "bare")
 

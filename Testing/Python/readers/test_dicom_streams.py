@@ -231,3 +231,85 @@ def test_field_files(shared_data, kind):
         folder = field / "29_rgb_that_says_ybr_when_compressed"
         cine = read_cine(folder / "rle_rgb_saysybr.dcm")
         np.testing.assert_array_equal(cine.frames[0], np.asarray(Image.open(folder / "right.png")))
+
+
+# --- JPEG without a marker that tells RGB from YBR -----------------------------------------------------------------
+
+
+def unmarked(stream):
+    """A JPEG stream without the markers of JFIF and Adobe, its components numbered from 1."""
+    parts, at = [stream[:2]], 2
+    while True:
+        length = 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+        segment, at = bytearray(stream[at : at + length]), at + length
+        first, step = {0xC0: (10, 3), 0xDA: (5, 2)}.get(segment[1], (0, 0))
+        if step:
+            segment[first : first + 3 * step : step] = b"\1\2\3"
+        if segment[1] not in (0xE0, 0xEE):
+            parts.append(bytes(segment))
+        if segment[1] == 0xDA:
+            return b"".join(parts) + stream[at:]
+
+
+def pillow_jpeg(picture, **options):
+    target = io.BytesIO()
+    Image.fromarray(picture).save(target, "JPEG", quality=98, **options)
+    return target.getvalue()
+
+
+SLIGHT = np.repeat(GREY[..., np.newaxis], 3, axis=3)
+SLIGHT[:, 5:12, 30:40, 0] = 255  # a coloured mark on grey
+SLIGHT[:, :, :10] = 0
+
+
+@pytest.mark.parametrize("told", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+@pytest.mark.parametrize("stored", ["RGB", "YBR", "YBR 422"])
+def test_colors_of_jpeg_without_markers_are_told_by_their_black(save_dicom, stored, told):
+    options = {"RGB": {"keep_rgb": True}, "YBR": {"subsampling": 0}, "YBR 422": {"subsampling": 1}}[stored]
+    streams = [unmarked(pillow_jpeg(frame, **options)) for frame in SLIGHT]
+    assert read_codestream(streams[0]).is_unmarked
+    cine = read_cine(save_dicom(dicom_object(SLIGHT, streams, PhotometricInterpretation=told)))
+    assert np.abs(stacked(cine) - SLIGHT).mean() < 3
+    assert bool(cine.notes) is (stored[:3] != told[:3])
+
+
+# --- the compression is named wrongly, or not at all ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "1.2.840.10008.1.2",
+        "1.2.840.10008.1.2.1",
+        "1.2.840.10008.1.2.4.55",  # retired: progressive JPEG
+        "1.2.840.10008.1.2.4.102",  # H.264
+        "1.2.840.10008.1.2.4.110",  # JPEG XL
+        "1.2.840.113619.5.2",  # private
+    ],
+)
+def test_a_stream_under_a_syntax_that_it_cannot_have_is_read_as_what_it_is(save_dicom, tmp_path, told):
+    data = dicom_object(GREY, [jpeg(frame) for frame in GREY])
+    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.201"
+    path = save_dicom(data)
+    old = b"1.2.840.10008.1.2.4.201\0"
+    path.write_bytes(path.read_bytes().replace(old, told.encode().ljust(len(old), b"\0"), 1))
+    cine = read_cine(path)
+    assert np.abs(stacked(cine) - GREY).mean() < 3
+    assert any("they are JPEG and read so" in note for note in cine.notes)
+
+
+def test_uncompressed_frames_in_fragments(save_dicom):
+    path = save_dicom(dicom_object(GREY, [frame.tobytes() for frame in GREY]))
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.1.98", 1))
+    cine = read_cine(path)
+    np.testing.assert_array_equal(stacked(cine), GREY)
+    assert cine.notes == ()
+
+
+def test_a_series_under_a_private_syntax(save_dicom, tmp_path):
+    for number, frame in enumerate(GREY):
+        path = save_dicom(dicom_object(GREY[:1], [jpeg(frame)], InstanceNumber=number + 1), f"series/{number}")
+        path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.113619.5.2\0\0\0\0", 1))
+    cine = read_cine(tmp_path / "series")
+    assert np.abs(stacked(cine) - GREY).mean() < 3
+    assert any("In 3 of the 3 objects" in note and "they are JPEG" in note for note in cine.notes)

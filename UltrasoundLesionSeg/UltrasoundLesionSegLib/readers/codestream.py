@@ -15,16 +15,33 @@ from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
     JPEGLosslessSV1,
+    JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
 
+JPEG_8_BIT = (JPEGBaseline8Bit, JPEGExtended12Bit)
+JPEG_LS = (JPEGLSLossless, JPEGLSNearLossless)
+KINDS = (
+    JPEG_8_BIT,
+    (JPEGLossless, JPEGLosslessSV1),
+    JPEG_LS,
+    (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
+    (RLELossless,),
+)
+"""Transfer syntaxes of one kind of stream each; within a kind, the data set may say which."""
+
 NEXT_STREAM = re.compile(rb"\xff\xd9\0*(?=\xff\xd8\xff|\xff\x4f\xff\x51)")
 """The end of a JPEG or JPEG 2000 stream before the beginning of another; within one it cannot be."""
 
+_COLOR_MARKERS = (b"JFIF\0", b"Adobe")
 _WITHOUT_LENGTH = frozenset(range(0xD0, 0xD9)) | {0x01, 0xFF}
 _JPEG_2000 = b"\xff\x4f\xff\x51"
 _BOXES = 512
@@ -58,6 +75,10 @@ class Codestream:
         A transfer syntax whose decoder understands it; None for kinds of JPEG that nobody decodes.
     is_transformed : bool
         Whether the stream itself tells its decoder to turn its components into RGB (JPEG 2000).
+    is_unmarked : bool
+        Whether three components of JPEG have no marker that tells RGB from YBR (JFIF, Adobe, the letters R, G and B).
+    is_subsampled : bool
+        Whether components of JPEG are smaller than the first, which RGB never is.
     """
 
     rows: int
@@ -66,6 +87,8 @@ class Codestream:
     bits: int
     syntax: UID | None
     is_transformed: bool = False
+    is_unmarked: bool = False
+    is_subsampled: bool = False
 
 
 def read_codestream(encoded: bytes) -> Codestream | None:
@@ -84,7 +107,7 @@ def begins_frame(head: bytes) -> bool:
 
 
 def _jpeg(encoded: bytes) -> Codestream | None:
-    at = 2
+    at, is_marked = 2, False
     while at + 4 <= len(encoded) and encoded[at] == 0xFF:
         marker = encoded[at + 1]
         if marker in _WITHOUT_LENGTH:
@@ -92,7 +115,11 @@ def _jpeg(encoded: bytes) -> Codestream | None:
             continue
         if marker in _STARTS_OF_FRAME and at + 10 <= len(encoded):
             bits, rows, columns, channels = struct.unpack_from(">BHHB", encoded, at + 4)
-            return Codestream(rows, columns, channels, bits, _SYNTAX_OF_FRAME.get(marker))
+            names, samplings = (encoded[at + first : at + 10 + 3 * channels : 3] for first in (10, 11))
+            is_unmarked = channels == 3 and not is_marked and names != b"RGB"
+            syntax, is_subsampled = _SYNTAX_OF_FRAME.get(marker), len(set(samplings)) > 1
+            return Codestream(rows, columns, channels, bits, syntax, False, is_unmarked, is_subsampled)
+        is_marked |= encoded.startswith(_COLOR_MARKERS, at + 4)
         at += 2 + int.from_bytes(encoded[at + 2 : at + 4], "big")
     return None
 

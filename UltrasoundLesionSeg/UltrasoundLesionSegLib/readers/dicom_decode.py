@@ -20,8 +20,6 @@ from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -29,12 +27,11 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
-    RLELossless,
 )
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
-from UltrasoundLesionSegLib.readers.codestream import Codestream, read_codestream
+from UltrasoundLesionSegLib.readers.codestream import JPEG_8_BIT, JPEG_LS, KINDS, Codestream, read_codestream
 from UltrasoundLesionSegLib.readers.dicom_colors import (
     YBR_422,
     disagreement_note,
@@ -45,8 +42,7 @@ from UltrasoundLesionSegLib.readers.dicom_colors import (
 )
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
-_JPEG_8_BIT = (JPEGBaseline8Bit, JPEGExtended12Bit)
-_LOSSY = (*_JPEG_8_BIT, JPEGLSNearLossless, JPEG2000, HTJ2K)
+_LOSSY = (*JPEG_8_BIT, JPEGLSNearLossless, JPEG2000, HTJ2K)
 _GDCM_SYNTAXES = (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -56,14 +52,6 @@ _GDCM_SYNTAXES = (
     JPEGLSNearLossless,
     JPEG2000Lossless,
     JPEG2000,
-)
-# transfer syntaxes of one kind of stream; the data set may say which
-_FAMILIES = (
-    _JPEG_8_BIT,
-    (JPEGLossless, JPEGLosslessSV1),
-    (JPEGLSLossless, JPEGLSNearLossless),
-    (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
-    (RLELossless,),
 )
 _OF_JPEG = ("YBR_FULL", "YBR_FULL_422", "RGB")
 _END_OF_IMAGE = b"\xff\xd9"
@@ -166,7 +154,7 @@ class FrameDecoder:
         if not self._syntax.is_encapsulated:
             return None
         stream = read_codestream(encoded)
-        is_ls = self._syntax in _FAMILIES[2] or (stream is not None and stream.syntax in _FAMILIES[2])
+        is_ls = self._syntax in JPEG_LS or (stream is not None and stream.syntax in JPEG_LS)
         if is_ls and _END_OF_IMAGE not in encoded[-_LAST_BYTES:]:
             raise ValueError
         if stream is not None and (
@@ -185,7 +173,7 @@ class FrameDecoder:
         pydicom parses, checks and converts colours in numpy: 3.5 ms for a 480 x 640 JPEG frame where Pillow takes
         0.8 ms. They differ where the stream's colour markers and the header disagree; then pydicom stays.
         """
-        if self._syntax not in _JPEG_8_BIT:
+        if self._syntax not in JPEG_8_BIT:
             return
         try:
             slow, fast = self._library_pixels(encoded, self._checked_stream(encoded)), self._pillow_pixels(encoded)
@@ -206,9 +194,12 @@ class FrameDecoder:
         if stream is not None:
             syntax, options = self._syntax_of(stream), _with_stream(options, stream)
         # Pillow turns the colours of JPEG into RGB by the stream's own markers; of all others the samples are taken
-        is_jpeg = syntax in _JPEG_8_BIT
+        is_jpeg = syntax in JPEG_8_BIT
         is_color = options["samples_per_pixel"] == 3
-        if is_color and not (is_jpeg and self._photometric in _OF_JPEG):
+        is_unmarked = is_color and is_jpeg and stream is not None and stream.is_unmarked
+        if is_unmarked:  # the samples as they are
+            options = {**options, "photometric_interpretation": "RGB"}
+        elif is_color and not (is_jpeg and self._photometric in _OF_JPEG):
             options = {**options, "photometric_interpretation": "YBR_FULL_422" if is_jpeg else "RGB"}
         if syntax not in self._decoders:
             self._decoders[syntax] = _decoder_for(syntax)
@@ -221,13 +212,15 @@ class FrameDecoder:
         else:
             with quiet():
                 pixels = decoder.as_array(encapsulate([encoded], has_bot=False), index=0, **options)[0]
-        if not is_color or is_jpeg or (stream is not None and stream.is_transformed):
+        if not is_color or (is_jpeg and not is_unmarked) or (stream is not None and stream.is_transformed):
             return pixels
+        if stream is not None and stream.is_subsampled:
+            self._is_ybr = True
         return self._as_rgb(pixels)
 
     def _syntax_of(self, stream: Codestream) -> UID:
         """Return the syntax to decode a stream in: the header's where it is one of the stream's kind."""
-        if stream.syntax is None or any(self._syntax in one and stream.syntax in one for one in _FAMILIES):
+        if stream.syntax is None or any(self._syntax in one and stream.syntax in one for one in KINDS):
             return self._syntax
         return stream.syntax
 

@@ -125,15 +125,19 @@ def transfer_syntax(header: Dataset) -> UID:
         if is_little_endian is False:
             return ExplicitVRBigEndian
         return ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
-    with quiet():
-        syntax = UID(text(header.file_meta, "TransferSyntaxUID"))
-        is_known = not syntax.is_private and syntax.is_transfer_syntax
-    if not is_known:
+    if not knows_syntax(header):
         raise SourceError(
             "the DICOM file is in a transfer syntax that the standard does not know and that cannot be decoded here; "
             "export the cine uncompressed or as JPEG"
         )
-    return syntax
+    return UID(text(header.file_meta, "TransferSyntaxUID"))
+
+
+def knows_syntax(header: Dataset) -> bool:
+    """Whether the file has a transfer syntax that is one of the standard's."""
+    with quiet():
+        syntax = UID(text(getattr(header, "file_meta", Dataset()), "TransferSyntaxUID"))
+        return bool(syntax) and not syntax.is_private and syntax.is_transfer_syntax
 
 
 def frame_size(header: Dataset) -> tuple[int, int]:

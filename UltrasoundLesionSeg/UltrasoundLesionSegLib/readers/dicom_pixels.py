@@ -11,16 +11,26 @@ import itertools
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
-from UltrasoundLesionSegLib.readers.codestream import NEXT_STREAM, begins_frame
+from UltrasoundLesionSegLib.readers.codestream import KINDS, NEXT_STREAM, begins_frame, read_codestream
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
 from UltrasoundLesionSegLib.readers.dicom_colors import YBR_422
 from UltrasoundLesionSegLib.readers.digest import unreadable
@@ -29,6 +39,7 @@ from UltrasoundLesionSegLib.readers.limits import MAX_FRAGMENTS, check_frame_cou
 Span = tuple[int, int]
 """Offset and length in bytes."""
 
+_ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
 _PIXEL_DATA = 0x7FE00010
 _ITEM = b"\xfe\xff\x00\xe0"
 _UNDEFINED = 0xFFFFFFFF
@@ -39,6 +50,18 @@ _VIDEO_SYNTAXES = tuple(
     f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)
 )  # MPEG-2 to HEVC, fragmentable too
 _RELABELLED = "The header says that the pixels are compressed but they are not: read as they are."
+_PIXEL_DATA_TAG = b"\xe0\x7f\x10\x00"
+_UNDEFINED_LENGTH = b"\xff\xff\xff\xff"
+_JPEG = b"\xff\xd8\xff"
+_NAMES = {
+    JPEGBaseline8Bit: "JPEG",
+    JPEGExtended12Bit: "JPEG",
+    JPEGLosslessSV1: "lossless JPEG",
+    JPEGLSNearLossless: "JPEG-LS",
+    JPEG2000: "JPEG 2000",
+    HTJ2K: "high-throughput JPEG 2000",
+    RLELossless: "RLE",
+}
 _HEAD_BYTES = 64
 """Of a fragment, which tell whether it begins a picture."""
 
@@ -87,8 +110,10 @@ def read_object(path: Path) -> tuple[Dataset, StoredFrames]:
         with path.open("rb") as stream:
             plain = plain_stream(stream)
             header = dicom_header.parse_header(plain)
+            notes = _name_compression(plain, header)
             check_header(header)
-            return header, _locate(path, plain, header)
+            stored = _locate(path, plain, header)
+            return header, replace(stored, notes=(*notes, *stored.notes))
     except OSError as error:
         raise unreadable(error) from None
 
@@ -107,13 +132,14 @@ def look_at_object(path: Path) -> tuple[Dataset, int, tuple[str, ...]]:
         with path.open("rb") as stream:
             plain = plain_stream(stream)
             header = dicom_header.parse_header(plain)
+            notes = _name_compression(plain, header)
             check_header(header)
             told = dicom_header.told_frames(header) or 1
             try:
                 stored = _locate(path, plain, header)
             except SourceError:
                 return header, told, ()
-            return header, told if is_video(header) else len(stored), stored.notes
+            return header, told if is_video(header) else len(stored), (*notes, *stored.notes)
     except OSError as error:
         raise unreadable(error) from None
 
@@ -124,6 +150,32 @@ def check_header(header: Dataset) -> None:
         raise SourceError("the DICOM object is a segmentation; choose the cine it belongs to")
     dicom_header.frame_size(header)
     dicom_header.transfer_syntax(header)
+
+
+def _name_compression(stream: BinaryIO, header: Dataset) -> tuple[str, ...]:
+    """Put the compression that the first frame shows into a header that names none that it could be.
+
+    That is a header without a transfer syntax, with an uncompressed, private or retired one, or with that of a video
+    where the frames are JPEG pictures. ``stream`` stands at the pixel data element, and is left there.
+    """
+    syntax = dicom_header.transfer_syntax(header) if dicom_header.knows_syntax(header) else UID("")
+    if any(syntax in kind for kind in KINDS):
+        return ()
+    start = stream.tell()
+    head = stream.read(12)
+    is_implicit = head[4:8] == _UNDEFINED_LENGTH
+    found = None
+    if head[:4] == _PIXEL_DATA_TAG and (is_implicit or head[8:] == _UNDEFINED_LENGTH):
+        stream.seek(start + (8 if is_implicit else 12))
+        _, fragments, _ = _walk_items(stream)
+        first = _read_at(stream, *fragments[0]) if fragments else b""
+        if not syntax.startswith(_VIDEO_SYNTAXES) or first.startswith(_JPEG):
+            found = read_codestream(first)
+    stream.seek(start)
+    if found is None or found.syntax is None:
+        return ()
+    header.file_meta.TransferSyntaxUID = found.syntax
+    return (f"The header does not name the pixels' compression rightly: they are {_NAMES[found.syntax]} and read so.",)
 
 
 def _read_at(stream: BinaryIO, offset: int, length: int) -> bytes:
@@ -166,6 +218,8 @@ def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
         _, fragments, _ = _walk_items(stream)
         return StoredFrames(path, (tuple(fragments),))
     frames, notes = _encapsulated_frames(header, stream)
+    if syntax == _ENCAPSULATED_UNCOMPRESSED:
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian  # what a frame is once its items are joined
     return StoredFrames(path, frames, notes)
 
 

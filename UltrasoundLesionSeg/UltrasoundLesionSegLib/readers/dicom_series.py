@@ -155,7 +155,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     ordered, order_notes = in_temporal_order(series, mean_changes)
     notes += order_notes
     paths = [one.path for one in ordered]
-    header = dicom_header.read_header(paths[0])
+    header, *_ = dicom_pixels.look_at_object(paths[0])
     height, width = dicom_header.frame_size(header)
     decoder = FrameDecoder(header)
     tolerance = frames.LOSSY_GREY_TOLERANCE if decoder.is_lossy else 0
