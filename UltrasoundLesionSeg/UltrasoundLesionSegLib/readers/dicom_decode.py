@@ -7,6 +7,7 @@ pydicom decodes. What it does not settle is done here: colours that the header n
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from UltrasoundLesionSegLib.readers.dicom_colors import (
     looks_like_ybr,
     to_rgb,
 )
+from UltrasoundLesionSegLib.readers.dicom_levels import Levels, find_levels
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
 _LOSSY = (*JPEG_8_BIT, JPEGLSNearLossless, JPEG2000, HTJ2K)
@@ -72,6 +74,8 @@ class FrameDecoder:
         Everything before the pixel data.
     vr : str
         Value representation of the pixel data, 'OB' or 'OW'.
+    levels : Levels, optional
+        Those of other frames of the same cine; without them the first frame's own.
 
     Raises
     ------
@@ -79,7 +83,7 @@ class FrameDecoder:
         When the header does not describe pixels, or no decoder for the compression is installed.
     """
 
-    def __init__(self, header: Dataset, vr: str = "OW") -> None:
+    def __init__(self, header: Dataset, vr: str = "OW", levels: Levels | None = None) -> None:
         self._header = header
         self._rows, self._columns = dicom_header.frame_size(header)
         self._syntax = dicom_header.transfer_syntax(header)
@@ -92,6 +96,7 @@ class FrameDecoder:
             self._options["photometric_interpretation"] = self._photometric
         self._unused_bits = _unused_low_bits(header, self._options) if not self._syntax.is_compressed else 0
         self._palette = _palette(header) if self._photometric == "PALETTE COLOR" else None
+        self._levels = levels
         self._is_fast = False
         self._is_ybr: bool | None = None
         self._is_partial: bool | None = None
@@ -112,7 +117,7 @@ class FrameDecoder:
             )
             return (f"The header does not say what its values are (Photometric Interpretation): read as {read_as}.",)
         colors = () if self._is_ybr is None else disagreement_note(self._photometric, self._is_ybr)
-        return (*colors, *self._order_note())
+        return (*colors, *self._order_note(), *(self._levels.notes if self._levels else ()))
 
     def _order_note(self) -> tuple[str, ...]:
         if not self._is_stored_otherwise:
@@ -268,32 +273,44 @@ class FrameDecoder:
         return to_rgb(samples, self._is_partial)
 
     def _as_uint8(self, pixels: NDArray[Any], stream: Codestream | None) -> NDArray[np.uint8]:
-        if self._palette is not None and pixels.ndim == 2:
+        if pixels.ndim == 3:
+            return pixels if pixels.dtype == np.uint8 else _narrowed(pixels, self._bits_of(pixels, stream))
+        if self._palette is not None:
             return self._palette[np.clip(pixels.astype(np.int64), 0, len(self._palette) - 1)]
-        if pixels.dtype != np.uint8:
-            pixels = self._windowed(pixels, stream)
-        return 255 - pixels if self._photometric == "MONOCHROME1" and pixels.ndim == 2 else pixels
+        if self._levels is None or not self._levels.fit(pixels):
+            self._levels = find_levels(self._header, [pixels], self._bits_of(pixels, stream))
+        shown = self._levels.of(pixels)
+        return 255 - shown if self._photometric == "MONOCHROME1" else shown
 
-    def _windowed(self, pixels: NDArray[Any], stream: Codestream | None) -> NDArray[np.uint8]:
-        """Bring more than 8 bits, or signed pixels, to 0..255.
-
-        By the first window of the header where it has one (PS3.3 C.11.2.1.2.1, after the rescaling of C.11.1), else
-        by the whole range of the stored bits. The same for every frame, so that echo levels stay comparable.
-        """
+    def _bits_of(self, pixels: NDArray[Any], stream: Codestream | None) -> int:
+        """Return how many bits a value has."""
         bits = int(self._options["bits_stored"])
-        if stream is not None and pixels.dtype.itemsize > 1:
-            bits = min(bits, stream.bits) if bits > 8 else stream.bits
-        low = -(2.0 ** (bits - 1)) if self._options["pixel_representation"] else 0.0
-        high = low + 2.0**bits - 1
-        values = pixels.astype(np.float32)
-        centers = dicom_header.numbers(self._header, "WindowCenter")
-        widths = dicom_header.numbers(self._header, "WindowWidth")
-        if centers and widths and widths[0] > 1 and pixels.ndim == 2:
-            slope = dicom_header.number(self._header, "RescaleSlope") or 1.0
-            values = values * slope + (dicom_header.number(self._header, "RescaleIntercept") or 0.0)
-            low = centers[0] - 0.5 - (widths[0] - 1) / 2
-            high = low + widths[0] - 1
-        return ((values - low) * (255 / (high - low))).round().clip(0, 255).astype(np.uint8)
+        if stream is None or pixels.dtype.itemsize == 1:
+            return bits
+        return min(bits, stream.bits) if bits > 8 else stream.bits
+
+    def learn_levels(self, frames: Sequence[bytes]) -> Levels | None:
+        """Find the grey levels of all frames in some of them, and return them; None where colours are stored."""
+        read = []
+        for encoded in frames:
+            try:
+                stream = self._checked_stream(encoded)
+                pixels = self._library_pixels(encoded, stream)
+            except Exception:  # a damaged frame is reported when it is asked for
+                continue
+            if pixels.ndim == 2 and pixels.shape == self._size:
+                read.append((pixels, self._bits_of(pixels, stream)))
+        kinds = {pixels.dtype for pixels, _ in read}
+        if self._palette is None and len(kinds) == 1:
+            self._levels = find_levels(self._header, [pixels for pixels, _ in read], read[0][1])
+        return self._levels
+
+
+def _narrowed(pixels: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Return colours of more than 8 bits, or signed ones, over the whole range of their bits."""
+    low = -(2.0 ** (bits - 1)) if pixels.dtype.kind == "i" else 0.0
+    shown = (pixels.astype(np.float32) - low) * (255 / (2.0**bits - 1))
+    return shown.round().clip(0, 255).astype(np.uint8)
 
 
 def _with_stream(options: dict[str, Any], stream: Codestream) -> dict[str, Any]:

@@ -94,6 +94,9 @@ def look_at_object(header: Dataset, stored: StoredFrames, decoder: FrameDecoder)
     indices = frames.sampled_indices(len(stored), samples)
     for index in indices[:2]:
         decoder.learn_fast_route(encoded_frame(stored, index))
+    deep = dicom_header.integer(header, "BitsAllocated") != 8
+    seen = frames.sampled_indices(len(stored), frames.COLOR_SAMPLES if deep else 1)
+    decoder.learn_levels([encoded_frame(stored, index) for index in seen])
     tolerance = frames.LOSSY_GREY_TOLERANCE if decoder.is_lossy else 0
     is_color, failed = frames.look_at_samples(lambda index: decode_stored(stored, decoder, index), indices, tolerance)
     unreadable = (frames.unreadable_note(len(failed), len(indices)),) if failed else ()

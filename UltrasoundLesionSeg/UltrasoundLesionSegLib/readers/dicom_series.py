@@ -16,7 +16,8 @@ from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import dicom_header, dicom_pixels, frames
 from UltrasoundLesionSegLib.readers.dicom_calibration import KnownCalibration, read_calibration
 from UltrasoundLesionSegLib.readers.dicom_decode import FrameDecoder
-from UltrasoundLesionSegLib.readers.dicom_multiframe import decode_stored, read_dicom_file
+from UltrasoundLesionSegLib.readers.dicom_levels import Levels
+from UltrasoundLesionSegLib.readers.dicom_multiframe import decode_stored, encoded_frame, read_dicom_file
 from UltrasoundLesionSegLib.readers.dicom_order import TIMES, Moment, clock, in_temporal_order, read_moment
 from UltrasoundLesionSegLib.readers.dicom_timing import KnownTiming, implausible_note, is_plausible, read_timing
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest
@@ -44,19 +45,22 @@ class Instance:
 class SeriesFrames(frames.CachedFrames):
     """The frames of a series, each in a file of its own that is opened when its frame is asked for."""
 
-    def __init__(self, paths: Sequence[Path], height: int, width: int, is_color: bool) -> None:
+    def __init__(
+        self, paths: Sequence[Path], height: int, width: int, is_color: bool, levels: Levels | None = None
+    ) -> None:
         super().__init__(len(paths), height, width, is_color)
         self._paths = tuple(paths)
+        self._levels = levels
 
     def _decode(self, index: int) -> Frame:
-        return decode_instance(self._paths[index], index)
+        return decode_instance(self._paths[index], index, self._levels)
 
 
-def decode_instance(path: Path, index: int) -> Frame:
+def decode_instance(path: Path, index: int, levels: Levels | None = None) -> Frame:
     """Return the picture of a single-frame file; raise ``FrameError`` for frame ``index`` when it cannot be read."""
     try:
         header, stored = dicom_pixels.read_object(path)
-        return decode_stored(stored, FrameDecoder(header, stored.vr), 0)
+        return decode_stored(stored, FrameDecoder(header, stored.vr, levels), 0)
     except FrameError as error:
         raise FrameError(index, error.reason) from None
     except SourceError as error:
@@ -160,10 +164,13 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     decoder = FrameDecoder(header)
     tolerance = frames.LOSSY_GREY_TOLERANCE if decoder.is_lossy else 0
     indices = frames.sampled_indices(len(paths), frames.COLOR_SAMPLES)
-    is_color, failed = frames.look_at_samples(lambda index: decode_instance(paths[index], index), indices, tolerance)
+    levels = _shared_levels(paths, indices)
+    is_color, failed = frames.look_at_samples(
+        lambda index: decode_instance(paths[index], index, levels), indices, tolerance
+    )
     if failed:
         notes.append(frames.unreadable_note(len(failed), len(indices)))
-    notes += (*_notes_on_objects(ordered), *_notes_on_colors(paths[0]), *_count_note(header, len(ordered)))
+    notes += (*_notes_on_objects(ordered), *_notes_on_colors(paths[0], levels), *_count_note(header, len(ordered)))
     calibration = ordered[0].calibration
     if any(one.calibration != calibration for one in ordered):
         calibration = KnownCalibration()
@@ -176,7 +183,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     is_each_own = len(set(uids)) == len(uids)
     digest = digest_of_digests(file_digest(path) for path in paths)
     return Cine(
-        SeriesFrames(paths, height, width, is_color),
+        SeriesFrames(paths, height, width, is_color, levels),
         height,
         width,
         is_color,
@@ -188,6 +195,24 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         calibration.pixel_aspect,
         calibration.other_regions,
     )
+
+
+def _shared_levels(paths: Sequence[Path], indices: Sequence[int]) -> Levels | None:
+    """Return the grey levels of a series of more than 8 bits by its first header; None where each object tells its own.
+
+    A window that changes from object to object would make the frames flicker.
+    """
+    decoder, encoded = None, []
+    for index in indices:
+        try:
+            header, stored = dicom_pixels.read_object(paths[index])
+            if dicom_header.integer(header, "BitsAllocated") == 8:
+                return None
+            decoder = decoder or FrameDecoder(header, stored.vr)
+            encoded.append(encoded_frame(stored, 0))
+        except SourceError:
+            continue
+    return decoder.learn_levels(encoded) if decoder is not None else None
 
 
 def _notes_on_objects(series: Sequence[Instance]) -> tuple[str, ...]:
@@ -204,11 +229,11 @@ def _count_note(header: Dataset, count: int) -> tuple[str, ...]:
     return (f"The header says that {told} images were taken but {count} are here: some may be missing.",)
 
 
-def _notes_on_colors(path: Path) -> tuple[str, ...]:
+def _notes_on_colors(path: Path, levels: Levels | None) -> tuple[str, ...]:
     """Return what the first object's pixels say against its header, nothing when they cannot be read."""
     try:
         header, stored = dicom_pixels.read_object(path)
-        decoder = FrameDecoder(header, stored.vr)
+        decoder = FrameDecoder(header, stored.vr, levels)
         decode_stored(stored, decoder, 0)
     except SourceError:
         return ()
