@@ -167,6 +167,7 @@ class ExportJob:
         """The lesions as SEG and SR describe them."""
         from UltrasoundLesionSegLib.dicom.identifiers import tracking_id, tracking_uid
         from UltrasoundLesionSegLib.dicom.lesions import LesionDescription, ModelIdentity
+        from UltrasoundLesionSegLib.workflow.segment_terminology import terminology_of
 
         summary = self.source.propagation
         # a reopened scene does not say which model made its masks; the version of the software is still right
@@ -185,6 +186,7 @@ class ExportJob:
                     seed_models=tuple(
                         dict.fromkeys(ModelIdentity(one.name, one.version) for one in seeds if one is not None)
                     ),
+                    terminology=terminology_of(segment.terminology),
                     color=_rgb(segment),
                 )
             )
