@@ -247,3 +247,30 @@ def test_a_folder_without_a_cine_and_one_that_is_not_there_are_refused(tmp_path:
     with pytest.raises(BatchError, match="no such folder or manifest; name a folder of cines") as refused:
         find_cases(tmp_path / "Doe", tmp_path / "out")
     assert "Doe" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "is_series"), [(2, 40, False), (3, 5, False), (6, 60, False), (6, 1, True)]
+)
+def test_images_of_a_folder_that_were_taken_far_apart_are_stills(
+    tmp_path: Path, count: int, seconds: int, is_series: bool
+) -> None:
+    write_multiframe(tmp_path / "IM1", speckle(3, 48, 64))
+    for index, frame in enumerate(speckle(count, 48, 64)):
+        time = f"12{index * seconds // 60:02d}{index * seconds % 60:02d}"
+        write_series(tmp_path / f"part{index}", frame[None], InstanceNumber=index + 1, ContentTime=time)
+        (tmp_path / "stills").mkdir(exist_ok=True)
+        (tmp_path / f"part{index}" / "0000.dcm").rename(tmp_path / "stills" / f"{index}.dcm")
+    scanned = scan_folder(tmp_path)
+    assert [case.source.name for case in scanned.cases] == (["IM1", "stills"] if is_series else ["IM1"])
+    assert scanned.notes == (() if is_series else (f"{count} still images beside cines (DICOM, one frame)",))
+
+
+def test_a_dicom_seg_in_a_byte_order_that_it_does_not_name_finds_its_cine(tmp_path: Path) -> None:
+    source = write_multiframe(tmp_path / "IM1", speckle(3, 48, 64))
+    cine = read_cine(source)
+    masks = np.ones((3, 1, 48, 64), bool)
+    write_segmentation(tmp_path / "seg.dcm", DicomSource.from_cine(cine), [describe(cine, 1)], masks)
+    content = (tmp_path / "seg.dcm").read_bytes()
+    (tmp_path / "seg.dcm").write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.2\0", 1))
+    assert found(tmp_path) == {"IM1": [("seg.dcm", 0)]}

@@ -230,3 +230,8 @@ def test_the_resolution_of_a_screen_is_no_spacing(save_dicom, dots, digits):
     cine = read_cine(save_dicom(dicom_object(moving_frames(2), PixelSpacing=told)))
     assert cine.calibration is None
     assert any(f"{dots} dots an inch" in note for note in cine.notes)
+
+
+def test_regions_whose_calibrations_differ_by_rounding_are_one(save_dicom):
+    cine = read(save_dicom, [region((0, 0, 50, 99), (0.02, 0.03)), region((55, 0, 119, 99), (0.020001, 0.03))])
+    assert cine.calibration.spacing == pytest.approx((0.3, 0.2))

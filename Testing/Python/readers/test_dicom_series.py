@@ -258,3 +258,33 @@ def test_instance_numbers_that_begin_late_are_noted(save_series, first, is_said)
     assert notes == (
         ("The numbers of the instances begin with 2: the frames before may be missing.",) if is_said else ()
     )
+
+
+@pytest.mark.parametrize(
+    "uid",
+    [lambda index: f"1.2.3.{index + 1}", lambda index: "" if index % 2 else "1.2.3"],
+    ids=["each its own", "half empty"],
+)
+def test_series_uids_that_an_anonymiser_changed(save_series, uid):
+    cine = read_cine(save_series(InstanceNumber=lambda index: index + 1, SeriesInstanceUID=uid))
+    assert_in_order(cine)
+    assert any("do not name one series" in note for note in cine.notes)
+
+
+def test_stills_with_a_series_each_are_no_cine(save_series):
+    folder = save_series(
+        SeriesInstanceUID=lambda index: f"1.2.3.{index + 1}", ContentTime=lambda index: f"12{index:02d}00"
+    )
+    with pytest.raises(SourceError, match="none is the main one"):
+        read_cine(folder)
+
+
+def test_a_calibration_that_differs_by_rounding_stays(save_series):
+    cine = read_cine(
+        save_series(
+            InstanceNumber=lambda index: index + 1,
+            SequenceOfUltrasoundRegions=lambda index: [region((4, 4, 50, 36), (0.02 + 1e-9 * index, 0.03))],
+        )
+    )
+    assert cine.calibration.spacing == pytest.approx((0.3, 0.2))
+    assert not any("calibration changes" in note for note in cine.notes)

@@ -440,3 +440,12 @@ def test_one_value_everywhere_however_large_is_black(value):
 
     values = np.full((2, 3), value)
     assert not to_uint8(values, choose_levels([values])).any()
+
+
+def test_whole_numbers_stored_as_floats_stay_as_they_are(tmp_path):
+    frames = moving_frames(3)
+    header = "NRRD0004\ntype: float\ndimension: 3\nsizes: 56 40 3\nencoding: raw\nendian: little\n\n"
+    (tmp_path / "c.nrrd").write_bytes(header.encode() + frames.astype("<f4").tobytes())
+    cine = read_cine(tmp_path / "c.nrrd")
+    np.testing.assert_array_equal(np.stack(list(cine)), frames)
+    assert cine.notes == ()

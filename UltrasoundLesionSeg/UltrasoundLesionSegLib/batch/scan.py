@@ -6,6 +6,7 @@ the cine's file name with or without its suffix, or the name of its folder of fr
 DICOM SEG objects belong to the cines whose instances they refer to, wherever they lie and whatever they are called.
 
 A study holds stills beside cines: single images are cases only where they have a seed, or where there is nothing else.
+Those of a folder are one cine, unless their headers say that they were taken too far apart.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
+
 from UltrasoundLesionSegLib.batch.dicom_headers import DicomHeader, DicomRole, read_dicom_header
 from UltrasoundLesionSegLib.batch.folder import HIDDEN
 from UltrasoundLesionSegLib.batch.manifest import BatchCase
 from UltrasoundLesionSegLib.errors import BatchError, SourceError
+from UltrasoundLesionSegLib.readers.believed_times import LONGEST_STEP
 from UltrasoundLesionSegLib.readers.image_folder import natural_key
 from UltrasoundLesionSegLib.readers.pages import count_pages
 from UltrasoundLesionSegLib.readers.picture_choice import looks_like_mask
@@ -37,6 +41,9 @@ _DOUBLE_SUFFIXES = (".seq.nrrd", ".nii.gz")
 _VOLUMES = (Format.NRRD, Format.META_IMAGE, Format.NIFTI)
 _MOST_LOOKED_INTO = 200
 """Pictures of a folder that are opened to count what is in each."""
+
+_FEW, _LONGEST_STEP_OF_FEW = 4, 1.0
+"""So few images more than so many seconds apart are stills and no series."""
 
 _LOOKED_AT = 4
 """Pictures at either end of a folder that are looked at to tell masks from frames."""
@@ -203,7 +210,7 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
     found.left_out[_LeftOut.NO_IMAGE] += sum(one.role is DicomRole.OTHER for one in headers.values())
     images = {path: header for path, header in headers.items() if header.role is DicomRole.IMAGE}
     has_cines = has_cines or any(header.is_multi_frame for header in images.values())
-    is_series = len(images) > 1 and not has_cines
+    is_series = len(images) > 1 and not has_cines and not _are_stills(list(images.values()))
     for path, header in images.items():
         if header.uid:
             found.instances[header.uid] = folder if is_series else path
@@ -213,6 +220,16 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
     stills = [path for path, one in images.items() if one.is_readable and not one.is_multi_frame]
     found.stills += stills
     return [path for path in images if path not in stills]
+
+
+def _are_stills(images: list[DicomHeader]) -> bool:
+    """Whether single images were taken so far apart that they are no frames of one cine."""
+    longest = LONGEST_STEP if len(images) > _FEW else _LONGEST_STEP_OF_FEW
+    for clock in zip(*(one.times for one in images), strict=False):
+        steps = np.diff(np.sort(clock))
+        if np.isfinite(steps).all() and len(steps) and steps.max() > 0:
+            return bool(np.median(steps) > longest)
+    return False
 
 
 def _are_masks(pictures: list[Path]) -> bool:

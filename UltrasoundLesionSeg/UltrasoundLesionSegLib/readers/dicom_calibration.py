@@ -26,6 +26,9 @@ PLAUSIBLE_MM = (1e-3, 5.0)
 
 _SCREENS = (72, 96, 150, 300)
 _ROUNDING = 2e-6
+_ROUNDED = 1e-3
+"""Share by which one size of a pixel differs where it was rounded."""
+
 _REGION_SOURCE = "SequenceOfUltrasoundRegions"
 
 _SPACING_KEYWORDS = ("PixelSpacing", "NominalScannedPixelSpacing", "ImagerPixelSpacing")
@@ -75,7 +78,10 @@ def read_calibration(header: Dataset) -> KnownCalibration:
     pictures = [item for item in items if _is_calibrated(item)]
     others = tuple(box for item in items if (box := _box_over_time(item, pictures)) is not None)
     notes = _left_out_notes(sum(_region(item, rows, columns) is None for item in pictures))
-    spacings = {(round(one.calibration.row_mm, 6), round(one.calibration.column_mm, 6)) for one in regions}
+    spacings: list[Calibration] = []
+    for one in regions:
+        if not any(_agree(one.calibration, other) for other in spacings):
+            spacings.append(one.calibration)
     if len(spacings) == 1:
         whole = _whole(regions, (rows, columns), others)
         return KnownCalibration(whole, regions, notes, other_regions=others)
@@ -84,6 +90,25 @@ def read_calibration(header: Dataset) -> KnownCalibration:
         return KnownCalibration(None, regions, (*notes, note), other_regions=others)
     found = _from_spacing(header)
     return replace(found, notes=(*notes, *found.notes), other_regions=others)
+
+
+def is_same(one: KnownCalibration, other: KnownCalibration) -> bool:
+    """Whether two headers say the same of the size of a pixel, but for rounding."""
+    if replace(one, whole=None, regions=()) != replace(other, whole=None, regions=()):
+        return False
+    boxes = [tuple(region.box for region in known.regions) for known in (one, other)]
+    pairs = [(one.whole, other.whole), *zip(*([r.calibration for r in k.regions] for k in (one, other)), strict=False)]
+    return boxes[0] == boxes[1] and all(
+        (first is None and second is None) or (first is not None and second is not None and _agree(first, second))
+        for first, second in pairs
+    )
+
+
+def _agree(one: Calibration, other: Calibration) -> bool:
+    """Whether two sizes of a pixel differ by rounding alone."""
+    return all(
+        abs(first - second) <= _ROUNDED * first for first, second in zip(one.spacing, other.spacing, strict=True)
+    )
 
 
 def _whole(regions: tuple[CalibratedRegion, ...], shape: tuple[int, int], others: tuple[Box, ...]) -> Calibration:

@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind, Timing
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import dicom_header, dicom_pixels, frames
-from UltrasoundLesionSegLib.readers.dicom_calibration import KnownCalibration, read_calibration
+from UltrasoundLesionSegLib.readers.believed_times import LONGEST_STEP
+from UltrasoundLesionSegLib.readers.dicom_calibration import KnownCalibration, is_same, read_calibration
 from UltrasoundLesionSegLib.readers.dicom_decode import FrameDecoder
 from UltrasoundLesionSegLib.readers.dicom_levels import Levels
 from UltrasoundLesionSegLib.readers.dicom_multiframe import decode_stored, encoded_frame, read_dicom_file
@@ -23,6 +24,10 @@ from UltrasoundLesionSegLib.readers.dicom_timing import KnownTiming, implausible
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest
 
 _COMPARED_PAIRS = 48
+_SIZE = ("Rows", "Columns")
+_FEWEST_TORN = 4
+"""So many objects with a series each are not taken for one cine: they can be stills."""
+
 _COUNTS = ("ImagesInAcquisition", "NumberOfTemporalPositions")
 """How many images belong together (PS3.3 C.7.6.1, C.8.3.1)."""
 
@@ -94,6 +99,8 @@ def read_dicom_folder(paths: Sequence[Path]) -> Cine:
     series = _main_series(instances)
     left_out = len(instances) - len(series) + without_image + copies
     notes = [f"{left_out} other DICOM objects of the folder are left out."] if left_out else []
+    if len(series[0].group) == len(_SIZE):
+        notes.append("The objects do not name one series, as after anonymisation: they are read as one cine.")
     return _series_cine(series, notes)
 
 
@@ -129,7 +136,7 @@ def _without_copies(instances: list[Instance]) -> tuple[list[Instance], int]:
 
 
 def _instance(path: Path, position: int, header: Dataset, count: int, notes: tuple[str, ...]) -> Instance:
-    group_keywords = ("StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
+    group_keywords = ("StudyInstanceUID", "SeriesInstanceUID", *_SIZE)
     return Instance(
         path,
         position,
@@ -144,7 +151,15 @@ def _instance(path: Path, position: int, header: Dataset, count: int, notes: tup
 
 
 def _main_series(instances: list[Instance]) -> list[Instance]:
-    """Return the instances of the series and picture size that most images belong to."""
+    """Return the instances of the series and picture size that most images belong to.
+
+    Where every object has a series of its own, or the UID is missing in some and one in the others, an anonymiser did
+    it: then the picture size alone decides.
+    """
+    told = Counter(one.group[1] for one in instances)
+    is_torn = len(told) == len(instances) > _FEWEST_TORN and not _are_far_apart(instances)
+    if is_torn or (len(told) == 2 and "" in told):
+        instances = [replace(one, group=one.group[2:]) for one in instances]
     counts = Counter(one.group for one in instances)
     group, count = counts.most_common(1)[0]
     if 2 * count <= len(instances):
@@ -153,6 +168,13 @@ def _main_series(instances: list[Instance]) -> list[Instance]:
             "put the files of one cine into a folder of their own"
         )
     return [one for one in instances if one.group == group]
+
+
+def _are_far_apart(instances: list[Instance]) -> bool:
+    """Whether a clock of all objects shows that they are no frames of one cine."""
+    clocks = [[one.moment.times.get(keyword) for one in instances] for keyword in TIMES]
+    known = [np.sort(np.array(one, np.float64)) for one in clocks if None not in one]
+    return any(float(np.median(np.diff(one))) > LONGEST_STEP for one in known)
 
 
 def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
@@ -172,7 +194,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         notes.append(frames.unreadable_note(len(failed), len(indices)))
     notes += (*_notes_on_objects(ordered), *_notes_on_colors(paths[0], levels), *_count_note(header, len(ordered)))
     calibration = ordered[0].calibration
-    if any(one.calibration != calibration for one in ordered):
+    if not all(is_same(one.calibration, calibration) for one in ordered):
         calibration = KnownCalibration()
         notes.append("The calibration changes within the series, as when the depth is switched: it is not used.")
     timing = _series_timing(ordered, header)

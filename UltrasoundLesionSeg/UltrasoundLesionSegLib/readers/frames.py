@@ -135,15 +135,21 @@ def is_color_picture(picture: NDArray[np.uint8], tolerance: int = 0) -> bool:
 def choose_levels(sampled: Sequence[NDArray[Any]]) -> tuple[float, float]:
     """Return the values to show as 0 and 255 for frames that are not of 8 bits.
 
-    Whole numbers within 0..255 stay as they are; anything else is stretched from the lowest to the highest value of the
-    sampled frames, the same for all frames, so that echo levels stay comparable.
+    Whole numbers within 0..255 stay as they are, also as floats if they reach beyond 1; anything else is stretched from
+    the lowest to the highest value of the sampled frames, the same for all frames, so that echo levels stay comparable.
     """
     finite = [one[np.isfinite(one)] for one in sampled]
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
     high = max((float(one.max()) for one in finite if one.size), default=0.0)
-    if all(one.dtype.kind in "iub" for one in sampled) and low >= 0 and high <= 255:
+    is_whole = all(one.dtype.kind in "iub" for one in sampled) or (high > 1 and _are_whole(sampled))
+    if is_whole and low >= 0 and high <= 255:
         return AS_STORED
     return (low, high) if high > low else (low, low + max(1.0, abs(low)))  # large numbers swallow a 1
+
+
+def _are_whole(sampled: Sequence[NDArray[Any]]) -> bool:
+    """Whether all values are finite whole numbers."""
+    return all(bool((np.isfinite(one) & (np.floor(one) == one)).all()) for one in sampled)
 
 
 def levels_note(levels: tuple[float, float]) -> tuple[str, ...]:
