@@ -39,7 +39,7 @@ class EventFormatter(logging.Formatter):
         frame = getattr(record, "frame", None)
         case = getattr(record, "case", None) or "-"
         at = "" if frame is None else f"frame {frame} "
-        sentence = record.getMessage().replace("\n", " ")
+        sentence = sentence_of(record).replace("\n", " ")
         moment = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
         return f"{moment[:23]}Z {record.levelname} {case} {at}{sentence}"
 
@@ -48,6 +48,9 @@ def log_event(
     logger: logging.Logger, level: int, sentence: str, *, case: str | None = None, frame: int | None = None
 ) -> None:
     """Log one event.
+
+    The message names case and frame, too: an application's own format, such as that of Slicer's console, shows nothing
+    else of the record.
 
     Parameters
     ----------
@@ -61,7 +64,15 @@ def log_event(
     frame : int, optional
         Counted from 0.
     """
-    logger.log(level, "%s", sentence, extra={"case": case, "frame": frame})
+    at = "" if frame is None else f"frame {frame}"
+    where = ", ".join(part for part in (case, at) if part)
+    message = f"{where}: {sentence}" if where else sentence
+    logger.log(level, "%s", message, extra={"case": case, "frame": frame, "sentence": sentence})
+
+
+def sentence_of(record: logging.LogRecord) -> str:
+    """Return what happened, without case and frame, which the record has by themselves."""
+    return str(getattr(record, "sentence", None) or record.getMessage())
 
 
 class _File(logging.FileHandler):

@@ -21,6 +21,7 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._headers: dict[str, Any] = {}
+        self.displayed: set[str] = set()  # files that the columns Size and Count of the browser know
 
     def insert(self, file: str) -> None:
         """Copy a DICOM file and remember it by its SOP instance; what is no DICOM file is passed over, as CTK does."""
@@ -40,6 +41,10 @@ class Database:
         from pydicom import dcmread
 
         self._headers[str(file)] = dcmread(file, stop_before_pixels=True)
+
+    def updateDisplayedFields(self) -> None:
+        """Fill the columns that the browser shows, as CTK does when it is asked to and not at an insert."""
+        self.displayed = set(self._headers)
 
     def fileValue(self, file: str, tag: str) -> str:
         """Return the value of an element of a file, '' where it has none."""

@@ -1,12 +1,13 @@
 """A worker process whose cases take no time: the real one, with another ``run_case`` and no network libraries.
 
-What it does with a source is written in it: ``hang``, ``die``, ``crash``, ``refuse``, ``stumble``, ``wait N``, or
-the confidences of the frames. Run as a script.
+What it does with a source is written in it: ``hang``, ``die``, ``crash``, ``refuse``, ``stumble``, ``log``, ``wait N``,
+or the confidences of the frames. Run as a script.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -18,7 +19,10 @@ from typing import Any
 
 from UltrasoundLesionSegLib.batch import worker
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.logs import ROOT, log_event
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
+
+logger = logging.getLogger(ROOT)
 
 
 def run_case(request: CaseRequest, progress: Callable[[Any], None]) -> None:
@@ -35,6 +39,9 @@ def run_case(request: CaseRequest, progress: Callable[[Any], None]) -> None:
         raise SourceError("the source is refused")
     elif asked == "stumble":
         raise RuntimeError(str(request.source))
+    elif asked == "log":
+        log_event(logger, logging.WARNING, "something was seen", case="the cine's own name", frame=2)
+        asked = "0.9"
     elif asked.startswith("wait"):
         time.sleep(float(asked.split()[1]))
         asked = "0.9"

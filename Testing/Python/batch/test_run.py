@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -238,6 +239,18 @@ def test_the_log_has_one_line_an_event_with_case_and_frame(batch: Batch, cases: 
     assert all(re.fullmatch(pattern, line) for line in lines)
     assert any(re.search("ERROR b the source is refused$", line) for line in lines)
     assert any(re.search("INFO a finished$", line) for line in lines)
+
+
+def test_lines_in_a_console_that_shows_messages_only_name_the_case_and_no_file(
+    batch: Batch, cases: Cases, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slicer's console shows nothing of a record but its message."""
+    with caplog.at_level(logging.INFO, "UltrasoundLesionSegLib"):
+        batch(cases(a="0.9", b="refuse", c="log"))
+    assert {"a: started", "a: finished", "b: the source is refused", "c, frame 2: something was seen"} <= set(
+        caplog.messages
+    )
+    assert "Doe" not in caplog.text
 
 
 def test_run_json_says_what_the_result_was_made_of(batch: Batch, cases: Cases, tmp_path: Path) -> None:

@@ -249,6 +249,17 @@ def test_the_hint_goes_with_the_tool_and_what_was_clicked_with_the_frame(clicks:
     assert not user.sees("lesionMessageLabel")
 
 
+def test_the_hint_stays_when_another_cine_is_chosen(clicks: Any) -> None:
+    user = clicks.user
+    other = clicks.logic.loadCine(np.zeros((2, 64, 64), np.uint8))
+    user.click("clickButton")
+    press(clicks, *middle(clicks.truth[0][0]))
+    user.choose("browserSelector", other.GetName())
+    user.module.session.process_events()
+    assert user.see("clickButton").isChecked()
+    assert user.read("lesionMessageLabel").startswith("Click into the lesion")
+
+
 def test_a_box_may_be_dragged_from_any_corner_and_past_the_edge_of_the_frame(clicks: Any) -> None:
     truth = clicks.truth[0][0]
     (top, left), (bottom, right) = box_around(truth)

@@ -45,12 +45,15 @@ def test_nothing_goes_into_the_database_unasked(drawn: Any, tmp_path: Path) -> N
     assert "database" not in drawn.read("exportMessageLabel")
 
 
-def test_seg_and_report_go_into_the_database_on_wish_and_are_offered_there(drawn: Any, tmp_path: Path) -> None:
+def test_seg_and_report_go_into_the_database_on_wish_and_are_offered_there(
+    drawn: Any, database: Any, tmp_path: Path
+) -> None:
     drawn.click("addToDatabaseCheckBox")
     drawn.click("exportButton")
     copies = sorted((tmp_path / "database").iterdir())
     assert {dcmread(copy, stop_before_pixels=True).Modality for copy in copies} == {"SEG", "SR"}
     assert "SEG and SR are in Slicer's DICOM database" in drawn.read("exportMessageLabel")
+    assert database.displayed == {str(copy) for copy in copies}
     plugin = slicer.modules.dicomPlugins["UltrasoundLesionSegDICOMPlugin"]()
     offered = plugin.examineForImport([[str(copy)] for copy in copies])
     assert {offer.kind for offer in offered} == {"segmentation", "report"}

@@ -187,6 +187,34 @@ def test_the_tool_that_was_on_is_on_again_afterwards(seeded: Any) -> None:
     assert editor.activeEffect() is None
 
 
+def test_progress_and_a_long_outcome_are_in_sight_though_the_tools_options_fold_and_unfold(
+    seeded: Any, low_window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from UltrasoundLesionSegLib.gui import propagation_section
+
+    user = seeded.user
+    user.see("segmentEditor").setActiveEffectByName("Paint")
+    monkeypatch.setattr(propagation_section, "describe_masking", lambda _node: "The editor limits the results. " * 6)
+    area = low_window(user)
+    user.module.session.process_events()
+
+    def is_whole(name: str) -> bool:
+        label = user.see(name)
+        seen = label.visibleRegion().boundingRect().height()
+        return bool(label.text()) and seen == label.height() >= label.heightForWidth(label.width())
+
+    def scroll_to_the_button() -> None:
+        area.verticalScrollBar().setValue(0)
+        area.ensureWidgetVisible(user.see("propagateButton"), 0, 0)
+
+    scroll_to_the_button()
+    steps_until(seeded, 1)
+    user.wait_until(lambda: is_whole("progressLabel"))
+    scroll_to_the_button()
+    user.wait_until(lambda: user.read("propagateButton") == "Propagate")
+    user.wait_until(lambda: is_whole("propagateMessageLabel"))
+
+
 def test_the_outcome_tells_the_time_that_a_person_waited(seeded: Any, session: Any) -> None:
     """Also the time in which the views show the frames."""
     seconds = 0.15

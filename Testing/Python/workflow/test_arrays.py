@@ -201,6 +201,7 @@ def test_a_second_drawing_replaces_the_first_and_the_log_says_so(
         assert not caplog.records
         logic.setSeed(browser, truth[4][0], frame=5)
     (record,) = caplog.records
-    assert record.getMessage() == "a new seed of lesion 1 replaces the one that was on this frame"
+    name = logic.cine(browser).identity.short_name
+    assert record.getMessage() == f"{name}, frame 5: a new seed of lesion 1 replaces the one that was on this frame"
     assert record.frame == 5  # type: ignore[attr-defined]
     np.testing.assert_array_equal(logic.masks(browser)[5], truth[4][0])

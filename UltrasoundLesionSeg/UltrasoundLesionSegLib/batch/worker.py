@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from UltrasoundLesionSegLib.batch.fingerprint import fingerprint
 from UltrasoundLesionSegLib.batch.jobs import Job
 from UltrasoundLesionSegLib.errors import LesionSegError
-from UltrasoundLesionSegLib.logs import handled_by
+from UltrasoundLesionSegLib.logs import handled_by, sentence_of
 from UltrasoundLesionSegLib.workflow.case import run_case
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _Sender(logging.Handler):
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._send({"log": [record.levelno, getattr(record, "frame", None), record.getMessage()]})
+        self._send({"log": [record.levelno, getattr(record, "frame", None), sentence_of(record)]})
 
 
 def main() -> None:

@@ -88,10 +88,12 @@ class ClickSection(Section):
         self._loading.stop()
 
     def cine_changed(self) -> None:
-        """Start again with another cine."""
+        """Start again with another cine; the hint stays with the tool."""
         self._clicks = None
         if self.host.browser is None:
             self._put_up()
+        elif self._observed:
+            tell(self.ui.lesionMessageLabel, HINT)
 
     def frame_changed(self) -> None:
         """Say no more what was clicked on the frame left."""

@@ -25,5 +25,6 @@ def add_to_database(files: Sequence[Path]) -> bool:
 
     for file in files:
         slicer.dicomDatabase.insert(str(file))
+    slicer.dicomDatabase.updateDisplayedFields()  # sizes and counts in the browser's columns; an import does the same
     headers = [dcmread(file, specific_tags=["SOPInstanceUID"], stop_before_pixels=True) for file in files]
     return all(slicer.dicomDatabase.fileForInstance(str(header.SOPInstanceUID)) for header in headers)

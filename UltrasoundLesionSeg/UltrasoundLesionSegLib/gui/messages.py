@@ -107,7 +107,7 @@ def reveal(widget: Any) -> None:
 
 
 def _scroll_to(widget: Any) -> None:
-    area = widget.parent()
+    area = widget.parent() if widget.visible else None  # one that lies in a folded section has no place
     while area is not None and not area.inherits("QScrollArea"):
         area = area.parent()
     if area is not None:

@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.gui.hardware import describe_hardware
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import WarmUp, load_libraries
 from UltrasoundLesionSegLib.gui.masking import area_for_propagation, describe_masking
-from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.messages import Tone, reveal, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.showing_budget import ShowingBudget
 
@@ -206,6 +206,7 @@ class PropagationSection(Section):
         self.ui.progressBar.setRange(0, 0)
         tell(self.ui.progressLabel, "Starting...")
         self.host.busy_changed()
+        reveal(self.ui.progressLabel)
         self._timer.start()
 
     def _all_steps(self) -> Generator[Any, None, None]:
@@ -298,6 +299,7 @@ class PropagationSection(Section):
             with telling(self.ui.propagateMessageLabel):
                 self._tell_outcome(cancelled)
         self.host.propagation_ended()
+        reveal(self.ui.propagateMessageLabel)
 
     def _go_back(self) -> None:
         """Show the frame again from which the results were followed, unless the user went to another meanwhile."""
