@@ -112,6 +112,8 @@ class SegmentEditor:
     def setMRMLSegmentEditorNode(self, node: slicer.vtkMRMLSegmentEditorNode | None) -> None:
         self._node = node
         self._logic.SetSegmentEditorNode(node)
+        self._active = (node.GetActiveEffectName() or "") if node is not None else ""
+        self._fill_effects()
         self._observe()
 
     def mrmlSegmentEditorNode(self) -> slicer.vtkMRMLSegmentEditorNode | None:

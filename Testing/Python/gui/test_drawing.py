@@ -57,6 +57,18 @@ def test_the_first_drawing_after_a_scene_was_read_can_be_undone(
     np.testing.assert_array_equal(after.mask(3), drawing)
 
 
+def test_no_tool_is_on_in_a_scene_that_was_opened(discs: Any, drawing: np.ndarray, tmp_path: Path) -> None:
+    """The scene holds the tool, and Slicer would switch it on: the first click would draw or erase."""
+    path, editor = str(tmp_path / "scene.mrb"), discs.user.see("segmentEditor")
+    editor.setActiveEffectByName("Erase")
+    assert slicer.mrmlScene.WriteToMRB(path)
+    slicer.mrmlScene.Clear(0)
+    discs.user.module.session.process_events()
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    discs.user.module.session.process_events()
+    assert editor.activeEffect() is None
+
+
 def test_a_name_typed_in_the_segments_table_is_shown_everywhere(discs: Any, drawing: np.ndarray) -> None:
     discs.logic.segmentationNode(discs.browser).GetSegmentation().GetSegment("lesion-1").SetName("Left mass")
     discs.user.module.session.process_events()

@@ -48,6 +48,26 @@ def test_long_titles_of_models_do_not_make_the_panel_wider(
     assert width_needed(user) == before
 
 
+def test_the_model_to_begin_with_and_the_hint_of_its_name_can_be_read_whole(
+    bright_model: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slicer_harness.user import User
+
+    from UltrasoundLesionSegLib.engine import bundles
+
+    title = "STPFNet, light trunk"
+    monkeypatch.setattr(bundles, "list_bundles", lambda: [replace(bundles.find_bundle("bright"), title=title)])
+    module.open()
+    user = User(module)
+    unfold(user)
+    unwrap(module.panel).resize(486, 700)  # as wide as Slicer shows it at first
+    user.module.session.process_events()
+    choice, name = user.see("startModelComboBox"), user.see("ownModelNameEdit")
+    arrow_and_frame = 40
+    assert choice.width() >= choice.fontMetrics().horizontalAdvance(title) + arrow_and_frame
+    assert name.width() >= name.fontMetrics().horizontalAdvance(name.placeholderText()) + 10
+
+
 def test_a_long_name_of_a_cine_does_not_make_the_panel_wider(discs: Any) -> None:
     before = width_needed(discs.user)
     discs.browser.SetName(LONG)

@@ -147,6 +147,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         _show(logic, browser)
 
     def _load_segmentation(self, file: Path, loadable: Any) -> None:
+        run_repainting(import_steps("UltrasoundLesionSegLib.dicom.segmentation_reader"))
         logic = _logic()
         browser = _browser_of(logic, loadable.instances)
         if browser is None:

@@ -38,7 +38,7 @@ class LesionSection(Section):
     # ---- the editor
 
     def prepare(self) -> None:
-        """Give the editor its parameter node, making one when the scene has none."""
+        """Give the editor its parameter node, making one when the scene has none; a scene's tool stays off."""
         scene = slicer.mrmlScene
         node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
         if node is None:
@@ -47,6 +47,7 @@ class LesionSection(Section):
             node.SetSingletonTag(EDITOR_TAG)
             node = scene.AddNode(node)
         self.ui.segmentEditor.setMRMLSegmentEditorNode(node)
+        self.ui.segmentEditor.setActiveEffect(None)  # else the first click into a scene just opened would draw or erase
 
     def enter(self) -> None:
         """The module is shown: keys select effects and segments."""

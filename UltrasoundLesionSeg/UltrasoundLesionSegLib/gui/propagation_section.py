@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.gui.hardware import describe_hardware
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import WarmUp, load_libraries
 from UltrasoundLesionSegLib.gui.masking import area_for_propagation, describe_masking
-from UltrasoundLesionSegLib.gui.messages import Tone, reveal, tell, telling
+from UltrasoundLesionSegLib.gui.messages import Tone, reveal, sentence, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.showing_budget import ShowingBudget
 
@@ -83,7 +83,7 @@ class PropagationSection(Section):
             self._default_model = default_bundle("propagate").name if self.bundles else ""
             self._show_model()
         except LesionSegError as error:
-            tell(self.ui.propagateMessageLabel, str(error), Tone.BAD)
+            tell(self.ui.propagateMessageLabel, sentence(str(error)), Tone.BAD)
         finally:
             self._filling = False
         self._describe_model()
