@@ -235,3 +235,10 @@ def test_the_resolution_of_a_screen_is_no_spacing(save_dicom, dots, digits):
 def test_regions_whose_calibrations_differ_by_rounding_are_one(save_dicom):
     cine = read(save_dicom, [region((0, 0, 50, 99), (0.02, 0.03)), region((55, 0, 119, 99), (0.020001, 0.03))])
     assert cine.calibration.spacing == pytest.approx((0.3, 0.2))
+
+
+@pytest.mark.parametrize(("spacing", "is_noted"), [([0.3, 0.2], False), ([0.6, 0.4], True), ([1, 1], False)])
+def test_a_spacing_that_contradicts_the_regions_is_noted(save_dicom, spacing, is_noted):
+    cine = read(save_dicom, [region((0, 0, 50, 99), (0.02, 0.03))], PixelSpacing=spacing)
+    assert cine.calibration.spacing == pytest.approx((0.3, 0.2))
+    assert any("different sizes of a pixel" in note for note in cine.notes) is is_noted

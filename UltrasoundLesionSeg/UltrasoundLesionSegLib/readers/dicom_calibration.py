@@ -29,6 +29,7 @@ _ROUNDING = 2e-6
 _ROUNDED = 1e-3
 """Share by which one size of a pixel differs where it was rounded."""
 
+_CONTRADICTS = 0.05
 _REGION_SOURCE = "SequenceOfUltrasoundRegions"
 
 _SPACING_KEYWORDS = ("PixelSpacing", "NominalScannedPixelSpacing", "ImagerPixelSpacing")
@@ -82,14 +83,32 @@ def read_calibration(header: Dataset) -> KnownCalibration:
     for one in regions:
         if not any(_agree(one.calibration, other) for other in spacings):
             spacings.append(one.calibration)
+    contradiction = _contradiction(header, spacings)
     if len(spacings) == 1:
         whole = _whole(regions, (rows, columns), others)
-        return KnownCalibration(whole, regions, notes, other_regions=others)
+        return KnownCalibration(whole, regions, (*notes, *contradiction), other_regions=others)
     if regions:
         note = f"The image has regions of {len(spacings)} different calibrations: that of the lesion's region is used."
-        return KnownCalibration(None, regions, (*notes, note), other_regions=others)
+        return KnownCalibration(None, regions, (*notes, note, *contradiction), other_regions=others)
     found = _from_spacing(header)
     return replace(found, notes=(*notes, *found.notes), other_regions=others)
+
+
+def _contradiction(header: Dataset, spacings: Sequence[Calibration]) -> tuple[str, ...]:
+    """Return the sentence on a believable spacing element that none of the regions' sizes of a pixel agrees with.
+
+    So it is where a picture was resized and one of both was not, or where a region is in mm by mistake.
+    """
+    told = _from_spacing(header).whole
+    if told is None or not spacings:
+        return ()
+    pairs = [zip(one.spacing, told.spacing, strict=True) for one in spacings]
+    if any(all(abs(ours - other) <= _CONTRADICTS * other for ours, other in pair) for pair in pairs):
+        return ()
+    return (
+        f"The ultrasound regions and {told.source} tell different sizes of a pixel: those of the regions are used, and "
+        "the picture may have been resized.",
+    )
 
 
 def is_same(one: KnownCalibration, other: KnownCalibration) -> bool:
