@@ -375,3 +375,18 @@ def test_an_animated_avif_is_more_than_its_still(tmp_path):
     found = np.stack(list(read_cine(tmp_path / "a.avif"))).astype(int)
     assert found.shape == frames.shape
     assert np.abs(found - frames).mean() < 2
+
+
+def test_a_file_with_two_videos_says_so(tmp_path):
+    small, large = moving_frames(4, 32, 48), moving_frames(4, 48, 64)
+    with av.open(str(tmp_path / "two.mkv"), "w") as container:
+        streams = [container.add_stream("ffv1", rate=25) for _ in range(2)]
+        for stream, frames in zip(streams, (small, large), strict=True):
+            stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], "gray"
+        for stream, frames in zip(streams, (small, large), strict=True):
+            for picture in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "gray")))
+            container.mux(stream.encode(None))
+    cine = read_cine(tmp_path / "two.mkv")
+    np.testing.assert_array_equal(np.stack(list(cine)), large)
+    assert any("2 videos" in note for note in cine.notes)

@@ -87,6 +87,8 @@ class VideoIndex:
         Whether the file ends or breaks within a packet.
     is_raw : bool
         Whether it is a stream without a container, which cannot say how many frames it has.
+    others : int
+        Video streams of the file that are not read.
     """
 
     checksums: tuple[int | None, ...]
@@ -103,6 +105,7 @@ class VideoIndex:
     matrix: Matrix = UPRIGHT
     is_ragged: bool = False
     is_raw: bool = False
+    others: int = 0
     positions: dict[int, int] = field(init=False, repr=False)
     """Frame by time; empty where times are missing or not different."""
 
@@ -150,6 +153,7 @@ def index_video(opener: Opener) -> VideoIndex:
         shown.matrix,
         stream.is_ragged,
         stream.is_raw,
+        stream.others,
     )
 
 
@@ -455,6 +459,8 @@ def read_video(path: Path) -> Cine:
     timing, timing_notes = video_timing(index)
     if not all(lasting):
         timing, timing_notes = None, ("The animation does not say how long each frame is shown: times are unknown.",)
+    if index.others:
+        timing_notes = (*timing_notes, f"The file has {index.others + 1} videos: the one with most pixels is read.")
     timing_notes = (*timing_notes, *(merged_note(lasting) if lasting else gap_notes(timing)))
     return Cine(
         VideoFrames(opener, index),

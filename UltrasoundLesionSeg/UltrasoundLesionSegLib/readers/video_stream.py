@@ -98,6 +98,8 @@ class VideoStream:
         Whether the file ends or breaks within a packet; see `video_ends.is_broken`.
     is_raw : bool
         Whether it is a stream without a container, which cannot say how many pictures it has.
+    others : int
+        Video streams that are not shown, but for covers and stills.
     discarded : int
         Pictures met so far that the header says not to show (edit lists).
 
@@ -145,6 +147,7 @@ class VideoStream:
             raise SourceError(_CANNOT)
         check_frame_size(stream.height, stream.width)
         self._stream = stream
+        self.others = sum(one is not stream and not _is_cover(one) and one.frames != 1 for one in videos)
         codec = stream.codec_context
         codec.options = dict(_CODEC_OPTIONS)
         codec.thread_count = 1  # with more threads, errors are reported for a later picture
