@@ -83,7 +83,7 @@ def watch_the_steps(clock: StageClock) -> None:
         "the mask cut to the window": [(follower, "_cut_mask")],
         "probabilities pasted on the frame": [(tracker.Window, "paste")],
         "islands that cannot be the lesion": [(tracker, "plausible_parts")],
-        "outline: optical flow": [(OutlineCorrection, "_follow")],
+        "outline: optical flow": [(OutlineCorrection, "follow")],
         "outline: distances and correction": [(OutlineCorrection, "apply")],
         "memory of frames": [(MemoryBank, "add"), (MemoryBank, "read")],
         "tracker, the rest": [(follower, "step"), (follower, "accept"), (follower, "start_at_anchor")],

@@ -32,6 +32,12 @@ def tissue(shift: int = 0) -> np.ndarray:
     return np.ascontiguousarray(texture[:, SIZE - shift : 2 * SIZE - shift])
 
 
+def followed(correction: OutlineCorrection, predicted: np.ndarray, picture: np.ndarray, window: Window) -> np.ndarray:
+    """Return the corrected outline on the next frame."""
+    correction.follow(picture, window)
+    return correction.apply(predicted)
+
+
 def test_signed_distance_of_a_half_plane_counts_pixels_from_the_outline() -> None:
     half = np.zeros((32, 32), np.float32)
     half[:, 16:] = 1
@@ -50,7 +56,7 @@ def test_on_the_anchor_itself_the_drawn_outline_comes_back() -> None:
     drawn, predicted = ellipse(20, 26), ellipse(23, 23)
     correction = OutlineCorrection(drawn, predicted, tissue(), WHOLE)
     still = tissue()
-    corrected = correction.apply(predicted, still, WHOLE) > 0.5
+    corrected = followed(correction, predicted, still, WHOLE) > 0.5
     assert dice(predicted > 0.5, drawn > 0.5) < 0.95
     assert dice(corrected, drawn > 0.5) > 0.985
 
@@ -60,7 +66,7 @@ def test_an_anchor_too_small_to_be_seen_changes_nothing() -> None:
     speck[40, 40] = 0.3  # as a pixel of a large frame is seen
     correction = OutlineCorrection(speck, ellipse(3, 3), tissue(), WHOLE)
     predicted = ellipse(4, 4)
-    np.testing.assert_array_equal(correction.apply(predicted, tissue(1), WHOLE), predicted)
+    np.testing.assert_array_equal(followed(correction, predicted, tissue(1), WHOLE), predicted)
     assert correction.likeness == 0
 
 
@@ -68,7 +74,7 @@ def test_the_difference_moves_with_the_tissue() -> None:
     correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), tissue(), WHOLE)
     for step in range(1, 6):
         predicted = ellipse(23, 23, column=48 + 2 * step)
-        corrected = correction.apply(predicted, tissue(2 * step), WHOLE) > 0.5
+        corrected = followed(correction, predicted, tissue(2 * step), WHOLE) > 0.5
     truth = ellipse(20, 26, column=58) > 0.5
     assert dice(predicted > 0.5, truth) < 0.95
     assert dice(corrected, truth) > 0.975
@@ -79,7 +85,7 @@ def test_the_difference_means_the_same_in_another_window() -> None:
     correction = OutlineCorrection(drawn, predicted, tissue(), WHOLE)
     closer = Window(50.0, 46.0, 72.0)
     cut = [closer.cut(picture, SIZE) for picture in (predicted, tissue())]
-    corrected = closer.paste(correction.apply(*cut, closer), SIZE, SIZE) > 0.5
+    corrected = closer.paste(followed(correction, *cut, closer), SIZE, SIZE) > 0.5
     assert dice(corrected, drawn > 0.5) > 0.98
 
 
@@ -87,7 +93,7 @@ def test_where_the_tissue_is_the_anchor_s_new_errors_are_put_right_too() -> None
     truth = ellipse(22, 24)
     correction = OutlineCorrection(truth, truth, tissue(), WHOLE)  # on the anchor itself the network was right
     wrong = ellipse(20, 26, row=50)
-    corrected = correction.apply(wrong, tissue(), WHOLE) > 0.5
+    corrected = followed(correction, wrong, tissue(), WHOLE) > 0.5
     assert dice(wrong > 0.5, truth > 0.5) < 0.93
     assert dice(corrected, truth > 0.5) > 0.99
 
@@ -95,7 +101,7 @@ def test_where_the_tissue_is_the_anchor_s_new_errors_are_put_right_too() -> None
 def test_an_outline_far_from_the_drawn_one_is_not_dragged_to_it() -> None:
     correction = OutlineCorrection(ellipse(15, 15), ellipse(15, 15), tissue(), WHOLE)
     grown = ellipse(30, 30)
-    corrected = correction.apply(grown, tissue(), WHOLE) > 0.5
+    corrected = followed(correction, grown, tissue(), WHOLE) > 0.5
     assert dice(corrected, grown > 0.5) > 1 - 2.5 * outline.LARGEST * SIZE / 30
 
 
@@ -104,7 +110,7 @@ def test_errors_of_the_flow_do_not_add_up() -> None:
     correction = OutlineCorrection(drawn, drawn, tissue(), WHOLE)
     for step in range(1, 61):  # to and fro, three times
         shift = round(10 * np.sin(2 * np.pi * step / 20))
-        corrected = correction.apply(ellipse(23, 23, column=48 + shift), tissue(shift), WHOLE) > 0.5
+        corrected = followed(correction, ellipse(23, 23, column=48 + shift), tissue(shift), WHOLE) > 0.5
     assert shift == 0
     assert dice(corrected, drawn > 0.5) > 0.98
 
@@ -112,7 +118,7 @@ def test_errors_of_the_flow_do_not_add_up() -> None:
 def test_in_other_tissue_the_anchor_s_outline_says_nothing() -> None:
     correction = OutlineCorrection(ellipse(20, 26), ellipse(23, 23), tissue(), WHOLE)
     other = np.random.default_rng(8).integers(0, 255, (SIZE, SIZE)).astype(np.uint8)
-    corrected = correction.apply(ellipse(23, 23), other, WHOLE) > 0.5
+    corrected = followed(correction, ellipse(23, 23), other, WHOLE) > 0.5
     assert correction.likeness < 0.3  # by chance: there are few independent spots in so small a window
     assert dice(corrected, ellipse(23, 23) > 0.5) > 0.97  # 0.972 to 0.98 with 30 seeds
 
@@ -124,7 +130,7 @@ def test_parts_that_the_network_leaves_out_are_given_back_sooner_than_others_are
     def moved_by(own: float) -> float:
         """Return by how many pixels an outline of this radius is moved towards the drawn one."""
         correction = OutlineCorrection(drawn, drawn, now, WHOLE)
-        corrected = correction.apply(ellipse(own, own), changed, WHOLE)
+        corrected = followed(correction, ellipse(own, own), changed, WHOLE)
         assert 0.4 < correction.likeness < 0.9
         # the sum of the probabilities is the area to less than a pixel
         return abs(float(np.sqrt(corrected.sum() / np.pi)) - own)
@@ -136,13 +142,51 @@ def test_a_shrinking_lesion_may_vanish() -> None:
     correction = OutlineCorrection(ellipse(26, 26), ellipse(22, 22), tissue(), WHOLE)
     still = tissue()
     areas = [
-        np.count_nonzero(correction.apply(ellipse(r, r), still, WHOLE) > 0.5) / np.count_nonzero(ellipse(r, r))
+        np.count_nonzero(followed(correction, ellipse(r, r), still, WHOLE) > 0.5) / np.count_nonzero(ellipse(r, r))
         for r in (22, 12, 5)
     ]
     assert areas[0] > 1.2
     assert areas[2] < 1.1
     nothing = np.zeros((SIZE, SIZE), np.float32)
-    assert not correction.apply(nothing, still, WHOLE).any()
+    assert not followed(correction, nothing, still, WHOLE).any()
+
+
+def test_a_mask_that_flowed_out_is_cut_near_where_the_tissue_carried_the_drawn_outline() -> None:
+    drawn = ellipse(12, 12)
+    extent = float(np.sqrt(drawn.sum()))
+    correction = OutlineCorrection(drawn, drawn, tissue(), WHOLE)
+    correction.follow(tissue(6), WHOLE)
+    flowed_out = ellipse(30, 30, column=50)
+    cut = correction.cut_back(flowed_out, extent) > 0.5
+    reach = 12 + outline.FARTHEST * extent
+    assert dice(cut, ellipse(reach, reach, column=54) > 0.5) > 0.97
+    assert not (cut & (flowed_out <= 0.5)).any()
+
+
+@pytest.mark.parametrize(("radius", "extent"), [(18, 21.3), (30, 53.0)])
+def test_a_lesion_that_grows_twofold_or_was_larger_on_another_anchor_is_not_cut(radius: float, extent: float) -> None:
+    correction = OutlineCorrection(ellipse(12, 12), ellipse(12, 12), tissue(), WHOLE)
+    correction.follow(tissue(), WHOLE)
+    grown = ellipse(radius, radius)
+    np.testing.assert_array_equal(correction.cut_back(grown, extent), grown)
+
+
+class SpreadingNetwork(BrightNetwork):
+    """Draws the previous outline two pixels further out on every frame."""
+
+    def segment(self, frames, code, previous, memory):  # type: ignore[no-untyped-def]
+        return (torch.nn.functional.max_pool2d(previous.masks, 5, stride=1, padding=2) - 0.5) * 40
+
+
+def test_an_outline_that_grows_on_every_frame_does_not_flow_out_over_the_cine() -> None:
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    drawn = ((rows - 48) / 12) ** 2 + ((columns - 48) / 12) ** 2 < 1
+    cine = Cine.from_array(np.stack([tissue()] * 20))
+    inferer = PropagationInferer(TrackerSettings(input_size=96), torch.device("cpu"))
+    results = list(inferer(inputs_for(cine, [Anchor(0, 0, drawn)]), SpreadingNetwork()))
+    areas = [np.count_nonzero(result.masks[0]) / np.count_nonzero(drawn) for result in results]
+    assert len(areas) == 19
+    assert 1 < max(areas) < 2  # 21 if nothing is cut back
 
 
 class NarrowNetwork(BrightNetwork):
@@ -226,7 +270,7 @@ def test_what_is_left_out_far_from_the_outline_changes_nothing(size: int, place:
     for step, scale in enumerate((1.0, 0.5, 1.7), 1):
         window = Window(150.0, 150.0, scale * size)
         predicted = (1 / (1 + np.exp((away - 0.18 * size) / 2))).astype(np.float32)
-        corrected = correction.apply(predicted, pictures[step], window)
+        corrected = followed(correction, predicted, pictures[step], window)
         plain = plainly_applied(correction, predicted, pictures[step], window.side)
         assert np.array_equal(corrected, plain)
         assert 0 < np.count_nonzero(corrected > 0.5) < size**2

@@ -12,6 +12,10 @@ faster where it lies inside the network's: networks leave out parts of a lesion 
 The flow is computed to the anchor's own picture, starting from the result for the previous frame, so that its errors do
 not add up from frame to frame.
 
+Where tissue has no clear edge, a network's outline can flow out: it grows from frame to frame, each time from its own
+larger mask, to many times the lesion's area. A mask much larger than the lesion is on any anchor is cut back to what is
+near the drawn outline where the tissue has carried it.
+
 The network continues from its own outlines. If it got the corrected ones, it would answer with larger ones, which would
 be corrected again: on a beating heart the outline moved through the open valve. Docs/results/ablations.md shows the
 effect of the correction.
@@ -32,6 +36,11 @@ LARGEST = 0.05  # of the window's side; a larger difference means that the netwo
 OUTWARDS, TRUST_OUTWARDS = 0.1, 4
 INWARDS, TRUST_INWARDS = 0.05, 6
 SMOOTHING = 0.01  # standard deviation, of the window's side: finer detail lasts a few frames only
+# A mask of so many times the lesion's area on its largest anchor has flowed out. It is cut at this distance from the
+# drawn outline, in extents of the lesion (the square root of that area). In clips with truth a lesion grew to 2.4 times
+# its area on the first frame at most; masks that flowed out had 4 to 10 times.
+FLOWED_OUT, FARTHEST = 2.5, 0.25
+FLOWED_OUT_PROBABILITY = 0.01  # at most, further away
 BAND = 0.1  # of the window's side, on both sides of the outline: here the anchor's structure is compared
 STEEPEST = 15.0  # log odds; beyond it a probability is 0 or 1 to six digits
 
@@ -63,27 +72,69 @@ class OutlineCorrection:
         self._window = window
         self._area = self._area_of(drawn, window)
         self.likeness = 1.0  # of the present frame's structure to the anchor's, as of the last ``apply``
+        self._now = picture  # the present frame
         # position on the anchor's picture of each pixel of the present one: (column, row)
         self._origin = np.indices((size, size), np.float32)[::-1]
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
-    def apply(self, predicted: Field, now: Grey, window: Window) -> Field:
-        """Follow the tissue to the next frame and correct the network's outline there.
+    def follow(self, now: Grey, window: Window) -> None:
+        """Follow the tissue to the next frame.
+
+        Parameters
+        ----------
+        now : ndarray of uint8, shape (N, N)
+            The frame through ``window``.
+        window : Window
+        """
+        size = now.shape[0]
+        origin = [self._window.reseen(field, window, size) for field in self._origin]
+        # the anchor's picture moved to where its tissue was one frame before, and where each pixel of the present
+        # frame is on it
+        moved = remapped(self._picture, *origin)
+        back = smooth_flow(self._flow, now, moved)
+        rows, columns = np.indices((size, size), np.float32)
+        place = columns + back[..., 0], rows + back[..., 1]
+        # positions are composed instead of flow fields, which would blur if they were resampled on every frame
+        self._origin = np.stack([remapped(field, *place) for field in origin])
+        self._window, self._now = window, now
+
+    def cut_back(self, predicted: Field, extent: float) -> Field:
+        """Return the network's probabilities without what has flowed out of the lesion.
+
+        Parameters
+        ----------
+        predicted : ndarray of float32, shape (N, N)
+            The network's probabilities for the frame followed to.
+        extent : float
+            Square root of the lesion's area on the anchor that shows most of it, in pixels of the frame.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, N)
+            Unchanged unless the mask is ``FLOWED_OUT`` times as large as on that anchor.
+        """
+        if self._area_of(predicted, self._window) < FLOWED_OUT * extent**2:
+            return predicted
+        drawn = remapped(self._drawn, *self._origin)
+        if not (drawn > 0).any():  # the tissue of the lesion is not in view
+            return predicted
+        near = drawn > -FARTHEST * extent
+        return np.where(near, predicted, np.minimum(predicted, np.float32(FLOWED_OUT_PROBABILITY)))
+
+    def apply(self, predicted: Field) -> Field:
+        """Correct the network's outline on the frame followed to.
 
         Parameters
         ----------
         predicted : ndarray of float32, shape (N, N)
             The network's probabilities for the frame.
-        now : ndarray of uint8, shape (N, N)
-            The frame through ``window``.
-        window : Window
 
         Returns
         -------
         ndarray of float32, shape (N, N)
             Probabilities; unchanged where the network sees no lesion, or the anchor's is too small to be seen.
         """
-        self._follow(now, window)
+        now, window = self._now, self._window
         area = self._area_of(predicted, window)
         if area == 0 or self._area == 0:  # specks far apart can be too small to be seen through their window
             self.likeness = 0.0
@@ -113,19 +164,6 @@ class OutlineCorrection:
     def carried(self) -> Mask:
         """Return the drawn lesion as the tissue alone carried it to the present frame, bool (N, N) in its window."""
         return remapped(self._drawn, *self._origin) > 0
-
-    def _follow(self, now: Grey, window: Window) -> None:
-        size = now.shape[0]
-        origin = [self._window.reseen(field, window, size) for field in self._origin]
-        # the anchor's picture moved to where its tissue was one frame before, and where each pixel of the present
-        # frame is on it
-        moved = remapped(self._picture, *origin)
-        back = smooth_flow(self._flow, now, moved)
-        rows, columns = np.indices((size, size), np.float32)
-        place = columns + back[..., 0], rows + back[..., 1]
-        # positions are composed instead of flow fields, which would blur if they were resampled on every frame
-        self._origin = np.stack([remapped(field, *place) for field in origin])
-        self._window = window
 
     @staticmethod
     def _area_of(probabilities: Field, window: Window) -> float:

@@ -183,10 +183,13 @@ class LesionTracker:
         view = self._look(frame, window)
         past = self._past
         predicted = self._segment(view, PreviousFrame(past.view.tensor, past.view.code, past.seen), index)
+        if self._correction is not None:
+            self._correction.follow(view.grey, window)
+            predicted = self._correction.cut_back(predicted, self._extent)
         certainty = confidence.certainty(predicted)
         probabilities = corrected = self._paste(predicted, window, past.mask)
         faint = contrast(view.grey, predicted > 0.5).has_gone(self._contrast)
-        redrawn = predicted if self._correction is None else self._correction.apply(predicted, view.grey, window)
+        redrawn = predicted if self._correction is None else self._correction.apply(predicted)
         found, alike = probabilities > 0.5, self._likeness_to_last(frame)
         if found.any() and (
             not self._is_lesion(found, frame, certainty, faint, alike) or self._is_denied(found, frame)
