@@ -46,6 +46,17 @@ def test_both_models_are_scored_on_the_same_frames(bundle: Bundle, davis: Path) 
     assert scores.plain_seconds > 0
 
 
+def test_other_videos_show_whether_a_fit_forgets(bundle: Bundle, davis: Path) -> None:
+    case, *others = read_cases(davis, Layout.DAVIS)
+    scores = score_case(case, bundle, QUICK, (1.0,), others[:1])
+    assert scores is not None
+    names = ("tiny on others", "tiny fitted 1 on others")
+    told = [[row.scores.dice for row in scores.rows if row.method == name] for name in names]
+    assert {row.case for row in scores.rows if row.method in names} == {others[0].name}
+    assert len(told[0]) == len(told[1]) > 0
+    assert told[0] != told[1]
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_masks_of_a_fit_that_the_program_would_not_keep_are_not_taken(
     bundle: Bundle, davis: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
@@ -72,11 +83,13 @@ def test_the_command_writes_a_table_with_the_difference(
     bundle: Bundle, davis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = f"x {davis} --output {tmp_path / 'out'} --model {bundle.name} --skip 1 --limit 2 --steps 1 --batch 1"
+    given += f" --others {davis} --other-videos 1"
     monkeypatch.setattr(sys, "argv", given.split())
     main()
     text = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
     assert "| tiny fitted 0.3 |" in text
-    assert "minus tiny" in text
+    assert "minus tiny |" in text
+    assert "minus tiny on others |" in text
     cases = len(list(read_cases(davis, Layout.DAVIS)))
     assert text.count("of processor time") == 1 + min(cases - 1, 2)
     rows = (tmp_path / "out" / "frames.csv").read_text(encoding="utf-8")

@@ -2,7 +2,8 @@
 
 ``python -m UltrasoundLesionSegLib.evaluation.lesion_fit DATASET --output FOLDER`` fits a model to the first frame of
 each video that shows a lesion, and scores both models on the rest of the video, and what the program keeps of the two
-(``fitting.way_back``). What came of it: Docs/results/ablations.md.
+(``fitting.way_back``). With ``--others DATASET`` both are scored on other videos as well, which shows whether a fitted
+model forgets other lesions. What came of it: Docs/results/ablations.md.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from UltrasoundLesionSegLib.fitting.way_back import farthest, is_kept, lead_back
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
+ON_OTHERS = " on others"
+
 
 @dataclass(frozen=True)
 class FitScores:
@@ -37,7 +40,8 @@ class FitScores:
     Parameters
     ----------
     rows : list of ScoredFrame
-        Of the model as it is, then for each share of the fitted one and of what the program keeps ("where kept").
+        Of the model as it is, then for each share of the fitted one and of what the program keeps ("where kept"); then
+        of the model as it is and the fitted ones on other videos ("on others").
     ways_back : dict of str to float
         By method, of the model as it is and the fitted ones: Dice of what was drawn and what the last frame leads back
         to, mean over the lesions.
@@ -59,11 +63,16 @@ def shortened(case: Case, frames: int | None, every: int) -> Case:
 
 
 def score_case(
-    case: Case, bundle: Bundle, settings: FitSettings, shares: Sequence[float] | None = None
+    case: Case,
+    bundle: Bundle,
+    settings: FitSettings,
+    shares: Sequence[float] | None = None,
+    others: Sequence[Case] = (),
 ) -> FitScores | None:
     """Score a model on a video as it is and fitted to the lesions of its first frame that shows one, by shares.
 
-    None where no frame shows a lesion. The shares are by default that of the settings.
+    None where no frame shows a lesion. The shares are by default that of the settings. ``others`` are videos that the
+    models are scored on besides.
     """
     shown = (frame for frame in range(len(case.cine)) if (seen := case.truth(frame)) is not None and seen.any())
     if (start := next(shown, None)) is None:
@@ -73,18 +82,24 @@ def score_case(
     drawn = [(case.cine.frames[start], mask) for mask in truth if mask.any()]
     started = time.process_time()
     led_to: nn.Module = run_to_end(fit_steps(bundle, drawn, settings))
-    fits = [between(bundle, led_to, share) for share in shares or (settings.share,)]
+    taken = shares or (settings.share,)
+    fits = [between(bundle, led_to, share) for share in taken]
     fitted_at = time.process_time()
     plain, plain_ways = _scored(case, Model(bundle, "cpu"), start)
     plain_at = time.process_time()
     rows, ways_back = [*plain], {bundle.name: float(np.mean(plain_ways or [np.nan]))}
-    for share, fit in zip(shares or (settings.share,), fits, strict=True):
+    for share, fit in zip(taken, fits, strict=True):
         name = f"{bundle.name} fitted {share:g}"
         found, ways = _scored(case, Model(fit, "cpu"), start)
         own = [replace(row, method=name) for row in found]
         ways_back[name] = float(np.mean(ways or [np.nan]))
         kept = own if is_kept(ways, plain_ways) else plain
         rows += own + [replace(row, method=f"{name} where kept") for row in kept]
+    named = {bundle.name: bundle}
+    named |= {f"{bundle.name} fitted {share:g}": fit for share, fit in zip(taken, fits, strict=True)}
+    for name, model in named.items():
+        for other in others:
+            rows += [replace(row, method=name + ON_OTHERS) for row in score_video(other, Model(model, "cpu"))]
     return FitScores(rows, ways_back, fitted_at - started, plain_at - fitted_at)
 
 
@@ -135,6 +150,8 @@ def main() -> None:
     parser.add_argument("--model", help="that propagates; the default one when left out")
     parser.add_argument("--skip", type=int, default=0, help="videos to leave out, the first so many")
     parser.add_argument("--limit", type=int, help="videos to take, evenly over the others")
+    parser.add_argument("--others", type=Path, help="data set of other videos that the models are scored on, too")
+    parser.add_argument("--other-videos", type=int, default=4, help="how many of them, evenly chosen")
     parser.add_argument("--frames", type=int, help="of each video, take the first so many")
     parser.add_argument("--every", type=int, default=1, help="and of those each so many")
     parser.add_argument("--steps", type=int, default=defaults.steps)
@@ -148,26 +165,45 @@ def main() -> None:
     bundle = find_bundle(chosen.model) if chosen.model else default_bundle(PROPAGATE)
     settings = FitSettings(chosen.steps, chosen.batch, chosen.learning_rate, chosen.other_share)
     cases = list(read_cases(chosen.dataset, Layout(chosen.layout)))[chosen.skip :]
-    if chosen.limit and chosen.limit < len(cases):
-        cases = [cases[place] for place in np.linspace(0, len(cases) - 1, chosen.limit).round().astype(int)]
+    cases = _evenly(cases, chosen.limit)
+    others = (
+        _evenly(list(read_cases(chosen.others, Layout(chosen.layout))), chosen.other_videos) if chosen.others else []
+    )
+    others = [shortened(case, chosen.frames, chosen.every) for case in others]
     started = time.process_time()
     other_clips()
     lines = [f"simulated clips, once: {time.process_time() - started:.1f} s of processor time"]
     rows: list[ScoredFrame] = []
     for case in cases:
-        scores = score_case(shortened(case, chosen.frames, chosen.every), bundle, settings, chosen.share)
+        scores = score_case(shortened(case, chosen.frames, chosen.every), bundle, settings, chosen.share, others)
         if scores is None:
             continue
         rows += scores.rows
         write_frames(rows, chosen.output / "frames.csv")  # what is known so far survives an interruption
         lines.append(_line(case.name, scores))
         print(lines[-1], flush=True)
-    names = _names(rows)
-    table = table_text([summarize(rows, name, [other for other in names if other != name]) for name in names])
-    text = "\n".join([*lines, "", table])
+    text = "\n".join([*lines, "", *_tables(rows)])
     with atomic_path(chosen.output / "table.md") as path:
         path.write_text(text, encoding="utf-8")
     print(text)
+
+
+def _evenly(cases: list[Case], limit: int | None) -> list[Case]:
+    """Return so many cases, evenly over all of them."""
+    if not limit or limit >= len(cases):
+        return cases
+    return [cases[place] for place in np.linspace(0, len(cases) - 1, limit).round().astype(int)]
+
+
+def _tables(rows: Sequence[ScoredFrame]) -> list[str]:
+    """Return a table of the methods on the videos fitted to, and one on the other videos if there are any."""
+    names = _names(rows)
+    groups = [[name for name in names if name.endswith(ON_OTHERS) == others] for others in (False, True)]
+    return [
+        table_text([summarize(rows, name, [other for other in group if other != name]) for name in group])
+        for group in groups
+        if group
+    ]
 
 
 def _line(case: str, scores: FitScores) -> str:
