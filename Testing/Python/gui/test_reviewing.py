@@ -37,6 +37,23 @@ def test_review_next_goes_where_a_correction_wins_most_and_says_how_many_are_lef
     assert results.browser.GetSelectedItemNumber() == 3, "there is nowhere else to go"
 
 
+def test_a_frame_that_is_drawn_has_no_confidence_of_a_model_any_more(results: Any) -> None:
+    results.browser.SetSelectedItemNumber(7)
+    assert results.user.read("reviewInfoLabel") == "Frame 7: confidence 0.21."
+    results.draw(7, results.truth[7, 0])
+    results.user.wait_until(lambda: results.user.read("reviewInfoLabel") == "Frame 7.")
+
+
+def test_propagate_again_unfolds_the_section_with_its_progress_and_outcome(results: Any) -> None:
+    user = results.user
+    user.see("propagateCollapsibleButton").setProperty("collapsed", True)
+    results.draw(7, results.truth[7, 0])
+    user.click("propagateAgainButton")
+    user.wait_until(lambda: user.read("propagateButton") == "Propagate")
+    assert user.see("propagateCollapsibleButton").property("collapsed") is False
+    assert user.sees("propagateMessageLabel")
+
+
 def test_when_everything_is_right_it_says_so(results: Any) -> None:
     for frame in range(12):
         results.logic.confirmFrame(results.browser, frame)

@@ -206,6 +206,7 @@ class PropagationSection(Section):
         self.ui.progressBar.setRange(0, 0)
         tell(self.ui.progressLabel, "Starting...")
         self.host.busy_changed()
+        self.ui.propagateCollapsibleButton.collapsed = False  # Propagate again lies in another section
         reveal(self.ui.progressLabel)
         self._timer.start()
 

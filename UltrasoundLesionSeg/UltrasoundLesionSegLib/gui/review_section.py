@@ -27,6 +27,7 @@ class ReviewSection(Section):
         self._entered = False
         self._seconds: Any = None  # of every frame, None where they are unknown
         self._confidences: dict[str, Any] = {}
+        self._anchors: dict[str, list[int]] = {}
         self._visited: set[int] = set()  # frames already visited in this round
         self._order: list[int] = []  # frames to look at
         self._is_new = False  # whether there are results that the line does not describe yet
@@ -77,6 +78,7 @@ class ReviewSection(Section):
     def drawing_changed(self) -> None:
         """Show the anchor that is being drawn, and names typed in the editor."""
         self._show_timeline()
+        self._show_frame_info()
         self._show_name()
 
     def progress_made(self) -> None:
@@ -101,12 +103,12 @@ class ReviewSection(Section):
     def _show_timeline(self) -> None:
         browser, segmentation = self.host.browser, self.host.segmentation()
         rows = []
+        self._anchors = self.host.anchors() if segmentation is not None else {}
         if segmentation is not None:
-            anchors = self.host.anchors()
             for segment, values in self._confidences.items():
                 found = segmentation.GetSegmentation().GetSegment(segment)
                 name = found.GetName() if found is not None else segment
-                rows.append(TimelineRow(name, values, anchors.get(segment, [])))
+                rows.append(TimelineRow(name, values, self._anchors.get(segment, [])))
         frames = browser.GetNumberOfItems() if browser is not None else 0
         self._timeline.show(rows, frames, self._current(), self._order)
 
@@ -133,7 +135,11 @@ class ReviewSection(Section):
 
     def _show_frame_info(self) -> None:
         frame = self._current()
-        known = [values[frame] for values in self._confidences.values() if 0 <= frame < len(values)]
+        known = [
+            values[frame]
+            for segment, values in self._confidences.items()
+            if 0 <= frame < len(values) and frame not in self._anchors.get(segment, [])
+        ]
         finite = [value for value in known if np.isfinite(value)]
         self._annotate(frame, min(finite) if finite else None)
         if frame < 0:
