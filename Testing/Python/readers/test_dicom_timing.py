@@ -218,3 +218,11 @@ def test_implausible_display_rates_are_noted(save_dicom, elements, said):
     assert [note.startswith(said) for note in cine.notes] == [True]
     assert read_cine(save_dicom(dicom_object(FRAMES[:1], **elements))).notes == ()
     assert read_cine(save_dicom(dicom_object(FRAMES, FrameTime="40", **elements))).notes == ()
+
+
+@pytest.mark.parametrize(("rate", "noted"), [(25, True), (4, True), (3, False), (0, False)])
+def test_a_rate_to_show_the_cine_at_that_contradicts_its_frame_times_is_noted(save_dicom, rate, noted):
+    cine = read(save_dicom, FrameTime="1000", CineRate=rate)
+    assert (cine.timing.source, cine.timing.frames_per_second) == ("FrameTime", pytest.approx(1))
+    told = f"FrameTime says 1 frames a second, and CineRate says {rate}: FrameTime is used."
+    assert cine.notes == ((told,) if noted else ())

@@ -20,6 +20,9 @@ _RATES = ("CineRate", "RecommendedDisplayFrameRate")
 _DURATIONS = ("EffectiveDuration", "AcquisitionDuration")
 _AGREES = 0.1
 
+_SLOWED_DOWN = 4
+"""Times from which on the rate to show a cine at and that of its frame times contradict each other."""
+
 _FEWEST_FROM_ZERO, _FEWEST_TIMES = 4, 6
 """Frames from which on a vector that grows evenly, from 0 or from another value, is taken to hold times."""
 
@@ -59,6 +62,7 @@ def read_timing(header: Dataset, count: int) -> KnownTiming:
         from_first = _times_of_vector(header, count) if keyword == "FrameTimeVector" else None
         if from_first is not None:
             notes.append("FrameTimeVector grows evenly, as times of the frames do: it is read as these, not as steps.")
+            notes += _contradictions(keyword, from_first, header)
             return KnownTiming(Timing(from_first, keyword, approximate=True), tuple(notes))
         if not is_plausible(seconds, header):
             notes.append(implausible_note(keyword, seconds))
@@ -68,6 +72,7 @@ def read_timing(header: Dataset, count: int) -> KnownTiming:
         is_other = pointed in found and keyword != pointed
         if is_other:
             notes.append(f"The header names {pointed} for its frame times, which it lacks: {keyword} is used.")
+        notes += _contradictions(keyword, seconds, header)
         return KnownTiming(Timing(seconds, keyword, approximate=is_other), tuple(notes))
     if count > 1 and pointed and not notes:
         notes.append(f"The header names {pointed} for its frame times, which is missing or does not fit the frames.")
@@ -96,6 +101,18 @@ def is_plausible(seconds: NDArray[np.float64], header: Dataset | None = None) ->
     durations = [dicom_header.number(header, keyword) or 0.0 for keyword in _DURATIONS]
     steps = [1 / rate for rate in rates if rate > 0] + [one / len(seconds) for one in durations if one > 0]
     return any(abs(one - step) <= _AGREES * step for one in steps)
+
+
+def _contradictions(keyword: str, seconds: NDArray[np.float64], header: Dataset) -> list[str]:
+    """Return a note where the rate to show the cine at is far from that of its frame times: one may be a default."""
+    shown = next((one for one in _RATES if (dicom_header.number(header, one) or 0.0) > 0), None)
+    if shown is None or len(seconds) < 2:
+        return []
+    rate = dicom_header.number(header, shown) or 0.0
+    own = (len(seconds) - 1) / float(seconds[-1] - seconds[0])
+    if 1 / _SLOWED_DOWN < own / rate < _SLOWED_DOWN or not is_plausible(np.arange(2) / rate):
+        return []
+    return [f"{keyword} says {own:,.4g} frames a second, and {shown} says {rate:,.4g}: {keyword} is used."]
 
 
 def implausible_note(keyword: str, seconds: NDArray[np.float64]) -> str:
