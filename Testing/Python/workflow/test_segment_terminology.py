@@ -42,6 +42,37 @@ def test_what_is_not_there_keeps_its_default(entry: str) -> None:
     assert terminology_of(entry) == Terminology()
 
 
+@pytest.mark.parametrize(
+    ("entry", "body_part", "region"),
+    [
+        (BREAST_MASS_TERMINOLOGY, "THYROID", "69748006"),
+        (BREAST_MASS_TERMINOLOGY, "BREAST", "76752008"),
+        (BREAST_MASS_TERMINOLOGY, "", "76752008"),
+        (BREAST_MASS_TERMINOLOGY, "WHOLE HOUSE", "76752008"),
+        (RIGHT_THYROID_CYST, "LIVER", "69748006"),
+    ],
+)
+def test_where_nobody_chose_an_organ_it_is_that_of_the_source(entry: str, body_part: str, region: str) -> None:
+    assert terminology_of(entry, body_part).anatomic_region.value == region
+
+
+def test_a_lesion_of_another_organ_is_not_called_one_of_the_breast(
+    logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork, tmp_path: Path
+) -> None:
+    frames = np.zeros((3, 64, 80), np.uint8)
+    frames[:, 20:40, 30:50] = 200
+    write_multiframe(tmp_path / "cine.dcm", frames, BodyPartExamined="LIVER")
+    browser = logic.loadCine(tmp_path / "cine.dcm")
+    logic.setSeed(browser, frames[0] > 100, frame=0)
+    logic.propagate(browser)
+    logic.export(browser, tmp_path / "out", ("seg", "sr"))
+    (item,) = pydicom.dcmread(tmp_path / "out" / "segmentation.dcm").SegmentSequence
+    assert item.AnatomicRegionSequence[0].CodeMeaning == "Liver"
+    report = str(pydicom.dcmread(tmp_path / "out" / "measurements.dcm"))
+    assert "Liver" in report
+    assert "reast" not in report
+
+
 def test_what_was_chosen_in_the_editor_is_in_seg_and_sr(
     logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ _HEADER = (
     "PatientSex",
     "StudyDate",
     "StudyTime",
+    "BodyPartExamined",
     "NumberOfFrames",
     "Rows",
     "Columns",
@@ -85,6 +86,8 @@ class DicomSource:
         The source's lossy image compression attributes (PS3.3 C.7.6.1.1.5), which a derived image repeats.
     frame_date_times : tuple of str or None
         DT value of each frame; None when the source does not say when its frames were acquired.
+    body_part : str
+        Body Part Examined in capitals (PS3.16 Annex L); '' where the source does not say it.
     """
 
     identity: SourceIdentity
@@ -95,6 +98,7 @@ class DicomSource:
     study: Dataset = field(repr=False)
     lossy: Dataset
     frame_date_times: tuple[str, ...] | None = None
+    body_part: str = ""
 
     @classmethod
     def from_cine(cls, cine: Cine) -> DicomSource:
@@ -132,6 +136,7 @@ class DicomSource:
             _study_attributes(first),
             _lossy_attributes(first),
             _frame_date_times(first, cine.timing),
+            normalize.text(first, "BodyPartExamined").strip().upper(),
         )
 
     def instance(self, frame: int) -> Instance:

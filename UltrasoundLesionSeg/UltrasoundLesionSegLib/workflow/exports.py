@@ -186,7 +186,7 @@ class ExportJob:
                     seed_models=tuple(
                         dict.fromkeys(ModelIdentity(one.name, one.version) for one in seeds if one is not None)
                     ),
-                    terminology=terminology_of(segment.terminology),
+                    terminology=terminology_of(segment.terminology, self.dicom_source.body_part),
                     color=_rgb(segment),
                 )
             )
