@@ -185,6 +185,7 @@ def test_empty_label_volumes_are_refused(tmp_path):
     ("content", "words"),
     [
         (b"text" * 50, "no mask file"),
+        (b'{"version": "5.0", "shapes": []}', "as which annotation programs export outlines"),
         (b"", "no mask file"),
         (bytes(128) + b"DICM" + bytes(50), "no mask file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(30), "picture is damaged"),

@@ -27,6 +27,10 @@ SUFFIXES = (
 
 _VOLUMES = (Format.NRRD, Format.META_IMAGE, Format.NIFTI)
 _ASK = "paint the lesion on a frame of this cine and save that"
+# annotation programs write outlines as JSON, XML or ZIP, which say nothing without the program's own rules
+_NO_MASK = (
+    "the seed is no mask file; give a PNG, NRRD, MHA or .seg.nrrd mask, as which annotation programs export outlines"
+)
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,13 @@ def _read(path: Path, shape: tuple[int, int] | None, space: Space | None, count:
         masks, remarks = read_volume_seed(header, path, space)
         return SeedFile(masks, {}, remarks)
     if kind is Format.DICOM:
-        raise SeedError("the seed is no mask file; give a PNG, NRRD, MHA or .seg.nrrd mask")
+        raise SeedError(_NO_MASK)
     try:
         painted = read_mask_video(path) if kind is Format.VIDEO else read_picture(path, shape)
     except SourceError as error:
         if kind in (Format.IMAGE, Format.VIDEO):
             raise SeedError(f"the seed's picture is damaged: {error}") from None
-        raise SeedError("the seed is no mask file; give a PNG, NRRD, MHA or .seg.nrrd mask") from None
+        raise SeedError(_NO_MASK) from None
     if len(painted.labels) == 1:
         return SeedFile({None: painted.labels[0]} if painted.labels[0].any() else {}, {}, painted.remarks)
     labels, remarks = _by_frame(painted, count)
