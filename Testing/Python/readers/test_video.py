@@ -12,9 +12,11 @@ import pytest
 from source_makers import PLANTED, encode_video, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
-from UltrasoundLesionSegLib.readers import video
 from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.readers.video_frames import VideoFrames
+from UltrasoundLesionSegLib.readers.video_index import VideoIndex, index_video
 from UltrasoundLesionSegLib.readers.video_stream import VideoStream
+from UltrasoundLesionSegLib.readers.video_timing import video_timing
 
 CODECS = [("clip.avi", "MJPG"), ("clip.mp4", "mp4v"), ("clip.avi", "FFV1"), ("clip.mpg", "PIM1")]
 
@@ -25,7 +27,7 @@ def opener_of(path):
 
 def reader_of(path, cache_bytes):
     opener = opener_of(path)
-    return video.VideoFrames(opener, video.index_video(opener), cache_bytes)
+    return VideoFrames(opener, index_video(opener), cache_bytes)
 
 
 def decoded_in_order(path, is_color=True):
@@ -79,8 +81,8 @@ def test_a_seek_that_lands_elsewhere_falls_back_to_reading_from_the_start(save_v
     path = save_video(moving_frames(100, 48, 64), "clip.mp4", "mp4v")
     expected = decoded_in_order(path, is_color=False)
     reader = reader_of(path, 10 * 48 * 64)
-    seek = video.VideoStream.seek
-    monkeypatch.setattr(video.VideoStream, "seek", lambda self, _: seek(self, 10**9))
+    seek = VideoStream.seek
+    monkeypatch.setattr(VideoStream, "seek", lambda self, _: seek(self, 10**9))
     for at in (60, 30, 90, 20, 80, 10):
         np.testing.assert_array_equal(reader[at], expected[at])
     assert reader._failed_seeks == 3
@@ -199,34 +201,34 @@ def test_variable_frame_times_are_kept_and_random_access_stays_exact(save_video)
 
 
 def index_with(milliseconds, rate=25.0):
-    return video.VideoIndex(tuple(range(len(milliseconds))), tuple(milliseconds), 0.001, 4, 4, False, 0, rate)
+    return VideoIndex(tuple(range(len(milliseconds))), tuple(milliseconds), 0.001, 4, 4, False, 0, rate)
 
 
 def test_missing_last_times_follow_at_the_usual_interval():
-    timing, notes = video.video_timing(index_with([80, 120, 160, 200, None, 0]))
+    timing, notes = video_timing(index_with([80, 120, 160, 200, None, 0]))
     np.testing.assert_allclose(timing.seconds, [0, 0.04, 0.08, 0.12, 0.16, 0.2])
     assert "2 of its frames" in notes[0]
 
 
 @pytest.mark.parametrize("times", [[None] * 20, [0] * 20, [0, 40, 20] + [0] * 17])
 def test_without_times_the_frame_rate_of_the_header_is_used(times):
-    timing, _ = video.video_timing(index_with(times))
+    timing, _ = video_timing(index_with(times))
     assert timing.source == "frame rate of the video file"
     np.testing.assert_allclose(timing.seconds, np.arange(20) / 25)
-    assert video.video_timing(index_with(times, rate=0.0)) == (None, ())
+    assert video_timing(index_with(times, rate=0.0)) == (None, ())
 
 
 @pytest.mark.parametrize(("step", "said"), [(1, "1,000 frames a second"), (30_000, "30 s between frames")])
 def test_times_that_no_scanner_has_are_unknown(step, said):
-    timing, notes = video.video_timing(index_with([step * index for index in range(20)]))
+    timing, notes = video_timing(index_with([step * index for index in range(20)]))
     assert timing is None
     assert len(notes) == 1
     assert said in notes[0]
-    assert video.video_timing(index_with([0] * 20, rate=900.0))[0] is None
+    assert video_timing(index_with([0] * 20, rate=900.0))[0] is None
 
 
 def test_one_frame_has_a_time():
-    timing, _ = video.video_timing(index_with([33]))
+    timing, _ = video_timing(index_with([33]))
     assert timing is None or list(timing.seconds) == [0]
 
 
@@ -236,8 +238,8 @@ def test_all_real_lung_videos_have_the_frames_and_rates_of_the_index(shared_data
         rows = list(csv.DictReader(stream))
     assert len(rows) == 25
     for row in rows:
-        index = video.index_video(opener_of(folder / row["file"]))
-        timing, _ = video.video_timing(index)
+        index = index_video(opener_of(folder / row["file"]))
+        timing, _ = video_timing(index)
         assert len(index.checksums) == int(row["frames"]), row["file"]
         assert (index.height, index.width) == (int(row["height"]), int(row["width"]))
         assert timing.frames_per_second == pytest.approx(float(row["fps"]), abs=0.05)

@@ -11,8 +11,8 @@ from pydicom.encaps import encapsulate
 from source_makers import dicom_object, encode_video, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
-from UltrasoundLesionSegLib.readers import video
 from UltrasoundLesionSegLib.readers.open import read_cine
+from UltrasoundLesionSegLib.readers.video_frames import VideoFrames
 
 GREY = moving_frames(24, 64, 96)
 COLOR = moving_frames(24, 64, 96, color=True)
@@ -90,7 +90,7 @@ def test_every_frame_in_any_order_with_its_time(kind, frames, tmp_path):
         apart = [np.abs(got[index].astype(int) - one).mean() for one in frames]
         assert int(np.argmin(apart)) == index
     np.testing.assert_allclose(cine.timing.seconds, 0.04 * np.arange(24), atol=2e-3)
-    reader = video.VideoFrames(cine.frames._opener, cine.frames._index, 5 * got[0].nbytes)
+    reader = VideoFrames(cine.frames._opener, cine.frames._index, 5 * got[0].nbytes)
     for index in (23, 3, 20, 7, 0, 15, 14, 13, 12):
         np.testing.assert_array_equal(reader[index], got[index])
 

@@ -14,11 +14,14 @@ from pydicom.dataset import Dataset
 
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import SourceError
-from UltrasoundLesionSegLib.readers import dicom_header, video
+from UltrasoundLesionSegLib.readers import dicom_header
 from UltrasoundLesionSegLib.readers.dicom_calibration import read_calibration
 from UltrasoundLesionSegLib.readers.dicom_identity import identity_of
 from UltrasoundLesionSegLib.readers.dicom_pixels import Span, StoredFrames
 from UltrasoundLesionSegLib.readers.dicom_timing import read_timing
+from UltrasoundLesionSegLib.readers.video_frames import VideoFrames
+from UltrasoundLesionSegLib.readers.video_index import index_video
+from UltrasoundLesionSegLib.readers.video_timing import aspect_notes, damage_notes, gap_notes, video_timing
 
 
 def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -> Cine:
@@ -31,14 +34,14 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
     """
     spans = list(itertools.chain.from_iterable(stored.frames))
     opener = functools.partial(JoinedSpans, path, spans)
-    index = video.index_video(opener)
+    index = index_video(opener)
     height, width = dicom_header.frame_size(header)
     if (index.height, index.width) != (height, width):
         raise SourceError(
             f"the DICOM header says frames of {height} x {width} pixels but its video has {index.height} x "
             f"{index.width}; export the cine again"
         )
-    reader = video.VideoFrames(opener, index)
+    reader = VideoFrames(opener, index)
     count, told = len(reader), dicom_header.told_frames(header)
     notes = []
     if told is not None and told != count:
@@ -47,14 +50,14 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
     timing = known.timing
     notes += known.notes
     if timing is None:
-        timing, timing_notes = video.video_timing(index)
-        notes += (*timing_notes, *video.gap_notes(timing))
-    notes += video.damage_notes(index)
+        timing, timing_notes = video_timing(index)
+        notes += (*timing_notes, *gap_notes(timing))
+    notes += damage_notes(index)
     calibration = read_calibration(header)
     aspect = calibration.pixel_aspect
     if aspect is None and calibration.whole is None and not calibration.regions:
         aspect = index.pixel_aspect
-        notes += video.aspect_notes(index)
+        notes += aspect_notes(index)
     return Cine(
         reader,
         height,
