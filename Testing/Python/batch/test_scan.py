@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,10 @@ import pytest
 from dicom_helpers import describe, speckle, write_multiframe, write_series
 from PIL import Image
 from pydicom import dcmread
+from pydicom.fileset import FileSet
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
+from UltrasoundLesionSegLib.batch.fingerprint import content_digest
 from UltrasoundLesionSegLib.batch.plan import find_cases
 from UltrasoundLesionSegLib.batch.scan import scan_folder
 from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
@@ -274,3 +277,46 @@ def test_a_dicom_seg_in_a_byte_order_that_it_does_not_name_finds_its_cine(tmp_pa
     content = (tmp_path / "seg.dcm").read_bytes()
     (tmp_path / "seg.dcm").write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.2\0", 1))
     assert found(tmp_path) == {"IM1": [("seg.dcm", 0)]}
+
+
+def write_disc(folder: Path, cines: int = 2) -> None:
+    """Write a CD of cines with a DICOMDIR, and a viewer with pictures."""
+    disc = FileSet()
+    for number in range(cines):
+        path = write_multiframe(folder.parent / "made" / f"{number}.dcm", speckle(3, 48, 64))
+        disc.add(path)
+    disc.write(folder)
+    for number in range(3):
+        write_picture(folder / "VIEWER" / f"ICON{number}.PNG")
+
+
+@pytest.mark.parametrize("chosen", ["", "DICOMDIR"])
+def test_the_cases_of_a_cd_are_its_cines_and_no_picture_of_its_viewer(tmp_path: Path, chosen: str) -> None:
+    write_disc(tmp_path / "disc")
+    cases, notes = find_cases(tmp_path / "disc" / chosen, tmp_path / "out")
+    assert sorted(case.source.name for case in cases) == ["IM000000", "IM000001"]
+    assert notes == ("3 pictures of a CD that are no DICOM",)
+
+
+def test_images_that_a_dicomdir_lists_in_vain_are_counted(tmp_path: Path) -> None:
+    write_disc(tmp_path / "disc", 3)
+    images = sorted((tmp_path / "disc").rglob("IM0*"))
+    images[0].unlink()
+    assert scan_folder(tmp_path / "disc").notes == (
+        "3 pictures of a CD that are no DICOM",
+        "1 image that a DICOMDIR lists and that is not there",
+    )
+    for image in images[1:]:
+        image.unlink()
+    shutil.rmtree(tmp_path / "disc" / "VIEWER")
+    with pytest.raises(BatchError, match="a DICOMDIR but none of the images that it lists; copy all of the CD"):
+        scan_folder(tmp_path / "disc")
+
+
+def test_a_case_of_a_dicomdir_is_another_when_its_image_changes(tmp_path: Path) -> None:
+    write_disc(tmp_path / "disc", 1)
+    before = [content_digest(tmp_path / "disc" / name) for name in ("", "DICOMDIR")]
+    (image,) = (tmp_path / "disc").rglob("IM0*")
+    image.write_bytes(image.read_bytes()[:-1] + b"\1")
+    after = [content_digest(tmp_path / "disc" / name) for name in ("", "DICOMDIR")]
+    assert all(one != other for one, other in zip(before, after, strict=True))

@@ -16,6 +16,7 @@ from typing import Any
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, SUGGEST, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.reader_work.store import CaseWork
+from UltrasoundLesionSegLib.readers.dicomdir import list_images
 from UltrasoundLesionSegLib.readers.digest import file_digest, unreadable
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.readers.volume import data_path_of
@@ -58,7 +59,7 @@ def fingerprint(request: CaseRequest) -> Fingerprint:
 
 
 def content_digest(path: Path) -> str:
-    """Return the SHA-256 (hex) of a file, of a volume's header and pixel file, or of a folder's files and their names.
+    """Return the SHA-256 (hex) of a file and of those it leads to, or of a folder's files and their names.
 
     Raises
     ------
@@ -68,8 +69,8 @@ def content_digest(path: Path) -> str:
     if os.path.isdir(path):  # not Path.is_dir, which raises for a name that is too long
         return _folder_digest(path)
     digest = file_digest(path)
-    pixels = _detached_pixels(path)
-    return digest if pixels is None else hashlib.sha256((digest + file_digest(pixels)).encode("ascii")).hexdigest()
+    further = [file_digest(one) for one in _led_to(path)]
+    return hashlib.sha256("".join((digest, *further)).encode("ascii")).hexdigest() if further else digest
 
 
 def _folder_digest(folder: Path) -> str:
@@ -80,20 +81,23 @@ def _folder_digest(folder: Path) -> str:
         raise unreadable(error) from None
     for path in files:
         if not path.name.startswith(".") and path.name.lower() not in _NOT_CONTENT:
-            state.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + file_digest(path).encode("ascii"))
+            content = content_digest(path) if path.name.lower() == "dicomdir" else file_digest(path)
+            state.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + content.encode("ascii"))
     return state.hexdigest()
 
 
-def _detached_pixels(path: Path) -> Path | None:
-    """Return the file that holds a volume's pixels when its header is a file of its own."""
+def _led_to(path: Path) -> tuple[Path, ...]:
+    """Return the file of a volume's pixels when its header is a file of its own, or the images of a DICOMDIR."""
     kind = sniff(path)
-    if kind not in (Format.NRRD, Format.META_IMAGE):
-        return None
     try:
-        pixels = data_path_of(path, read_volume_header(path, kind))
+        if kind is Format.DICOMDIR:
+            return list_images(path).files
+        if kind in (Format.NRRD, Format.META_IMAGE):
+            pixels = data_path_of(path, read_volume_header(path, kind))
+            return (pixels,) if pixels != path else ()
     except LesionSegError:  # damaged: the case itself reports what is wrong
-        return None
-    return pixels if pixels != path else None
+        pass
+    return ()
 
 
 def _settings(request: CaseRequest) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, ReviewErro
 from UltrasoundLesionSegLib.logs import LogLevel
 from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
+from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds
 
@@ -109,7 +110,7 @@ def find_cases(
     Parameters
     ----------
     source : Path
-        Manifest or folder.
+        Manifest or folder; a DICOMDIR stands for its folder.
     output : Path
         Not looked into.
     progress : callable, optional
@@ -120,8 +121,9 @@ def find_cases(
     BatchError
         When there is none, or nothing of that name.
     """
-    if source.is_dir():
-        found = scan_folder(source, [output], progress)
+    is_dicomdir = source.is_file() and sniff(source) is Format.DICOMDIR
+    if source.is_dir() or is_dicomdir:
+        found = scan_folder(source.parent if is_dicomdir else source, [output], progress)
         return list(found.cases), found.notes
     if not source.exists():
         raise BatchError(

@@ -6,7 +6,8 @@ the cine's file name with or without its suffix, or the name of its folder of fr
 DICOM SEG objects belong to the cines whose instances they refer to, wherever they lie and whatever they are called.
 
 A study holds stills beside cines: single images are cases only where they have a seed, or where there is nothing else.
-Those of a folder are one cine, unless their headers say that they were taken too far apart.
+Those of a folder are one cine, unless their headers say that they were taken too far apart. On a CD, which has a
+DICOMDIR, pictures belong to the viewer.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from UltrasoundLesionSegLib.batch.folder import HIDDEN
 from UltrasoundLesionSegLib.batch.manifest import BatchCase
 from UltrasoundLesionSegLib.errors import BatchError, SourceError
 from UltrasoundLesionSegLib.readers.believed_times import LONGEST_STEP
+from UltrasoundLesionSegLib.readers.dicomdir import list_images
 from UltrasoundLesionSegLib.readers.image_folder import natural_key
 from UltrasoundLesionSegLib.readers.pages import count_pages
 from UltrasoundLesionSegLib.readers.picture_choice import looks_like_mask
@@ -59,6 +61,11 @@ class _LeftOut(Enum):
     MASK = ("picture that is a mask", "pictures that are masks")
     NO_IMAGE = ("DICOM object without an image", "DICOM objects without an image")
     SEED = ("seed without its cine", "seeds without their cine")
+    UNLISTED = ("picture of a CD that is no DICOM", "pictures of a CD that are no DICOM")
+    MISSING = (
+        "image that a DICOMDIR lists and that is not there",
+        "images that a DICOMDIR lists and that are not there",
+    )
     SEGMENTATION = ("DICOM SEG without its cine", "DICOM SEGs without their cine")
 
 
@@ -86,6 +93,7 @@ class _Findings:
     instances: dict[str, Path] = field(default_factory=dict)  # SOP instance UID -> source
     segmentations: list[tuple[Path, DicomHeader]] = field(default_factory=list)
     left_out: Counter[_LeftOut] = field(default_factory=Counter)
+    discs: list[Path] = field(default_factory=list)  # folders with a DICOMDIR that lists images which are there
     progress: Callable[[int], None] | None = None
     looked_at: int = 0
 
@@ -134,6 +142,11 @@ def scan_folder(
         _look_into(here, [here / name for name in files if not name.startswith(".")], found)
     if not found.sources:
         found.sources, found.stills = found.stills, []
+    if not found.sources and found.left_out[_LeftOut.MISSING]:
+        raise BatchError(
+            "the folder holds a DICOMDIR but none of the images that it lists; copy all of the CD or export with its "
+            "folders"
+        )
     if not found.sources:
         raise BatchError("the folder holds no cine; name the folder that the cines are in, or a manifest")
     return FoundCases(tuple(_cases(found)), _notes(found.left_out))
@@ -178,6 +191,8 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
             kinds[path] = sniff(path)
         except SourceError:
             found.left_out[_LeftOut.UNOPENED] += 1
+    for path in (one for one, kind in kinds.items() if kind is Format.DICOMDIR):
+        _note_listed(path, found)
     found.left_out[_LeftOut.UNKNOWN] += sum(kind is Format.UNKNOWN for kind in kinds.values())
     sources = [path for path, kind in kinds.items() if kind is Format.VIDEO or kind in _VOLUMES]
     objects = [path for path, kind in kinds.items() if kind is Format.DICOM]
@@ -188,13 +203,26 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
     if stacks := [path for path in looked_at if count_pages(path) > 1 and not looks_like_mask(path)]:
         sources += stacks if len(looked_at) == len(pictures) else pictures
         pictures = [path for path in pictures if path not in sources]
-    if pictures and _are_masks(pictures):
+    if any(disc == folder or disc in folder.parents for disc in found.discs):
+        found.left_out[_LeftOut.UNLISTED] += len(pictures)
+    elif pictures and _are_masks(pictures):
         found.left_out[_LeftOut.MASK] += len(pictures)
     elif pictures and sources:
         found.left_out[_LeftOut.PICTURE] += len(pictures)
     elif pictures:
         sources.append(folder)
     found.sources += sources
+
+
+def _note_listed(dicomdir: Path, found: _Findings) -> None:
+    """Keep where a CD is, and count the images that its DICOMDIR lists in vain."""
+    try:
+        listed = list_images(dicomdir)
+    except SourceError:  # damaged: the images are found without it
+        return
+    found.left_out[_LeftOut.MISSING] += listed.missing
+    if listed.files:
+        found.discs.append(dicomdir.parent)
 
 
 def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines: bool) -> list[Path]:

@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.gui.sample_data import load_sample_steps
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.mrml.cine_nodes import play_as_recorded
 
-FILE_FILTER = "Cines (*.dcm *.avi *.mp4 *.mov *.mpeg *.mpg *.mkv *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
+FILE_FILTER = "Cines (*.dcm *.avi *.mp4 *.mov *.mpeg *.mpg *.mkv *.nrrd *.nhdr *.mha *.mhd DICOMDIR);;All files (*)"
 LAST_FOLDER = "UltrasoundLesionSeg/LastFolder"  # in the application's settings on this computer, never in a scene
 SLICER_TOOLBAR_KEYS = "Ctrl+Shift+"
 SLICERS_RATE = 10.0  # frames a second that Slicer plays any sequence at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -12,6 +13,7 @@ from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.dicom_multiframe import read_dicom_file
 from UltrasoundLesionSegLib.readers.dicom_series import read_dicom_folder
+from UltrasoundLesionSegLib.readers.dicomdir import list_images, read_dicomdir
 from UltrasoundLesionSegLib.readers.digest import unreadable
 from UltrasoundLesionSegLib.readers.frames import GREY_SAMPLES, sampled_indices
 from UltrasoundLesionSegLib.readers.image_folder import natural_key, read_image_folder
@@ -28,10 +30,10 @@ _ASK = "choose a DICOM file or folder, a video, a folder of frames, or an NRRD, 
 def read_cine(path: Path | str, leave_out: Collection[Path] = ()) -> Cine:
     """Open a source of ultrasound frames, recognised by its content and not by its name.
 
-    Accepted: a multi-frame or single-frame DICOM object; a folder of single-frame DICOM objects (a series); AVI, MP4,
-    MOV, MPEG and what else FFmpeg decodes; a folder of PNG, JPEG, BMP or TIFF frames, or one such picture; a TIFF
-    stack, animated GIF, PNG or WebP; NRRD, MHA or NIfTI volumes whose slices are frames, Slicer's .seq.nrrd among
-    them. Frames are decoded when asked for.
+    Accepted: a multi-frame or single-frame DICOM object; a folder of single-frame DICOM objects (a series); a DICOMDIR
+    that lists one cine; AVI, MP4, MOV, MPEG and what else FFmpeg decodes; a folder of PNG, JPEG, BMP or TIFF frames, or
+    one such picture; a TIFF stack, animated GIF, PNG or WebP; NRRD, MHA or NIfTI volumes whose slices are frames,
+    Slicer's .seq.nrrd among them. Frames are decoded when asked for.
 
     Parameters
     ----------
@@ -62,6 +64,8 @@ def _read_file(path: Path) -> Cine:
     kind = sniff(path)
     if kind is Format.DICOM:
         return read_dicom_file(path)
+    if kind is Format.DICOMDIR:
+        return read_dicomdir(path)
     if kind is Format.VIDEO:
         return read_video(path)
     if kind is Format.IMAGE:
@@ -91,8 +95,12 @@ def _read_folder(folder: Path, leave_out: Collection[Path]) -> Cine:
     except OSError as error:
         raise unreadable(error) from None
     kinds = {one: sniff(one) for one in files}
+    contents = [one for one in files if kinds[one] is Format.DICOMDIR]
     if objects := _of_kind(files, kinds, Format.DICOM):
-        return read_dicom_folder(objects)
+        cine = read_dicom_folder(objects)
+        return dataclasses.replace(cine, notes=(*cine.notes, *itertools.chain(*map(_missing_note, contents))))
+    if contents:
+        return read_dicomdir(contents[0])
     videos = sum(kind is Format.VIDEO for kind in kinds.values())
     if videos and len(files) > 1:
         raise SourceError(f"the folder holds {videos} video files beside others; choose one file")
@@ -104,6 +112,14 @@ def _read_folder(folder: Path, leave_out: Collection[Path]) -> Cine:
     if folders:
         raise SourceError(f"the folder holds {folders} folders but no frames of its own; choose the folder of one cine")
     raise SourceError(f"the folder holds no frames; {_ASK}")
+
+
+def _missing_note(dicomdir: Path) -> tuple[str, ...]:
+    """Return the sentence on images that a DICOMDIR lists beside those of its folder and that are not there."""
+    try:
+        return list_images(dicomdir).note
+    except SourceError:  # damaged: the images are read without it
+        return ()
 
 
 def _read_pictures(pictures: list[Path], seeds: int) -> Cine:

@@ -41,6 +41,8 @@ _VIDEO_MAGIC = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
     b"0&\xb2u\x8ef\xcf\x11",  # ASF (WMV)
 )
+# the class of a DICOMDIR in the header before its data set, which is explicit little endian (PS3.10 7.1)
+_DICOMDIR = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10"
 _QUICKTIME_ATOMS = (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _BARE_ELEMENTS = 3
 # value representations that begin a data set, with lengths of 16 bits (PS3.5 7.1.2)
@@ -52,6 +54,7 @@ class Format(str, Enum):
     """What the bytes of a file say it is."""
 
     DICOM = "DICOM"
+    DICOMDIR = "DICOMDIR"
     NRRD = "NRRD"
     META_IMAGE = "MetaImage"
     NIFTI = "NIfTI"
@@ -98,7 +101,7 @@ def sniff_head(head: bytes) -> Format:
     """Return what a file is that begins with ``head`` (at least 1,024 bytes of it where it has them)."""
     # a DICOM file may carry another format in its preamble (dual TIFF files do): DICOM goes first
     if head[128:132] == b"DICM" or head[:4] in (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00") or _is_bare_dicom(head):
-        return Format.DICOM
+        return Format.DICOMDIR if _DICOMDIR in head else Format.DICOM
     if head.startswith(b"NRRD000"):
         return Format.NRRD
     if head.startswith(b"\x1f\x8b"):
