@@ -71,6 +71,7 @@ def watch_the_steps(clock: StageClock) -> None:
     """Name the steps beside the network; time in a step inside another one counts for the inner one."""
     from UltrasoundLesionSegLib.engine import propagation, tracker
     from UltrasoundLesionSegLib.engine.memory import MemoryBank
+    from UltrasoundLesionSegLib.engine.network_input import NetworkInput
     from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
     from UltrasoundLesionSegLib.measurement import frame as measuring_frame
     from UltrasoundLesionSegLib.mrml.frames import SequenceFrames
@@ -79,8 +80,8 @@ def watch_the_steps(clock: StageClock) -> None:
 
     job, follower = propagation_job.PropagationJob, tracker.LesionTracker
     steps: dict[str, list[tuple[Any, str]]] = {
-        "the frame cut to the window, as a tensor": [(follower, "_cut")],
-        "the mask cut to the window": [(follower, "_cut_mask")],
+        "the frame cut to the window, as a tensor": [(NetworkInput, "cut")],
+        "the mask cut to the window": [(NetworkInput, "cut_mask")],
         "probabilities pasted on the frame": [(tracker.Window, "paste")],
         "islands that cannot be the lesion": [(tracker, "plausible_parts")],
         "outline: optical flow": [(OutlineCorrection, "follow")],

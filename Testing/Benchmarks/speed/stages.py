@@ -84,8 +84,8 @@ class StageClock:
 
 def watch_the_product(clock: StageClock) -> None:
     """Name the stage of every call that the job is made of; what is not named counts for the stage around it."""
+    from UltrasoundLesionSegLib.engine.network_input import NetworkInput
     from UltrasoundLesionSegLib.engine.propagation import _Sweep
-    from UltrasoundLesionSegLib.engine.tracker import LesionTracker
     from UltrasoundLesionSegLib.mrml.frames import SequenceFrames
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
     from UltrasoundLesionSegLib.readers import open as readers
@@ -94,8 +94,8 @@ def watch_the_product(clock: StageClock) -> None:
 
     clock.watch(readers, "read_cine", "decode")
     clock.watch(CachedFrames, "__getitem__", "decode")
-    for name in ("_cut", "_cut_mask"):
-        clock.watch(LesionTracker, name, "preprocess")
+    for name in ("cut", "cut_mask"):
+        clock.watch(NetworkInput, name, "preprocess")
     clock.watch(_Sweep, "_compute", "postprocess")
     clock.watch(Future, "result", WAITING)
     clock.watch(SequenceFrames, "__getitem__", "MRML")

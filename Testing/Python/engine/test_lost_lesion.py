@@ -15,16 +15,11 @@ from UltrasoundLesionSegLib.engine.confidence import certainty
 from UltrasoundLesionSegLib.engine.contrast import FAINT, RISEN
 from UltrasoundLesionSegLib.engine.last_view import LastView
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame
+from UltrasoundLesionSegLib.engine.presence import CERTAIN_FAINT, CERTAIN_REMAINDER, SEARCH
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.returning import ALIKE, CERTAIN_ALIKE, CERTAIN_ELSEWHERE, CERTAIN_HERE
 from UltrasoundLesionSegLib.engine.stretches import Direction
-from UltrasoundLesionSegLib.engine.tracker import (
-    CERTAIN_FAINT,
-    CERTAIN_REMAINDER,
-    SEARCH,
-    LesionTracker,
-    TrackerSettings,
-)
+from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
 from UltrasoundLesionSegLib.engine.window import Window
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
 

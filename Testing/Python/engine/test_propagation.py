@@ -10,9 +10,11 @@ from engine_helpers import clip_of_moving_discs, dice, disc, inputs_for
 from stand_in_networks import AnchorNetwork, BrightNetwork, HoldNetwork
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
+from UltrasoundLesionSegLib.engine.islands import SPECK, plausible_parts
+from UltrasoundLesionSegLib.engine.network_input import NetworkInput
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.stretches import Direction
-from UltrasoundLesionSegLib.engine.tracker import SPECK, LesionTracker, TrackerSettings, plausible_parts
+from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
 from UltrasoundLesionSegLib.engine.window import Window
 from UltrasoundLesionSegLib.errors import FrameError, SeedError
 
@@ -232,8 +234,7 @@ def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so() -> None:
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_optical_flow_and_the_network_see_the_same_grey_levels(channels: tuple[int, ...]) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (256, 256, *channels), np.uint8)
-    tracker = LesionTracker(BrightNetwork(), TrackerSettings(input_size=256), torch.device("cpu"))
-    tensor, grey = tracker._cut(frame, Window.whole(256, 256))
+    tensor, grey = NetworkInput(BrightNetwork(), 256, torch.device("cpu")).cut(frame, Window.whole(256, 256))
     assert tensor.shape == (1, 3, 256, 256)
     assert np.array_equal(grey, (tensor[0].mean(0) * 255).round().to(torch.uint8).numpy())
 

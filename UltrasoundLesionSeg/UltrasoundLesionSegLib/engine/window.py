@@ -192,6 +192,14 @@ def rgb(frame: Frame) -> Frame:
     return frame if frame.ndim == 3 else cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
 
 
+def grey(frame: Frame) -> NDArray[np.uint8]:
+    """Return the mean of the colours, uint8 (H, W); a grey frame is returned as it is."""
+    if frame.ndim == 2:
+        return frame
+    # a third of a whole number is never half-way between two: adding one and cutting off rounds to the nearest
+    return ((frame.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+
+
 def without_tint(frame: Frame) -> Frame:
     """Return a frame whose colours are those of JPEG or a colour conversion as the grey frame it was.
 
@@ -213,6 +221,4 @@ def without_tint(frame: Frame) -> Frame:
     highest, lowest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     if int(cv2.subtract(highest, lowest).max()) > TINT:
         return frame
-    # a third of a whole number is never half-way between two: adding one and cutting off rounds to the nearest
-    mean: Frame = ((frame.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
-    return mean
+    return grey(frame)
