@@ -261,3 +261,8 @@ def test_run_json_says_what_the_result_was_made_of(batch: Batch, cases: Cases, t
     assert inputs["settings"]["model"] == "stpfnet_light"
     assert len(inputs["settings"]["weights"]) == 64
     assert os.sep not in json.dumps(inputs)
+
+
+def test_what_is_to_know_of_a_cine_is_on_the_page(cases: Callable[..., Path], batch: Batch, tmp_path: Path) -> None:
+    batch(cases(a="note", b="0.9"))
+    assert (tmp_path / "out" / "index.html").read_text().count("Something to know of the cine<") == 1

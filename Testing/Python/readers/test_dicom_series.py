@@ -288,3 +288,22 @@ def test_a_calibration_that_differs_by_rounding_stays(save_series):
     )
     assert cine.calibration.spacing == pytest.approx((0.3, 0.2))
     assert not any("calibration changes" in note for note in cine.notes)
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "said"),
+    [
+        (2, None, "The headers of the 2 images do not say when they were taken: they may be stills and no cine."),
+        (4, None, "The headers of the 4 images do not say when they were taken: they may be stills and no cine."),
+        (5, None, None),
+        (3, 5, "The images were taken far apart: they may be stills and no cine."),
+        (6, 30, "The images were taken far apart: they may be stills and no cine."),
+        (3, 0.25, None),
+    ],
+)
+def test_images_that_may_be_stills_are_noted(save_series, count, seconds, said):
+    elements = {"InstanceNumber": lambda frame: frame + 1}
+    if seconds is not None:
+        elements["ContentTime"] = lambda frame: f"10{int(frame * seconds) // 60:02d}{frame * seconds % 60:05.2f}"
+    notes = read_cine(save_series(range(count), **elements)).notes
+    assert [note for note in notes if "stills" in note] == ([] if said is None else [said])

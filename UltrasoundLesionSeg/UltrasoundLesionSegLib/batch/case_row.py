@@ -234,7 +234,8 @@ def _remarks(record: Mapping[str, Any]) -> list[str]:
         remarks.append(counted(unreadable, "unreadable frame"))
     if (record.get("fit") or {}).get("used"):
         remarks.append("the model was fitted to this cine")
-    return [*remarks, *record.get("notices", [])]
+    cine = [str(note).rstrip(".") for note in record["source"].get("notes", [])]
+    return [*remarks, *record.get("notices", []), *cine]
 
 
 def _reader(record: Mapping[str, Any]) -> str:

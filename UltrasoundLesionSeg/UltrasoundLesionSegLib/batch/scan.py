@@ -20,13 +20,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-import numpy as np
-
 from UltrasoundLesionSegLib.batch.dicom_headers import DicomHeader, DicomRole, read_dicom_header
 from UltrasoundLesionSegLib.batch.folder import HIDDEN
 from UltrasoundLesionSegLib.batch.manifest import BatchCase
 from UltrasoundLesionSegLib.errors import BatchError, SourceError
-from UltrasoundLesionSegLib.readers.believed_times import LONGEST_STEP
+from UltrasoundLesionSegLib.readers.dicom_order import are_stills
 from UltrasoundLesionSegLib.readers.dicomdir import list_images
 from UltrasoundLesionSegLib.readers.image_folder import natural_key
 from UltrasoundLesionSegLib.readers.pages import count_pages
@@ -43,9 +41,6 @@ _DOUBLE_SUFFIXES = (".seq.nrrd", ".nii.gz")
 _VOLUMES = (Format.NRRD, Format.META_IMAGE, Format.NIFTI)
 _MOST_LOOKED_INTO = 200
 """Pictures of a folder that are opened to count what is in each."""
-
-_FEW, _LONGEST_STEP_OF_FEW = 4, 1.0
-"""So few images more than so many seconds apart are stills and no series."""
 
 _LOOKED_AT = 4
 """Pictures at either end of a folder that are looked at to tell masks from frames."""
@@ -238,7 +233,9 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
     found.left_out[_LeftOut.NO_IMAGE] += sum(one.role is DicomRole.OTHER for one in headers.values())
     images = {path: header for path, header in headers.items() if header.role is DicomRole.IMAGE}
     has_cines = has_cines or any(header.is_multi_frame for header in images.values())
-    is_series = len(images) > 1 and not has_cines and not _are_stills(list(images.values()))
+    is_series = (
+        len(images) > 1 and not has_cines and not are_stills(zip(*(one.times for one in images.values()), strict=False))
+    )
     for path, header in images.items():
         if header.uid:
             found.instances[header.uid] = folder if is_series else path
@@ -248,16 +245,6 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
     stills = [path for path, one in images.items() if one.is_readable and not one.is_multi_frame]
     found.stills += stills
     return [path for path in images if path not in stills]
-
-
-def _are_stills(images: list[DicomHeader]) -> bool:
-    """Whether single images were taken so far apart that they are no frames of one cine."""
-    longest = LONGEST_STEP if len(images) > _FEW else _LONGEST_STEP_OF_FEW
-    for clock in zip(*(one.times for one in images), strict=False):
-        steps = np.diff(np.sort(clock))
-        if np.isfinite(steps).all() and len(steps) and steps.max() > 0:
-            return bool(np.median(steps) > longest)
-    return False
 
 
 def _are_masks(pictures: list[Path]) -> bool:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from UltrasoundLesionSegLib.readers import dicom_header
+from UltrasoundLesionSegLib.readers.believed_times import LONGEST_STEP
 from UltrasoundLesionSegLib.readers.dicom_dates import SECONDS_OF_A_DAY, days_of, seconds_of
 
 _PLACES = ("TemporalPositionIndex", "TemporalPositionIdentifier", "TriggerTime")
 _DATES = {"AcquisitionTime": "AcquisitionDate", "ContentTime": "ContentDate"}
 TIMES = ("AcquisitionDateTime", *_DATES)
 _CLEARLY_SMOOTHER = 0.8
+FEW, _LONGEST_STEP_OF_FEW = 4, 1.0
+"""So few images more than so many seconds apart are stills and no series."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,21 @@ def _distinct(values: Sequence[float | None]) -> list[float]:
     """Return the values when all are there and no two are equal, else []."""
     known = [value for value in values if value is not None]
     return known if len(known) == len(values) == len(set(known)) and len(known) > 1 else []
+
+
+def are_stills(clocks: Iterable[Sequence[float]]) -> bool | None:
+    """Whether single images were taken so far apart that they are no frames of one cine; None where no clock tells.
+
+    Parameters
+    ----------
+    clocks : iterable of sequence of float
+        The images' times in seconds by each of `TIMES`, nan where one is missing.
+    """
+    for times in clocks:
+        steps = np.diff(np.sort(times))
+        if np.isfinite(steps).all() and len(steps) and steps.max() > 0:
+            return bool(np.median(steps) > (LONGEST_STEP if len(times) > FEW else _LONGEST_STEP_OF_FEW))
+    return None
 
 
 def in_temporal_order(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,19 @@ from pydicom.dataset import Dataset
 from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind, Timing
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import dicom_header, dicom_pixels, frames
-from UltrasoundLesionSegLib.readers.believed_times import LONGEST_STEP
 from UltrasoundLesionSegLib.readers.dicom_calibration import KnownCalibration, is_same, read_calibration
 from UltrasoundLesionSegLib.readers.dicom_decode import FrameDecoder
 from UltrasoundLesionSegLib.readers.dicom_levels import Levels
 from UltrasoundLesionSegLib.readers.dicom_multiframe import decode_stored, encoded_frame, read_dicom_file
-from UltrasoundLesionSegLib.readers.dicom_order import TIMES, Moment, clock, in_temporal_order, read_moment
+from UltrasoundLesionSegLib.readers.dicom_order import (
+    FEW,
+    TIMES,
+    Moment,
+    are_stills,
+    clock,
+    in_temporal_order,
+    read_moment,
+)
 from UltrasoundLesionSegLib.readers.dicom_timing import KnownTiming, implausible_note, is_plausible, read_timing
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest
 
@@ -157,7 +165,7 @@ def _main_series(instances: list[Instance]) -> list[Instance]:
     it: then the picture size alone decides.
     """
     told = Counter(one.group[1] for one in instances)
-    is_torn = len(told) == len(instances) > _FEWEST_TORN and not _are_far_apart(instances)
+    is_torn = len(told) == len(instances) > _FEWEST_TORN and not are_stills(_clocks(instances))
     if is_torn or (len(told) == 2 and "" in told):
         instances = [replace(one, group=one.group[2:]) for one in instances]
     counts = Counter(one.group for one in instances)
@@ -170,11 +178,9 @@ def _main_series(instances: list[Instance]) -> list[Instance]:
     return [one for one in instances if one.group == group]
 
 
-def _are_far_apart(instances: list[Instance]) -> bool:
-    """Whether a clock of all objects shows that they are no frames of one cine."""
-    clocks = [[one.moment.times.get(keyword) for one in instances] for keyword in TIMES]
-    known = [np.sort(np.array(one, np.float64)) for one in clocks if None not in one]
-    return any(float(np.median(np.diff(one))) > LONGEST_STEP for one in known)
+def _clocks(series: Sequence[Instance]) -> list[list[float]]:
+    """Return the images' times by each of `TIMES`, nan where one is missing."""
+    return [[one.moment.times.get(keyword, math.nan) for one in series] for keyword in TIMES]
 
 
 def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
@@ -198,6 +204,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         calibration = KnownCalibration()
         notes.append("The calibration changes within the series, as when the depth is switched: it is not used.")
     timing = _series_timing(ordered, header)
+    notes += _still_note(ordered, timing)
     numbers = [int(one.moment.number) for one in ordered if one.moment.number is not None]
     counted = numbers if len(numbers) == len(ordered) else []
     notes += (*frames.gap_note(counted, "instances"), *frames.late_start_note(counted, "instances"))
@@ -217,6 +224,18 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         calibration.pixel_aspect,
         calibration.other_regions,
     )
+
+
+def _still_note(series: Sequence[Instance], timing: KnownTiming) -> tuple[str, ...]:
+    """Return the sentence on images that may be stills of a study, which lie in one folder as frames do."""
+    stills = are_stills(_clocks(series))
+    if stills:
+        said = "The images were taken far apart"
+    elif stills is None and timing.timing is None and 1 < len(series) <= FEW:
+        said = f"The headers of the {len(series)} images do not say when they were taken"
+    else:
+        return ()
+    return (f"{said}: they may be stills and no cine.",)
 
 
 def _shared_levels(paths: Sequence[Path], indices: Sequence[int]) -> Levels | None:
