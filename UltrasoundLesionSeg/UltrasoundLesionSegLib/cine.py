@@ -358,7 +358,7 @@ class FrameResult:
         Which lesions this result speaks of: True for new model output, False for anchors and lesions left alone.
     final : ndarray of bool, shape (K,)
         Which of the computed lesions will not change any more; False for a forward result that a backward pass will
-        blend later.
+        blend later, and for a blend of a result that shows the lesion and one that does not, which is decided later.
     error : str
         Why this frame has no result (a sentence), or ''.
     """

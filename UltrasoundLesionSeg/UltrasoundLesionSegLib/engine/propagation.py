@@ -7,7 +7,7 @@ frames are computed. The same input on the same device gives the same masks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, Frame, FrameResult, Mask
 from UltrasoundLesionSegLib.engine.ahead import Task, computed_ahead
+from UltrasoundLesionSegLib.engine.both_directions import BothDirections, Joined
 from UltrasoundLesionSegLib.engine.bundles import default_overlap
 from UltrasoundLesionSegLib.engine.expected_overlap import Judge
 from UltrasoundLesionSegLib.engine.heap import keep_working_memory
-from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend, merge_lesions
+from UltrasoundLesionSegLib.engine.merge import merge_lesions
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.openvino_backend import is_compiled
-from UltrasoundLesionSegLib.engine.signals import NAN, overlap
+from UltrasoundLesionSegLib.engine.signals import NAN
 from UltrasoundLesionSegLib.engine.stretches import Stretch
 from UltrasoundLesionSegLib.engine.threads import number_for_inference
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, Prediction, TrackerSettings
@@ -61,7 +62,7 @@ class PropagationInputs:
     allow_overlap: bool = False
 
     def count_steps(self) -> int:
-        """Return how many results will be yielded: a frame that is blended counts twice."""
+        """Return how many results will be yielded, less those decided at the end: a blended frame counts twice."""
         return sum(len({index for stretch in self.stretches for index in stretch.walk(way)}) for way in (True, False))
 
 
@@ -97,7 +98,8 @@ class PropagationInferer(Inferer):
 
         Where the sweeps share no frame (one seed, and every frame from there to both ends) they run side by side on a
         CPU and take turns, forward first. Otherwise the backward sweep follows the forward one: between two anchors
-        the forward result comes first, not yet ``final``, and is replaced later by the blend of both.
+        the forward result comes first, not yet ``final``, and is replaced later by the blend of both. Frames on which
+        one direction alone saw the lesion come a third time, when both sweeps have ended (``both_directions.py``).
 
         A frame is read, and ``known`` asked, in the caller's thread before the result of the frame before it in the
         sweep is yielded; the rest is computed in other threads, and goes on while the caller deals with a result.
@@ -114,8 +116,8 @@ class PropagationInferer(Inferer):
                 anchor.check_against(inputs.cine)
         keep_working_memory()
         network.eval().to(self.device)
-        waiting: dict[tuple[int, int], _Waiting] = {}
-        sweeps = [_Sweep(self, inputs, network, waiting, forward) for forward in (True, False)]
+        both = BothDirections(self.overlap)
+        sweeps = [_Sweep(self, inputs, network, both, forward) for forward in (True, False)]
         threads = number_for_inference()
         # a GPU and OpenVINO compute one frame after the other anyway
         several = self.device.type == "cpu" and not is_compiled(network) and torch.get_num_threads() > 1
@@ -124,14 +126,8 @@ class PropagationInferer(Inferer):
         else:
             for sweep in sweeps:
                 yield from computed_ahead([sweep.tasks()], threads)
-
-
-@dataclass
-class _Waiting:
-    """A forward result between two anchors, waiting for the backward one, and its expected overlap."""
-
-    probabilities: PackedProbabilities
-    expected: float
+            for joined in both.decided():
+                yield _decision(inputs, joined)
 
 
 @dataclass
@@ -170,13 +166,13 @@ class _Sweep:
         inferer: PropagationInferer,
         inputs: PropagationInputs,
         network: PropagationNetwork,
-        waiting: dict[tuple[int, int], _Waiting],
+        both: BothDirections,
         forward: bool,
     ) -> None:
         self._inferer = inferer
         self._inputs = inputs
         self._network = network
-        self._waiting = waiting
+        self._both = both
         self._forward = forward
         self._runs: dict[int, _Run] = {}  # by lesion
         self._schedule: dict[int, list[Stretch]] = defaultdict(list)
@@ -211,14 +207,13 @@ class _Sweep:
         for run in runs:
             if index in run.stretch.absent:
                 self._pass_absent(run, given.frame, index)
-        scores = np.full(self._inputs.lesion_count, np.nan, np.float32)
         followed = [run for run in runs if index not in run.stretch.absent]
-        found = self._follow(followed, given, scores) if followed else {}
+        found = self._follow(followed, given) if followed else []
         self._runs = {k: run for k, run in self._runs.items() if index != run.stretch.walk(self._forward)[-1]}
-        return self._result(index, known, found, scores)
+        return self._result(index, known, found)
 
-    def _follow(self, runs: list[_Run], given: _Given, scores: NDArray[np.float32]) -> dict[int, NDArray[np.float32]]:
-        """Return the probabilities of lesions that are followed through a frame, and fill in their ``scores``."""
+    def _follow(self, runs: list[_Run], given: _Given) -> list[Joined]:
+        """Return what is known of the lesions that are followed through a frame."""
         index = given.index
         predictions = [self._step(run, given.frame, index) for run in runs]
         lesions = [run.stretch.lesion for run in runs]
@@ -226,35 +221,33 @@ class _Sweep:
         maps = [prediction.probabilities for prediction in predictions]
         stacked = np.stack(maps) if len(maps) > 1 else maps[0][None]
         merged = merge_lesions(stacked, others, self._inputs.allow_overlap)
-        # the trackers keep views of `merged`: their own direction, not the blend
-        final = merged.copy() if any(run.stretch.is_two_sided for run in runs) else merged
+        found: list[Joined] = []
         for place, run in enumerate(runs):
             run.tracker.accept(index, merged[place])
             absence = min((float(abs(index - one)) for one in run.stretch.absent), default=NAN)
             told = replace(predictions[place].signals, distance=float(abs(index - run.start)), absence=absence)
-            scores[lesions[place]] = self._inferer.overlap.of_one(told)
-            if run.stretch.is_two_sided and index in run.stretch.frames:
-                final[place], scores[lesions[place]] = self._two_sided(run, index, merged[place], scores)
-        if not self._forward and len(runs) > 1:
-            final = merge_lesions(final, others, self._inputs.allow_overlap)
-        return dict(zip(lesions, final, strict=True))
+            found.append(self._joined(run, index, merged[place], self._inferer.overlap.of_one(told)))
+        if self._forward or len(runs) == 1:
+            return found
+        # the trackers keep views of `merged`: their own direction, not the blend
+        blends = np.stack([one.probabilities for one in found])
+        apart = merge_lesions(blends, others, self._inputs.allow_overlap)
+        return [replace(one, probabilities=map_) for one, map_ in zip(found, apart, strict=True)]
 
-    def _result(
-        self,
-        index: int,
-        known: NDArray[np.bool_],
-        found: Mapping[int, NDArray[np.float32]],
-        scores: NDArray[np.float32],
-    ) -> FrameResult:
-        computed = np.zeros(self._inputs.lesion_count, np.bool_)
-        final = np.zeros(self._inputs.lesion_count, np.bool_)
-        for stretch in self._schedule[index]:
-            if stretch.computes(index):  # other frames are only passed
-                known[stretch.lesion] = found[stretch.lesion] > 0.5
-                computed[stretch.lesion] = True
-                final[stretch.lesion] = not (self._forward and stretch.is_two_sided)
-        scores[~computed] = np.nan
-        return FrameResult(index, known, scores, computed, final)
+    def _joined(self, run: _Run, index: int, probabilities: NDArray[np.float32], expected: float) -> Joined:
+        """Return this direction's result, between two anchors joined with the other's where that is known."""
+        stretch = run.stretch
+        if not stretch.is_two_sided or index not in stretch.frames:
+            return Joined(stretch.lesion, index, probabilities, expected)
+        if not self._forward:
+            return self._both.join(stretch, index, probabilities, expected)
+        self._both.hold(stretch, index, probabilities, expected)
+        return Joined(stretch.lesion, index, probabilities, expected, is_final=False)
+
+    def _result(self, index: int, known: NDArray[np.bool_], found: list[Joined]) -> FrameResult:
+        computed = {stretch.lesion for stretch in self._schedule[index] if stretch.computes(index)}
+        # other frames are only passed
+        return _frame_result(index, known, [one for one in found if one.lesion in computed])
 
     def _unreadable(self, index: int, known: NDArray[np.bool_], error: FrameError) -> FrameResult:
         for run in self._runs.values():
@@ -303,20 +296,21 @@ class _Sweep:
                 other.tracker.to(self._inferer.device)
             return work()
 
-    def _two_sided(
-        self, run: _Run, index: int, probabilities: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], float]:
-        """Keep a forward result for later, or blend the backward one with it."""
-        score = float(scores[run.stretch.lesion])
-        place = (run.stretch.lesion, index)
-        if self._forward:
-            self._waiting[place] = _Waiting(PackedProbabilities.pack(probabilities), score)
-            return probabilities, score
-        held = self._waiting.pop(place, None)
-        if held is None:  # the forward pass could not read this frame, the backward pass could
-            return probabilities, score
-        distances = run.stretch.distances(index)
-        forward = held.probabilities.unpack()
-        both = (held.expected, score)
-        blended = blend(forward, probabilities, both, distances)
-        return blended, self._inferer.overlap.of_blend(both, distances, overlap(forward > 0.5, probabilities > 0.5))
+
+def _decision(inputs: PropagationInputs, joined: Joined) -> FrameResult:
+    """Return the final result of a lesion on a frame on which one direction alone saw it."""
+    known = inputs.known(joined.index)
+    others: Mask = np.logical_or.reduce(np.delete(known, joined.lesion, axis=0), axis=0)
+    apart = merge_lesions(joined.probabilities[None], others, inputs.allow_overlap)[0]
+    return _frame_result(joined.index, known, [replace(joined, probabilities=apart)])
+
+
+def _frame_result(index: int, known: NDArray[np.bool_], found: list[Joined]) -> FrameResult:
+    """Return the result of a frame with these lesions computed, the others as they are known."""
+    confidence = np.full(len(known), np.nan, np.float32)
+    computed, final = np.zeros(len(known), np.bool_), np.zeros(len(known), np.bool_)
+    for one in found:
+        known[one.lesion] = one.probabilities > 0.5
+        confidence[one.lesion] = one.expected
+        computed[one.lesion], final[one.lesion] = True, one.is_final
+    return FrameResult(index, known, confidence, computed, final)

@@ -76,13 +76,15 @@ class ModelFollower:
         found: dict[int, Masks] = {}
         nothing = np.zeros((count, *cine.shape), bool)
         inputs = PropagationInputs(cine, count, stretches, lambda frame: found.get(frame, nothing).copy())
-        filled = {}
+        filled: dict[int, Filled] = {}
         for result in self._model.propagate(inputs):
             found[result.frame] = result.masks
             if result.frame in anchors:
                 continue
             masks = tuple(PackedProbabilities.pack(mask) for mask in result.masks)
-            filled[result.frame] = Filled(masks, tuple(float(one) for one in result.confidence))
+            before = filled[result.frame].expected if result.frame in filled else result.confidence
+            told = np.where(result.computed, result.confidence, before)
+            filled[result.frame] = Filled(masks, tuple(float(one) for one in told))
         return filled
 
 

@@ -67,7 +67,7 @@ class PropagationProgress:
     frame : int
         The frame just done.
     done, total : int
-        Steps; a frame between two anchors takes two.
+        Steps; a frame between two anchors takes two, and a third where one direction alone saw the lesion.
     seconds : float
         Since the start.
     error : str
@@ -218,6 +218,7 @@ class PropagationJob:
         self._network = network
         self._device = device
         self._plan = plan
+        self._computed: set[int] = set()
         self._unfinished: set[int] = set()
         self._before: dict[tuple[int, str], _Before] = {}
         self._segment_ids = [segment.id for segment in sequence.segments()]
@@ -264,6 +265,7 @@ class PropagationJob:
                 if result.error or result.final[result.computed].all():
                     open_frames.discard(result.frame)
                 frames_done = len(self._wanted) - len(open_frames)
+                total = max(total, done)  # frames that one direction alone saw come once more
                 yield PropagationProgress(
                     result.frame, done, total, stage_started - started, result.error, frames_done, len(self._wanted)
                 )
@@ -271,14 +273,14 @@ class PropagationJob:
         finally:
             results.close()
             return_free_memory()
-            self.summary.cancelled = done < total
-            self.summary.frames_computed.sort()
+            self.summary.cancelled = bool(open_frames)
+            self.summary.frames_computed = sorted(self._computed)
             self.summary.frames_unfinished = sorted(self._unfinished)
 
     @property
     def has_changed(self) -> bool:
         """Whether this job wrote anything itself."""
-        return bool(self.summary.frames_computed or self.summary.frames_unfinished or self.summary.unreadable)
+        return bool(self._computed or self._unfinished or self.summary.unreadable)
 
     @property
     def can_undo(self) -> bool:
@@ -366,7 +368,7 @@ class PropagationJob:
             provenances[segment_id] = self._provenance[id(self._stretch_at[k, frame])] if is_whole else UNFINISHED
         self._sequence.write(frame, masks, origins, confidences, provenances)
         if result.final.any():
-            self.summary.frames_computed.append(frame)
+            self._computed.add(frame)
             self._unfinished.discard(frame)
         else:
             self._unfinished.add(frame)

@@ -1,0 +1,144 @@
+"""The forward and the backward result of a frame between two anchors, joined.
+
+Where one pass sees the lesion and the other sees nothing, their expected overlaps say little about which is right: a
+pass that follows other tissue is sure of it, and so is one that takes a lesion in view for one that has left. What
+does tell is whether a pass follows the lesion without a gap from its anchor to the one drawn at the far end. This is
+known only when it has ended, so such frames are blended at first, and decided when both passes have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from UltrasoundLesionSegLib.engine.expected_overlap import Judge
+from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend
+from UltrasoundLesionSegLib.engine.signals import overlap
+from UltrasoundLesionSegLib.engine.stretches import Stretch
+
+# Dice of a pass's last mask with the outline drawn on the next frame, from which on the pass arrived at it
+# (Docs/results/ablations.md, "The blend between two anchors")
+ARRIVED = 0.5
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What both passes give for a lesion on a frame.
+
+    Parameters
+    ----------
+    lesion, index : int
+    probabilities : ndarray of float32, shape (H, W)
+    expected : float
+        Expected overlap, 0 to 1.
+    is_final : bool
+        False where one pass sees the lesion and the other does not; ``decided`` gives it again.
+    """
+
+    lesion: int
+    index: int
+    probabilities: NDArray[np.float32]
+    expected: float
+    is_final: bool = True
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What one pass gave for a frame."""
+
+    probabilities: PackedProbabilities
+    expected: float
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A frame on which one pass sees the lesion and the other does not."""
+
+    index: int
+    forward: _Result
+    backward: _Result
+    blended: _Result
+
+
+class BothDirections:
+    """Holds the forward results between two anchors and joins the backward ones with them.
+
+    Parameters
+    ----------
+    overlap : Judge
+        Tells the expected overlap of a blend.
+    """
+
+    def __init__(self, overlap: Judge) -> None:
+        self._overlap = overlap
+        self._held: dict[tuple[int, int], _Result] = {}  # by lesion and frame
+        self._open: dict[int, tuple[Stretch, list[_Open]]] = {}  # by the stretch's identity
+        # by the stretch's identity and whether forward
+        self._lost: set[tuple[int, bool]] = set()
+        self._arrived: dict[tuple[int, bool], bool] = {}
+
+    def hold(self, stretch: Stretch, index: int, probabilities: NDArray[np.float32], expected: float) -> None:
+        """Keep a forward result until the backward one is there.
+
+        Parameters
+        ----------
+        stretch : Stretch
+            Between two anchors.
+        index : int
+        probabilities : ndarray of float32, shape (H, W)
+        expected : float
+            Expected overlap, 0 to 1.
+        """
+        self._held[stretch.lesion, index] = _Result(PackedProbabilities.pack(probabilities), expected)
+        self._note(stretch, index, probabilities, forward=True)
+
+    def join(self, stretch: Stretch, index: int, probabilities: NDArray[np.float32], expected: float) -> Joined:
+        """Return the blend of a backward result and the forward one held. Parameters as for ``hold``."""
+        self._note(stretch, index, probabilities, forward=False)
+        held = self._held.pop((stretch.lesion, index), None)
+        if held is None:  # the forward pass could not read this frame, the backward pass could
+            return Joined(stretch.lesion, index, probabilities, expected)
+        distances, both = stretch.distances(index), (held.expected, expected)
+        forward = held.probabilities.unpack()
+        blended = blend(forward, probabilities, both, distances)
+        seen, seen_back = forward > 0.5, probabilities > 0.5
+        told = self._overlap.of_blend(both, distances, overlap(seen, seen_back))
+        is_open = bool(seen.any()) != bool(seen_back.any())
+        if is_open:
+            backward = _Result(PackedProbabilities.pack(probabilities), expected)
+            kept = _Open(index, held, backward, _Result(PackedProbabilities.pack(blended), told))
+            self._open.setdefault(id(stretch), (stretch, []))[1].append(kept)
+        return Joined(stretch.lesion, index, blended, told, not is_open)
+
+    def decided(self) -> Iterator[Joined]:
+        """Yield the frames that were not final, stretch by stretch, when both passes have ended.
+
+        The frame gets the result of the pass that followed the lesion without a gap up to the far anchor, if the other
+        pass did not arrive at its far anchor. Otherwise it keeps the blend.
+        """
+        for key, (stretch, frames) in self._open.items():
+            trusted = self._trusted(key)
+            for one in frames:
+                result = one.blended if trusted is None else one.forward if trusted else one.backward
+                yield Joined(stretch.lesion, one.index, result.probabilities.unpack(), result.expected)
+        self._open.clear()
+
+    def _trusted(self, key: int) -> bool | None:
+        """Return whether the forward pass is the one to trust on a stretch, or None where neither is."""
+        forward, backward = (self._arrived.get((key, way)) for way in (True, False))
+        # None where the frame beside the far anchor was not computed
+        if {forward, backward} != {True, False} or (key, bool(forward)) in self._lost:
+            return None
+        return forward
+
+    def _note(self, stretch: Stretch, index: int, probabilities: NDArray[np.float32], *, forward: bool) -> None:
+        """Take note of whether a pass lost the lesion, and of whether it arrived."""
+        seen = probabilities > 0.5
+        if not seen.any():
+            self._lost.add((id(stretch), forward))
+        anchor = stretch.right if forward else stretch.left
+        if anchor is not None and abs(anchor.frame - index) == 1:
+            self._arrived[id(stretch), forward] = overlap(seen, anchor.mask) > ARRIVED
