@@ -6,7 +6,9 @@ import struct
 import numpy as np
 import pytest
 from pydicom import dcmread, dcmwrite
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.tag import Tag
 from pydicom.uid import (
     MPEG2MPML,
     DeflatedExplicitVRLittleEndian,
@@ -334,3 +336,64 @@ def test_pixels_of_another_length_under_a_compressed_syntax_are_refused(save_dic
     data.PixelData = (data.PixelData + bytes(40))[: len(data.PixelData) + surplus]
     with pytest.raises(SourceError, match="contradict the transfer syntax"):
         read_cine(renamed(save_dicom(data), ExplicitVRLittleEndian, RLELossless))
+
+
+@pytest.mark.parametrize("at", [2, 5])
+def test_an_offset_past_the_end_joins_no_frames(save_dicom, at):
+    frames = moving_frames(6)
+    data = dicom_object(frames, [jpeg(frame) for frame in frames])
+    items = bytearray(data.PixelData)
+    items[8 + 4 * at : 12 + 4 * at] = (12345678).to_bytes(4, "little")
+    data.PixelData = bytes(items)
+    cine = read_cine(save_dicom(data))
+    assert np.abs(np.stack(list(cine)).astype(int) - frames).mean() < 2
+    assert cine.notes == ()
+
+
+def test_a_volume_of_ultrasound_is_no_cine(save_dicom, tmp_path):
+    data = dicom_object(moving_frames(6))
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.6.2"
+    path = save_dicom(data)
+    for chosen in (path, tmp_path):
+        with pytest.raises(SourceError, match="3-D ultrasound volume, whose frames are slices and follow no time"):
+            read_cine(chosen)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        (["PageNumberVector"], "PageNumberVector"),
+        (["StageNumber", "FrameTime"], "StageNumber"),
+        (["FrameTime"], None),
+        (["FrameTimeVector"], None),
+    ],
+)
+def test_frames_that_follow_each_other_by_something_else_than_time_are_noted(save_dicom, keywords, said):
+    frames = moving_frames(4)
+    data = dicom_object(frames, FrameTime=40, FrameIncrementPointer=[Tag(one) for one in keywords])
+    notes = [note for note in read_cine(save_dicom(data)).notes if "they may be pages" in note]
+    assert len(notes) == (said is not None)
+    assert all(f" by {said}, not by time alone" in note for note in notes)
+
+
+@pytest.mark.parametrize(("first", "last", "is_noted"), [(2, 4, True), (1, 6, False), (4, 2, False), (0, 9, False)])
+def test_frames_that_viewers_do_not_show_are_noted_and_read(save_dicom, first, last, is_noted):
+    cine = read_cine(save_dicom(dicom_object(moving_frames(6), StartTrim=first, StopTrim=last)))
+    assert len(cine) == 6
+    assert any("frames 2 to 4 of 6 alone, counted from 1" in note for note in cine.notes) == is_noted
+
+
+@pytest.mark.parametrize("step", [0.0, 0.5])
+def test_frames_at_different_places_in_space_are_noted(save_dicom, tmp_path, step):
+    frames, many = moving_frames(6), []
+    for number in range(6):
+        place, group = Dataset(), Dataset()
+        place.ImagePositionPatient = [0.0, 0.0, number * step]
+        group.PlanePositionSequence = [place]
+        many.append(group)
+        one = dicom_object(frames[number : number + 1], InstanceNumber=number + 1, NumberOfFrames=None)
+        one.ImagePositionPatient = place.ImagePositionPatient
+        save_dicom(one, f"series/{number}.dcm")
+    path = save_dicom(dicom_object(frames, PerFrameFunctionalGroupsSequence=many))
+    for chosen in (path, tmp_path / "series"):
+        assert any("slices of a volume and no cine" in note for note in read_cine(chosen).notes) == (step > 0)

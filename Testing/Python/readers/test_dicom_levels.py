@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import UltrasoundImageStorage
+from pydicom.uid import ExplicitVRBigEndian, UltrasoundImageStorage
 from source_makers import dicom_object, moving_frames
 
 from UltrasoundLesionSegLib.readers.open import read_cine
@@ -119,3 +119,13 @@ def test_a_series_has_one_scale_whatever_window_each_object_names(save_dicom, tm
         data.SOPClassUID, data.InstanceNumber = UltrasoundImageStorage, number + 1
         save_dicom(data, f"series/{number}.dcm")
     assert np.abs(shown(tmp_path / "series") - GREY).max() <= 1
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_deep_values_in_big_endian(tmp_path, is_signed):
+    values = GREY.astype(np.int16 if is_signed else np.uint16) * (8 if is_signed else 16)
+    data = dicom_object(values, **TWELVE, PixelRepresentation=int(is_signed))
+    data.PixelData = values.astype(values.dtype.newbyteorder(">")).tobytes()
+    data.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert np.abs(shown(tmp_path / "a.dcm") - GREY).max() <= 1

@@ -21,6 +21,8 @@ _SEGMENTATION_STORAGE = (
     "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation Storage
 )
 
+_VOLUME_STORAGE = "1.2.840.10008.5.1.4.1.1.6.2"  # Enhanced US Volume Storage
+
 
 def read_header(path: Path) -> Dataset:
     """Return everything before the pixel data.
@@ -164,6 +166,11 @@ def told_frames(header: Dataset) -> int | None:
 def is_segmentation(header: Dataset) -> bool:
     """Whether the object is a DICOM SEG, which is a result and not a cine."""
     return text(header, "SOPClassUID") in _SEGMENTATION_STORAGE
+
+
+def is_volume(header: Dataset) -> bool:
+    """Whether the object is a 3-D ultrasound volume: its frames are slices in space (PS3.3 A.59)."""
+    return text(header, "SOPClassUID") == _VOLUME_STORAGE
 
 
 def value_or(header: Dataset, keyword: str, otherwise: Any) -> Any:

@@ -44,7 +44,8 @@ class Levels:
 
     def of(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the levels of pixels of 8 or 16 bits."""
-        patterns = np.ascontiguousarray(pixels).view(f"u{pixels.dtype.itemsize}")
+        native = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))  # big-endian files keep their order
+        patterns = native.view(f"u{pixels.dtype.itemsize}")
         if len(self.table) == 256 and bool((self.table == np.arange(256)).all()):
             return np.asarray(patterns, np.uint8)
         return self.table[patterns]

@@ -13,7 +13,8 @@ from UltrasoundLesionSegLib.readers.dicom_calibration import read_calibration
 from UltrasoundLesionSegLib.readers.dicom_decode import FrameDecoder
 from UltrasoundLesionSegLib.readers.dicom_identity import identity_of
 from UltrasoundLesionSegLib.readers.dicom_pixels import StoredFrames
-from UltrasoundLesionSegLib.readers.dicom_timing import read_timing
+from UltrasoundLesionSegLib.readers.dicom_places import places_note, places_of_frames
+from UltrasoundLesionSegLib.readers.dicom_timing import order_notes, read_timing
 
 
 class DicomFrames(frames.CachedFrames):
@@ -68,6 +69,7 @@ def read_dicom_file(path: Path) -> Cine:
     decoder = FrameDecoder(header, stored.vr)
     is_color, notes = look_at_object(header, stored, decoder)
     calibration, timing = read_calibration(header), read_timing(header, len(stored))
+    order = (*places_note(places_of_frames(header)), *order_notes(header, len(stored)))
     return Cine(
         DicomFrames(stored, decoder, height, width, is_color),
         height,
@@ -77,7 +79,7 @@ def read_dicom_file(path: Path) -> Cine:
         calibration.whole,
         calibration.regions,
         timing.timing,
-        (*stored.notes, *notes, *calibration.notes, *timing.notes),
+        (*stored.notes, *notes, *calibration.notes, *timing.notes, *order),
         calibration.pixel_aspect,
         calibration.other_regions,
     )

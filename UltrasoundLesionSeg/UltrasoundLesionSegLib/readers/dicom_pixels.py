@@ -148,6 +148,10 @@ def check_header(header: Dataset) -> None:
     """Raise ``SourceError`` when the object is no cine whatever its pixel data hold."""
     if dicom_header.is_segmentation(header):
         raise SourceError("the DICOM object is a segmentation; choose the cine it belongs to")
+    if dicom_header.is_volume(header):
+        raise SourceError(
+            "the DICOM object is a 3-D ultrasound volume, whose frames are slices and follow no time; choose a 2-D cine"
+        )
     dicom_header.frame_size(header)
     dicom_header.transfer_syntax(header)
 
@@ -371,7 +375,7 @@ def _encapsulated_frames(header: Dataset, stream: BinaryIO) -> tuple[tuple[tuple
     """Group the fragments of compressed pixel data into frames."""
     told = dicom_header.told_frames(header)
     table, fragments, is_cut = _walk_items(stream)
-    groups = _by_offsets(fragments, _offset_table(header, table), told)
+    groups = _by_offsets(fragments, _offset_table(header, table), told, is_cut)
     is_sure = groups is not None and len(groups) > 1
     if groups is None:
         groups = _by_content(stream, fragments, told)
@@ -413,13 +417,15 @@ def _offset_table(header: Dataset, basic: bytes) -> list[int]:
     return [int.from_bytes(data[at : at + width], "little") for at in range(0, len(data) - width + 1, width)]
 
 
-def _by_offsets(fragments: list[Span], table: list[int], told: int | None) -> list[tuple[Span, ...]] | None:
+def _by_offsets(
+    fragments: list[Span], table: list[int], told: int | None, is_cut: bool
+) -> list[tuple[Span, ...]] | None:
     """Group fragments by the offset table; None when there is none or it does not match the fragments."""
     if not fragments or not table or (told is not None and len(table) != told):
         return None
     base = fragments[0][0] - 8
     starts = {offset - 8 - base: position for position, (offset, _) in enumerate(fragments)}
-    reached = [offset for offset in table if offset <= max(starts)]  # the rest was cut off
+    reached = [offset for offset in table if offset <= max(starts)] if is_cut else table
     if table[0] != 0 or any(offset not in starts for offset in reached) or reached != sorted(set(reached)):
         return None
     bounds = [starts[offset] for offset in reached] + [len(fragments)]

@@ -28,6 +28,7 @@ from UltrasoundLesionSegLib.readers.dicom_order import (
     in_temporal_order,
     read_moment,
 )
+from UltrasoundLesionSegLib.readers.dicom_places import Place, place_of, places_note
 from UltrasoundLesionSegLib.readers.dicom_timing import KnownTiming, implausible_note, is_plausible, read_timing
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest
 
@@ -53,6 +54,7 @@ class Instance:
     moment: Moment
     calibration: KnownCalibration
     frame_time: float | None = None
+    place: Place = ()
 
 
 class SeriesFrames(frames.CachedFrames):
@@ -93,6 +95,8 @@ def read_dicom_folder(paths: Sequence[Path]) -> Cine:
     """
     instances, without_image = _read_instances(paths)
     instances, copies = _without_copies(instances)
+    if not instances and len(paths) == 1:
+        return read_dicom_file(paths[0])  # says what is wrong with it
     if not instances:
         raise SourceError("the folder holds DICOM objects but no image; choose the folder of one cine")
     multiframe = [one for one in instances if one.is_multiframe]
@@ -155,6 +159,7 @@ def _instance(path: Path, position: int, header: Dataset, count: int, notes: tup
         read_moment(header),
         read_calibration(header),
         dicom_header.number(header, "FrameTime"),
+        place_of(header),
     )
 
 
@@ -204,7 +209,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         calibration = KnownCalibration()
         notes.append("The calibration changes within the series, as when the depth is switched: it is not used.")
     timing = _series_timing(ordered, header)
-    notes += _still_note(ordered, timing)
+    notes += (*_still_note(ordered, timing), *places_note([one.place for one in ordered]))
     numbers = [int(one.moment.number) for one in ordered if one.moment.number is not None]
     counted = numbers if len(numbers) == len(ordered) else []
     notes += (*frames.gap_note(counted, "instances"), *frames.late_start_note(counted, "instances"))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 
 from UltrasoundLesionSegLib.cine import Timing
 from UltrasoundLesionSegLib.readers import dicom_header
@@ -124,12 +126,46 @@ def implausible_note(keyword: str, seconds: NDArray[np.float64]) -> str:
 
 def _pointed(header: Dataset) -> str:
     """Return which of FrameTime and FrameTimeVector the Frame Increment Pointer names, '' when neither."""
-    value = dicom_header.value_or(header, "FrameIncrementPointer", None)
-    tags = value if isinstance(value, (list, tuple)) or hasattr(value, "__iter__") else [value]
+    tags = _pointers(header)
     for keyword in ("FrameTimeVector", "FrameTime"):
         if any(one == Tag(keyword) for one in tags):
             return keyword
     return ""
+
+
+def order_notes(header: Dataset, count: int) -> tuple[str, ...]:
+    """Return what the header says of frames that are no single run in time, or that a viewer does not show.
+
+    Parameters
+    ----------
+    header : Dataset
+    count : int
+        The frames that are there.
+    """
+    notes = []
+    others = [keyword_for_tag(one) or "a private element" for one in _pointers(header)]
+    others = [one for one in others if "Time" not in one and "Interval" not in one]
+    if others and count > 1:
+        notes.append(
+            f"The header says that the frames follow each other by {' and '.join(others)}, not by time alone: they may "
+            "be pages, slices or views and no cine."
+        )
+    first, last = (dicom_header.integer(header, keyword) for keyword in ("StartTrim", "StopTrim"))
+    if first is not None and last is not None and 0 < first <= last <= count and last - first + 1 < count:
+        notes.append(
+            f"The header asks viewers to show frames {first} to {last} of {count} alone, counted from 1 (Start Trim, "
+            "Stop Trim): all are read."
+        )
+    return tuple(notes)
+
+
+def _pointers(header: Dataset) -> list[BaseTag]:
+    """Return the elements that the Frame Increment Pointer names."""
+    value = dicom_header.value_or(header, "FrameIncrementPointer", None)
+    try:
+        return [Tag(one) for one in (value if isinstance(value, (MultiValue, list, tuple)) else [value])]
+    except Exception:  # a malformed value raises many things
+        return []
 
 
 def _vector(header: Dataset, count: int) -> NDArray[np.float64] | None:

@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.readers import dicom_header
 from UltrasoundLesionSegLib.readers.dicom_calibration import read_calibration
 from UltrasoundLesionSegLib.readers.dicom_identity import identity_of
 from UltrasoundLesionSegLib.readers.dicom_pixels import Span, StoredFrames
-from UltrasoundLesionSegLib.readers.dicom_timing import read_timing
+from UltrasoundLesionSegLib.readers.dicom_timing import order_notes, read_timing
 from UltrasoundLesionSegLib.readers.video_frames import VideoFrames
 from UltrasoundLesionSegLib.readers.video_index import index_video
 from UltrasoundLesionSegLib.readers.video_timing import aspect_notes, damage_notes, gap_notes, video_timing
@@ -67,7 +67,7 @@ def read_encapsulated_video(path: Path, header: Dataset, stored: StoredFrames) -
         calibration.whole,
         calibration.regions,
         timing,
-        (*notes, *calibration.notes),
+        (*notes, *calibration.notes, *order_notes(header, count)),
         aspect,
         calibration.other_regions,
     )
