@@ -1,6 +1,8 @@
 """Folders of pictures: natural order, formats, depths, damage in place."""
 
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -192,3 +194,54 @@ def test_pictures_that_say_to_be_turned_are_noted(tmp_path, orientation):
     assert cine.shape == FRAMES[0].shape
     assert [note for note in cine.notes if "turned or mirrored" in note] == list(cine.notes)
     assert len(cine.notes) == (orientation != 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (["t0", "t0.04", "t0.08", "t0.12", "t0.16", "t0.2"], [0, 1, 2, 3, 4, 5]),  # times, of which 0.2 is the last
+        (["1.1", "1.2", "1.9", "1.10", "1.11", "2.1"], [0, 1, 2, 3, 4, 5]),  # parts and their numbers
+        (["1.08", "1.09", "1.10", "1.100", "1.101", "1.110"], [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_names_that_end_with_decimal_numbers(tmp_path, names, order):
+    for name, frame in zip(names, FRAMES, strict=False):
+        Image.fromarray(frame).save(tmp_path / f"{name}.png")
+    np.testing.assert_array_equal(stacked(read_cine(tmp_path)), FRAMES[order])
+
+
+def save_grey_and_alpha(path, values):
+    """Write a PNG of two channels of 16 bits (W3C PNG, 11.2.2), which no library here writes."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">2I5B", values.shape[1], values.shape[0], 16, 4, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    stored = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(stored))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_sixteen_bits_beside_transparency_are_not_cut_to_eight(tmp_path, channels):
+    for index, frame in enumerate(FRAMES):
+        values = np.repeat(frame[..., None].astype(np.uint16) * 16, 4, axis=2)
+        values[..., 3] = 4095
+        if channels == 2:
+            save_grey_and_alpha(tmp_path / f"{index}.png", values[..., [0, 3]])
+        else:
+            cv2.imwrite(str(tmp_path / f"{index}.png"), values)
+    low, high = (int(one) for one in (FRAMES.min(), FRAMES.max()))
+    expected = (FRAMES.astype(float) - low) * 255 / (high - low)
+    cine = read_cine(tmp_path)
+    assert np.abs(stacked(cine) - expected).max() <= 1
+    assert not cine.is_color
+
+
+def test_a_cut_picture_is_noted_on_opening(save_pictures):
+    folder = save_pictures(FRAMES)
+    cut = folder / "00003.png"
+    cut.write_bytes(cut.read_bytes()[:200])
+    cine = read_cine(folder)
+    assert any("1 of the 12 frames looked at on opening cannot be read" in note for note in cine.notes)
+    with pytest.raises(FrameError):
+        cine.frames[3]

@@ -101,3 +101,22 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path):
     path.chmod(0)
     with pytest.raises(SourceError, match="Permission denied"):
         read_cine(path)
+
+
+@pytest.mark.parametrize("kind", ["pictures", "DICOM"])
+def test_what_may_be_a_lost_frame_is_noted(save_dicom, save_pictures, kind):
+    frames = moving_frames(4)
+    if kind == "pictures":
+        folder = save_pictures(frames, "f{}.png")
+    else:
+        for number in range(4):
+            data = dicom_object(frames[number : number + 1], NumberOfFrames=None)
+            folder = save_dicom(data, f"series/IM{number}").parent
+        (folder / "IM4").write_bytes(b"")
+    assert len(read_cine(folder).notes) == (0 if kind == "pictures" else 3)
+    (folder / "f9.png").symlink_to(folder / "gone.png")
+    (folder / "README").write_bytes(b"about")
+    notes = read_cine(folder).notes
+    assert "1 file of the folder is a link to a file that is not there: frames may be missing." in notes
+    named = "1 file of the folder is named like a frame but of no known kind: frames may be missing."
+    assert (named in notes) == (kind == "DICOM")

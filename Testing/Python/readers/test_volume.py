@@ -357,7 +357,7 @@ def test_a_cut_compressed_volume_gives_its_whole_frames(tmp_path, suffix):
         (["type: uint8", "dimension: 3", "sizes: 900000 900000 7"], "too large"),
         (["type: uint8", "sizes: 56 40 7", "data file: ../elsewhere/pixels.raw"], "another folder"),
         (["type: uint8", "sizes: 56 40 7", "data file: part%03d.raw 1 7 1"], "several files|cannot be opened"),
-        (["type: uint8", "sizes: 56 40 7", "data file: gone.raw"], "cannot be opened"),
+        (["type: uint8", "sizes: 56 40 7", "data file: gone.raw"], "is not beside it"),
     ],
 )
 def test_headers_of_no_cine_are_refused(tmp_path, lines, words):
@@ -449,3 +449,23 @@ def test_whole_numbers_stored_as_floats_stay_as_they_are(tmp_path):
     cine = read_cine(tmp_path / "c.nrrd")
     np.testing.assert_array_equal(np.stack(list(cine)), frames)
     assert cine.notes == ()
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
+def test_frames_in_another_axis_are_noted(tmp_path, suffix):
+    first = np.ascontiguousarray(FRAMES.transpose(2, 1, 0))
+    assert any("the axes of the volume may be in another order" in note for note in notes_of(tmp_path, suffix, first))
+    assert notes_of(tmp_path, suffix, FRAMES) == ()
+
+
+def notes_of(folder, suffix, frames):
+    return read_cine(write(folder / f"a.{suffix}", frames)).notes
+
+
+@pytest.mark.parametrize("suffix", ["nhdr", "mhd"])
+def test_a_header_without_its_pixels_says_which_file_is_missing(tmp_path, suffix):
+    path = write(tmp_path / f"a.{suffix}", FRAMES)
+    for one in tmp_path.glob("a.*raw*"):
+        one.rename(tmp_path / "other")
+    with pytest.raises(SourceError, match="names a file of pixels that is not beside it; copy that file there"):
+        read_cine(path)

@@ -27,6 +27,10 @@ _SAME_SIZE_SHARE = 0.9
 _ORIENTATION, _UPRIGHT = 274, 1
 """The tag of EXIF (CIPA DC-008, 4.6.5), and its value for a picture that is stored as it is shown."""
 
+_DECIMAL = re.compile(r"(?P<name>.*?)(?P<whole>[0-9]{1,9})(?:\.(?P<fraction>[0-9]{1,15}))?")
+_DEEP_MODES = ("RGB", "RGBA", "LA")
+"""Of which Pillow drops the lower 8 bits of 16."""
+
 _GREY_MODES = ("1", "LA", "La")
 _PLAIN_MODES = ("L", "RGB", "I", "F", "I;16", "I;16L", "I;16B")
 
@@ -35,6 +39,27 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Return a sort key by which ``10.png`` follows ``9.png``, whatever their zeros and case."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+def by_decimals(paths: Sequence[Path]) -> list[Path]:
+    """Return pictures in the order of the decimal numbers that their names end with, else in the order given.
+
+    Such are times of which 0.2 follows 0.16: of fractions of several lengths, some begin with 0 and none ends with it.
+    """
+    found = [_DECIMAL.fullmatch(path.stem) for path in paths]
+    ends = [one for one in found if one is not None]
+    fractions = [one["fraction"] for one in ends if one["fraction"]]
+    is_decimal = (
+        len(ends) == len(found)
+        and len({one["name"] for one in ends}) == 1
+        and len({len(one) for one in fractions}) > 1
+        and any(one.startswith("0") for one in fractions)
+        and not any(one.endswith("0") for one in fractions)
+    )
+    if not is_decimal:
+        return list(paths)
+    numbers = [float(f"{one['whole']}.{one['fraction'] or 0}") for one in ends]
+    return [paths[at] for at in sorted(range(len(paths)), key=numbers.__getitem__)]
 
 
 class ImageFrames(frames.CachedFrames):
@@ -88,8 +113,8 @@ def _decoded(data: bytes) -> NDArray[Any]:
     with quiet(), Image.open(io.BytesIO(data)) as image:
         check_frame_size(image.height, image.width)
         image.load()  # raises for a picture that is cut off, which OpenCV fills with grey silently
-        if image.mode == "RGB" and image.format == "PNG" and data[24] == 16:
-            # Pillow drops the lower 8 bits of RGB with 16; the upper ones alone are wrong where few are used
+        if image.mode in _DEEP_MODES and image.format == "PNG" and data[24] == 16:
+            # the upper 8 bits alone are wrong where few are used
             deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
             if deep is None:
                 raise ValueError
@@ -137,7 +162,7 @@ def read_image_folder(paths: Sequence[Path]) -> Cine:
     unreadable_frames = len(paths) - same
     readable = [position for position, size in enumerate(sizes) if size == (height, width)]
     indices = [readable[one] for one in frames.sampled_indices(len(readable), frames.COLOR_SAMPLES)]
-    levels, is_color, _ = frames.look_at_values(
+    levels, is_color, failed = frames.look_at_values(
         lambda index: decode_image(paths[index], index), indices, frames.LOSSY_GREY_TOLERANCE
     )
     note = f"{unreadable_frames} of the {len(paths)} pictures are damaged or of another size; the others are used."
@@ -150,6 +175,7 @@ def read_image_folder(paths: Sequence[Path]) -> Cine:
         SourceIdentity(SourceKind.IMAGES, digest, (), tuple(paths)),
         notes=(
             *((note,) if unreadable_frames else ()),
+            *((frames.unreadable_note(failed, len(indices)),) if failed else ()),
             *_name_notes(paths),
             *_equal_note(digests),
             *_orientation_note(paths[readable[0]]),

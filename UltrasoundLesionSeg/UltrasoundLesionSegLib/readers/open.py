@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from UltrasoundLesionSegLib.readers.dicom_series import read_dicom_folder
 from UltrasoundLesionSegLib.readers.dicomdir import list_images, read_dicomdir
 from UltrasoundLesionSegLib.readers.digest import unreadable
 from UltrasoundLesionSegLib.readers.frames import GREY_SAMPLES, sampled_indices
-from UltrasoundLesionSegLib.readers.image_folder import natural_key, read_image_folder
+from UltrasoundLesionSegLib.readers.image_folder import by_decimals, natural_key, read_image_folder
 from UltrasoundLesionSegLib.readers.paged_picture import read_paged_picture
 from UltrasoundLesionSegLib.readers.pages import PageFile, count_pages
 from UltrasoundLesionSegLib.readers.picture_choice import choose_frames, left_out_note
@@ -84,6 +85,10 @@ def _read_picture(path: Path) -> Cine:
     return dataclasses.replace(cine, notes=(*pages.notes, *cine.notes))
 
 
+def _with_notes(cine: Cine, *notes: str) -> Cine:
+    return dataclasses.replace(cine, notes=(*cine.notes, *notes))
+
+
 def _read_folder(folder: Path, leave_out: Collection[Path]) -> Cine:
     """Read the files of a folder as frames: DICOM objects where there are any, else pictures."""
     try:
@@ -97,15 +102,16 @@ def _read_folder(folder: Path, leave_out: Collection[Path]) -> Cine:
     kinds = {one: sniff(one) for one in files}
     contents = [one for one in files if kinds[one] is Format.DICOMDIR]
     if objects := _of_kind(files, kinds, Format.DICOM):
-        cine = read_dicom_folder(objects)
-        return dataclasses.replace(cine, notes=(*cine.notes, *itertools.chain(*map(_missing_note, contents))))
+        missing = itertools.chain(*map(_missing_note, contents))
+        return _with_notes(read_dicom_folder(objects), *missing, *_lost_notes(entries, kinds, objects))
     if contents:
         return read_dicomdir(contents[0])
     videos = sum(kind is Format.VIDEO for kind in kinds.values())
     if videos and len(files) > 1:
         raise SourceError(f"the folder holds {videos} video files beside others; choose one file")
     if pictures := _of_kind(files, kinds, Format.IMAGE):
-        return _read_pictures(pictures, len(_of_kind(seeds, {one: sniff(one) for one in seeds}, Format.IMAGE)))
+        cine = _read_pictures(pictures, len(_of_kind(seeds, {one: sniff(one) for one in seeds}, Format.IMAGE)))
+        return _with_notes(cine, *_lost_notes(entries, kinds, pictures))
     if len(files) == 1 and kinds[files[0]] is not Format.UNKNOWN:
         return _read_file(files[0])
     folders = sum(one.is_dir() for one in entries)
@@ -122,6 +128,25 @@ def _missing_note(dicomdir: Path) -> tuple[str, ...]:
         return ()
 
 
+def _lost_notes(entries: list[Path], kinds: Mapping[Path, Format], frames: list[Path]) -> list[str]:
+    """Return the sentences on what is named like frames, or leads to nothing, and so may be a frame that is lost."""
+    broken = sum(one.is_symlink() and not one.exists() for one in entries)
+    names = {_pattern(one) for one in frames}
+    unknown = set(kinds) - set(frames)
+    alike = sum(kinds[one] is Format.UNKNOWN and _pattern(one) in names for one in unknown)
+    lost = ((broken, "a link to a file that is not there"), (alike, "named like a frame but of no known kind"))
+    return [f"{_counted(count)} {what}: frames may be missing." for count, what in lost if count]
+
+
+def _counted(count: int) -> str:
+    return "1 file of the folder is" if count == 1 else f"{count} files of the folder are each"
+
+
+def _pattern(path: Path) -> str:
+    """Return a file's name without the numbers in it."""
+    return re.sub("[0-9]+", "#", path.name.lower())
+
+
 def _read_pictures(pictures: list[Path], seeds: int) -> Cine:
     """Read the pictures of a folder: a frame each, or the one that holds them all; ``seeds`` more are no frames."""
     chosen, left_out, doubts = choose_frames(pictures)
@@ -131,8 +156,8 @@ def _read_pictures(pictures: list[Path], seeds: int) -> Cine:
     else:
         if all(count_pages(chosen[at]) > 1 for at in sampled_indices(len(chosen), GREY_SAMPLES)):
             raise SourceError(f"the folder holds {len(chosen)} pictures of several frames each; choose one file")
-        cine = read_image_folder(chosen)
-    return dataclasses.replace(cine, notes=(*cine.notes, *left_out_note(left_out), *doubts))
+        cine = read_image_folder(by_decimals(chosen))
+    return _with_notes(cine, *left_out_note(left_out), *doubts)
 
 
 def _of_kind(files: list[Path], kinds: Mapping[Path, Format], kind: Format) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import zlib
 from pathlib import Path
@@ -30,6 +31,9 @@ from UltrasoundLesionSegLib.readers.volume_timing import frames_without_image, v
 
 PADDING = 16
 """Bytes after the pixels that mean nothing: line ends, padding to whole words."""
+
+_LONGEST_FRAME = 3
+"""Height over width, or the reverse, that frames of a scanner hardly have."""
 
 
 class VolumePixels:
@@ -227,7 +231,7 @@ def read_volume(path: Path, kind: Format) -> Cine:
     blank = frames_without_image(header)
     if missing := len(blank & frozenset(range(len(slices)))):
         notes.append(f"The sequence says of {missing} of its {len(slices)} frames that they hold no image.")
-    notes += _orientation_note(header)
+    notes += (*_axes_note(slices), *_orientation_note(header))
     levels, is_color, look_notes = _look(slices, header)
     calibration, spacing_notes = volume_calibration(header)
     timing, timing_notes = volume_timing(header, len(slices))
@@ -243,6 +247,17 @@ def read_volume(path: Path, kind: Format) -> Cine:
         timing=timing,
         notes=(*notes, *look_notes, *spacing_notes, *timing_notes),
     )
+
+
+def _axes_note(slices: VolumeSlices) -> list[str]:
+    """Return the sentence on frames far longer than wide, as when a program has put the frames' axis first."""
+    height, width = slices.height, slices.width
+    if len(slices) < 2 or max(height, width) <= _LONGEST_FRAME * min(height, width):
+        return []
+    return [
+        f"The {len(slices)} frames are {height} x {width} pixels, so the axes of the volume may be in another order: "
+        "the first must be columns, the second rows, the third frames."
+    ]
 
 
 def _orientation_note(header: VolumeHeader) -> list[str]:
@@ -268,7 +283,12 @@ def data_path_of(path: Path, header: VolumeHeader) -> Path:
     named = Path(header.data_file)
     if named.name != header.data_file.removeprefix("./") or "%" in header.data_file or header.data_file == "LIST":
         raise SourceError("the volume's pixels are in several files or another folder; save it as one file")
-    return path.with_name(named.name)
+    pixels = path.with_name(named.name)
+    if not os.path.exists(pixels):
+        raise SourceError(
+            "the volume's header names a file of pixels that is not beside it; copy that file there, under that name"
+        )
+    return pixels
 
 
 def _look(slices: VolumeSlices, header: VolumeHeader) -> tuple[tuple[float, float], bool, tuple[str, ...]]:
