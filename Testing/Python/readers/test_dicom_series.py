@@ -307,3 +307,19 @@ def test_images_that_may_be_stills_are_noted(save_series, count, seconds, said):
         elements["ContentTime"] = lambda frame: f"10{int(frame * seconds) // 60:02d}{frame * seconds % 60:05.2f}"
     notes = read_cine(save_series(range(count), **elements)).notes
     assert [note for note in notes if "stills" in note] == ([] if said is None else [said])
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value_of", "is_noted"),
+    [
+        ("ViewNumber", lambda frame: frame % 2 + 1, True),
+        ("StageNumber", lambda frame: frame // 6 + 1, True),
+        ("ImageType", lambda frame: ["ORIGINAL", "PRIMARY"] if frame % 3 else ["DERIVED", "SECONDARY"], True),
+        ("AcquisitionNumber", lambda frame: frame // 4, True),
+        ("AcquisitionNumber", lambda frame: frame, False),
+        ("AcquisitionNumber", lambda frame: 3, False),
+    ],
+)
+def test_a_series_that_may_be_several_cines_is_noted(save_series, keyword, value_of, is_noted):
+    notes = read_cine(save_series(**{keyword: value_of, "InstanceNumber": lambda frame: frame + 1})).notes
+    assert any(note.startswith(f"{keyword} has") and "that many cines" in note for note in notes) == is_noted

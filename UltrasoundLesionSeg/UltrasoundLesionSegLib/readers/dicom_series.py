@@ -40,6 +40,9 @@ _FEWEST_TORN = 4
 _COUNTS = ("ImagesInAcquisition", "NumberOfTemporalPositions")
 """How many images belong together (PS3.3 C.7.6.1, C.8.3.1)."""
 
+_VIEWS = ("ViewNumber", "ViewName", "StageNumber", "AcquisitionNumber", "ImageType")
+"""Elements that are the same in all frames of a cine, or (acquisitions) different in each."""
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -55,6 +58,7 @@ class Instance:
     calibration: KnownCalibration
     frame_time: float | None = None
     place: Place = ()
+    views: tuple[str, ...] = ()
 
 
 class SeriesFrames(frames.CachedFrames):
@@ -160,6 +164,7 @@ def _instance(path: Path, position: int, header: Dataset, count: int, notes: tup
         read_calibration(header),
         dicom_header.number(header, "FrameTime"),
         place_of(header),
+        tuple(dicom_header.text(header, keyword) for keyword in _VIEWS),
     )
 
 
@@ -209,7 +214,11 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         calibration = KnownCalibration()
         notes.append("The calibration changes within the series, as when the depth is switched: it is not used.")
     timing = _series_timing(ordered, header)
-    notes += (*_still_note(ordered, timing), *places_note([one.place for one in ordered]))
+    notes += (
+        *_still_note(ordered, timing, header),
+        *places_note([one.place for one in ordered]),
+        *_views_note(ordered),
+    )
     numbers = [int(one.moment.number) for one in ordered if one.moment.number is not None]
     counted = numbers if len(numbers) == len(ordered) else []
     notes += (*frames.gap_note(counted, "instances"), *frames.late_start_note(counted, "instances"))
@@ -231,16 +240,26 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     )
 
 
-def _still_note(series: Sequence[Instance], timing: KnownTiming) -> tuple[str, ...]:
+def _still_note(series: Sequence[Instance], timing: KnownTiming, header: Dataset) -> tuple[str, ...]:
     """Return the sentence on images that may be stills of a study, which lie in one folder as frames do."""
     stills = are_stills(_clocks(series))
     if stills:
         said = "The images were taken far apart"
-    elif stills is None and timing.timing is None and 1 < len(series) <= FEW:
+    elif stills is None and timing.timing is None and 1 < len(series) <= FEW and _told_count(header) < 2:
         said = f"The headers of the {len(series)} images do not say when they were taken"
     else:
         return ()
     return (f"{said}: they may be stills and no cine.",)
+
+
+def _views_note(series: Sequence[Instance]) -> tuple[str, ...]:
+    """Return the sentence on a series that may be several cines, one after the other or in turn."""
+    told = zip(_VIEWS, zip(*(one.views for one in series), strict=True), strict=True)
+    counts = ((keyword, len(set(values))) for keyword, values in told)
+    found = max(((count, keyword) for keyword, count in counts if 2 * count <= len(series)), default=(1, ""))
+    if found[0] == 1:
+        return ()
+    return (f"{found[1]} has {found[0]} values within the series: it may hold that many cines or views in turn.",)
 
 
 def _shared_levels(paths: Sequence[Path], indices: Sequence[int]) -> Levels | None:
@@ -267,9 +286,14 @@ def _notes_on_objects(series: Sequence[Instance]) -> tuple[str, ...]:
     return tuple(f"In {count} of the {len(series)} objects: {note}" for note, count in counts.items())
 
 
+def _told_count(header: Dataset) -> int:
+    """Return how many images belong together by the header, 0 when it does not say."""
+    return max(dicom_header.integer(header, keyword) or 0 for keyword in _COUNTS)
+
+
 def _count_note(header: Dataset, count: int) -> tuple[str, ...]:
     """Return the sentence on a header that states more images than there are."""
-    told = max(dicom_header.integer(header, keyword) or 0 for keyword in _COUNTS)
+    told = _told_count(header)
     if told <= count:
         return ()
     return (f"The header says that {told} images were taken but {count} are here: some may be missing.",)
