@@ -75,7 +75,9 @@ def test_regions_that_are_no_calibrated_picture_do_not_count(save_dicom, element
 )
 def test_regions_in_cm_that_cannot_be_right_are_noted(save_dicom, wrong):
     cine = read(save_dicom, [region(WHOLE, (0.01, 0.01), **wrong)])
-    assert cine.notes == ("1 calibrated region has no rectangle, or a size of a pixel that no scanner has: not used.",)
+    assert cine.notes == (
+        "1 calibrated region has no rectangle, or a pixel size or depth that no scanner has: not used.",
+    )
     left, right = region((0, 0, 59, 99), (0.01, 0.01)), region((60, 0, 119, 99), (0.01, 0.01), **wrong)
     cine = read(save_dicom, [left, right])
     assert "1 calibrated region has" in cine.notes[0]
@@ -242,3 +244,17 @@ def test_a_spacing_that_contradicts_the_regions_is_noted(save_dicom, spacing, is
     cine = read(save_dicom, [region((0, 0, 50, 99), (0.02, 0.03))], PixelSpacing=spacing)
     assert cine.calibration.spacing == pytest.approx((0.3, 0.2))
     assert any("different sizes of a pixel" in note for note in cine.notes) is is_noted
+
+
+@pytest.mark.parametrize(("centimetres", "is_used"), [(0.2, False), (0.02, True), (0.0002, False)])
+@pytest.mark.parametrize("element", ["region", "PixelSpacing"])
+def test_a_depth_that_no_scanner_has_is_not_believed(save_dicom, centimetres, is_used, element):
+    frames = moving_frames(2, 320, 56)
+    region_or_spacing = (
+        {"SequenceOfUltrasoundRegions": [region((0, 0, 55, 319), (centimetres, centimetres))]}
+        if element == "region"
+        else {"PixelSpacing": [10 * centimetres, 10 * centimetres]}
+    )
+    cine = read_cine(save_dicom(dicom_object(frames, **region_or_spacing)))
+    assert (cine.calibration is not None) == is_used
+    assert len(cine.notes) == (not is_used)

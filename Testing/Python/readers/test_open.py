@@ -1,6 +1,8 @@
 """Recognising a source, and refusing what is none, without naming a path."""
 
+import gzip
 import os
+import zipfile
 
 import cv2
 import numpy as np
@@ -17,7 +19,7 @@ from UltrasoundLesionSegLib.readers.open import read_cine
     [
         ("notes.txt", b"just text, long enough to be something\n" * 40, "no cine"),
         ("empty.dcm", b"", "no cine"),
-        ("zip.mp4", b"PK\x03\x04" + bytes(2000), "no cine"),
+        ("zip.mp4", b"PK\x03\x04" + bytes(2000), "is packed"),
         ("cut.mp4", b"\x00\x00\x00\x20ftypisom" + bytes(64), "cannot be decoded"),
         ("cut.avi", b"RIFF\x00\x10\x00\x00AVI LIST" + bytes(64), "cannot be decoded"),
         ("cut.png", b"\x89PNG\r\n\x1a\n" + bytes(20), "no picture"),
@@ -120,3 +122,13 @@ def test_what_may_be_a_lost_frame_is_noted(save_dicom, save_pictures, kind):
     assert "1 file of the folder is a link to a file that is not there: frames may be missing." in notes
     named = "1 file of the folder is named like a frame but of no known kind: frames may be missing."
     assert (named in notes) == (kind == "DICOM")
+
+
+def test_a_packed_file_is_to_be_unpacked(tmp_path):
+    frames = moving_frames(2)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("a.raw", frames.tobytes())
+    (tmp_path / "a.dcm.gz").write_bytes(gzip.compress(bytes(128) + b"DICM"))
+    for name in ("a.zip", "a.dcm.gz"):
+        with pytest.raises(SourceError, match="unpack it, then choose the cine in it"):
+            read_cine(tmp_path / name)

@@ -21,8 +21,11 @@ _HIGH_PRIORITY = 1
 
 _TISSUE, _COLOR_FLOW = 1, 2
 _CENTIMETRES = 3
-PLAUSIBLE_MM = (1e-3, 5.0)
-"""Sizes of a pixel between which a scanner's are."""
+_PIXEL_MM, _DEPTH_MM = (1e-3, 5.0), (1.0, 600.0)
+"""Sizes of a pixel, and depths of an image, between which a scanner's are."""
+
+_WHOLE = 64
+"""Rows from which on an image can be a whole one."""
 
 _SCREENS = (72, 96, 150, 300)
 _ROUNDING = 2e-6
@@ -146,7 +149,7 @@ def _left_out_notes(count: int) -> tuple[str, ...]:
     if not count:
         return ()
     those = "1 calibrated region has" if count == 1 else f"{count} calibrated regions have"
-    return (f"{those} no rectangle, or a size of a pixel that no scanner has: not used.",)
+    return (f"{those} no rectangle, or a pixel size or depth that no scanner has: not used.",)
 
 
 def _box(item: Dataset) -> Box | None:
@@ -183,7 +186,7 @@ def _region(item: Dataset, rows: int, columns: int) -> CalibratedRegion | None:
     row_mm, column_mm = (
         10 * abs(dicom_header.number(item, keyword) or 0.0) for keyword in ("PhysicalDeltaY", "PhysicalDeltaX")
     )
-    if not all(PLAUSIBLE_MM[0] < value < PLAUSIBLE_MM[1] for value in (row_mm, column_mm)):
+    if not is_of_a_scanner((row_mm, column_mm), box[2] - box[0] + 1):
         return None
     inside = (box[0], box[1], min(box[2], rows - 1), min(box[3], columns - 1))
     return CalibratedRegion(inside, Calibration(row_mm, column_mm, _REGION_SOURCE))
@@ -226,6 +229,23 @@ def is_unknown(values: Sequence[float]) -> bool:
     return all(abs(one - 1) < _ROUNDING for one in values)
 
 
+def is_of_a_scanner(spacing: Sequence[float], rows: int) -> bool:
+    """Whether a scanner's images have such a size of a pixel, and depth.
+
+    A depth of a metre is that of millimetres that are called centimetres, one of a millimetre that of metres.
+
+    Parameters
+    ----------
+    spacing : sequence of float
+        Height and width of a pixel in mm.
+    rows : int
+        Of the calibrated part of the image.
+    """
+    is_plausible = all(_PIXEL_MM[0] < one < _PIXEL_MM[1] for one in spacing)
+    # pictures of a few rows are no whole images
+    return is_plausible and spacing[0] * rows < _DEPTH_MM[1] and (rows < _WHOLE or spacing[0] * rows > _DEPTH_MM[0])
+
+
 def _from_spacing(header: Dataset) -> KnownCalibration:
     """Return the calibration of the spacing elements (row first); an aspect ratio alone gives no mm.
 
@@ -247,7 +267,7 @@ def _from_spacing(header: Dataset) -> KnownCalibration:
             notes.append(
                 f"{keyword} is that of {dots} dots an inch, the resolution of a screen or printer: it is not used."
             )
-        elif not all(PLAUSIBLE_MM[0] < value < PLAUSIBLE_MM[1] for value in values):
+        elif not is_of_a_scanner(values, dicom_header.frame_size(header)[0]):
             notes.append(f"{keyword} is {values[0]:g} x {values[1]:g} mm, which no scanner has: it is not used.")
         else:
             note = "no ultrasound region is calibrated"

@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.readers.image_folder import by_decimals, natural_key
 from UltrasoundLesionSegLib.readers.paged_picture import read_paged_picture
 from UltrasoundLesionSegLib.readers.pages import PageFile, count_pages
 from UltrasoundLesionSegLib.readers.picture_choice import choose_frames, left_out_note
-from UltrasoundLesionSegLib.readers.sniff import Format, sniff
+from UltrasoundLesionSegLib.readers.sniff import Format, is_archive, sniff
 from UltrasoundLesionSegLib.readers.video import read_video
 from UltrasoundLesionSegLib.readers.volume import read_volume
 
@@ -73,6 +73,8 @@ def _read_file(path: Path) -> Cine:
         return _read_picture(path)
     if kind in (Format.NRRD, Format.META_IMAGE, Format.NIFTI):
         return read_volume(path, kind)
+    if is_archive(path):
+        raise SourceError("the file is packed (ZIP, gzip or the like); unpack it, then choose the cine in it")
     raise SourceError(f"the file is no cine this program knows; {_ASK}")
 
 

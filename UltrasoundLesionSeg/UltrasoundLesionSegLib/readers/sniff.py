@@ -44,6 +44,7 @@ _VIDEO_MAGIC = (
 # the class of a DICOMDIR in the header before its data set, which is explicit little endian (PS3.10 7.1)
 _DICOMDIR = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10"
 _QUICKTIME_ATOMS = (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_ARCHIVE_MAGIC = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ")
 _BARE_ELEMENTS = 3
 # value representations that begin a data set, with lengths of 16 bits (PS3.5 7.1.2)
 _SHORT_VRS = (b"AE", b"CS", b"DA", b"DT", b"LO", b"PN", b"SH", b"ST", b"TM", b"UI", b"UL", b"US")
@@ -173,6 +174,21 @@ def _is_video(head: bytes) -> bool:
 def is_animated_png(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is an animated PNG: its control chunk is before the pixels."""
     return head.startswith(_IMAGE_MAGIC[0]) and b"acTL" in head.partition(b"IDAT")[0]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is packed (ZIP, gzip, 7-Zip, RAR, bzip2, xz).
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(8).startswith(_ARCHIVE_MAGIC)
+    except OSError as error:
+        raise unreadable(error) from None
 
 
 def _is_webp(head: bytes) -> bool:

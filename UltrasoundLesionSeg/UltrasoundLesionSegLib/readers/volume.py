@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Calibration, Cine, Frame, SourceIdentity, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
-from UltrasoundLesionSegLib.readers.dicom_calibration import PLAUSIBLE_MM, dots_per_inch, is_unknown
+from UltrasoundLesionSegLib.readers.dicom_calibration import dots_per_inch, is_of_a_scanner, is_unknown
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest, unreadable
 from UltrasoundLesionSegLib.readers.inflated import InflatedPixels
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
@@ -323,7 +323,7 @@ def volume_calibration(header: VolumeHeader) -> tuple[Calibration | None, tuple[
         )
     if not (0 < row_mm < math.inf and 0 < column_mm < math.inf):
         return None, ()
-    if not all(PLAUSIBLE_MM[0] < one < PLAUSIBLE_MM[1] for one in (row_mm, column_mm)):
+    if not is_of_a_scanner((row_mm, column_mm), header.axes[axes.row].size):
         return None, (
             f"The volume's header says {row_mm:g} x {column_mm:g} mm a pixel, which no scanner has: not used.",
         )
