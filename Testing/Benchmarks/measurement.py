@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,8 @@ def measure_frames() -> None:
     grey[mask] //= 3
     for name, frame in (("grey", grey), ("RGB", np.repeat(grey[..., None], 3, axis=2))):
         for spacing in (None, (0.1, 0.1), (0.1, 0.07)):
-            calibration = Calibration(*spacing, "benchmark") if spacing else None
-            taken = milliseconds(lambda frame=frame, calibration=calibration: measure_frame(mask, frame, calibration))
+            calibration = Calibration(spacing[0], spacing[1], "benchmark") if spacing else None
+            taken = milliseconds(partial(measure_frame, mask, frame, calibration))
             print(f"measure_frame, {name}, pixels {spacing or 'unknown'}: {taken:.2f} ms")
     nothing = np.zeros_like(mask)
     print(f"measure_frame, not visible: {milliseconds(lambda: measure_frame(nothing, grey, None)):.2f} ms")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "Python" / "dicom"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "Python" / "helpers"))
 
 from dicom_helpers import write_multiframe
 

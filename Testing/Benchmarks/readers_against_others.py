@@ -114,7 +114,8 @@ def spacing_of(header: Any) -> tuple[float, float] | None:
         return found.pop()
     for keyword in ("PixelSpacing", "NominalScannedPixelSpacing", "ImagerPixelSpacing"):
         if header.get(keyword) and len(header.get(keyword)) == 2:
-            return tuple(float(one) for one in header.get(keyword))
+            row, column = header.get(keyword)
+            return float(row), float(column)
     return None
 
 

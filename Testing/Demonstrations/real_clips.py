@@ -46,7 +46,8 @@ class Clip:
     def seed(self, shape: tuple[int, int]) -> NDArray[np.uint8]:
         row, column, half_height, half_width = self.ellipse
         mask = np.zeros(shape, np.uint8)
-        return cv2.ellipse(mask, (column, row), (half_width, half_height), 0, 0, 360, 255, -1)
+        cv2.ellipse(mask, (column, row), (half_width, half_height), 0, 0, 360, 255, -1)
+        return mask
 
 
 CLIPS = {

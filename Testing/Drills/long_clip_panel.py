@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def add_results(user: User, frames: int) -> Any:
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     logic.setSeed(browser, (rows - 48) ** 2 + (columns - 64) ** 2 < 400, frame=0)
     sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
     segment = sequence.segments()[0].id
     for frame in range(1, frames):
         mask = (rows - 48) ** 2 + (columns - 64 - 20 * np.sin(frame / 30)) ** 2 < 400
@@ -65,7 +67,7 @@ def measure(user: User, frames: int) -> dict[str, float]:
     costs = {"choose the cine": milliseconds(lambda: user.choose("browserSelector", browser.GetName()), user)}
     chosen = np.linspace(1, frames - 1, REPEATS).astype(int).tolist()
     repeated = {
-        "frame change": [milliseconds(lambda f=f: browser.SetSelectedItemNumber(f), user) for f in chosen],
+        "frame change": [milliseconds(partial(browser.SetSelectedItemNumber, f), user) for f in chosen],
         "Review next": [milliseconds(lambda: user.click("reviewNextButton"), user) for _ in chosen],
         "confirm a frame": [milliseconds(lambda: user.click("confirmButton"), user) for _ in chosen],
         "show results anew": [milliseconds(panel.results_changed, user) for _ in chosen],

@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +70,11 @@ def computed(number: int) -> CaseMasks:
 def state(number: int, kept: ResultNote | None) -> Work:
     """The reader's work number n: some frames drawn; by turns done, propagated, and drawn on after that."""
     anchors = [ReaderAnchor(frame, "Lesion", mask_of(number), How.DRAWN) for frame in range(1 + number % 5)]
-    about = {"comment": str(number), "seconds": number}
+    work = Work(SOURCE, anchors, comment=str(number), seconds=number)
     if number % 3 == 2:
-        return Work(SOURCE, anchors, kept=kept, **about)
+        return replace(work, kept=kept)
     done = ReviewState.DONE if number % 3 == 0 else ReviewState.IN_WORK
-    return Work(SOURCE, anchors, state=done, result=computed(number).with_anchors(anchors), **about)
+    return replace(work, state=done, result=computed(number).with_anchors(anchors))
 
 
 def store_states(output: Path, first: int, last: int, step: int = 0) -> None:

@@ -25,13 +25,13 @@ from process_state import ProcessState, slope
 
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
-from UltrasoundLesionSegLib.simulation.write import write_simulation
+from UltrasoundLesionSegLib.simulation.write import SimulationFormat, write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import run_case
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 from UltrasoundLesionSegLib.writers.masks import write_davis
 
-FORMATS = ("dicom", "avi", "nrrd", "davis")
+FORMATS: tuple[SimulationFormat, ...] = ("dicom", "avi", "nrrd", "davis")
 HEIGHT, WIDTH = 96, 128
 EVERY_KIND = ("coco", "nifti", "sequence", "frames", "report", "sheet", "video")
 WARM_UP = 0.2  # share of the run in which caches still fill; left out of the slope
@@ -55,8 +55,8 @@ def write_sources(folder: Path, frames: int) -> list[Source]:
         simulated = simulate_cine(SimulationSettings(seed=number + 1, frames=frames, height=HEIGHT, width=WIDTH))
         cine = write_simulation(simulated, place, kind)
         wrong = np.ones((1, HEIGHT + 9, WIDTH), bool)
-        seeds = write_davis(place / "seed", lambda frame, truth=simulated.truth: truth[frame], 1)
-        wrong_seeds = write_davis(place / "wrong", lambda _frame, mask=wrong: mask, 1)
+        seeds = write_davis(place / "seed", simulated.truth.__getitem__, 1)
+        wrong_seeds = write_davis(place / "wrong", [wrong].__getitem__, 1)
         sources.append(Source(cine, seeds[0], wrong_seeds[0], kind == "dicom"))
     return sources
 

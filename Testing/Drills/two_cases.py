@@ -20,15 +20,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import SimpleITK
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python" / "readers"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python" / "helpers"))
 from source_makers import Frames, dicom_object, encode_video, jpeg
 
 from UltrasoundLesionSegLib.errors import LesionSegError
@@ -58,7 +59,7 @@ def _interlaced(stream: object) -> None:
     stream.codec_context.flags |= INTERLACED  # type: ignore[attr-defined]
 
 
-def _video(codec: str, suffix: str, is_interlaced: bool = False, pixels: str = "yuv420p", **options: str) -> Callable:
+def _video(codec: str, suffix: str, is_interlaced: bool = False, pixels: str = "yuv420p", **options: Any) -> Callable:
     def write(frames: Frames, folder: Path) -> Path:
         prepare = _interlaced if is_interlaced else None
         return encode_video(folder / f"a.{suffix}", frames, codec, pixels=pixels, prepare=prepare, **options)
@@ -66,13 +67,13 @@ def _video(codec: str, suffix: str, is_interlaced: bool = False, pixels: str = "
     return write
 
 
-def _video_object(codec: str, form: str, syntax: str, is_interlaced: bool, **options: str) -> Callable:
+def _video_object(codec: str, form: str, syntax: str, is_interlaced: bool, **options: Any) -> Callable:
     def write(frames: Frames, folder: Path) -> Path:
         prepare = _interlaced if is_interlaced else None
         stream = encode_video(folder / "stream", frames, codec, form, prepare=prepare, **options).read_bytes()
         (folder / "stream").unlink()
         data = dicom_object(frames, [stream])
-        data.file_meta.TransferSyntaxUID = syntax
+        data.file_meta.TransferSyntaxUID = UID(syntax)
         data.PixelData = encapsulate([stream], has_bot=False)
         data.save_as(folder / "a.dcm", enforce_file_format=True)
         return folder / "a.dcm"

@@ -61,7 +61,27 @@ DICOM_KEYWORDS = (
     *("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "SegmentSequence", "SegmentationType"),
     *("MaximumFractionalValue", "ExtendedOffsetTable", "LossyImageCompression", "PatientID", "PatientSex", "StudyTime"),
 )
-DICOM_VALUES = (None, 0, 1, 2, 3, 4, 5, 8, 16, 32, 65535, 12, -1, 1.5, [1, 2], ["a", "b"], b"\0\1", [], *HOSTILE_TEXTS)
+DICOM_VALUES: tuple[Any, ...] = (
+    None,
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    8,
+    16,
+    32,
+    65535,
+    12,
+    -1,
+    1.5,
+    [1, 2],
+    ["a", "b"],
+    b"\0\1",
+    [],
+    *HOSTILE_TEXTS,
+)
 
 
 @dataclass(frozen=True)
@@ -283,7 +303,22 @@ def edit_json(content: bytes, rng: np.random.Generator) -> bytes:
     if not places:
         return content
     node, key = places[int(rng.integers(len(places)))]
-    values = [None, True, 0, -1, 16, 10**6, 2**40, 1e308, -0.5, [], {}, [[]], {"_target_": "os.system"}, *HOSTILE_TEXTS]
+    values: list[Any] = [
+        None,
+        True,
+        0,
+        -1,
+        16,
+        10**6,
+        2**40,
+        1e308,
+        -0.5,
+        [],
+        {},
+        [[]],
+        {"_target_": "os.system"},
+        *HOSTILE_TEXTS,
+    ]
     if rng.random() < 0.15:
         del node[key]
     elif rng.random() < 0.05:

@@ -28,9 +28,9 @@ from typing import Any, TextIO
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+from fuzz_targets import TARGETS  # noqa: E402
+from fuzz_worker import load_seeds, make_case, write_files  # noqa: E402
 from seeds import ROOT, Seed, all_seeds  # noqa: E402
-from targets import TARGETS  # noqa: E402
-from worker import load_seeds, make_case, write_files  # noqa: E402
 
 SHARES = {
     "cine": 56,
@@ -76,7 +76,7 @@ def save_seeds(seeds: list[Seed], path: Path) -> None:
 
 def run_batch(seeds: Path, target: str, seed: int, start: int, stop: int) -> Iterator[dict[str, Any]]:
     """Yield the outcomes of the cases from ``start``; the last one tells how the child died where it did."""
-    command = [sys.executable, "-X", "faulthandler", str(HERE / "worker.py"), str(seeds), target]
+    command = [sys.executable, "-X", "faulthandler", str(HERE / "fuzz_worker.py"), str(seeds), target]
     command += ["--seed", str(seed), "--start", str(start), "--stop", str(stop)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with (

@@ -27,6 +27,7 @@ import tifffile
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -36,7 +37,7 @@ from pydicom.uid import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "Testing" / "Python" / room) for room in ("readers", "dicom")]
+sys.path.append(str(ROOT / "Testing" / "Python" / "helpers"))
 
 from dicom_helpers import describe, write_multiframe  # noqa: E402
 from source_makers import dicom_object, encode_video, jpeg, moving_frames, region  # noqa: E402
@@ -44,7 +45,7 @@ from source_makers import dicom_object, encode_video, jpeg, moving_frames, regio
 GREY = moving_frames(4, 24, 32)
 COLOR = moving_frames(4, 24, 32, color=True)
 MASKS = GREY > 90
-MPEG4_HP41 = "1.2.840.10008.1.2.4.102"
+MPEG4_HP41 = UID("1.2.840.10008.1.2.4.102")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def video_bytes(suffix: str, codec: str, count: int = 8) -> bytes:
     return written(suffix, write)
 
 
-def encoded_bytes(suffix: str, codec: str, options: dict[str, str]) -> bytes:
+def encoded_bytes(suffix: str, codec: str, options: dict[str, Any]) -> bytes:
     frames = moving_frames(8, 48, 64, color=True)
     is_interlaced = "x264-params" in options
 
@@ -170,7 +171,7 @@ def segmentation_nrrd() -> bytes:
 
 def dicom_sources() -> dict[str, bytes]:
     """The same four frames in the transfer syntaxes that ultrasound comes in."""
-    elements = {
+    elements: dict[str, Any] = {
         "FrameTimeVector": ["0", "40", "40", "40"],
         "SequenceOfUltrasoundRegions": [region((0, 0, 31, 23), (0.01, 0.01))],
     }
@@ -192,7 +193,7 @@ def dicom_sources() -> dict[str, bytes]:
         found[name] = dicom_bytes(data)
     found["JPEG"] = dicom_bytes(dicom_object(COLOR, [jpeg(frame) for frame in COLOR], **elements))
     lossless = dicom_object(GREY, [_jpeg_lossless(frame) for frame in GREY])
-    lossless.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70"
+    lossless.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.70")
     found["JPEG lossless"] = dicom_bytes(lossless)
     stream = video_bytes(".mp4", "mp4v")
     video = dicom_object(moving_frames(8, 48, 64), [stream])
@@ -229,7 +230,7 @@ def contradictions() -> dict[str, bytes]:
     colors.PhotometricInterpretation, colors.PlanarConfiguration = "YBR_FULL", 1
     found["RGB that says YBR"] = dicom_bytes(colors)
     trace = region((0, 12, 31, 23), (0.01, 0.01), RegionSpatialFormat=2, RegionFlags=1)
-    shapes = {"PixelAspectRatio": [4, 3], "FrameTimeVector": ["0", "40", "40", "40"], "FrameTime": "0.1"}
+    shapes: dict[str, Any] = {"PixelAspectRatio": [4, 3], "FrameTimeVector": ["0"] + 3 * ["40"], "FrameTime": "0.1"}
     found["shapes and pointers"] = dicom_bytes(
         dicom_object(GREY, SequenceOfUltrasoundRegions=[trace], FrameIncrementPointer=0x00181065, **shapes)
     )
@@ -336,7 +337,7 @@ def soft_masks() -> dict[str, bytes]:
     level = cv2.GaussianBlur(255 * MASKS[0].astype(np.uint8), (0, 0), 1)
     color = np.dstack([level, level * 0, (255 - level) // 2])
     stack = [Image.fromarray(255 * mask.astype(np.uint8)) for mask in MASKS]
-    further = {"save_all": True, "append_images": stack[1:]}
+    further: dict[str, Any] = {"save_all": True, "append_images": stack[1:]}
     quantized = io.BytesIO()
     Image.fromarray(level).quantize(16).save(quantized, "PNG", transparency=0)
     return {

@@ -16,4 +16,4 @@ fi
 
 python="${PYTHON:-.venv/bin/python}"
 [ -n "${PYTHON:-}" ] || [ -x "$python" ] || python=python3
-ULS_REQUIRE_ORTHANC=1 exec "$python" -m pytest -o "pythonpath=Testing/Python/dicom Testing/Integration" Testing/Integration "$@"
+ULS_REQUIRE_ORTHANC=1 exec "$python" -m pytest -o "pythonpath=Testing/Python/helpers Testing/Integration" Testing/Integration "$@"

@@ -39,7 +39,7 @@ def dicom_clip(count: int, frame: int = 0) -> tuple[Path, NDArray[np.bool_]]:
         simulated = simulate_cine(SimulationSettings(seed=3, frames=count, height=HEIGHT, width=WIDTH))
         write_simulation(simulated, folder)
         np.save(folder / "seed.npy", simulated.truth[0][0])  # for startup.py, which must not spend time on more
-        np.save(truth, np.packbits(np.stack([masks[0] for masks in simulated.truth]), axis=-1))
+        np.save(truth, np.packbits(np.stack([simulated.truth[frame][0] for frame in range(count)]), axis=-1))
     return target, np.unpackbits(np.load(truth)[frame], axis=-1).astype(bool)
 
 

@@ -74,6 +74,11 @@ def milliseconds(action: Callable[[], object]) -> float:
     return (time.perf_counter() - start) * 1000
 
 
+def timed_steps(steps: Iterator[Any]) -> Callable[[], list[float]]:
+    """Return a call that takes the next step and returns its time in ms."""
+    return lambda: [milliseconds(lambda: next(steps))]
+
+
 @contextmanager
 def busy_machine() -> Iterator[None]:
     """Keep every core busy from another process, as rendering or another program does."""

@@ -17,7 +17,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from common import Spread, arguments, interleaved, milliseconds, peak_memory_mb, save
+from common import Spread, arguments, interleaved, peak_memory_mb, save, timed_steps
 
 LENGTHS = (50, 200, 1000)
 POLICIES = ("bounded", "every_n", "all")
@@ -79,9 +79,7 @@ def run_one(name: str, policy: str, size: int | None, lengths: tuple[int, ...], 
         done = length - rounds
         peaks[length] = peak_memory_mb() - start
     walked = {length: walk(length - rounds) for length in lengths[:-1]} | {lengths[-1]: steps}
-    variants: dict[str, Callable[[], list[float]]] = {
-        str(length): (lambda one=one: [milliseconds(lambda: next(one))]) for length, one in walked.items()
-    }
+    variants: dict[str, Callable[[], list[float]]] = {str(length): timed_steps(one) for length, one in walked.items()}
     times = interleaved(variants, rounds - 1)
     return {
         "network": name,

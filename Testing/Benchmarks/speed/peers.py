@@ -24,9 +24,10 @@ import cv2
 import numpy as np
 import torch
 from clips import Clip, dicom_clip
-from common import Spread, arguments, interleaved, milliseconds, save
+from common import Spread, arguments, interleaved, save, timed_steps
 
 from UltrasoundLesionSegLib.engine.bundles import find_bundle
+from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.threads import threads_for_inference
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker
 from UltrasoundLesionSegLib.evaluation.methods import OpticalFlow
@@ -88,7 +89,9 @@ def ours(clip: Clip, model: str, device: torch.device) -> Iterator[None]:
     The product computes a frame ahead of whoever asks; here a step must hold one frame's work, no more and no less.
     """
     bundle = find_bundle(model)
-    tracker = LesionTracker(bundle.load_for_inference(device), bundle.tracker_settings(), device)
+    network = bundle.load_for_inference(device)
+    assert isinstance(network, PropagationNetwork)
+    tracker = LesionTracker(network, bundle.tracker_settings(), device)
     tracker.start_at_anchor(0, clip.frames[0], clip.masks[0])
     for index, frame in enumerate(clip.frames[1:], 1):
         with threads_for_inference():
@@ -120,9 +123,7 @@ def main() -> None:
         for steps in started.values():
             for _ in islice(steps, 1 if options.quick else FRAMES_BEFORE):
                 pass
-        turns: dict[str, Callable[[], list[float]]] = {
-            name: (lambda steps=steps: [milliseconds(lambda: next(steps))]) for name, steps in started.items()
-        }
+        turns: dict[str, Callable[[], list[float]]] = {name: timed_steps(steps) for name, steps in started.items()}
         times = interleaved(turns, rounds)
     save("peers", {"threads": torch.get_num_threads(), "times": {k: Spread.of(v) for k, v in times.items()}})
 

@@ -47,7 +47,7 @@ def machines(parts: Mapping[str, Mapping[str, Any]]) -> str:
     for name, found in parts.items():
         where = found["machine"]
         rows.append([name, where["date"], f"{where['cores_used_by_others']} of {where['cores']}"])
-    last = next(reversed(parts.values()))["machine"]
+    last = list(parts.values())[-1]["machine"]
     versions = ", ".join(f"{package} {version}" for package, version in last["versions"].items())
     return (
         f"{last['cores']} cores of {last['processor']}, {last['memory_gb']} GB; Python {last['python']}, {versions}."

@@ -113,7 +113,7 @@ def watch_the_product(clock: StageClock) -> None:
                 clock.watch(network, name, "network")
         return network
 
-    UltrasoundLesionWorkflow._network = get_and_watch  # type: ignore[method-assign]
+    setattr(UltrasoundLesionWorkflow, "_network", get_and_watch)  # noqa: B010
 
 
 def run_job(logic: UltrasoundLesionWorkflow, clock: StageClock, path: Path, seed: Any, model: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def first_result(spawned: float, path: str, seed_path: str, model: str) -> None:
         finished("model")
         return network
 
-    logic._network = load_and_tell  # type: ignore[method-assign]
+    setattr(logic, "_network", load_and_tell)  # noqa: B010
     steps = logic.propagateSteps(browser, model=model)
     next(steps)
     finished(FIRST)
@@ -105,7 +106,7 @@ def main() -> None:
     parts: dict[str, list[dict[str, float]]] = {model: [] for model in MODELS}
     for _ in range(repeats):
         for name, code in imports.items():
-            took[name].append(milliseconds(lambda code=code: run(code)))
+            took[name].append(milliseconds(partial(run, code)))
         for model in MODELS:
             parts[model].append(json.loads(run(first_result_code(path, model)).stdout.splitlines()[-1]))
     whole = {model: [sum(one.values()) - one[SECOND] - one[CPU] for one in runs] for model, runs in parts.items()}

@@ -27,9 +27,8 @@ def convolution(shape: str) -> Callable[[], object]:
     import torch
 
     channels_in, channels_out, kernel, side, batch = PEAK_SHAPES[shape]
-    layer = torch.nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2).to(
-        memory_format=torch.channels_last
-    )
+    layer = torch.nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)
+    layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
     x = torch.rand(batch, channels_in, side, side).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         layer(x)

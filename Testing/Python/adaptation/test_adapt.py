@@ -6,7 +6,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Holds:
     def __init__(self, expected: dict[int, float]) -> None:
         self._expected = expected
 
-    def fill(self, cine: Cine, anchors: dict[int, np.ndarray], frames: range) -> dict[int, Filled]:
+    def fill(self, cine: Cine, anchors: Mapping[int, np.ndarray], frames: range) -> dict[int, Filled]:
         masks = next(iter(anchors.values()))
         packed = tuple(PackedProbabilities.pack(mask) for mask in masks)
         return {frame: Filled(packed, (self._expected.get(frame, 0.0),)) for frame in frames}
@@ -315,7 +315,8 @@ def test_a_timed_run_takes_its_minutes_and_no_more(
     decided(monkeypatch, better=True)
     lesions = [outlined(number, f"p{number}") for number in range(3)]
     monkeypatch.setattr(adapting, "FEWEST_STEPS", 1)
-    minutes, found, over = 0.15, None, []
+    minutes, found = 0.15, None
+    over: list[float] = []
     while found is None and len(over) < 6:
         timed, began = replace(settings, steps=None, minutes=minutes), time.monotonic()
         try:

@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.batch.jobs import CaseEnded
 from UltrasoundLesionSegLib.batch.run import BatchProgress, BatchResult
 from UltrasoundLesionSegLib.errors import BatchError
 
-distributed = pytest.importorskip("distributed")
+distributed: Any = pytest.importorskip("distributed")
 Batch = Callable[..., BatchResult]
 STAND_IN = str(Path(__file__).with_name("stand_in_worker.py"))
 

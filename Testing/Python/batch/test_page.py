@@ -106,7 +106,7 @@ def test_the_table_has_three_columns_a_reader() -> None:
 
 def test_the_plot_marks_the_cases_by_state() -> None:
     axes = make_plot([row(number) for number in range(4)], reviews()).axes[0]
-    labels = {line.get_label(): len(line.get_xdata()) for line in axes.lines}
+    labels = {line.get_label(): len(np.asarray(line.get_xdata())) for line in axes.lines}
     assert labels == {"mean, new": 1, "mean, in work": 1, "mean, done": 1, "mean, set aside": 1}
 
 

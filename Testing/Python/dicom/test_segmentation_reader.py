@@ -121,7 +121,7 @@ def test_what_other_programs_leave_out_is_filled_in(written, target):
 
 def slices_with_frame_of_reference(cine: Cine) -> list[Dataset]:
     """The cine's instances as highdicom needs them to segment them: placed in space."""
-    slices = []
+    slices: list[Dataset] = []
     for index, path in enumerate(cine.identity.paths):
         dataset = pydicom.dcmread(path)
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage

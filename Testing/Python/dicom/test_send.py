@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_helpers import write_certificate, write_multiframe
+from pydicom.dataset import Dataset
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.sop_class import UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
@@ -42,7 +43,7 @@ def server_context(certificate):
 @contextmanager
 def archive(status=0x0000, sop_class=UltrasoundMultiFrameImageStorage, context=None, titles=(), break_at=None):
     """A C-STORE archive on loopback; yields its port and what it received."""
-    received = []
+    received: list[Dataset] = []
 
     def store(event):
         if len(received) == break_at:

@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
 from UltrasoundLesionSegLib.engine import propagation
 from UltrasoundLesionSegLib.engine.ahead import AHEAD, computed_ahead
 from UltrasoundLesionSegLib.engine.bundles import find_bundle
+from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.networks.fused import fuse
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
@@ -100,7 +101,7 @@ def test_closing_waits_for_what_runs_and_drops_the_rest() -> None:
 
     def source() -> Iterator[Callable[[], None]]:
         for number in range(100):
-            yield lambda number=number: (ran.append(number), time.sleep(0.05))  # type: ignore[misc, func-returns-value]
+            yield lambda number=number: (ran.append(number), time.sleep(0.05))  # type: ignore[misc]
 
     before = threading.active_count()
     steps = computed_ahead([source(), source()], 2)
@@ -150,7 +151,7 @@ class WatchedNetwork(BrightNetwork):
         super().__init__()
         self.callers: set[threading.Thread] = set()
 
-    def encode(self, frames):  # type: ignore[no-untyped-def]
+    def encode(self, frames):
         self.callers.add(threading.current_thread())
         return super().encode(frames)
 
@@ -193,7 +194,7 @@ def test_an_unreadable_frame_is_named_in_its_place_in_either_direction() -> None
         assert result.computed.all() != (index in (2, 6))
 
 
-def sequential(sources, threads):  # type: ignore[no-untyped-def]
+def sequential(sources, threads):
     """Do what ``computed_ahead`` does, one task after the other in this thread."""
     for source in sources:
         for task in source:
@@ -208,6 +209,7 @@ def test_side_by_side_gives_the_masks_of_one_after_the_other(
     cine, truth = clip_of_moving_discs(frames=13, shape=(200, 300), lesions=lesions, noise=30)
     bundle = find_bundle(model)
     network = fuse(bundle.load_network())
+    assert isinstance(network, PropagationNetwork)
     inputs = inputs_for(cine, [Anchor(k, 6, truth[6][k]) for k in range(lesions)])
 
     def results() -> list[FrameResult]:

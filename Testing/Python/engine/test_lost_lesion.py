@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle
 from UltrasoundLesionSegLib.engine.confidence import certainty
 from UltrasoundLesionSegLib.engine.contrast import FAINT, RISEN
 from UltrasoundLesionSegLib.engine.last_view import LastView
-from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame
+from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame, PropagationNetwork
 from UltrasoundLesionSegLib.engine.presence import CERTAIN_FAINT, CERTAIN_REMAINDER, SEARCH
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.returning import ALIKE, CERTAIN_ALIKE, CERTAIN_ELSEWHERE, CERTAIN_HERE
@@ -66,14 +68,18 @@ def follow(cine: Cine, anchor: Anchor, sureness: float) -> dict[int, FrameResult
     return {result.frame: result for result in inferer(inputs, SureNetwork(sureness))}
 
 
+def certainty_at(log_odds: np.ndarray) -> float:
+    return certainty((1 / (1 + np.exp(-log_odds))).astype(np.float32))
+
+
 def test_the_clips_are_what_the_tests_take_them_for() -> None:
     levels = np.where(clip(HERE)[1][0], 200, 60) / 255 - 0.5
-    clear, fair, hesitant = (certainty(1 / (1 + np.exp(-levels * one))) for one in (CLEAR, FAIR, HESITANT))
+    clear, fair, hesitant = (certainty_at(levels * one) for one in (CLEAR, FAIR, HESITANT))
     assert hesitant < CERTAIN_REMAINDER < CERTAIN_HERE < fair < CERTAIN_ELSEWHERE < clear
     assert (DIM - AROUND) / (200 - AROUND) < FAINT < (DIMMED - AROUND) / (200 - AROUND)
     assert (200 - DIM) / (200 - AROUND) > RISEN
     levels = np.where(clip(HERE)[1][0], DIM, AROUND) / 255 - 0.5
-    unsure, sure = (certainty(1 / (1 + np.exp(-levels * one))) for one in (CLEAR, BLIND))
+    unsure, sure = (certainty_at(levels * one) for one in (CLEAR, BLIND))
     assert unsure < CERTAIN_FAINT < sure
 
 
@@ -126,7 +132,7 @@ def test_where_the_tissue_is_as_it_was_less_certainty_is_needed(monkeypatch: pyt
     monkeypatch.setattr(LastView, "likeness", lambda view, now: alike)
     cine, truth = clip(HERE)
     levels = cine.frames[13] / 255 - 0.5
-    assert CERTAIN_ALIKE < certainty(1 / (1 + np.exp(-levels * UNSURE))) < CERTAIN_HERE
+    assert CERTAIN_ALIKE < certainty_at(levels * UNSURE) < CERTAIN_HERE
     results = follow(cine, Anchor(0, 0, truth[0]), UNSURE)
     assert results[13].masks.any() == (alike > ALIKE)
     assert not follow(clip(AWAY)[0], Anchor(0, 0, truth[0]), UNSURE)[13].masks.any()
@@ -197,7 +203,7 @@ def test_tissue_that_does_not_stand_out_as_the_lesion_did_is_no_lesion(level: in
 class RemindedNetwork(SureNetwork):
     """Finds the lesion only where the nearest anchor in its memory shows one."""
 
-    def memorize(self, frames, code, masks):  # type: ignore[no-untyped-def]
+    def memorize(self, frames, code, masks):
         item = super().memorize(frames, code, masks)
         return type(item)(item.key, torch.full_like(item.value, float((masks > 0.5).any())))
 
@@ -206,7 +212,7 @@ class RemindedNetwork(SureNetwork):
         return super().segment(frames, code, previous, memory) if known else torch.full_like(frames[:, :1], -CLEAR)
 
 
-def results_of(cine: Cine, anchors: list[Anchor], network: BrightNetwork, **plan: object) -> dict[int, FrameResult]:
+def results_of(cine: Cine, anchors: list[Anchor], network: BrightNetwork, **plan: Any) -> dict[int, FrameResult]:
     settings = TrackerSettings(input_size=96, outline_correction=False)
     inferer = PropagationInferer(settings, torch.device("cpu"))
     return {r.frame: r for r in inferer(inputs_for(cine, anchors, **plan), network) if r.final.any()}
@@ -228,7 +234,7 @@ def test_a_lesion_whose_drawn_rim_looks_otherwise_than_its_core_is_not_lost_on_t
     picture[drawn], picture[core] = 20, 150  # as a whole darker than its surroundings, its core brighter
     results = follow(Cine.from_array(np.stack([picture] * 3)), Anchor(0, 0, drawn), CLEAR)
     levels = picture / 255 - 0.5
-    assert certainty(1 / (1 + np.exp(-levels * CLEAR))) < CERTAIN_FAINT
+    assert certainty_at(levels * CLEAR) < CERTAIN_FAINT
     assert all(dice(results[frame].masks[0], core) > 0.9 for frame in (1, 2))
 
 
@@ -328,6 +334,7 @@ def test_the_default_model_finds_a_simulated_lesion_again_behind_a_frame_declare
     bundle = default_bundle(PROPAGATE)
     inferer = PropagationInferer(bundle.tracker_settings(), torch.device("cpu"))
     network = bundle.load_for_inference("cpu")
+    assert isinstance(network, PropagationNetwork)
     scores = []
     for declared in ([], [gone[len(gone) // 2]]):
         anchors = [Anchor(0, 0, truth[0]), *(Anchor(0, frame, truth[frame]) for frame in declared)]

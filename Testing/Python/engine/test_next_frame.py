@@ -51,7 +51,7 @@ def test_beside_a_frame_marked_not_visible_any_frame_may_be_offered_and_a_correc
     offer = next_frame([Outlook(values, (0, 10), absent=(10,))])
     assert offer is not None
     assert offer.frame == 11
-    assert next_frame([Outlook(values, (0, 10))]).frame > 10 + rule.NEIGHBOURS  # type: ignore[union-attr]
+    assert next_frame([Outlook(values, (0, 10))]).frame > 10 + rule.NEIGHBOURS
     gains = expected_gains([Outlook(values, (0, 10), absent=(10,))])
     assert gains[10] == 0
     assert gains[8] > expected_gains([Outlook(values, (0, 10))])[8]
@@ -91,12 +91,12 @@ def test_lesions_count_together_each_with_its_own_anchors() -> None:
     first[20:26] = [0.7] * 6
     second[8:14] = [0.8] * 6
     both = [outlook(first, 0), outlook(second, 39)]
-    assert 18 <= next_frame(both).frame <= 27  # type: ignore[union-attr]
+    assert 18 <= next_frame(both).frame <= 27
     # the first lesion has an anchor there: nothing is left to win for it
     there = [Outlook(np.where(np.arange(40) == 22, np.nan, np.array(first)), (0, 22)), outlook(second, 39)]
     total = expected_gains(there)
     assert total[22] == pytest.approx(expected_gains([outlook(second, 39)])[22])
-    assert next_frame(there).frame < 18  # type: ignore[union-attr]
+    assert next_frame(there).frame < 18
 
 
 def test_the_order_of_a_long_cine_takes_no_time_that_a_person_notices() -> None:

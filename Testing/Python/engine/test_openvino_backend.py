@@ -40,6 +40,7 @@ def test_bas_gives_the_same_logits(size: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
     plain = Bas(SMALL, temporal_share=0.5).eval()
     quick = compiled(copy.deepcopy(plain))
+    assert isinstance(quick, Bas)
     before, now = torch.rand(2, size[0], 3, *size[1:])
     wanted = plain.step(now, plain.step(before, None)[1])
     for got, one in zip(quick.step(now, quick.step(before, None)[1]), wanted, strict=True):
@@ -63,11 +64,13 @@ def test_stpfnet_gives_the_same_logits_however_much_it_remembers(options: dict[s
     torch.manual_seed(2)
     plain = STPFNet(**options).eval()
     quick = compiled(copy.deepcopy(plain))
+    assert isinstance(quick, PropagationNetwork)
+    networks: tuple[PropagationNetwork, ...] = (plain, quick)
     for size in (64, 96):
         frames = torch.rand(4, 1, 3, size, 64)
         masks = torch.rand(4, 1, 1, size, 64)
         logits = []
-        for network in (plain, quick):
+        for network in networks:
             codes = [network.encode(frame) for frame in frames]
             items = [network.memorize(*one) for one in zip(frames, codes, masks, strict=True)]
             seen = []

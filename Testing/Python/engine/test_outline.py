@@ -84,8 +84,8 @@ def test_the_difference_means_the_same_in_another_window() -> None:
     drawn, predicted = ellipse(20, 26), ellipse(23, 23)
     correction = OutlineCorrection(drawn, predicted, tissue(), WHOLE)
     closer = Window(50.0, 46.0, 72.0)
-    cut = [closer.cut(picture, SIZE) for picture in (predicted, tissue())]
-    corrected = closer.paste(followed(correction, *cut, closer), SIZE, SIZE) > 0.5
+    here, now = (closer.cut(picture, SIZE) for picture in (predicted, tissue()))
+    corrected = closer.paste(followed(correction, here, now, closer), SIZE, SIZE) > 0.5
     assert dice(corrected, drawn > 0.5) > 0.98
 
 
@@ -174,7 +174,7 @@ def test_a_lesion_that_grows_twofold_or_was_larger_on_another_anchor_is_not_cut(
 class SpreadingNetwork(BrightNetwork):
     """Draws the previous outline two pixels further out on every frame."""
 
-    def segment(self, frames, code, previous, memory):  # type: ignore[no-untyped-def]
+    def segment(self, frames, code, previous, memory):
         return (torch.nn.functional.max_pool2d(previous.masks, 5, stride=1, padding=2) - 0.5) * 40
 
 
@@ -196,7 +196,7 @@ class NarrowNetwork(BrightNetwork):
         super().__init__()
         self.priors: list[float] = []
 
-    def segment(self, frames, code, previous, memory):  # type: ignore[no-untyped-def]
+    def segment(self, frames, code, previous, memory):
         self.priors.append(float((previous.masks > 0.5).sum()))
         bright = (frames.mean(dim=1, keepdim=True) > 0.5).float()
         inside = -torch.nn.functional.max_pool2d(-bright, 5, stride=1, padding=2)
@@ -241,9 +241,9 @@ def test_what_another_lesion_won_is_taken_from_the_network_s_outline_too() -> No
 def plainly_applied(correction: OutlineCorrection, predicted: np.ndarray, now: np.ndarray, side: float) -> np.ndarray:
     """Apply a correction that has followed already, everywhere in the window."""
     size = len(predicted)
-    own = signed_distance(predicted)
+    own, (columns, rows) = signed_distance(predicted), correction._origin
     difference, drawn, anchors = (
-        cv2.remap(field, *correction._origin, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        np.asarray(cv2.remap(field, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
         for field in (correction._difference, correction._drawn, correction._structure)
     )
     near = np.abs(own) < outline.BAND * size

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,9 +22,7 @@ from UltrasoundLesionSegLib.errors import FrameError, SeedError
 SMALL = TrackerSettings(input_size=64, outline_correction=False)  # its own test: test_outline.py
 
 
-def run(
-    cine: Cine, anchors: Sequence[Anchor], network: BrightNetwork | None = None, **plan: object
-) -> list[FrameResult]:
+def run(cine: Cine, anchors: Sequence[Anchor], network: BrightNetwork | None = None, **plan: Any) -> list[FrameResult]:
     inferer = PropagationInferer(SMALL, torch.device("cpu"))
     return list(inferer(inputs_for(cine, anchors, **plan), network or BrightNetwork()))
 
@@ -88,7 +87,7 @@ def test_an_anchor_that_shows_a_small_part_goes_with_the_one_that_shows_most() -
     remembered: list[int] = []
 
     class Remembering(BrightNetwork):
-        def memorize(self, frames, code, masks):  # type: ignore[no-untyped-def]
+        def memorize(self, frames, code, masks):
             remembered.append(int((masks > 0.5).sum()))
             return super().memorize(frames, code, masks)
 
@@ -200,7 +199,7 @@ def test_out_of_gpu_memory_at_the_anchor_goes_on_on_the_cpu_too() -> None:
     class Overflowing(BrightNetwork):
         failed = False
 
-        def memorize(self, frames, code, masks):  # type: ignore[no-untyped-def]
+        def memorize(self, frames, code, masks):
             if not self.failed:
                 self.failed = True
                 raise torch.cuda.OutOfMemoryError("simulated: no GPU is at hand")
@@ -216,7 +215,7 @@ def test_out_of_gpu_memory_at_the_anchor_goes_on_on_the_cpu_too() -> None:
 
 def test_out_of_gpu_memory_goes_on_on_the_cpu_and_says_so() -> None:
     class Overflowing(BrightNetwork):
-        def segment(self, frames, code, previous, memory):  # type: ignore[no-untyped-def]
+        def segment(self, frames, code, previous, memory):
             if self.segmented == 4:  # the anchor, and three frames
                 self.segmented += 1
                 raise torch.cuda.OutOfMemoryError("simulated: no GPU is at hand")

@@ -88,7 +88,7 @@ def test_a_killed_command_goes_on(
     steps = []
     optimize = train.Trainer._optimize
 
-    def counted(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
+    def counted(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         steps.append(self._output.name)
         if len(steps) == 4:
             raise KeyboardInterrupt

@@ -34,7 +34,7 @@ class Shifted:
     def fill(self, cine: Cine, anchors: Mapping[int, np.ndarray], frames: range) -> dict[int, Filled]:
         found = {}
         for frame in (one for one in frames if one not in anchors):
-            masks = np.roll(self._case.truth(frame), self._shift, axis=2)  # type: ignore[arg-type]
+            masks = np.roll(self._case.truth(frame), self._shift, axis=2)
             packed = tuple(PackedProbabilities.pack(mask) for mask in masks)
             found[frame] = Filled(packed, (0.8,) * len(masks))
         return found

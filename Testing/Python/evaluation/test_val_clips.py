@@ -31,17 +31,18 @@ Discs = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 def test_a_walk_starts_at_the_still_and_is_the_same_every_time(moving_disc: Discs) -> None:
-    stills = [Still(frames[0], masks[0]) for frames, masks in map(moving_disc, (0, 1))]
+    still, other = (Still(frames[0], masks[0]) for frames, masks in map(moving_disc, (0, 1)))
     for difficulty in DIFFICULTIES.values():
         plan = ClipPlan(5, 10, difficulty)
-        frames, masks = StillWalk(*stills, plan).clip()
-        again, _ = StillWalk(*stills, plan).clip()
+        frames, masks = StillWalk(still, other, plan).clip()
+        again, _ = StillWalk(still, other, plan).clip()
         assert frames.shape == masks.shape == (10, 96, 120)
         assert np.array_equal(frames, again)
-        assert np.mean(masks[0] != stills[0].mask) < 0.01
-        assert np.abs(frames[0].astype(int) - stills[0].image).mean() < 12
+        assert np.mean(masks[0] != still.mask) < 0.01
+        assert np.abs(frames[0].astype(int) - still.image).mean() < 12
     easy, hard = (
-        StillWalk(*stills, ClipPlan(5, 30, DIFFICULTIES[name])).clip()[0].astype(float) for name in ("easy", "hard")
+        StillWalk(still, other, ClipPlan(5, 30, DIFFICULTIES[name])).clip()[0].astype(float)
+        for name in ("easy", "hard")
     )
     assert np.abs(np.diff(hard, axis=0)).mean() > np.abs(np.diff(easy, axis=0)).mean()
 

@@ -285,7 +285,7 @@ def test_a_tiff_page_without_pixels_is_damaged(tmp_path: Path, capfd: pytest.Cap
     tifffile.imwrite(tmp_path / "a.tif", GREY[0], metadata=None)
     data = bytearray((tmp_path / "a.tif").read_bytes())
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
-        tags = file.pages[0].tags
+        tags = file.pages.first.tags
         data[tags["BitsPerSample"].valueoffset : tags["BitsPerSample"].valueoffset + 2] = b"\x25\x24"
         for name in ("StripOffsets", "StripByteCounts"):
             data[tags[name].offset : tags[name].offset + 2] = b"\xf0\xff"

@@ -170,7 +170,7 @@ def test_pip_ensure_is_used_where_slicer_has_it(
         absent.clear()
 
     packaging = types.ModuleType("slicer.packaging")
-    packaging.pip_ensure = pip_ensure
+    vars(packaging)["pip_ensure"] = pip_ensure
     monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
     monkeypatch.setattr(slicer, "packaging", packaging, raising=False)
     dependencies._met.clear()
@@ -197,7 +197,7 @@ def test_torch_comes_through_the_pytorch_extension_only(
             return object()
 
     extension = types.ModuleType("PyTorchUtils")
-    extension.PyTorchUtilsLogic = Logic
+    vars(extension)["PyTorchUtilsLogic"] = Logic
     monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
     user.click("installButton")
     assert not user.sees("dependencyFrame")

@@ -63,9 +63,10 @@ def test_the_model_to_begin_with_and_the_hint_of_its_name_can_be_read_whole(
     unwrap(module.panel).resize(486, 700)  # as wide as Slicer shows it at first
     user.module.session.process_events()
     choice, name = user.see("startModelComboBox"), user.see("ownModelNameEdit")
+    placeholder = name.property("placeholderText")
     arrow_and_frame = 40
     assert choice.width() >= choice.fontMetrics().horizontalAdvance(title) + arrow_and_frame
-    assert name.width() >= name.fontMetrics().horizontalAdvance(name.placeholderText()) + 10
+    assert name.width() >= name.fontMetrics().horizontalAdvance(placeholder) + 10
 
 
 def test_a_long_name_of_a_cine_does_not_make_the_panel_wider(discs: Any) -> None:

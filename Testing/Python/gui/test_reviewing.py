@@ -166,7 +166,7 @@ class TestTimelineArithmetic:
     """Parts of the strip that need no widget."""
 
     @pytest.fixture(autouse=True)
-    def timeline(self, session: Any) -> Any:
+    def import_timeline(self, session: Any) -> None:
         from UltrasoundLesionSegLib.gui import timeline
 
         self.timeline = timeline

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from slicer_harness.facts import VERSIONS, Facts, facts_file
@@ -44,7 +45,7 @@ class QtMembers:
     signatures: frozenset[str]
 
 
-def qt_members(base: type) -> QtMembers:
+def qt_members(base: Any) -> QtMembers:
     meta = base.staticMetaObject
     return QtMembers(
         frozenset(meta.property(index).name() for index in range(meta.propertyCount())),
@@ -148,7 +149,9 @@ def test_parameters_are_bound_to_widgets_that_slicer_binds() -> None:
             bound[name] = classes[widget.get("name", "")]
     tree = ast.parse((MODULE / "UltrasoundLesionSegLib" / "gui" / "parameters.py").read_text())
     node = next(one for one in tree.body if isinstance(one, ast.ClassDef) and one.name.endswith("ParameterNode"))
-    kinds = {one.target.id: ast.unparse(one.annotation) for one in node.body if isinstance(one, ast.AnnAssign)}
+    kinds = {
+        ast.unparse(one.target): ast.unparse(one.annotation) for one in node.body if isinstance(one, ast.AnnAssign)
+    }
     accepted = {"bool": "QCheckBox", "Direction": "QComboBox", "Device": "QComboBox"}
     accepted["vtkMRMLSequenceBrowserNode"] = "qMRMLNodeComboBox"
     assert set(bound) <= set(kinds)
@@ -184,9 +187,9 @@ def uses() -> Iterator[Use]:
             ):
                 continue
             parent = parents[node]
-            called = isinstance(parent, ast.Call) and parent.func is node
-            kind = "set" if isinstance(node.ctx, ast.Store) else "call" if called else "get"
-            signature = parent.args[0].value if called and node.attr in ("connect", "disconnect") else ""
+            call = parent if isinstance(parent, ast.Call) and parent.func is node else None
+            kind = "set" if isinstance(node.ctx, ast.Store) else "call" if call else "get"
+            signature = ast.literal_eval(call.args[0]) if call and node.attr in ("connect", "disconnect") else ""
             yield Use(f"{path.name}:{node.lineno}", node.value.attr, node.attr, kind, signature)
 
 
@@ -242,7 +245,7 @@ def test_standins_have_nothing_that_slicer_lacks(facts: Facts) -> None:
     }
     maker = Maker(facts, bodies)
     for name in bodies:
-        made = maker.make(name)
+        made: Any = maker.make(name)
         meta = made.staticMetaObject
         for index in range(meta.propertyOffset(), meta.propertyCount()):
             assert meta.property(index).name() in facts.widget_class(name).properties

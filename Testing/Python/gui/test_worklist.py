@@ -451,7 +451,7 @@ def test_thousands_of_rows_are_filled_between_events(user: Any, monkeypatch: pyt
 
     monkeypatch.setattr(case_table, "TURN_S", 0.0)  # one row a turn
     user.see("worklistCollapsibleButton").setProperty("collapsed", False)
-    activated = []
+    activated: list[Any] = []
     table = case_table.CaseTable(user.module.widget.ui.worklistTableView, activated.append)
     cases = [WorkCase(f"case-{number:04d}", frames=number % 7, seconds=float(number % 11)) for number in range(2000)]
     table.show(cases)

@@ -33,7 +33,9 @@ def test_shape_statistics(seed, spacing):
     shape.ComputeFeretDiameterOn()
     shape.ComputePerimeterOn()
     shape.Execute(image_of(mask.astype(np.uint8), spacing))
-    found = measure_frame(mask, np.zeros(mask.shape, np.uint8), Calibration(*spacing, "made for the test"))
+    found = measure_frame(
+        mask, np.zeros(mask.shape, np.uint8), Calibration(spacing[0], spacing[1], "made for the test")
+    )
     assert found.area == pytest.approx(shape.GetPhysicalSize(1))
     assert found.centroid == pytest.approx(
         [value / step for value, step in zip(shape.GetCentroid(1)[::-1], spacing, strict=True)]

@@ -33,10 +33,10 @@ def test_names_are_unique_and_carry_their_unit():
             assert len(set(headers)) == len(headers)
             assert all(header.isascii() and header == header.lower() and " " not in header for header in headers)
         assert len({column.title for column in columns}) == len(columns)
-    headers = {column.name: column.header(True) for column in FRAME_COLUMNS}
-    assert headers["area"] == "area_mm2"
-    assert headers["long_axis_angle"] == "long_axis_angle_deg"
-    assert headers["echo_mean"] == "echo_mean_level"
+    titles = {column.name: column.header(True) for column in FRAME_COLUMNS}
+    assert titles["area"] == "area_mm2"
+    assert titles["long_axis_angle"] == "long_axis_angle_deg"
+    assert titles["echo_mean"] == "echo_mean_level"
 
 
 def test_a_calibrated_table_has_no_pixels_and_the_other_way_round():
@@ -73,7 +73,10 @@ def test_every_value_is_a_plain_one():
             assert all(type(value) in (int, float, bool, str, type(None)) for value in values), header
     table = tabulate(FRAME_COLUMNS, [anchor])
     assert (table["anchor"], table["origin"], table["confidence"]) == ([True], ["manual"], [0.25])
-    assert table["long_axis_end1_column_px"][0] < table["long_axis_end2_column_px"][0]
+    first, second = (table[f"long_axis_end{number}_column_px"][0] for number in (1, 2))
+    assert isinstance(first, float)
+    assert isinstance(second, float)
+    assert first < second
 
 
 def test_empty_tables_have_headers():

@@ -99,8 +99,10 @@ def test_a_clean_step_is_sharp_a_blurred_one_in_speckle_less_so_and_speckle_alon
 
 
 def test_sharpness_is_the_same_for_a_bright_lesion():
-    dark = measure_frame(*scene(lesion=60, tissue=120, below=120), None).boundary_sharpness
-    bright = measure_frame(*scene(lesion=180, tissue=120, below=120), None).boundary_sharpness
+    mask, pixels = scene(lesion=60, tissue=120, below=120)
+    dark = measure_frame(mask, pixels, None).boundary_sharpness
+    mask, pixels = scene(lesion=180, tissue=120, below=120)
+    bright = measure_frame(mask, pixels, None).boundary_sharpness
     assert bright == pytest.approx(dark)
 
 

@@ -19,7 +19,7 @@ def test_summary_of_a_clip():
     found = summarize_lesion(
         [square(side, confidence=0.5 + side / 100, origin=Origin.MODEL) for side in sides],
         [4, 5, 6, 7, 8],
-        Timing(np.arange(20) * 0.05, "made for the test"),
+        Timing(np.arange(20, dtype=np.float64) * 0.05, "made for the test"),
     )
     assert found.is_calibrated
     assert (found.frames_measured, found.frames_visible, found.frames_left_out, found.frames_anchored) == (5, 4, 0, 0)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from UltrasoundLesionSegLib.measurement.frame import measure_frame
+from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement, measure_frame
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +17,9 @@ def measured(shared_data):
         rows = list(csv.DictReader(file))[::10]
     images = {path.stem: path for path in (folder / "images").iterdir()}
     masks = {path.stem.split("_")[-1]: path for path in (folder / "masks").iterdir()}
-    found = {"benign": [], "malignant": []}
+    found: dict[str, list[FrameMeasurement]] = {"benign": [], "malignant": []}
     for row in rows:
-        image = cv2.imread(str(images[row["id"]]), cv2.IMREAD_GRAYSCALE)
+        image = np.asarray(cv2.imread(str(images[row["id"]]), cv2.IMREAD_GRAYSCALE), np.uint8)
         mask = cv2.imread(str(masks[row["id"].split("_")[-1]]), cv2.IMREAD_GRAYSCALE) > 0
         found[row["pathology"]].append(measure_frame(mask, image, None))
     return found

@@ -13,7 +13,7 @@ SIZES = [(2, 1.5), (4, 3), (8, 7.9), (10, 3), (20, 14), (40, 12), (75, 50), (75,
 
 
 def measure(mask, spacing=None):
-    calibration = Calibration(*spacing, "made for the test") if spacing else None
+    calibration = Calibration(spacing[0], spacing[1], "made for the test") if spacing else None
     return measure_frame(mask, np.zeros(mask.shape, np.uint8), calibration)
 
 

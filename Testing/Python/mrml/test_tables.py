@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from UltrasoundLesionSegLib.mrml.tables import charts, find_chart, find_table, t
 
 from .support import disk, make_cine, node_ids, paint
 
-COLUMNS = {
-    "Frame": np.arange(3),
-    "Area (mm2)": np.array([1.5, np.nan, 123.456789012345]),
+COLUMNS: dict[str, Sequence[Any]] = {
+    "Frame": [0, 1, 2],
+    "Area (mm2)": [1.5, float("nan"), 123.456789012345],
     "Long axis (mm)": [10, None, 12.25],
     "Anchor": [True, False, True],
     "Segment": ["Läsion", "", None],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from UltrasoundLesionSegLib.readers.open import read_cine
 Picture = NDArray[np.uint8]
 
 COUNT, SIDE = 8, 200
-FILES = {"png": {}, "bmp": {}, "75.jpg": {"quality": 75}}
+FILES: dict[str, dict[str, Any]] = {"png": {}, "bmp": {}, "75.jpg": {"quality": 75}}
 CLIPS = ["lung_video/Cov_convex_volpecelli_sonographic_v1.mov", "breast_series_dicom"]
 LEFT_OUT = f"{COUNT} masks among the pictures of the folder left out: no frames of the cine."
 
@@ -27,7 +28,7 @@ def clip(request: pytest.FixtureRequest, shared_data: Path) -> list[Picture]:
     """Consecutive grey frames of a real cine."""
     cine = read_cine(shared_data / "cine" / request.param)
     frames = [cine.frames[len(cine) // 2 + at] for at in range(COUNT)]
-    return [fitted(one if one.ndim == 2 else cv2.cvtColor(one, cv2.COLOR_RGB2GRAY)) for one in frames]
+    return [fitted(one if one.ndim == 2 else cv2.cvtColor(one, cv2.COLOR_RGB2GRAY).astype(np.uint8)) for one in frames]
 
 
 def fitted(frame: Picture) -> Picture:

@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.tag import Tag
 from pydicom.uid import (
     MPEG2MPML,
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -352,7 +353,7 @@ def test_an_offset_past_the_end_joins_no_frames(save_dicom, at):
 
 def test_a_volume_of_ultrasound_is_no_cine(save_dicom, tmp_path):
     data = dicom_object(moving_frames(6))
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.6.2"
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.6.2")
     path = save_dicom(data)
     for chosen in (path, tmp_path):
         with pytest.raises(SourceError, match="3-D ultrasound volume, whose frames are slices and follow no time"):

@@ -1,5 +1,7 @@
 """The grey levels of DICOM pixels: more or fewer than 8 bits, windows, tables, contradicting headers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
@@ -9,7 +11,7 @@ from source_makers import dicom_object, moving_frames
 from UltrasoundLesionSegLib.readers.open import read_cine
 
 GREY = moving_frames(5)
-TWELVE = {"BitsStored": 12, "HighBit": 11}
+TWELVE: dict[str, Any] = {"BitsStored": 12, "HighBit": 11}
 
 
 def deep(times, **elements):
@@ -114,7 +116,7 @@ def test_a_table_that_is_cut_short_is_not_used(save_dicom, entries):
 
 def test_a_series_has_one_scale_whatever_window_each_object_names(save_dicom, tmp_path):
     for number, frame in enumerate(GREY):
-        elements = {"WindowCenter": 2048 + 300 * number, "WindowWidth": 4096 - 500 * number}
+        elements: dict[str, Any] = {"WindowCenter": 2048 + 300 * number, "WindowWidth": 4096 - 500 * number}
         data = dicom_object(frame[np.newaxis].astype(np.uint16) * 16, **TWELVE, **elements)
         data.SOPClassUID, data.InstanceNumber = UltrasoundImageStorage, number + 1
         save_dicom(data, f"series/{number}.dcm")

@@ -9,6 +9,7 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -21,6 +22,7 @@ from source_makers import PLANTED, dicom_object, jpeg, moving_frames
 
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.dicom_multiframe import DicomFrames
 from UltrasoundLesionSegLib.readers.open import read_cine
 
 FRAMES = moving_frames(6)
@@ -41,7 +43,7 @@ def test_uncompressed_frames_are_exact(save_dicom, syntax, width):
     frames = moving_frames(3, 41, width)
     data = dicom_object(frames)
     if syntax:
-        data.file_meta.TransferSyntaxUID = syntax
+        data.file_meta.TransferSyntaxUID = UID(syntax)
         if syntax == ExplicitVRBigEndian:
             data["PixelData"].VR = "OB"
     cine = read_cine(save_dicom(data))
@@ -80,7 +82,7 @@ def test_jpeg_lossless_and_jpeg_2000_are_exact(save_dicom, tmp_path, compressor,
     assert syntax == (JPEGLosslessSV1 if compressor == "JPEG" else JPEG2000Lossless)
     photometric = written.PhotometricInterpretation
     data = dicom_object(frames, streams, PhotometricInterpretation=photometric)
-    data.file_meta.TransferSyntaxUID = syntax
+    data.file_meta.TransferSyntaxUID = UID(syntax)
     np.testing.assert_array_equal(np.stack(list(read_cine(save_dicom(data)))), frames)
 
 
@@ -114,8 +116,9 @@ def test_frames_are_found_however_the_fragments_are_listed(save_dicom, offsets):
 def test_one_frame_alone_is_decoded(save_dicom, monkeypatch):
     cine = read_cine(save_dicom(dicom_object(moving_frames(60), [jpeg(frame) for frame in moving_frames(60)])))
     decoded = []
-    decode = type(cine.frames)._decode
-    monkeypatch.setattr(type(cine.frames), "_decode", lambda self, index: decoded.append(index) or decode(self, index))
+    assert isinstance(cine.frames, DicomFrames)
+    decode = DicomFrames._decode
+    monkeypatch.setattr(DicomFrames, "_decode", lambda self, index: decoded.append(index) or decode(self, index))
     cine.frames[41]
     cine.frames[41]
     assert decoded == [41]

@@ -1,6 +1,7 @@
 """Compressed frames say what they are; a data set that says something else does not change the picture."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pydicom import dcmread
 from pydicom.encaps import generate_frames
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import (
+    UID,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -52,7 +54,7 @@ def compressed(frames, syntax, tmp_path, **elements):
     """An object of frames whose samples are coded as they are, without any colour transformation."""
     if syntax == JPEGLosslessSV1:
         data = dicom_object(frames, lossless_jpegs(frames, tmp_path))
-        data.file_meta.TransferSyntaxUID = syntax
+        data.file_meta.TransferSyntaxUID = UID(syntax)
         data.PhotometricInterpretation = "RGB" if frames.ndim == 4 else "MONOCHROME2"
     else:
         data = dicom_object(frames)
@@ -195,7 +197,7 @@ def test_23_twelve_bit_jpeg_of_the_field(shared_data, capfd):
 @pytest.mark.parametrize(("syntax", "stored"), [(JPEGExtended12Bit, 8), (JPEGBaseline8Bit, 12)])
 def test_twelve_bit_jpeg_whatever_the_header_says(shared_data, tmp_path, syntax, stored):
     data = dcmread(shared_data / "field" / "23_jpeg_extended_12_bit" / "jpeg12.dcm")
-    data.file_meta.TransferSyntaxUID = syntax
+    data.file_meta.TransferSyntaxUID = UID(syntax)
     data.BitsStored, data.HighBit, data.BitsAllocated = stored, stored - 1, 8 if stored == 8 else 16
     data.save_as(tmp_path / "12.dcm")
     base = read_cine(shared_data / "field" / "00_base" / "base.dcm")
@@ -265,8 +267,9 @@ SLIGHT[:, :, :10] = 0
 @pytest.mark.parametrize("told", ["RGB", "YBR_FULL", "YBR_FULL_422"])
 @pytest.mark.parametrize("stored", ["RGB", "YBR", "YBR 422"])
 def test_colors_of_jpeg_without_markers_are_told_by_their_black(save_dicom, stored, told):
-    options = {"RGB": {"keep_rgb": True}, "YBR": {"subsampling": 0}, "YBR 422": {"subsampling": 1}}[stored]
-    streams = [unmarked(pillow_jpeg(frame, **options)) for frame in SLIGHT]
+    options: dict[str, dict[str, Any]] = {"RGB": {"keep_rgb": True}, "YBR": {"subsampling": 0}}
+    options["YBR 422"] = {"subsampling": 1}
+    streams = [unmarked(pillow_jpeg(frame, **options[stored])) for frame in SLIGHT]
     assert read_codestream(streams[0]).is_unmarked
     cine = read_cine(save_dicom(dicom_object(SLIGHT, streams, PhotometricInterpretation=told)))
     assert np.abs(stacked(cine) - SLIGHT).mean() < 3
@@ -289,7 +292,7 @@ def test_colors_of_jpeg_without_markers_are_told_by_their_black(save_dicom, stor
 )
 def test_a_stream_under_a_syntax_that_it_cannot_have_is_read_as_what_it_is(save_dicom, tmp_path, told):
     data = dicom_object(GREY, [jpeg(frame) for frame in GREY])
-    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.201"
+    data.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.201")
     path = save_dicom(data)
     old = b"1.2.840.10008.1.2.4.201\0"
     path.write_bytes(path.read_bytes().replace(old, told.encode().ljust(len(old), b"\0"), 1))

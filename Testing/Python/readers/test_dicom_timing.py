@@ -1,5 +1,7 @@
 """Frame times: order of precedence, approximate rates, nonsense."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
@@ -22,7 +24,7 @@ def timing(save_dicom, **elements):
 
 
 def test_the_order_of_precedence(save_dicom):
-    expected = {
+    expected: dict[str, tuple[list[float], bool]] = {
         "FrameTimeVector": ([0, 0.01, 0.03, 0.07], False),
         "FrameTime": ([0, 0.05, 0.1, 0.15], False),
         "CineRate": ([0, 0.04, 0.08, 0.12], True),
@@ -177,7 +179,7 @@ def test_of_the_times_of_functional_groups_those_that_increase_are_used(save_dic
 @pytest.mark.parametrize("has_pointer", [True, False])
 def test_a_vector_of_times_instead_of_steps_is_read_as_times(save_dicom, has_pointer):
     frames = moving_frames(6)
-    elements = {"FrameIncrementPointer": 0x00181065} if has_pointer else {}
+    elements: dict[str, Any] = {"FrameIncrementPointer": 0x00181065} if has_pointer else {}
     cine = read_cine(save_dicom(dicom_object(frames, FrameTimeVector=[0, 40, 80, 120, 160, 200], **elements)))
     np.testing.assert_allclose(cine.timing.seconds, 0.04 * np.arange(6))
     assert cine.timing.approximate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,13 @@ from UltrasoundLesionSegLib.readers.open import read_cine
 def write_disc(folder, cines=0, stills=0):
     """Write a CD: so many multi-frame objects, and so many single images of one series."""
     frames = moving_frames(6)
-    about = {"StudyID": "1", "SeriesNumber": "1", "StudyDate": "20240102", "StudyTime": "101500", "AccessionNumber": ""}
+    about: dict[str, Any] = {
+        "StudyID": "1",
+        "SeriesNumber": "1",
+        "StudyDate": "20240102",
+        "StudyTime": "101500",
+        "AccessionNumber": "",
+    }
     disc = FileSet()
     for _ in range(cines):
         disc.add(dicom_object(frames, InstanceNumber=1, **about))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 from source_makers import dicom_object, moving_frames, region
 
 from UltrasoundLesionSegLib.cine import SourceKind
@@ -10,7 +11,7 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.encapsulated_video import JoinedSpans
 from UltrasoundLesionSegLib.readers.open import read_cine
 
-MPEG4_HP41 = "1.2.840.10008.1.2.4.102"
+MPEG4_HP41 = UID("1.2.840.10008.1.2.4.102")
 FRAMES = moving_frames(30, 64, 96)
 
 

@@ -13,6 +13,7 @@ from source_makers import PLANTED, jpeg, moving_frames, save_animation
 
 from UltrasoundLesionSegLib.cine import SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.readers.frames import CachedFrames
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.paged_picture import PagedFrames
 from UltrasoundLesionSegLib.readers.pages import PageFile
@@ -177,6 +178,7 @@ def test_an_animation_that_changes_is_a_frame_error(tmp_path):
     path = save_animation(tmp_path / "a", FRAMES, "GIF")
     cine = read_cine(path)
     save_animation(path, FRAMES[::-1], "GIF", duration=60)
+    assert isinstance(cine.frames, CachedFrames)
     cine.frames._cached.clear()
     with pytest.raises(FrameError, match="has changed"):
         cine.frames[0]

@@ -1,6 +1,7 @@
 """The pictures in one file: TIFF stacks as programs write them, animations, damage."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_colours_of_sixteen_bits_keep_their_lower_bits(options, tmp_path):
 WIDE = GREY.astype(np.uint16) * 16
 DEEP = COLOR.astype(np.uint16) * 16
 WITH_ALPHA = np.stack([GREY, np.full_like(GREY, 255)], axis=1)
-BEYOND_PILLOW = {
+BEYOND_PILLOW: dict[str, tuple[np.ndarray, np.ndarray, dict[str, Any]]] = {
     "planes of 16 bits": (DEEP, np.moveaxis(DEEP, -1, 1), {"photometric": "rgb", "planarconfig": "separate"}),
     "planes of 16 bits, tiles": (
         DEEP,
@@ -174,8 +175,9 @@ def test_a_compression_that_is_not_read_is_named(tmp_path):
     SimpleITK.WriteImage(image, str(tmp_path / "a.tif"), useCompression=True, compressor="LZW")
     data = bytearray((tmp_path / "a.tif").read_bytes())
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
-        assert file.pages[0].compression == 5
-        data[file.pages[0].tags["PhotometricInterpretation"].valueoffset] = 0  # white is zero
+        page = file.pages.first
+        assert page.compression == 5
+        data[page.tags["PhotometricInterpretation"].valueoffset] = 0  # white is zero
     (tmp_path / "a.tif").write_bytes(data)
     with pytest.raises(SourceError, match="1 x 16 bits a pixel in a compression that is not read"):
         read_cine(tmp_path / "a.tif")

@@ -8,6 +8,7 @@ import os
 import struct
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,7 +75,7 @@ def seg_bytes():
 
 @functools.cache
 def sources():
-    elements = {
+    elements: dict[str, Any] = {
         "FrameTimeVector": ["0", "40", "40", "40"],
         "SequenceOfUltrasoundRegions": [region((0, 0, 31, 23), (0.01, 0.01))],
     }

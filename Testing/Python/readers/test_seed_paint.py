@@ -1,6 +1,7 @@
 """Masks as programs keep them: soft, inverted, coloured, indexed, compressed, transparent; what is refused, and why."""
 
 import io
+from typing import Any
 
 import cv2
 import numpy as np
@@ -110,7 +111,7 @@ def test_a_label_image_in_jpeg_is_refused(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "tif", "webp"])
 def test_inverted_masks(tmp_path, suffix):
-    options = {"lossless": True} if suffix == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
     found = read(tmp_path, 255 - LEVEL, suffix, **options)
     assert areas(found) == [AREA]
     assert found.remarks == ("inverted: the background was white",)
@@ -236,7 +237,7 @@ def test_a_closed_outline_is_filled(tmp_path, color):
 @pytest.mark.parametrize("suffix", ["tif", "gif", "png", "webp"])
 def test_several_pages_are_several_frames(tmp_path, suffix):
     pages = [LEVEL, LEVEL * 0, np.roll(LEVEL, 20, axis=1)]
-    options = {"lossless": True} if suffix == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
     images = [Image.fromarray(one) for one in pages]
     images[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=images[1:], **options)
     found = read_seed_file(tmp_path / f"a.{suffix}")

@@ -2,12 +2,14 @@
 
 import struct
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from PIL import Image, features
 from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 from source_makers import dicom_object, encode_video, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
@@ -25,7 +27,7 @@ def interlaced(stream):
 
 
 # container, codec, pixels, options, preparation
-KINDS = {
+KINDS: dict[str, tuple[str, str, str, dict[str, Any], Any]] = {
     "H.264": ("mp4", "libx264", "yuv420p", {}, None),
     "H.264, MBAFF, top field first": ("mp4", "libx264", "yuv420p", {"x264-params": "tff=1"}, interlaced),
     "H.264, MBAFF, bottom field first": ("mp4", "libx264", "yuv420p", {"x264-params": "bff=1"}, interlaced),
@@ -90,6 +92,7 @@ def test_every_frame_in_any_order_with_its_time(kind, frames, tmp_path):
         apart = [np.abs(got[index].astype(int) - one).mean() for one in frames]
         assert int(np.argmin(apart)) == index
     np.testing.assert_allclose(cine.timing.seconds, 0.04 * np.arange(24), atol=2e-3)
+    assert isinstance(cine.frames, VideoFrames)
     reader = VideoFrames(cine.frames._opener, cine.frames._index, 5 * got[0].nbytes)
     for index in (23, 3, 20, 7, 0, 15, 14, 13, 12):
         np.testing.assert_array_equal(reader[index], got[index])
@@ -97,7 +100,9 @@ def test_every_frame_in_any_order_with_its_time(kind, frames, tmp_path):
 
 @pytest.mark.parametrize(("codec", "form"), [("libx264", "h264"), ("libx265", "hevc"), ("mpeg2video", "mpeg2video")])
 def test_streams_without_a_container(codec, form, tmp_path):
-    options = {"x265-params": "log-level=none"} if codec == "libx265" else {"q": "2"} if "mpeg" in codec else {}
+    options: dict[str, Any] = (
+        {"x265-params": "log-level=none"} if codec == "libx265" else {"q": "2"} if "mpeg" in codec else {}
+    )
     cine = read_cine(encode_video(tmp_path / "a", GREY, codec, form, **options))
     assert len(cine) == 24
     got = np.stack(list(cine))
@@ -245,7 +250,7 @@ def test_frames_that_an_edit_list_hides_are_not_shown(tmp_path):
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video", "mjpeg", "ffv1"])
 def test_damage_is_named_up_to_the_next_key_picture_and_never_filled(codec, tmp_path):
     """Each frame handed out is the sound file's; what is damaged or predicted from damage has no picture."""
-    options = {"q": "3", "g": "8", "sc_threshold": "1000000000"}
+    options: dict[str, Any] = {"q": "3", "g": "8", "sc_threshold": "1000000000"}
     options = {"libx264": {"g": "8", "bf": "0", "sc_threshold": "0"}, "ffv1": {"level": "3", "slicecrc": "1"}}.get(
         codec, options
     )
@@ -290,7 +295,7 @@ def test_a_file_cut_in_the_middle(suffix, tmp_path):
         np.testing.assert_array_equal(cine.frames[index], whole[index])
 
 
-CUT = {
+CUT: dict[str, tuple[str, str | None, str, dict[str, Any]]] = {
     "FLV": ("flv", None, "flv", {}),
     "FLV, H.264": ("flv", None, "libx264", {"bf": "2"}),
     "program stream": ("mpg", None, "mpeg2video", {"q": "2"}),
@@ -341,7 +346,7 @@ def test_a_header_without_any_picture(tmp_path):
 def test_streams_in_dicom(codec, form, syntax, options, prepare, tmp_path, save_dicom):
     path = encode_video(tmp_path / "a", COLOR, codec, form, prepare=prepare, **options)
     data = dicom_object(COLOR, [path.read_bytes()], FrameTime="40")
-    data.file_meta.TransferSyntaxUID = f"1.2.840.10008.1.2.4.{syntax}"
+    data.file_meta.TransferSyntaxUID = UID(f"1.2.840.10008.1.2.4.{syntax}")
     data.PixelData = encapsulate([path.read_bytes()], fragments_per_frame=4, has_bot=False)
     cine = read_cine(save_dicom(data))
     assert (len(cine), cine.notes) == (24, ())

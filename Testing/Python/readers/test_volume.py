@@ -317,7 +317,7 @@ def test_compressed_volumes_are_inflated_no_further_than_needed(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (200, 200, 200), np.uint8)
     cine = read_cine(write(tmp_path / "a.nrrd", frames, compress=True))
     np.testing.assert_array_equal(cine.frames[3], frames[3])
-    pixels = cine.frames._slices._pixels
+    pixels = vars(cine.frames)["_slices"]._pixels
     assert pixels._inflated._inflated < frames.nbytes * 0.7
     np.testing.assert_array_equal(cine.frames[199], frames[199])
     np.testing.assert_array_equal(cine.frames[0], frames[0])

@@ -69,7 +69,7 @@ def make_case(calibration, timing, names=("Mass left", "<b>Cyst</b> & co"), orig
 @pytest.fixture(scope="session")
 def case():
     """Calibrated, with timing."""
-    timing = Timing(np.arange(FRAMES) * 0.04, "FrameTime")
+    timing = Timing(np.arange(FRAMES, dtype=np.float64) * 0.04, "FrameTime")
     return make_case(Calibration(0.12, 0.1, "SequenceOfUltrasoundRegions", "Measured twice."), timing)
 
 

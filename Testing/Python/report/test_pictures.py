@@ -12,7 +12,7 @@ from UltrasoundLesionSegLib.report.video import write_overlay_video
 
 def read_video(path):
     video = cv2.VideoCapture(str(path))
-    frames = []
+    frames: list[np.ndarray] = []
     while True:
         done, frame = video.read()
         if not done:

@@ -10,7 +10,7 @@ import pytest
 from UltrasoundLesionSegLib.review.agreement import bland_altman, intraclass_correlation, mean
 
 # Shrout and Fleiss 1979, table 2: six targets, four judges
-JUDGES = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+JUDGES: list[list[float]] = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
 
 
 def test_the_correlation_of_shrout_and_fleiss() -> None:

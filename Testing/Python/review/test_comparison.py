@@ -16,7 +16,7 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, write_listed
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine
 from UltrasoundLesionSegLib.errors import OutputError, ReviewError
-from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor
+from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
 from UltrasoundLesionSegLib.review.compare import compare_and_write
@@ -33,7 +33,7 @@ MakeCase = Callable[..., Path]
 MakeAnchor = Callable[..., ReaderAnchor]
 
 
-def no_source(case: str, sha256: str | None) -> None:
+def no_source(case: str, source: SourceNote | None) -> None:
     return None
 
 

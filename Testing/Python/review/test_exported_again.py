@@ -136,8 +136,8 @@ def test_work_from_before_pixels_were_stored_goes_on_with_its_own_file_alone(
     assert "pixels" in record_of(output)["source"]
     stored.write_text(json.dumps(content | {"schema_version": 1}))
     export_again(cines / "Doe_1.dcm")
-    with Worklist(output, "A").open(CASE) as case, pytest.raises(ReviewError, match="of another version of the cine"):
-        open_in_scene(logic, case)
+    with Worklist(output, "A").open(CASE) as again, pytest.raises(ReviewError, match="of another version of the cine"):
+        open_in_scene(logic, again)
 
 
 def test_knowing_the_pixels_is_no_reason_to_compute_again(cines: Path, batch: Batch, draw: Draw) -> None:

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -314,7 +315,7 @@ def test_work_that_comes_after_the_case_was_taken_over_lies_aside(
 def test_who_was_taken_over_in_the_middle_of_a_store_replaces_nothing(
     work: CaseWork, source: SourceNote, anchor: Anchor, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    def taken_over(*arguments: object) -> bytes:
+    def taken_over(*arguments: Any) -> bytes:
         """Let another take the case over, store, and let go of it."""
         monkeypatch.undo()
         (work.folder / "hold.json").unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def names(worklist: Worklist, *states: ReviewState) -> list[str]:
     return [one.name for one in worklist.cases(states or None)]
 
 
-def store(case: OpenCase, anchors: list[ReaderAnchor], **options: object) -> None:
+def store(case: OpenCase, anchors: list[ReaderAnchor], **options: Any) -> None:
     case.store(anchors, SourceNote("ab" * 32, 10, 24, 32), **options)
 
 

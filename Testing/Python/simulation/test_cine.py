@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.simulation.cine import CACHED_FRAMES, SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.lesion import LesionKind
+from UltrasoundLesionSegLib.simulation.probe import ProbeKind
 
-SMALL = {"height": 128, "width": 144}
+SMALL: dict[str, Any] = {"height": 128, "width": 144}
 
 
 def test_the_same_frames_in_any_order() -> None:
@@ -47,7 +49,7 @@ def test_a_long_cine_is_made_on_demand_and_keeps_few_frames() -> None:
     late = simulated.cine.frames[4999]
     for index in range(2 * CACHED_FRAMES):
         assert simulated.cine.frames[index * 300].any()
-    assert len(simulated.cine.frames._kept) == CACHED_FRAMES
+    assert len(vars(simulated.cine.frames)["_kept"]) == CACHED_FRAMES
     np.testing.assert_array_equal(simulated.cine.frames[-1], late)
     with pytest.raises(IndexError):
         simulated.cine.frames[5000]
@@ -61,7 +63,7 @@ def test_it_travels_to_another_process() -> None:
 
 @pytest.mark.parametrize("probe", ["linear", "curved"])
 @pytest.mark.parametrize("seed", range(6))
-def test_every_lesion_is_seen_on_every_frame_unless_the_plane_leaves(seed: int, probe: str) -> None:
+def test_every_lesion_is_seen_on_every_frame_unless_the_plane_leaves(seed: int, probe: ProbeKind) -> None:
     settings = SimulationSettings(seed=seed, frames=200, lesions=1 + seed % 3, probe=probe, **SMALL)
     truth = simulate_cine(settings).truth
     for index in range(0, 200, 7):
@@ -85,7 +87,7 @@ def test_the_plane_leaves_the_lesions_and_returns(seed: int, frames: int) -> Non
 
 
 @pytest.mark.parametrize("probe", ["linear", "curved"])
-def test_truth_lies_where_the_lesion_is(probe: str) -> None:
+def test_truth_lies_where_the_lesion_is(probe: ProbeKind) -> None:
     """Darkness inside against outside is greatest where the mask is, not a few pixels beside."""
     offsets = range(-5, 6)
     best = []
@@ -178,7 +180,7 @@ def test_still_tissue_changes_by_noise_and_gain_alone() -> None:
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 500), (700, 90)])
 @pytest.mark.parametrize("probe", ["linear", "curved"])
-def test_odd_sizes(size: tuple[int, int], probe: str) -> None:
+def test_odd_sizes(size: tuple[int, int], probe: ProbeKind) -> None:
     settings = SimulationSettings(
         seed=1, frames=1, height=size[0], width=size[1], probe=probe, lesions=2, furniture=size[0] > 32
     )

@@ -17,8 +17,8 @@ from UltrasoundLesionSegLib.simulation.write import write_simulation
 
 def noise(seed: int, across: float, down: float) -> np.ndarray:
     field = np.random.default_rng(seed).standard_normal((200, 200)).astype(np.float32)
-    field = cv2.GaussianBlur(field, (0, 0), sigmaX=across, sigmaY=down)
-    return np.clip(120 + 30 * field / field.std(), 0, 255).astype(np.uint8)
+    blurred = cv2.GaussianBlur(field, (0, 0), sigmaX=across, sigmaY=down)
+    return np.clip(120 + 30 * blurred / blurred.std(), 0, 255).astype(np.uint8)
 
 
 def test_autocorrelation_follows_the_blur() -> None:
@@ -57,7 +57,7 @@ def test_a_moving_simulation_decorrelates_as_real_cines_do() -> None:
 
 def test_simulations_look_like_real_stills_in_numbers(shared_data: Path) -> None:
     names = sorted((shared_data / "stills" / "busbra" / "images").iterdir())[::25]
-    real = texture(cv2.imread(str(name), cv2.IMREAD_GRAYSCALE) for name in names)
+    real = texture(np.asarray(cv2.imread(str(name), cv2.IMREAD_GRAYSCALE), np.uint8) for name in names)
     settings = (SimulationSettings(seed=seed, frames=1, height=370, width=320) for seed in range(16))
     ours = texture(simulate_cine(one).cine.frames[0] for one in settings)
     np.testing.assert_allclose(ours.axial, real.axial, atol=0.12)

@@ -25,13 +25,9 @@ def uniform_imager(looks: int) -> tuple[Imager, Reflectivity]:
     scene = draw_scene(SimulationSettings(seed=1, motion=0))
     old = scene.imager
     scanner = replace(old.scanner, looks=looks, detector=0.05, noise_db=-120.0, spread=0.0)
-    imager = Imager(old.grid, scanner, scene_tissue(scene), old.lesions, old.motion, 1)
+    imager = Imager(old.grid, scanner, old._plane._tissue, old.lesions, old.motion, 1)
     x, z = old.grid.beam_points()
     return imager, Reflectivity(np.ones_like(x), np.zeros_like(x), (x, np.zeros_like(x), z))
-
-
-def scene_tissue(scene: object) -> object:
-    return scene.imager._plane._tissue
 
 
 def envelope(imager: Imager, reflectivity: Reflectivity) -> np.ndarray:
@@ -64,7 +60,8 @@ def test_speckle_moves_with_the_tissue() -> None:
 @pytest.mark.parametrize("distance", [0.25, 0.5, 1.0, 1.5])
 def test_a_plane_that_moves_sideways_decorrelates_as_a_beam_does(distance: float) -> None:
     """exp(-d^2 / (4 sigma^2)) for a Gaussian beam (Wagner et al. 1983)."""
-    z, x = np.meshgrid(np.arange(0, 250, 3, np.float32), np.arange(0, 250, 3, np.float32), indexing="ij")
+    steps = np.arange(0, 250, 3).astype(np.float32)
+    z, x = np.meshgrid(steps, steps, indexing="ij")
     start = np.full_like(x, 4.0)
     first = scatterers().sample(x, start, z)
     second = scatterers().sample(x, start + np.float32(distance / SCATTERER_CELL_MM[1]), z)

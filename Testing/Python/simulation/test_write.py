@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
-from UltrasoundLesionSegLib.simulation.write import write_simulation
+from UltrasoundLesionSegLib.simulation.write import SimulationFormat, write_simulation
 
 SETTINGS = SimulationSettings(seed=4, frames=6, height=96, width=112, lesions=2)
 
 
 @pytest.mark.parametrize("kind", ["dicom", "avi", "davis", "nrrd"])
-def test_cine_and_truth_are_read_back(tmp_path: Path, kind: str) -> None:
+def test_cine_and_truth_are_read_back(tmp_path: Path, kind: SimulationFormat) -> None:
     simulated = simulate_cine(SETTINGS)
     back = read_cine(write_simulation(simulated, tmp_path, kind))
     assert len(back) == 6
@@ -40,7 +41,7 @@ def test_every_seed_is_another_patient(tmp_path: Path) -> None:
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="choose one of dicom, avi, davis, nrrd"):
-        write_simulation(simulate_cine(SETTINGS), tmp_path, "gif")
+        write_simulation(simulate_cine(SETTINGS), tmp_path, cast(SimulationFormat, "gif"))
     assert not list(tmp_path.iterdir())
 
 

@@ -73,7 +73,7 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(
 
     optimize = train.Trainer._optimize
 
-    def killed(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
+    def killed(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         if self.step == 2:
             raise KeyboardInterrupt
         return optimize(self, batch)

@@ -114,7 +114,7 @@ def watched_training() -> None:
         with (notes / f"{kind}-{rank}.jsonl").open("a") as file:
             file.write(json.dumps(values) + "\n")
 
-    def noted_optimize(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
+    def noted_optimize(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         if os.environ["ULS_TEST_KILL"] == "1" and (rank, self.step) == KILLED:
             os.kill(os.getpid(), signal.SIGKILL)
         result = optimize(self, batch)

@@ -15,7 +15,7 @@ from stand_in_networks import BrightNetwork
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
-from UltrasoundLesionSegLib.simulation.write import write_simulation
+from UltrasoundLesionSegLib.simulation.write import SimulationFormat, write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import run_case
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
@@ -49,10 +49,11 @@ def test_six_cases_in_a_row_leave_nothing(
     logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork, tmp_path: Path
 ) -> None:
     sources = []
-    for number, kind in enumerate(("dicom", "avi")):
+    kinds: tuple[SimulationFormat, ...] = ("dicom", "avi")
+    for number, kind in enumerate(kinds):
         simulated = simulate_cine(SimulationSettings(seed=number, frames=3, height=64, width=80))
-        cine = write_simulation(simulated, tmp_path / kind, kind)  # type: ignore[arg-type]
-        seeds = write_davis(tmp_path / kind / "seed", lambda frame, truth=simulated.truth: truth[frame], 1)
+        cine = write_simulation(simulated, tmp_path / kind, kind)
+        seeds = write_davis(tmp_path / kind / "seed", simulated.truth.__getitem__, 1)
         sources.append((cine, seeds[0]))
     misfit = write_davis(tmp_path / "misfit", lambda _frame: np.ones((1, 50, 80), bool), 1)[0]
 

@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.errors import DeviceError, ModelError, SceneError, S
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentState
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.propagation_job import PropagationProgress
 
 Discs = tuple[Any, NDArray[np.bool_]]
 
@@ -32,7 +33,7 @@ def test_one_seed_segments_every_frame(
 ) -> None:
     browser, truth = discs
     (segment,) = logic.setSeed(browser, truth[5][0], frame=5)
-    seen = []
+    seen: list[PropagationProgress] = []
     summary = logic.propagate(browser, progress=seen.append)
     masks = stored(browser, segment)
     assert min(dice(mask, truth[i][0]) for i, mask in enumerate(masks)) > 0.9
@@ -59,7 +60,7 @@ def test_progress_counts_the_frames_that_can_get_a_result(
 ) -> None:
     browser, truth = discs
     logic.setSeed(browser, truth[5][0], frame=5)
-    seen = []
+    seen: list[PropagationProgress] = []
     logic.propagate(browser, direction=direction, frames=frames, progress=seen.append)
     assert {step.frames for step in seen} == {reached}
     assert [step.frames_done for step in seen] == list(range(2, reached + 1))
@@ -71,7 +72,7 @@ def test_progress_between_two_seeds_counts_a_frame_once(
     browser, truth = discs
     (segment,) = logic.setSeed(browser, truth[2][0], frame=2)
     logic.setSeed(browser, truth[8][0], frame=8, segment=segment)
-    seen = []
+    seen: list[PropagationProgress] = []
     logic.propagate(browser, progress=seen.append)
     assert {step.frames for step in seen} == {12}
     assert (seen[-1].frames_done, seen[-1].done, seen[-1].total) == (12, 15, 15)
@@ -402,7 +403,7 @@ def test_a_suggestion_is_recorded_for_what_it_is(
     logic: UltrasoundLesionWorkflow, discs: Discs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser, truth = discs
-    described = Bundle("eye", "Eye", "stand-in", "suggest", 96, "1", "0" * 64, None, {}, {})  # type: ignore[arg-type]
+    described = Bundle("eye", "Eye", "stand-in", "suggest", 96, "1", "0" * 64, None, {}, {})
     monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
     monkeypatch.setattr(Bundle, "load_network", lambda self, device: SeesTheDisc())
     mask = logic.suggest(browser, 3)

@@ -10,7 +10,8 @@ from UltrasoundLesionSegLib.writers.coco import bounding_box, compress, run_leng
 
 def expand(counts, size):
     """Read compressed run lengths, written from COCO's description and independent of the writer."""
-    lengths, position = [], 0
+    lengths: list[int] = []
+    position = 0
     while position < len(counts):
         number, shift = 0, 0
         while True:

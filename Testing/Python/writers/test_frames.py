@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_unknown_calibration_stays_unknown_in_nrrd(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [write_avi, write_sequence_nrrd])
-def test_a_frame_that_fails_leaves_the_old_file(tmp_path: Path, write: object) -> None:
+def test_a_frame_that_fails_leaves_the_old_file(tmp_path: Path, write: Callable[[Cine, Path], Path]) -> None:
     target = tmp_path / ("cine.avi" if write is write_avi else "cine.seq.nrrd")
     target.write_bytes(b"old")
     with pytest.raises(FrameError):

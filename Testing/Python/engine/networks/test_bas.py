@@ -92,11 +92,12 @@ def reference(state: dict[str, Tensor], x: Tensor, blocks: tuple[int, int, int],
         padded = functional.pad(x, (1, 1, 1, 1))
         rows, columns = x.shape[2:]
         weight = state[name][:, 0]
-        return sum(
+        parts = [
             padded[:, :, i : i + rows, j : j + columns] * weight[:, i, j, None, None]
             for i in range(3)
             for j in range(3)
-        )
+        ]
+        return torch.stack(parts).sum(dim=0)
 
     def block(name: str, x: Tensor, shallow: bool) -> Tensor:
         x = x + depthwise(f"{name}.cpe1.conditional_positional_encoding.weight", x)

@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.engine.networks.trunks import ResNet
 SIZES = [(1, 240, 240), (2, 64, 96), (3, 16, 32)]
 
 
-def with_statistics(network: nn.Module) -> nn.Module:
+def with_statistics(network: fused.AnyNetwork) -> fused.AnyNetwork:
     """Give every norm statistics and weights as training would: far from 0 and 1, positive and negative."""
     generator = torch.Generator().manual_seed(3)
     for module in network.modules():
@@ -31,8 +31,9 @@ def with_statistics(network: nn.Module) -> nn.Module:
         elif isinstance(module, nn.GroupNorm):
             module.weight.data = 1 + 0.3 * torch.randn(module.num_channels, generator=generator)
             module.bias.data = 0.5 * torch.randn(module.num_channels, generator=generator)
-    if hasattr(network, "trunk") and hasattr(network.trunk, "position"):
-        network.trunk.position.data = torch.randn(network.trunk.position.shape, generator=generator)
+    for name, weight in network.named_parameters():
+        if name == "trunk.position":
+            weight.data = torch.randn(weight.shape, generator=generator)
     return network.eval()
 
 

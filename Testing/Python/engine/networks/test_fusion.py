@@ -64,10 +64,10 @@ def test_multi_scale_fusion_is_the_weighted_sum(pooling: str, sources: int) -> N
     torch.manual_seed(0)
     module = MultiScaleFusion(sources, 12, pooling)
     features = [torch.randn(2, 12, 3, 4) for _ in range(sources)]
-    expected = sum(
-        torch.einsum("bc,bchw->bchw", plain_weights(weight, one, pooling), one)
-        for weight, one in zip(module.weights, features, strict=True)
-    )
+    expected = torch.zeros(2, 12, 3, 4)
+    for weights, one in zip(module.weights, features, strict=True):
+        assert isinstance(weights, ChannelWeights)
+        expected += torch.einsum("bc,bchw->bchw", plain_weights(weights, one, pooling), one)
     assert torch.allclose(module(features), expected, atol=1e-5)
 
 

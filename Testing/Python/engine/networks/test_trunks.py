@@ -49,8 +49,8 @@ def test_mask_is_added_after_the_first_convolution(name: str) -> None:
 def test_frames_are_normalised_inside() -> None:
     trunk = build_trunk("mobilenet_v2").eval()
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    seen = []
-    trunk.features[0][0].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    seen: list[torch.Tensor] = []
+    trunk.get_submodule("features.0.0").register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     with torch.no_grad():
         trunk(torch.full((1, 3, 16, 16), 0.5))
     assert torch.allclose(seen[0][0, :, 0, 0], (0.5 - mean) / std)

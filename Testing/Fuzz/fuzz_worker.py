@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz_targets import PLANTED, TARGETS, Finding, check_text
 from mutators import Mutated, mutate
-from targets import PLANTED, TARGETS, Finding, check_text
 
 MEMORY_FOR_ONE_INPUT = 2 * 2**30
 LARGEST_FILE = 2 * 2**30

@@ -41,7 +41,7 @@ def jpeg(picture: Frames, quality: int = 95) -> bytes:
     return target.getvalue()
 
 
-def dicom_object(frames: Frames, encoded: Sequence[bytes] = (), **elements: Any) -> Dataset:
+def dicom_object(frames: NDArray[np.integer[Any]], encoded: Sequence[bytes] = (), **elements: Any) -> Dataset:
     """An ultrasound object of ``frames``; with ``encoded`` given its pixel data are those streams (JPEG Baseline).
 
     An element set to None is left out.
@@ -107,6 +107,7 @@ def encode_video(
     """
     with av.open(str(path), "w", format=form) as container:
         stream = container.add_stream(codec, rate=25, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pixels
         if prepare is not None:

@@ -96,11 +96,11 @@ def clip_of_moving_discs(
     if cut is not None:
         video[cut:] = np.clip(90 - background + rng.integers(-noise, noise + 1, (frames - cut, *shape)), 0, 100)
     video[truth.any(axis=1)] = 220
-    video = video.astype(np.uint8)
+    pixels = video.astype(np.uint8)
     if color:
-        video = np.repeat(video[..., None], 3, axis=3)
+        pixels = np.repeat(pixels[..., None], 3, axis=3)
     identity = SourceIdentity(SourceKind.MEMORY, "0" * 64)
-    return Cine(BrokenFrames(video, broken), *shape, color, identity), truth
+    return Cine(BrokenFrames(pixels, broken), *shape, color, identity), truth
 
 
 def inputs_for(

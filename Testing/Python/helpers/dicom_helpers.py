@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -101,9 +102,10 @@ def random_masks(count: int, lesions: int, rows: int, columns: int) -> np.ndarra
     return masks
 
 
-def describe(cine: Cine, number: int, origins: dict[int, Origin] | None = None, **fields) -> LesionDescription:
+def describe(cine: Cine, number: int, origins: dict[int, Origin] | None = None, **fields: Any) -> LesionDescription:
     """Lesion ``number`` (from 1) of a cine."""
-    fields = {"name": f"Lesion {number}", "model": MODEL} | fields
+    fields.setdefault("name", f"Lesion {number}")
+    fields.setdefault("model", MODEL)
     uid = tracking_uid(cine.identity, f"Segment_{number}")
     return LesionDescription(
         tracking_uid=uid, tracking_id=tracking_id(cine.identity, number), origins=origins or {}, **fields
