@@ -12,7 +12,7 @@ from tiny_bundle import write_tiny_bundle
 
 from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle
 from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
-from UltrasoundLesionSegLib.evaluation.lesion_fit import main, score_case, shortened
+from UltrasoundLesionSegLib.evaluation.lesion_fit import main, score_case, score_on_others, shortened
 from UltrasoundLesionSegLib.fitting import lesion_fit, way_back
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings
@@ -50,11 +50,12 @@ def test_other_videos_show_whether_a_fit_forgets(bundle: Bundle, davis: Path) ->
     case, *others = read_cases(davis, Layout.DAVIS)
     scores = score_case(case, bundle, QUICK, (1.0,), others[:1])
     assert scores is not None
-    names = ("tiny on others", "tiny fitted 1 on others")
-    told = [[row.scores.dice for row in scores.rows if row.method == name] for name in names]
-    assert {row.case for row in scores.rows if row.method in names} == {others[0].name}
-    assert len(told[0]) == len(told[1]) > 0
-    assert told[0] != told[1]
+    fitted = [row for row in scores.rows if row.method == "tiny fitted 1 on others"]
+    plain = score_on_others(bundle, bundle.name, others[:1])
+    assert {row.method for row in plain} == {"tiny on others"}
+    assert {row.case for row in (*plain, *fitted)} == {others[0].name}
+    assert [row.frame for row in plain] == [row.frame for row in fitted] != []
+    assert [row.scores.dice for row in plain] != [row.scores.dice for row in fitted]
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -94,3 +95,5 @@ def test_the_command_writes_a_table_with_the_difference(
     assert text.count("of processor time") == 1 + min(cases - 1, 2)
     rows = (tmp_path / "out" / "frames.csv").read_text(encoding="utf-8")
     assert rows.count("tiny fitted 0.3,") == min(cases - 1, 2) * 5
+    assert rows.count("tiny fitted 0.3 on others,") == min(cases - 1, 2) * 5
+    assert rows.count("tiny on others,") == 5  # the model as it is does not depend on the video fitted to

@@ -40,8 +40,8 @@ class FitScores:
     Parameters
     ----------
     rows : list of ScoredFrame
-        Of the model as it is, then for each share of the fitted one and of what the program keeps ("where kept"); then
-        of the model as it is and the fitted ones on other videos ("on others").
+        Of the model as it is; then for each share of the fitted one, of what the program keeps ("where kept") and of
+        the fitted one on other videos ("on others").
     ways_back : dict of str to float
         By method, of the model as it is and the fitted ones: Dice of what was drawn and what the last frame leads back
         to, mean over the lesions.
@@ -72,7 +72,8 @@ def score_case(
     """Score a model on a video as it is and fitted to the lesions of its first frame that shows one, by shares.
 
     None where no frame shows a lesion. The shares are by default that of the settings. ``others`` are videos that the
-    models are scored on besides.
+    fitted models are scored on besides; how the model as it is does on them is the same for every case
+    (``score_on_others``).
     """
     shown = (frame for frame in range(len(case.cine)) if (seen := case.truth(frame)) is not None and seen.any())
     if (start := next(shown, None)) is None:
@@ -95,12 +96,14 @@ def score_case(
         ways_back[name] = float(np.mean(ways or [np.nan]))
         kept = own if is_kept(ways, plain_ways) else plain
         rows += own + [replace(row, method=f"{name} where kept") for row in kept]
-    named = {bundle.name: bundle}
-    named |= {f"{bundle.name} fitted {share:g}": fit for share, fit in zip(taken, fits, strict=True)}
-    for name, model in named.items():
-        for other in others:
-            rows += [replace(row, method=name + ON_OTHERS) for row in score_video(other, Model(model, "cpu"))]
+        rows += score_on_others(fit, name, others)
     return FitScores(rows, ways_back, fitted_at - started, plain_at - fitted_at)
+
+
+def score_on_others(bundle: Bundle, name: str, others: Sequence[Case]) -> list[ScoredFrame]:
+    """Score a model on other videos than the one it was fitted to; its name there ends with "on others"."""
+    rows = [row for other in others for row in score_video(other, Model(bundle, "cpu"))]
+    return [replace(row, method=name + ON_OTHERS) for row in rows]
 
 
 @dataclass
@@ -173,7 +176,7 @@ def main() -> None:
     started = time.process_time()
     other_clips()
     lines = [f"simulated clips, once: {time.process_time() - started:.1f} s of processor time"]
-    rows: list[ScoredFrame] = []
+    rows = score_on_others(bundle, bundle.name, others)
     for case in cases:
         scores = score_case(shortened(case, chosen.frames, chosen.every), bundle, settings, chosen.share, others)
         if scores is None:
