@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from dicom_helpers import write_multiframe
 from engine_helpers import clip_of_moving_discs
+from pydicom import dcmread
 from tiny_bundle import write_tiny_bundle
 
 from UltrasoundLesionSegLib.engine.bundles import find_bundle
@@ -24,7 +26,6 @@ from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import run_case
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
-from UltrasoundLesionSegLib.workflow.exports import ExportJob, ExportOptions, ExportSource
 
 QUICK = FitSettings(steps=2, batch=1, learning_rate=3e-2, share=1.0)
 FITTED = "tiny (fitted to this cine)"
@@ -241,17 +242,16 @@ def test_a_fit_is_recommended_where_many_masks_are_poor(
 
 def test_records_name_the_fit(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     always(monkeypatch, kept=True)
-    browser = seeded(logic)
+    cine, truth = clip_of_moving_discs(frames=6)
+    browser = logic.loadCine(write_multiframe(tmp_path / "cine.dcm", np.stack(list(cine))))
+    logic.setSeed(browser, truth[0, 0], 0)
     summary = logic.fitToLesion(browser, "tiny", device="cpu")
-    source = ExportSource(logic.cine(browser), logic._sequence(browser), logic.measure(browser), summary)
-    job = ExportJob(source, tmp_path / "out", ExportOptions())
-    (described,) = job.descriptions
-    assert described.model is not None
-    assert described.model.name == FITTED
-    assert job.case.model is not None
-    assert (job.case.model.name, job.case.model.sha256) == (FITTED, summary.sha256)
-    logic.export(browser, tmp_path / "out", ["report"])
-    assert FITTED in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    logic.export(browser, tmp_path / "out", ["report", "seg"])
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert FITTED in page
+    assert summary.sha256[:12] in page
+    (segment,) = dcmread(tmp_path / "out" / "segmentation.dcm").SegmentSequence
+    assert FITTED in segment.SegmentAlgorithmName
 
 
 def test_a_case_of_the_shell_records_the_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib import __version__
-from UltrasoundLesionSegLib.cine import Calibration, Cine, SourceKind
+from UltrasoundLesionSegLib.cine import Calibration, Cine
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 from UltrasoundLesionSegLib.workflow.effort_log import read_effort
@@ -164,7 +164,7 @@ class ExportJob:
 
     @cached_property
     def descriptions(self) -> list[LesionDescription]:
-        """The lesions as SEG and SR describe them."""
+        """The lesions as SEG and SR describe them; raises ``OutputError`` where the source is no DICOM."""
         from UltrasoundLesionSegLib.dicom.identifiers import tracking_id, tracking_uid
         from UltrasoundLesionSegLib.dicom.lesions import LesionDescription, ModelIdentity
         from UltrasoundLesionSegLib.workflow.segment_terminology import terminology_of
@@ -172,8 +172,6 @@ class ExportJob:
         summary = self.source.propagation
         # a reopened scene does not say which model made its masks; the version of the software is still right
         model = ModelIdentity(summary.model, summary.version) if summary else ModelIdentity("unknown", __version__)
-        is_dicom = self.cine.identity.kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
-        body_part = self.dicom_source.body_part if is_dicom else ""
         found = []
         for number, segment in enumerate(self.segments, start=1):
             states = self.source.sequence.states(segment.id)
@@ -188,7 +186,7 @@ class ExportJob:
                     seed_models=tuple(
                         dict.fromkeys(ModelIdentity(one.name, one.version) for one in seeds if one is not None)
                     ),
-                    terminology=terminology_of(segment.terminology, body_part),
+                    terminology=terminology_of(segment.terminology, self.dicom_source.body_part),
                     color=_rgb(segment),
                 )
             )
