@@ -189,7 +189,7 @@ def test_phantoms_of_two_levels_are_frames(tmp_path: Path, levels: tuple[int, in
 def test_an_odd_picture_more_leaves_it_in_doubt(tmp_path: Path, clip: list[Picture]) -> None:
     masks = [lesion(frame, at) for at, frame in enumerate(clip)]
     count, notes = opened(tmp_path, between(clip, masks)[:-1], "png")
-    assert (count, len(notes)) == (2 * COUNT - 1, 1)
+    assert (count, len([note for note in notes if "hardly alike" not in note])) == (2 * COUNT - 1, 1)
 
 
 def test_black_pictures_that_a_program_saved_with_one_bit_are_frames(tmp_path: Path) -> None:

@@ -290,22 +290,29 @@ def test_a_calibration_that_differs_by_rounding_stays(save_series):
     assert not any("calibration changes" in note for note in cine.notes)
 
 
+FAR_APART = "The images were taken far apart: they may be stills and no cine."
+UNLIKE = "Neighbouring frames are hardly alike: they may be stills and no cine, or in a wrong order."
+
+
 @pytest.mark.parametrize(
-    ("count", "seconds", "said"),
+    ("frames", "seconds", "said"),
     [
-        (2, None, "The headers of the 2 images do not say when they were taken: they may be stills and no cine."),
-        (4, None, "The headers of the 4 images do not say when they were taken: they may be stills and no cine."),
-        (5, None, None),
-        (3, 5, "The images were taken far apart: they may be stills and no cine."),
-        (6, 30, "The images were taken far apart: they may be stills and no cine."),
-        (3, 0.25, None),
+        ([0, 11], None, UNLIKE),
+        ([0, 11, 1, 10], None, UNLIKE),
+        ([0, 1], None, None),
+        ([0, 1, 2, 3], None, None),
+        ([0, 1, 2], 5, FAR_APART),
+        ([0, 1, 2, 3, 4, 5], 30, FAR_APART),
+        ([0, 11, 1], 0.25, None),
     ],
 )
-def test_images_that_may_be_stills_are_noted(save_series, count, seconds, said):
-    elements = {"InstanceNumber": lambda frame: frame + 1}
+def test_images_that_may_be_stills_are_noted(save_series, frames, seconds, said):
+    elements = {"InstanceNumber": lambda frame: frames.index(frame) + 1}
     if seconds is not None:
-        elements["ContentTime"] = lambda frame: f"10{int(frame * seconds) // 60:02d}{frame * seconds % 60:05.2f}"
-    notes = read_cine(save_series(range(count), **elements)).notes
+        elements["ContentTime"] = lambda frame: (
+            f"10{int(frames.index(frame) * seconds) // 60:02d}{frames.index(frame) * seconds % 60:05.2f}"
+        )
+    notes = read_cine(save_series(frames, **elements)).notes
     assert [note for note in notes if "stills" in note] == ([] if said is None else [said])
 
 

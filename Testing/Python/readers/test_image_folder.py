@@ -71,7 +71,7 @@ def test_palettes_transparency_and_one_bit(tmp_path):
 
 @pytest.mark.parametrize("color", [False, True])
 def test_sixteen_bits_share_one_scale(tmp_path, color):
-    deep = moving_frames(3, color=color).astype(np.uint16) * 16
+    deep = moving_frames(12, color=color)[:3].astype(np.uint16) * 16
     for index, frame in enumerate(deep):
         cv2.imwrite(str(tmp_path / f"{index}.png"), frame[..., ::-1] if color else frame)
     cine = read_cine(tmp_path)
@@ -159,7 +159,7 @@ def test_numbers_that_begin_late_are_noted(save_pictures, first, step, is_said):
 
 
 def test_dates_in_names_are_no_counters(save_pictures):
-    assert read_cine(save_pictures(moving_frames(4), "2024010{}.png")).notes == ()
+    assert read_cine(save_pictures(FRAMES[:4], "2024010{}.png")).notes == ()
 
 
 def test_a_picture_without_a_number_among_numbered_ones_is_noted(save_pictures):
@@ -171,7 +171,7 @@ def test_a_picture_without_a_number_among_numbered_ones_is_noted(save_pictures):
 
 
 def test_names_without_numbers_are_noted(tmp_path):
-    for name, frame in zip(("first", "second", "third"), moving_frames(3), strict=True):
+    for name, frame in zip(("first", "second", "third"), FRAMES[:3], strict=True):
         Image.fromarray(frame).save(tmp_path / f"{name}.png")
     assert read_cine(tmp_path).notes == (
         "The pictures' names have no numbers: the frames are in the order of the names, which may be another.",
@@ -180,7 +180,7 @@ def test_names_without_numbers_are_noted(tmp_path):
 
 
 def test_equal_pictures_are_counted(save_pictures):
-    folder = save_pictures(moving_frames(4))
+    folder = save_pictures(FRAMES[:4])
     (folder / "00004.png").write_bytes((folder / "00002.png").read_bytes())
     assert read_cine(folder).notes == ("1 of the 5 pictures is equal to another, byte by byte.",)
 
@@ -245,3 +245,21 @@ def test_a_cut_picture_is_noted_on_opening(save_pictures):
     assert any("1 of the 12 frames looked at on opening cannot be read" in note for note in cine.notes)
     with pytest.raises(FrameError):
         cine.frames[3]
+
+
+@pytest.mark.parametrize(("frames", "is_noted"), [([0, 1], False), ([0, 11], True), ([0, 6, 11, 3, 9, 1], True)])
+def test_pictures_that_are_hardly_alike_may_be_stills(save_pictures, frames, is_noted):
+    said = "Neighbouring frames are hardly alike: they may be stills and no cine, or in a wrong order."
+    assert read_cine(save_pictures(FRAMES[frames])).notes == ((said,) if is_noted else ())
+
+
+def test_the_stills_of_a_data_set_are_noted_and_a_cine_at_every_fifth_frame_is_not(tmp_path, shared_data):
+    views = sorted((shared_data / "stills" / "busbra" / "images").glob("bus_00*-?.jpg"))[:12]
+    series = sorted((shared_data / "cine" / "breast_series_dicom").glob("*.dcm"))[::5]
+    for folder, paths in (("stills", views), ("cine", series)):
+        for number, path in enumerate(paths):
+            picture = Image.fromarray(read_cine(path).frames[0]).convert("L").resize((200, 160))
+            (tmp_path / folder).mkdir(exist_ok=True)
+            picture.save(tmp_path / folder / f"{number}.png")
+        notes = read_cine(tmp_path / folder).notes
+        assert any("may be stills" in note for note in notes) == (folder == "stills")

@@ -18,7 +18,7 @@ _PLACES = ("TemporalPositionIndex", "TemporalPositionIdentifier", "TriggerTime")
 _DATES = {"AcquisitionTime": "AcquisitionDate", "ContentTime": "ContentDate"}
 TIMES = ("AcquisitionDateTime", *_DATES)
 _CLEARLY_SMOOTHER = 0.8
-FEW, _LONGEST_STEP_OF_FEW = 4, 1.0
+_FEW, _LONGEST_STEP_OF_FEW = 4, 1.0
 """So few images more than so many seconds apart are stills and no series."""
 
 
@@ -114,7 +114,7 @@ def are_stills(clocks: Iterable[Sequence[float]]) -> bool | None:
     for times in clocks:
         steps = np.diff(np.sort(times))
         if np.isfinite(steps).all() and len(steps) and steps.max() > 0:
-            return bool(np.median(steps) > (LONGEST_STEP if len(times) > FEW else _LONGEST_STEP_OF_FEW))
+            return bool(np.median(steps) > (LONGEST_STEP if len(times) > _FEW else _LONGEST_STEP_OF_FEW))
     return None
 
 

@@ -20,7 +20,6 @@ from UltrasoundLesionSegLib.readers.dicom_decode import FrameDecoder
 from UltrasoundLesionSegLib.readers.dicom_levels import Levels
 from UltrasoundLesionSegLib.readers.dicom_multiframe import decode_stored, encoded_frame, read_dicom_file
 from UltrasoundLesionSegLib.readers.dicom_order import (
-    FEW,
     TIMES,
     Moment,
     are_stills,
@@ -31,6 +30,7 @@ from UltrasoundLesionSegLib.readers.dicom_order import (
 from UltrasoundLesionSegLib.readers.dicom_places import Place, place_of, places_note
 from UltrasoundLesionSegLib.readers.dicom_timing import KnownTiming, implausible_note, is_plausible, read_timing
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest
+from UltrasoundLesionSegLib.readers.likeness import likeness_note
 
 _COMPARED_PAIRS = 48
 _SIZE = ("Rows", "Columns")
@@ -215,7 +215,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         notes.append("The calibration changes within the series, as when the depth is switched: it is not used.")
     timing = _series_timing(ordered, header)
     notes += (
-        *_still_note(ordered, timing, header),
+        *_still_note(ordered, levels),
         *places_note([one.place for one in ordered]),
         *_views_note(ordered),
     )
@@ -240,16 +240,12 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
     )
 
 
-def _still_note(series: Sequence[Instance], timing: KnownTiming, header: Dataset) -> tuple[str, ...]:
-    """Return the sentence on images that may be stills of a study, which lie in one folder as frames do."""
+def _still_note(series: Sequence[Instance], levels: Levels | None) -> tuple[str, ...]:
+    """Return the sentence on images that may be stills of a study: by their times, else by how alike they are."""
     stills = are_stills(_clocks(series))
-    if stills:
-        said = "The images were taken far apart"
-    elif stills is None and timing.timing is None and 1 < len(series) <= FEW and _told_count(header) < 2:
-        said = f"The headers of the {len(series)} images do not say when they were taken"
-    else:
-        return ()
-    return (f"{said}: they may be stills and no cine.",)
+    if stills is None:
+        return likeness_note(lambda index: decode_instance(series[index].path, index, levels), len(series))
+    return ("The images were taken far apart: they may be stills and no cine.",) if stills else ()
 
 
 def _views_note(series: Sequence[Instance]) -> tuple[str, ...]:
@@ -286,14 +282,9 @@ def _notes_on_objects(series: Sequence[Instance]) -> tuple[str, ...]:
     return tuple(f"In {count} of the {len(series)} objects: {note}" for note, count in counts.items())
 
 
-def _told_count(header: Dataset) -> int:
-    """Return how many images belong together by the header, 0 when it does not say."""
-    return max(dicom_header.integer(header, keyword) or 0 for keyword in _COUNTS)
-
-
 def _count_note(header: Dataset, count: int) -> tuple[str, ...]:
     """Return the sentence on a header that states more images than there are."""
-    told = _told_count(header)
+    told = max(dicom_header.integer(header, keyword) or 0 for keyword in _COUNTS)
     if told <= count:
         return ()
     return (f"The header says that {told} images were taken but {count} are here: some may be missing.",)

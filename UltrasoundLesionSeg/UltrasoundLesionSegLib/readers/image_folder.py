@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers import frames
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, unreadable
+from UltrasoundLesionSegLib.readers.likeness import likeness_note
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.tiff_values import TIFF_MAGIC, first_page, first_size
@@ -177,6 +178,7 @@ def read_image_folder(paths: Sequence[Path]) -> Cine:
             *((note,) if unreadable_frames else ()),
             *((frames.unreadable_note(failed, len(indices)),) if failed else ()),
             *_name_notes(paths),
+            *likeness_note(lambda index: frames.to_uint8(decode_image(paths[index], index), levels), len(paths)),
             *_equal_note(digests),
             *_orientation_note(paths[readable[0]]),
             *frames.levels_note(levels),
