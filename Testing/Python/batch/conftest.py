@@ -37,8 +37,13 @@ def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
     """``batch(manifest, processes=2)`` runs into ``tmp_path / "out"`` with stand-in workers."""
     monkeypatch.setattr("UltrasoundLesionSegLib.batch.child.worker_command", lambda: STAND_IN)
 
-    def start(source: Path, progress: Callable | None = None, **settings: object) -> BatchResult:
+    def start(
+        source: Path,
+        progress: Callable | None = None,
+        waiting: Callable[[], None] = lambda: None,
+        **settings: object,
+    ) -> BatchResult:
         chosen = {"processes": 1, "device": "cpu", **settings}
-        return run_batch(source, tmp_path / "out", BatchSettings(**chosen), progress)  # type: ignore[arg-type]
+        return run_batch(source, tmp_path / "out", BatchSettings(**chosen), progress, waiting)  # type: ignore[arg-type]
 
     return start

@@ -7,9 +7,11 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -266,3 +268,39 @@ def test_run_json_says_what_the_result_was_made_of(batch: Batch, cases: Cases, t
 def test_what_is_to_know_of_a_cine_is_on_the_page(cases: Callable[..., Path], batch: Batch, tmp_path: Path) -> None:
     batch(cases(a="note", b="0.9"))
     assert (tmp_path / "out" / "index.html").read_text().count("Something to know of the cine<") == 1
+
+
+def test_a_window_can_be_repainted_while_workers_start_and_work(batch: Batch, cases: Cases) -> None:
+    moments = [time.perf_counter()]
+
+    def alive(*_event: object) -> None:
+        moments.append(time.perf_counter())
+
+    result = batch(cases(a="wait 1.5"), progress=alive, waiting=alive)
+    assert result.computed == ["a"]
+    gaps = np.diff(moments)
+    # starting the worker alone takes longer than this, and so does the case
+    assert moments[-1] - moments[0] > 1.5
+    assert np.sort(gaps)[-1] < 1.0
+    assert len(gaps) > 15
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"direction": "sideways"}, "direction 'sideways'"),
+        ({"suggest": "first"}, "suggest='first'"),
+        ({"suggest": True}, "suggest=True"),
+        ({"suggest": -1}, "suggest=-1"),
+        ({"frames": (3,)}, r"frames=\(3,\)"),
+        ({"frames": (0, "9")}, r"frames=\(0, '9'\)"),
+        ({"processes": 0}, "processes=0"),
+        ({"time_limit": 0}, "time_limit=0"),
+    ],
+)
+def test_a_value_that_no_case_can_use_is_refused_before_the_first(
+    batch: Batch, cases: Cases, tmp_path: Path, settings: dict[str, object], told: str
+) -> None:
+    with pytest.raises(BatchError, match=told):
+        batch(cases(a="0.9"), **settings)
+    assert not (tmp_path / "out" / "cases").exists()

@@ -17,7 +17,15 @@ from functools import partial
 from typing import Any
 
 from UltrasoundLesionSegLib.batch.child import WorkerProcess
-from UltrasoundLesionSegLib.batch.jobs import CaseEnded, CaseLogged, CaseProgress, CaseStarted, Event, Job
+from UltrasoundLesionSegLib.batch.jobs import (
+    SECONDS_BETWEEN_SIGNS,
+    CaseEnded,
+    CaseLogged,
+    CaseProgress,
+    CaseStarted,
+    Event,
+    Job,
+)
 from UltrasoundLesionSegLib.errors import BatchError
 from UltrasoundLesionSegLib.readers.quiet import silent_loggers
 
@@ -46,7 +54,7 @@ class DaskPool:
         self._time_limit = time_limit
         self._events: queue.Queue[Event] = queue.Queue()
 
-    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    def run(self, jobs: Sequence[Job]) -> Generator[Event | None, None, None]:
         """Compute cases; see ``Pool``.
 
         Raises
@@ -58,7 +66,7 @@ class DaskPool:
         with silent_loggers(*_DASK_LOGGERS):
             yield from self._run_with(jobs, self._connect())
 
-    def _run_with(self, jobs: Sequence[Job], client: Any) -> Generator[Event, None, None]:
+    def _run_with(self, jobs: Sequence[Job], client: Any) -> Generator[Event | None, None, None]:
         futures: dict[str, Any] = {}
         try:
             client.subscribe_topic(self._run, self._receive)
@@ -89,16 +97,17 @@ class DaskPool:
                 "no Dask scheduler answers at that address; start one, or correct --scheduler (tcp://HOST:PORT)"
             ) from None
 
-    def _until_ended(self, client: Any, left: dict[str, Any]) -> Iterator[Event]:
+    def _until_ended(self, client: Any, left: dict[str, Any]) -> Iterator[Event | None]:
         """Yield events until every case has ended or the scheduler is gone."""
         while left:
             try:
-                event = self._events.get(timeout=1)
+                event = self._events.get(timeout=SECONDS_BETWEEN_SIGNS)
             except queue.Empty:
                 if client.status in ("closed", "failed"):
                     lost = "the Dask scheduler was lost; run the batch again to go on"
                     yield from (CaseEnded(name, reason=lost) for name in left)
                     return
+                yield None
                 continue
             if event.name not in left:
                 continue  # a message about a frame can arrive after its case has ended

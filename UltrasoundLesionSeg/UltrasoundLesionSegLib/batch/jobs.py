@@ -89,11 +89,17 @@ class CaseEnded:
 Event = CaseStarted | CaseProgress | CaseLogged | CaseEnded
 
 
+SECONDS_BETWEEN_SIGNS = 0.05  # of life, while there is nothing to tell: a window is repainted then
+
+
 class Pool(Protocol):
     """Something that computes cases."""
 
-    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        """Compute cases; every job gets one ``CaseEnded``. Closing the iterator stops the work."""
+    def run(self, jobs: Sequence[Job]) -> Generator[Event | None, None, None]:
+        """Compute cases; every job gets one ``CaseEnded``. Closing the iterator stops the work.
+
+        While there is nothing to tell, None is yielded every ``SECONDS_BETWEEN_SIGNS``.
+        """
 
 
 def event_of(name: str, message: dict[str, Any]) -> CaseProgress | CaseLogged | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from UltrasoundLesionSegLib.batch.child import WorkerProcess
-from UltrasoundLesionSegLib.batch.jobs import CaseEnded, CaseStarted, Event, Job
+from UltrasoundLesionSegLib.batch.jobs import SECONDS_BETWEEN_SIGNS, CaseEnded, CaseStarted, Event, Job
 from UltrasoundLesionSegLib.batch.machine import cpu_workers, devices_of_workers, usable_cores
 from UltrasoundLesionSegLib.errors import BatchError, DeviceError
 
@@ -39,7 +40,7 @@ class LocalPool:
         self._events: queue.Queue[Event] = queue.Queue()
         self._stopped = threading.Event()
 
-    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    def run(self, jobs: Sequence[Job]) -> Generator[Event | None, None, None]:
         """Compute cases; see ``Pool``.
 
         Raises
@@ -52,7 +53,8 @@ class LocalPool:
         first = self._start()
         workers: list[threading.Thread] = []
         try:
-            devices = self._chosen(first.wait_until_ready())[: len(jobs)]
+            found = yield from self._ready(first)
+            devices = self._chosen(found)[: len(jobs)]
             workers = [
                 threading.Thread(target=self._serve, args=(device, first if number == 0 else None), daemon=True)
                 for number, device in enumerate(devices)
@@ -62,8 +64,9 @@ class LocalPool:
             left = len(jobs)
             while left:
                 try:
-                    event = self._events.get(timeout=1)  # on Windows, Ctrl+C only arrives between two waits
+                    event = self._events.get(timeout=SECONDS_BETWEEN_SIGNS)
                 except queue.Empty:
+                    yield None
                     continue
                 left -= isinstance(event, CaseEnded)
                 yield event
@@ -72,6 +75,18 @@ class LocalPool:
             for worker in workers:
                 worker.join()
             first.kill()
+
+    def _ready(self, worker: WorkerProcess) -> Generator[None, None, list[str]]:
+        """Return the devices that a worker finds, when it can take cases: that takes it 5 s and more."""
+        with ThreadPoolExecutor(1) as threads:
+            ready = threads.submit(worker.wait_until_ready)
+            try:
+                while not wait([ready], SECONDS_BETWEEN_SIGNS).done:
+                    yield None
+            except BaseException:
+                self._stopped.set()  # ends the wait in the thread, too
+                raise
+            return ready.result()
 
     def _chosen(self, found: list[str]) -> list[str]:
         """Return the device of each worker."""

@@ -12,7 +12,14 @@ from pathlib import Path
 from UltrasoundLesionSegLib.batch.fingerprint import fingerprint, what_changed
 from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.jobs import Job
-from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase, SuggestFrame, read_listed, read_manifest
+from UltrasoundLesionSegLib.batch.manifest import (
+    DIRECTIONS,
+    BatchCase,
+    ListedCase,
+    SuggestFrame,
+    read_listed,
+    read_manifest,
+)
 from UltrasoundLesionSegLib.batch.moved import moved_sources
 from UltrasoundLesionSegLib.batch.scan import scan_folder
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
@@ -244,10 +251,30 @@ def check_settings(settings: BatchSettings, folder: BatchFolder) -> None:
     ------
     BatchError, ModelError, OutputError, ReviewError
     """
+    _check_values(settings)
     find_bundle(settings.model) if settings.model else default_bundle(PROPAGATE)
     check_kinds(settings.further_kinds, settings.pixels_allowed)
     if settings.reader is not None:
         ReviewFolder(folder.root).check_known(settings.reader)
+
+
+def _check_values(settings: BatchSettings) -> None:
+    """Raise for values that the shell's own options cannot have, but a call from Python can."""
+    suggest, frames = settings.suggest, settings.frames
+    if settings.direction not in DIRECTIONS:
+        raise BatchError(f"the direction {settings.direction!r} is unknown; choose {', '.join(DIRECTIONS)}")
+    if suggest is not None and suggest != "middle" and not _is_frame(suggest):
+        raise BatchError(f"suggest={suggest!r} names no frame; give 'middle' or a whole number from 0")
+    if frames is not None and not (len(frames) == 2 and all(_is_frame(one) for one in frames)):
+        raise BatchError(f"frames={frames!r} is no range; give the first frame and the one after the last, as (0, 60)")
+    if settings.processes is not None and not (_is_frame(settings.processes) and settings.processes):
+        raise BatchError(f"processes={settings.processes!r} is no number of workers; give a whole number from 1")
+    if not settings.time_limit > 0:
+        raise BatchError(f"time_limit={settings.time_limit!r} leaves no time for a case; give seconds")
+
+
+def _is_frame(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _drawn(folder: BatchFolder, reader: str | None) -> dict[str, ReviewRecord | ReviewError]:

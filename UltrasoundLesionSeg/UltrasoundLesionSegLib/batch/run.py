@@ -86,6 +86,7 @@ def run_batch(
     output: str | Path,
     settings: BatchSettings | None = None,
     progress: Callable[[BatchProgress], None] | None = None,
+    waiting: Callable[[], None] = lambda: None,
 ) -> BatchResult:
     """Run all cases of a manifest or a folder, and write tables, a plot and a page over all of them.
 
@@ -98,6 +99,8 @@ def run_batch(
     settings : BatchSettings, optional
     progress : callable, optional
         Called in this thread after every event; an exception it raises stops the batch and keeps what is finished.
+    waiting : callable, optional
+        Called in this thread many times a second while there is nothing to tell, so that a window can be repainted.
 
     Returns
     -------
@@ -115,18 +118,23 @@ def run_batch(
     with folder.held():
         started = datetime.now(timezone.utc)
         with log_to_file(folder.logs / f"batch-{started:%Y%m%dT%H%M%S}.log", settings.log_level):
-            return _Run(folder, settings, progress).run(named_cases(cases, folder), len(cases), notes)
+            return _Run(folder, settings, progress, waiting).run(named_cases(cases, folder), len(cases), notes)
 
 
 class _Run:
     """One run of a batch in a folder that it holds."""
 
     def __init__(
-        self, folder: BatchFolder, settings: BatchSettings, progress: Callable[[BatchProgress], None] | None
+        self,
+        folder: BatchFolder,
+        settings: BatchSettings,
+        progress: Callable[[BatchProgress], None] | None,
+        waiting: Callable[[], None],
     ) -> None:
         self._folder = folder
         self._settings = settings
         self._progress = progress
+        self._waiting = waiting
         self._result = BatchResult(folder.root)
         self._total = 0
 
@@ -163,6 +171,9 @@ class _Run:
         events = self._pool().run(made.jobs)
         try:
             for event in events:
+                if event is None:
+                    self._waiting()
+                    continue
                 if isinstance(event, CaseEnded):
                     self._end(event)
                     continue

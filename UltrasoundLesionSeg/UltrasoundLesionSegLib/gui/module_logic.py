@@ -66,7 +66,7 @@ class UltrasoundLesionSegLogic(UltrasoundLesionWorkflow, ScriptedLoadableModuleL
             if progress:
                 progress(step)
 
-        return run_batch(source, output, BatchSettings(**settings), advance)
+        return run_batch(source, output, BatchSettings(**settings), advance, slicer.app.processEvents)
 
     def loadSample(self) -> Any:
         """Simulate a cine with a drawn lesion in the scene; returns its browser node."""
