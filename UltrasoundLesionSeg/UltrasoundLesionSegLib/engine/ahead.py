@@ -59,7 +59,7 @@ def computed_ahead(sources: Sequence[Iterator[Task[T]]], threads: int) -> Genera
 
 
 class _Lane(Generic[T]):
-    """A source, its thread, and what it has handed out; a context that ends the thread."""
+    """A source, its thread, and the tasks taken from it; a context that ends the thread."""
 
     def __init__(self, source: Iterator[Task[T]], threads: int) -> None:
         import torch

@@ -67,7 +67,7 @@ def write_bundle(
     Raises
     ------
     ModelError
-        When the network is none of ours or its arguments are not plain values.
+        When the network is not one of this package or its arguments are not plain values.
     OutputError
         When a file cannot be written.
     """

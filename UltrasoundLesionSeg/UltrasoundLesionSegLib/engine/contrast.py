@@ -1,4 +1,4 @@
-"""The contrast of a lesion to its surroundings, used to tell it from other tissue in its place.
+"""The contrast of a lesion to its surroundings, used to distinguish it from other tissue in its place.
 
 After the lesion has left the plane, a network often keeps a mask at its place, at least if the old rim still shows. A
 reader sees that the inside now looks like the surroundings.
@@ -41,7 +41,7 @@ class Contrast:
     clear: bool
 
     def has_gone(self, anchor: Contrast) -> bool:
-        """Tell whether what is inside stands out no more, because it became like what was outside on the anchor.
+        """Tell whether what is inside does not stand out, because it has become like the surroundings on the anchor.
 
         Surroundings that become as dark as the lesion take the contrast away, too, and the lesion is still there.
         Where the anchor's contrast is not clear, nothing can be said, and the answer is no.

@@ -122,7 +122,7 @@ class OverlapEstimate:
         Raises
         ------
         KeyError, TypeError, AttributeError, ValueError
-            When it is none: a part is missing, a signal is unknown, or a number is no number.
+            When the description is not valid: a part is missing, a signal is unknown, or a number is no number.
         """
         seen, unseen = (_model(content[name], SIGNALS) for name in ("seen", "unseen"))
         return cls(seen, unseen, _model(content["blend"], OF_BLEND))

@@ -33,7 +33,12 @@ def structure(picture: Grey) -> Field:
 
 
 def likeness(first: Field, second: Field) -> float:
-    """Return the correlation of two zero-mean samples of the same length, 0 where they are opposed or empty."""
+    """Return the correlation of two zero-mean samples, 0 to 1; 0 where it is negative or the samples are empty.
+
+    Parameters
+    ----------
+    first, second : ndarray of float32, shape (n,)
+    """
     power = float((first @ first) * (second @ second))
     return max(float(first @ second) / power**0.5, 0.0) if power > 0 else 0.0
 
@@ -59,5 +64,16 @@ def smooth_flow(flow: cv2.DISOpticalFlow, now: Grey, before: Grey) -> Field:
 
 
 def remapped(image: Image, columns: Field, rows: Field) -> Image:
-    """Return an image as seen from these places of it; the outermost pixel goes on outside."""
+    """Return an image resampled at given positions, linearly; positions outside take the nearest pixel of the border.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or float32, shape (H, W)
+    columns, rows : ndarray of float32, shape (N, M)
+        Positions in pixels of the image; the centre of its first pixel is (0, 0).
+
+    Returns
+    -------
+    ndarray, shape (N, M), of the image's dtype
+    """
     return cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

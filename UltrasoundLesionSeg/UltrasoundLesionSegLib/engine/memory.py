@@ -164,7 +164,7 @@ class MemoryBank:
 
 
 def _grown(buffer: Tensor | None, like: Tensor, used: int) -> Tensor:
-    """Return a buffer with room for one more slot; doubling keeps the cost of growth linear in the cine's length."""
+    """Return a buffer with at least one free slot; doubling keeps the cost of growth linear in the cine's length."""
     slots = 4 if buffer is None else buffer.shape[0] if used < buffer.shape[0] else 2 * buffer.shape[0]
     if buffer is not None and slots == buffer.shape[0]:
         return buffer

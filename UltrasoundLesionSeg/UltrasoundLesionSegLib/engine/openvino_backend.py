@@ -50,7 +50,7 @@ def compiled(network: nn.Module) -> nn.Module:
     Raises
     ------
     TypeError
-        When it is none of these.
+        When it is another network.
     """
     network = fuse(network)
     if isinstance(network, Bas | BasClick | BasPropagate):

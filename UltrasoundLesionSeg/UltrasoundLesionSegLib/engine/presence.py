@@ -22,8 +22,8 @@ from UltrasoundLesionSegLib.engine.window import Window, grey
 # small lesion is too small to be seen with certainty.
 SEARCH = 1.4  # side of the search window / usual side, so that the surroundings are seen too
 FRAMES_BEFORE_WHOLE = 4
-# A lesion that leaves the plane shrinks, and what is left in its place may hold a tracker: a doubtful small remainder
-# is none.
+# A lesion that leaves the plane shrinks, and a tracker may keep to what is left in its place: a small remainder of
+# which the network is not certain is not the lesion.
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
 CERTAIN_REMAINDER = 0.7  # this is needed
 CERTAIN_FAINT = 0.9  # certainty needed if the contrast is lower than the lesion's (contrast.py)
@@ -50,7 +50,7 @@ class Presence:
         """The lesion's largest on an anchor, or when it was last seen: square root of its area, in pixels."""
         self.lost = 0
         """Frames since the lesion was last seen."""
-        self._sure_of_none = 1.0  # how sure the last look at a lost lesion was that there is none
+        self._sure_of_none = 1.0  # certainty, on the last frame without the lesion, that it is not visible
         self._last_seen: tuple[float, float] | None = None  # row and column of a lost lesion
         self._last_view: LastView | None = None  # of a lost lesion
         self._denied: LastView | None = None  # what would have been followed through a frame marked "not visible"
@@ -91,7 +91,7 @@ class Presence:
         return Window(*self._last_seen, side)
 
     def likeness(self, frame: Frame) -> float:
-        """Return how much of a lost lesion's tissue is in view, 0 to 1; nan if none is lost."""
+        """Return how much of a lost lesion's tissue a frame (uint8) shows, 0 to 1; nan if none is lost."""
         if self._last_view is None:
             return NAN
         return self._last_view.likeness(grey(self._last_view.window.cut(frame, self._size)))
@@ -169,7 +169,14 @@ class Presence:
         return window.cut(mask.astype(np.float32), self._size) > 0.5, drawn
 
     def keep_view(self, frame: Frame, mask: Mask) -> None:
-        """Keep what a lesion that is not on the next frame looks like on the last one that shows it."""
+        """Keep what a lesion looks like on the last frame that shows it, before it is lost.
+
+        Parameters
+        ----------
+        frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        mask : ndarray of bool, shape (H, W)
+            Not empty.
+        """
         self._last_view = self._view_of(frame, mask)
 
     def found(self) -> None:
@@ -184,7 +191,14 @@ class Presence:
         self.lost += 1
 
     def deny(self, frame: Frame, wrong: Mask) -> None:
-        """Keep what a person said is not the lesion. While it looks the same, it is not taken for it."""
+        """Keep what a person said is not the lesion: while it looks the same, it is not taken for the lesion.
+
+        Parameters
+        ----------
+        frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        wrong : ndarray of bool, shape (H, W)
+            What the network took for the lesion; not empty.
+        """
         self._denied = self._view_of(frame, wrong)
 
     def return_to_anchor(self) -> None:

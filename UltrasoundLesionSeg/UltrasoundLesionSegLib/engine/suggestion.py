@@ -22,7 +22,7 @@ def suggest_mask(frame: Frame, network: SuggestionNetwork, input_size: int, devi
     """Return the lesion a network sees on a frame: what is most surely seen on two looks, p > 0.5.
 
     The first look is at the whole frame, where a small lesion has few pixels. The second one is at what the first one
-    found, closer; both count alike. What that wins: Docs/results/ablations.md.
+    found, closer; both count alike. The gain is in Docs/results/ablations.md.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""One lesion followed from frame to frame: window, memory, previous frame. Knows nothing of stretches or directions."""
+"""One lesion followed from frame to frame, with its window, memory and previous frame.
+
+Stretches and directions are the caller's (``propagation.py``).
+"""
 
 from __future__ import annotations
 
@@ -123,8 +126,8 @@ class LesionTracker:
             view, drawn = past.view, past.seen[0, 0].cpu().numpy()
             predicted = self._segment(view, PreviousFrame(view.tensor, view.code, past.seen), index)
             self._correction = OutlineCorrection(drawn, predicted, view.grey, past.window)
-            # like is compared with like: on later frames it is the network's own outline that must stand out. A drawn
-            # outline with a bright rim has another contrast than the dark core inside it, which never changed.
+            # On later frames the contrast of the network's own outline is measured, so here too. A drawn outline that
+            # includes a bright rim has another contrast than the dark core inside it, although nothing has changed.
             self._presence.contrast = contrast(view.grey, predicted > 0.5)
             self._anchor_overlap = overlap(drawn > 0.5, predicted > 0.5)
 

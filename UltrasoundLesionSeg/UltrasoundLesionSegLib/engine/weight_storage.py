@@ -24,7 +24,7 @@ _LARGEST = 127  # -128 is not used, so that positive and negative weights are tr
 
 
 def stored_tensors(state: Mapping[str, Tensor], dtype: torch.dtype, model: str) -> dict[str, Tensor]:
-    """Return what the file holds for a network's state.
+    """Return the tensors that a weights' file holds for a network's state; shapes stay as they are.
 
     Parameters
     ----------

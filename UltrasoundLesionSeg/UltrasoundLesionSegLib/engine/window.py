@@ -51,7 +51,7 @@ class Window:
         margin : float
             The window's side over the longer side of the mask's bounding box.
         smallest_side : float
-            In pixels; a window is never smaller, so that a speck is not blown up to noise.
+            In pixels; a window is never smaller, so that a speck is not enlarged to noise.
         """
         rows = np.flatnonzero(mask.any(axis=1))
         columns = np.flatnonzero(mask.any(axis=0))

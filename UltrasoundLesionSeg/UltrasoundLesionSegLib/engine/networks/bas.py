@@ -99,6 +99,11 @@ class BasTrunk(nn.Module):
         -------
         logits : Tensor, shape (B, 1, h, w)
         stem : Tensor, shape (B, C1, h / 4, w / 4)
+
+        Raises
+        ------
+        ValueError
+            When h or w is no multiple of 16.
         """
         if x.shape[2] % 16 or x.shape[3] % 16:
             raise ValueError(f"height and width must be multiples of 16, not {x.shape[2]} x {x.shape[3]}")
@@ -193,7 +198,15 @@ class BasPropagate(_PromptedBas, PropagationNetwork):
     """
 
     def encode(self, frames: Tensor) -> FrameCode:
-        """Return the frame averaged over 16 x 16 pixels, enough to tell past frames apart; the grey frame beside it."""
+        """Encode frames: as the key the frame averaged over 16 x 16 pixels, beside it the grey frame.
+
+        The average is enough for the memory to compare past frames with each other.
+
+        Parameters
+        ----------
+        frames : Tensor, shape (B, 3, h, w)
+            RGB in [0, 1].
+        """
         return FrameCode(functional.avg_pool2d(frames, 16), (frames.mean(dim=1, keepdim=True),))
 
     def memorize(self, frames: Tensor, code: FrameCode, masks: Tensor) -> MemoryItem:

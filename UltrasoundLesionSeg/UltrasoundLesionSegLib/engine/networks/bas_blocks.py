@@ -123,7 +123,7 @@ class TemporalLocalityPrefetch(nn.Module):
         features : Tensor, shape (B, C, h / 4, w / 4)
             Of the present frame.
         previous : Tensor of the same shape, or None
-            Of the frame before; None on a cine's first frame, which then stands for its own past.
+            Of the frame before; None on a cine's first frame, whose own features are then used.
         """
         if previous is None or self.shifted == 0:
             return features

@@ -146,7 +146,13 @@ class STPFNet(PropagationNetwork):
         self.decoder = Decoder(fused, (channels4, channels8), (wide, middle, narrow))
 
     def encode(self, frames: Tensor) -> FrameCode:
-        """Encode frames alone: K_C as the key; w and the features at strides 4, 8 and 16 beside it."""
+        """Encode frames without a mask: K_C as the key; beside it w and the features at strides 4, 8 and 16.
+
+        Parameters
+        ----------
+        frames : Tensor, shape (B, 3, h, w)
+            RGB in [0, 1]; h and w multiples of 16.
+        """
         features = self.trunk(frames)
         return FrameCode(self.key(features[2]), (self.coarse(features), *features))
 

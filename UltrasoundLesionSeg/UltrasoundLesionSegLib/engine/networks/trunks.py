@@ -69,6 +69,12 @@ class Trunk(nn.Module, ABC):
         -------
         tuple of Tensor
             Features at strides 4, 8 and 16, of ``channels`` channels.
+
+        Raises
+        ------
+        ValueError
+            When h or w is no multiple of 16, or ``masks`` is given to a trunk without a mask input or missing for one
+            with it.
         """
         if frames.shape[2] % 16 or frames.shape[3] % 16:
             raise ValueError(f"height and width must be multiples of 16, not {frames.shape[2]} x {frames.shape[3]}")
@@ -80,7 +86,18 @@ class Trunk(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, normalized: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode frames that are normalised already."""
+        """Encode frames that are normalised already.
+
+        Parameters
+        ----------
+        normalized : Tensor, shape (B, 3, h, w)
+        masks : Tensor, shape (B, 1, h, w), or None
+
+        Returns
+        -------
+        tuple of Tensor
+            Features of shape (B, channels, h / s, w / s) for the strides s of 4, 8 and 16.
+        """
 
 
 def _mask_convolution(beside: nn.Conv2d) -> nn.Conv2d:
@@ -171,7 +188,7 @@ class ResNet(Trunk):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
 
     def encode(self, normalized: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode frames that are normalised already."""
+        """Encode frames that are normalised already; shapes as in ``Trunk.encode``."""
         x = self.conv1(normalized)
         if self.conv1_mask is not None:
             x = x + self.conv1_mask(masks)
@@ -226,7 +243,7 @@ class MobileNetV2(Trunk):
         self.conv1_mask = nn.Conv2d(1, 32, 3, 2, 1, bias=False) if with_mask else None
 
     def encode(self, normalized: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode frames that are normalised already."""
+        """Encode frames that are normalised already; shapes as in ``Trunk.encode``."""
         first = cast(nn.Sequential, self.features[0])
         x = first[0](normalized)
         if self.conv1_mask is not None:
