@@ -119,7 +119,7 @@ def _alternate(pairs: Sequence[tuple[Path, Path]], starts: Sequence[int]) -> boo
 
 
 def _are_masks_of(masks: Sequence[Path], frames: Sequence[Path], places: Sequence[int]) -> bool:
-    """Whether nothing speaks against it that these are the masks of the frames at the same places."""
+    """Whether these can be the masks of the frames at the same places."""
     seen = []
     for path in masks:
         mask = _look_at(path)

@@ -1,4 +1,4 @@
-"""What a compressed frame itself states, read before a decoder makes room for it.
+"""What a compressed frame itself states, read before a decoder allocates memory for it.
 
 The data set says nothing that overrides it (PS3.5 8.2), and headers are often wrong about it. Decoders believe the
 stream: one that says 65,535 x 65,535 pixels where the DICOM header says 24 x 32 costs gigabytes or minutes before

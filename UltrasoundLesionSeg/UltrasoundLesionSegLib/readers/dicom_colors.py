@@ -55,7 +55,14 @@ def disagreement_note(told: str, is_ybr: bool) -> tuple[str, ...]:
 
 
 def has_partial_range(samples: NDArray[Any], told: str) -> bool:
-    """Whether the levels of YBR samples run from 16 to 235: the header says so, and hardly any is darker."""
+    """Whether the levels of YBR samples run from 16 to 235: the header says so, and hardly any luma is below 16.
+
+    Parameters
+    ----------
+    samples : ndarray of uint8, shape (..., 3)
+    told : str
+        Photometric Interpretation of the header.
+    """
     return told == _PARTIAL and float((samples[..., 0] < _DARKEST - 1).mean()) <= _MOST_DARKER
 
 
@@ -78,7 +85,7 @@ def is_stored_otherwise(as_told: NDArray[Any], otherwise: NDArray[Any]) -> bool:
     """Whether samples lie plane by plane where the header says pixel by pixel, or the reverse.
 
     Told by a frame that is mostly grey, as ultrasound is: read in the wrong order, it is coloured nearly everywhere and
-    neighbours differ more. A frame in colour is believed as its header has it.
+    neighbours differ more. For a frame in colour the header is trusted.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def seconds_of(written: str) -> float | None:
 
 
 def days_of(written: str) -> float | None:
-    """Return a DICOM DA value in days from 1970, None when it is none. Dots, as ACR-NEMA wrote them, are accepted."""
+    """Return a DICOM DA value in days from 1970, None when it is not valid. ACR-NEMA's dots are accepted."""
     digits = written.replace(".", "").replace("-", "")
     if len(digits) != 8 or not digits.isascii() or not digits.isdigit():
         return None

@@ -120,7 +120,7 @@ def transfer_syntax(header: Dataset) -> UID:
     Raises
     ------
     SourceError
-        When it is none of the standard's.
+        When it is not one of the standard's.
     """
     if not says_syntax(header):
         is_implicit, is_little_endian = header.original_encoding

@@ -39,11 +39,11 @@ class Levels:
     notes: tuple[str, ...] = ()
 
     def fit(self, pixels: NDArray[Any]) -> bool:
-        """Whether the table is for pixels of this type."""
+        """Whether the table is for pixels of this dtype, of any shape."""
         return len(self.table) == 256**pixels.dtype.itemsize
 
     def of(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return the levels of pixels of 8 or 16 bits."""
+        """Return the levels, uint8, of pixels of 8 or 16 bits, of any shape and byte order."""
         native = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))  # big-endian files keep their order
         patterns = native.view(f"u{pixels.dtype.itemsize}")
         if len(self.table) == 256 and bool((self.table == np.arange(256)).all()):

@@ -1,6 +1,6 @@
 """Where each frame of a DICOM file lies, found without decoding and without trusting NumberOfFrames.
 
-Compressed frames are items of fragments (DICOM PS3.5 A.4), found in one walk over the item headers: 5,000 frames take
+Compressed frames are items of fragments (DICOM PS3.5 A.4), found in one pass over the item headers: 5,000 frames take
 about 30 ms. Uncompressed frames follow one another.
 """
 

@@ -91,6 +91,12 @@ def is_plausible(seconds: NDArray[np.float64], header: Dataset | None = None) ->
     """Whether frame times are those of a scanner: 0.1 to 500 frames/s on average.
 
     Faster or slower ones count where the header says the same in another way: by its rate or its duration.
+
+    Parameters
+    ----------
+    seconds : ndarray of float64, shape (T,)
+        Ascending.
+    header : Dataset or None
     """
     if len(seconds) < 2:
         return True
@@ -118,7 +124,7 @@ def _contradictions(keyword: str, seconds: NDArray[np.float64], header: Dataset)
 
 
 def implausible_note(keyword: str, seconds: NDArray[np.float64]) -> str:
-    """Return the sentence on frame times that are not believed."""
+    """Return the sentence on frame times in s, float64 (T,), that no scanner can have taken."""
     step = 1000 * float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
     told = f"{step:.4g}" if step < 1000 else f"{step:,.0f}"
     return f"{keyword} says {told} ms between frames, which no scanner does: it is not used."

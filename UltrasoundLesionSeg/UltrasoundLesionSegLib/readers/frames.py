@@ -125,7 +125,7 @@ def sampled_indices(count: int, samples: int) -> list[int]:
 
 
 def is_color_picture(picture: NDArray[np.uint8], tolerance: int = 0) -> bool:
-    """Whether the channels of a picture differ anywhere by more than ``tolerance`` levels."""
+    """Whether the channels of a picture, uint8 (H, W[, 3]), differ anywhere by more than ``tolerance`` levels."""
     if picture.ndim == 2:
         return False
     red, green, blue = cv2.split(picture)
@@ -137,6 +137,10 @@ def choose_levels(sampled: Sequence[NDArray[Any]]) -> tuple[float, float]:
 
     Whole numbers within 0..255 stay as they are, also as floats if they reach beyond 1; anything else is stretched from
     the lowest to the highest value of the sampled frames, the same for all frames, so that echo levels stay comparable.
+
+    Parameters
+    ----------
+    sampled : sequence of ndarray of numbers, any shape
     """
     finite = [one[np.isfinite(one)] for one in sampled]
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
@@ -270,7 +274,7 @@ def gap_note(numbers: Sequence[int], what: str) -> tuple[str, ...]:
     if usual < 1 or any(step % usual for step in steps):
         return ()
     missing = sum((step // usual - 1) * count for step, count in steps.items())
-    # numbers that leave out more than there are stand for something else, a time for example
+    # file names whose numbers leave out more frames than there are number something else, times for example
     if not 0 < missing < len(ordered):
         return ()
     return (f"The numbers of the {what} leave out {missing}: frames may be missing.",)

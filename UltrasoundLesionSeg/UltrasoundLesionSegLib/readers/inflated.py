@@ -44,7 +44,7 @@ class InflatedPixels:
     Raises
     ------
     SourceError
-        When the temporary folder has no room for what the header states.
+        When the temporary folder has no space for what the header states.
     OSError
     """
 

@@ -32,7 +32,7 @@ def frames_shown(lasting: Sequence[float]) -> list[int]:
 
 
 def merged_note(lasting: Sequence[float]) -> tuple[str, ...]:
-    """Return the sentence on pictures that seem to stand for several equal frames; the last may be a pause."""
+    """Return the sentence on pictures that seem to replace several equal frames; a long last one may be a pause."""
     merged = sum(count > 1 for count in frames_shown(lasting)[:-1])
     if not merged:
         return ()

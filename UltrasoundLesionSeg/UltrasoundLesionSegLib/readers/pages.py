@@ -206,7 +206,7 @@ class PageFile:
     def _find_streams(self) -> int:
         """Find the pictures of a JPEG file that follow each other in it, as far as they have the size of the first.
 
-        The index of such a file (CIPA DC-007) is not believed: Pillow writes wrong ones from four pictures on.
+        The index of such a file (CIPA DC-007) is not used: Pillow writes a wrong one for four pictures or more.
         """
         data = self._path.read_bytes()
         bounds = [0, *(match.end() for match in NEXT_STREAM.finditer(data)), len(data)]

@@ -25,10 +25,20 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def way_to(page: Levels, ground: NDArray[np.float32], lesion: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how far each pixel is on the way from the background, 0, to the lesion, 1.
+    """Return how far each pixel is between the background's colour, 0, and the lesion's, 1.
 
-    Colours by their luma (ITU-R BT.601) where it tells the two apart: JPEG keeps it sharper than colour, and colour
-    maps are even in it but not straight in RGB.
+    The luma of the colours (ITU-R BT.601) is compared where background and lesion differ in it: JPEG keeps luma sharper
+    than colour, and colour maps change evenly in luma but not along a straight line in RGB.
+
+    Parameters
+    ----------
+    page : ndarray of float32, shape (H, W, C)
+        Levels 0 to 255; C is 1 for grey, 3 for RGB.
+    ground, lesion : ndarray of float32, shape (C,)
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
     """
     direction = lesion - ground
     if len(direction) == 3 and abs(float(direction @ _LUMA)) >= 0.25 * float(np.linalg.norm(direction)):
@@ -80,7 +90,7 @@ def _nearer_to_others(label: LabelMap, number: int) -> NDArray[np.bool_]:
 def _coarse_edge(
     pages: Sequence[Levels], ground: NDArray[np.float32], lesion: NDArray[np.float32]
 ) -> list[NDArray[np.bool_]] | None:
-    """Return the lesion where its edge has so few levels that half the level lies within what one of them stands for.
+    """Return the lesion where its edge has so few levels that half the level lies in the range of one of them.
 
     Levels that adaptive palettes leave out are brought back by smoothing over a pixel. None for any other edge.
     """
@@ -90,7 +100,7 @@ def _coarse_edge(
     if not 2 < len(levels) <= _FEW_LEVELS or not 0 < above < len(levels):
         return None
     middle = float(levels[above - 1] + levels[above]) / 2
-    # the level that stands for half the level too, and what else it stands for
+    # the level whose range includes half the level, and the rest of that range
     place = above if middle < 0.5 else above - 1
     around = float(levels[min(place + 1, len(levels) - 1)] - levels[max(place - 1, 0)]) / 2
     share = counts[place] * abs(middle - 0.5) / max(around, 1e-6) / counts[above:].sum()

@@ -91,7 +91,7 @@ class Painted:
     remarks : tuple of str
         How they were found, in phrases; () where there was nothing to find out.
     lasting : tuple of float
-        Seconds for which an animation shows each of them; () for what is none.
+        Seconds for which an animation shows each of them; () for a still.
     """
 
     labels: list[LabelMap]
@@ -232,7 +232,7 @@ def _is_step(
 ) -> bool:
     """Whether nearly all pixels of a colour lie on a slope, with less contrast on one side and more on the other.
 
-    A wide slope is told from an even area by its few even pixels, inside an outline of more contrast; so is the top of
+    A wide slope differs from an even area by its few even pixels, inside an outline of more contrast; so is the top of
     a lesion that fades, by less contrast than ``faint``. ``most_even`` is by how much the levels of even pixels differ.
     """
     kernel = np.ones((2 * _SLOPE + 1, 2 * _SLOPE + 1), np.uint8)

@@ -1,4 +1,4 @@
-"""Seeds in files: pictures, label volumes and Slicer's .seg.nrrd -> label maps. (DICOM SEG: see the room ``dicom``.)"""
+"""Seeds in files: pictures, label volumes and Slicer's .seg.nrrd -> label maps. (DICOM SEG: see ``dicom/``.)"""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _read(path: Path, shape: tuple[int, int] | None, space: Space | None, count:
 
 
 def _by_frame(painted: Painted, count: int | None) -> tuple[list[LabelMap], tuple[str, ...]]:
-    """Return the label map of each frame; of an animation, those that stand for several equal ones as often."""
+    """Return the label map of each frame; of an animation, a picture that is shown for several frames is repeated."""
     pages = pages_by_frame(painted.lasting, count) if count is not None and painted.lasting else None
     if pages is not None:
         how = "masks that the animation shows longer are on as many frames"

@@ -68,7 +68,20 @@ class Paints:
 
 
 def find_paints(pages: Sequence[Levels], is_lossy: bool) -> Paints:
-    """Return the colours of the even areas."""
+    """Return the colours of the even areas.
+
+    Parameters
+    ----------
+    pages : sequence of ndarray of float32, shape (H, W, C)
+        Levels 0 to 255; C is 1 for grey, 3 for RGB.
+    is_lossy : bool
+        Whether the pictures were compressed with loss, which makes even areas a little uneven.
+
+    Raises
+    ------
+    SeedError
+        When no area is even.
+    """
     exact = distinct_colors(pages, MAX_LESIONS + 1)
     if exact is not None and (len(exact) <= MOST_EXACT or (not is_lossy and are_all_even(pages, exact))):
         return Paints(exact, True)
@@ -95,13 +108,13 @@ def _packed(colors: NDArray[np.float32]) -> NDArray[np.uint32]:
 
 
 def _unpacked(codes: NDArray[np.uint32], channels: int) -> NDArray[np.float32]:
-    """Return the colours ``(N, C)`` that numbers stand for."""
+    """Return the colours ``(N, C)`` of numbers that ``_packed`` made."""
     parts = [codes] if channels == 1 else [codes >> 16, codes >> 8 & 255, codes & 255]
     return np.stack(parts, axis=1).astype(np.float32)
 
 
 def distinct_colors(pages: Sequence[Levels], most: int) -> NDArray[np.float32] | None:
-    """Return the distinct colours, ascending, None when there are more than ``most``."""
+    """Return the distinct colours of pages (H, W, C), float32 (N, C), ascending; None where they exceed ``most``."""
     found: NDArray[np.float32] | None = None
     for page in pages:
         flat = page.reshape(-1, page.shape[2])
@@ -114,14 +127,23 @@ def distinct_colors(pages: Sequence[Levels], most: int) -> NDArray[np.float32] |
 
 
 def local_range(page: Levels) -> NDArray[np.float32]:
-    """Return by how much the levels differ around each pixel, 3 x 3, in the channel where they do most."""
+    """Return the range of the levels in the 3 x 3 pixels around each pixel, in the channel where it is largest.
+
+    Parameters
+    ----------
+    page : ndarray of float32, shape (H, W, C)
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
+    """
     kernel = np.ones((3, 3), np.uint8)
     spans = [cv2.dilate(one, kernel) - cv2.erode(one, kernel) for one in cv2.split(page)]
     return np.asarray(np.max(spans, axis=0), np.float32)
 
 
 def are_all_even(pages: Sequence[Levels], colors: NDArray[np.float32]) -> bool:
-    """Whether every colour has a pixel all of whose neighbours are like it."""
+    """Whether each colour, float32 (N, C), has a pixel whose neighbours all have the same colour."""
     even = [page[local_range(page) == 0][np.newaxis] for page in pages]
     found = distinct_colors([one for one in even if one.size], len(colors))
     return found is not None and len(found) == len(colors)
@@ -155,21 +177,38 @@ def distance(pixels: NDArray[np.float32], color: NDArray[np.float32]) -> NDArray
 
 
 def is_black(color: NDArray[np.float32]) -> bool:
-    """Whether a colour counts as black."""
+    """Whether a colour, float32 (C,), counts as black."""
     return bool(color.max() <= ALIKE)
 
 
 def is_white(color: NDArray[np.float32]) -> bool:
-    """Whether a colour counts as white."""
+    """Whether a colour, float32 (C,), counts as white."""
     return bool(color.min() >= 255 - ALIKE)
 
 
 def find_background(pages: Sequence[Levels], paints: Paints, darkest_level: float) -> int:
     """Return which paint is the background: black where it touches enough of the border, else what touches most of it.
 
-    A lesion may be cut by the border, a large one even along most of it, but it leaves the corners. Black, up to
-    ``darkest_level``, is believed from 40% of the border and half of the corners on; another paint needs nearly all of
-    the border or all corners, and to be one area. Between the two nobody can tell.
+    A lesion may be cut by the border, a large one even along most of it, but it does not cover the corners. Black, up
+    to ``darkest_level``, is the background if it has at least 40% of the border and half of the corners. Another paint
+    must have nearly all of the border or all corners, and be one area. Anything else is refused.
+
+    Parameters
+    ----------
+    pages : sequence of ndarray of float32, shape (H, W, C)
+    paints : Paints
+        With its share of the border and of the corners (``measure_border``).
+    darkest_level : float
+
+    Returns
+    -------
+    int
+        Place in ``paints.colors``.
+
+    Raises
+    ------
+    SeedError
+        When no paint is the background by these rules, or there is one paint only.
     """
     darkest = int(paints.colors.sum(axis=1).argmin())
     most = int(paints.border.argmax())

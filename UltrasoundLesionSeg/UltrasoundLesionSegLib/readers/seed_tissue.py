@@ -144,5 +144,5 @@ def is_even_inside(page: Levels, shape: NDArray[np.bool_]) -> bool:
 
 
 def count_parts(mask: NDArray[np.bool_]) -> int:
-    """Return the number of connected areas."""
+    """Return the number of 8-connected areas of a mask, bool (H, W)."""
     return int(cv2.connectedComponents(mask.astype(np.uint8))[0]) - 1

@@ -173,9 +173,13 @@ def _read_whole(values: Sequence[NDArray[Any]], lowest: float, highest: float) -
 
 
 def void_pixels(values: Sequence[NDArray[Any]]) -> int | None:
-    """Return how many pixels say that it is not known what they belong to, None where none do.
+    """Return how many pixels of label images are marked as unknown, None where the label images have no such marks.
 
-    Data sets (PASCAL VOC) draw lines of 255 around objects of a label image.
+    Data sets in the form of PASCAL VOC draw lines of the label 255 around the objects of a label image.
+
+    Parameters
+    ----------
+    values : sequence of ndarray of whole numbers, shape (H, W)
     """
     if any(((one > MAX_LESIONS) & (one != _VOID)).any() for one in values):
         return None

@@ -59,7 +59,7 @@ class TiffStack:
     is_beyond_pillow: bool = False
 
     def read_plane(self, stream: BinaryIO, place: int) -> NDArray[Any]:
-        """Return a picture that has no page of its own; raises ``ValueError`` when it is cut off."""
+        """Return picture ``place`` of a stack with one page; raises ``ValueError`` when it is cut off."""
         assert self.data_offset is not None
         size = int(np.prod(self.plane)) * self.dtype.itemsize
         stream.seek(self.data_offset + place * size)

@@ -122,7 +122,17 @@ def as_picture(values: NDArray[Any], page: Any) -> NDArray[Any]:
 
 
 def as_image(values: NDArray[Any]) -> Image.Image:
-    """Return values as one of Pillow's images: colours in 8 bits, what is not of 8 or 16 bits as floats of 32."""
+    """Return values as one of Pillow's images: colours in 8 bits, grey that is not of 8 or 16 bits as float32.
+
+    Parameters
+    ----------
+    values : ndarray, shape (H, W) or (H, W, C)
+
+    Raises
+    ------
+    ValueError
+        When colours have neither 8 nor 16 bits.
+    """
     if values.ndim == 3 and values.dtype == np.uint16:
         values = (values >> 8).astype(np.uint8)
     if values.ndim == 3 and values.dtype != np.uint8:

@@ -19,15 +19,15 @@ from UltrasoundLesionSegLib.readers.video_stream import Opener, Picture, VideoSt
 
 _BLOCK_FRAMES = 64
 _LONGEST_STEP = 8
-"""Frames from one to the next wanted, for who looks through a cine backward."""
+"""Largest step, in frames, between two requests that still counts as looking through a cine backward."""
 
 _KEYS_BACK = (0, 1, 4)
 _MAX_FAILED_SEEKS = 3
-"""After so many the container counts as one that cannot be entered in the middle."""
+"""After this number of failed seeks a video is read from the beginning only."""
 
 
 class VideoFrames(frames.CachedFrames):
-    """Frames of a video. Forward access decodes each frame once; walking back, 64 frames are decoded at a time.
+    """Frames of a video. Read forward, each frame is decoded once; read backward, 64 frames are decoded at a time.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class VideoFrames(frames.CachedFrames):
             if not self._seek(wanted) and index < self._next:
                 self._restart(index)
         if not self._index.positions or self._failed_seeks >= _MAX_FAILED_SEEKS:
-            kept = self._capacity  # the way is always the longest, so it is decoded as rarely as possible
+            kept = self._capacity  # each step back decodes from the beginning, so that as much as possible is kept
         frame = self._read_until(index, kept)
         if frame is None and self._has_sought:
             # wrong position, or pictures whose reference pictures are missing

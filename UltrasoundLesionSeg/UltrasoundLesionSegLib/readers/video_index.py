@@ -1,6 +1,6 @@
 """One pass over a video on opening: the time and a checksum of each frame that it decodes to.
 
-What a video's header says of its frames is not believed: they are counted by decoding.
+The number of frames in a video's header is often wrong, so the frames are counted by decoding.
 """
 
 from __future__ import annotations

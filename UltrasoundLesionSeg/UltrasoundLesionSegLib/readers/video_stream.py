@@ -1,7 +1,7 @@
 """The pictures of one video stream, decoded by FFmpeg (PyAV), each with its time and whether it can be trusted.
 
-A picture that FFmpeg reports as damaged, or that is predicted from such a one, is never handed out: FFmpeg would fill
-it with what lay in memory before, or with parts of other pictures.
+A picture that FFmpeg reports as damaged, or that is predicted from a damaged one, is never returned: FFmpeg fills it
+with old content of its memory, or with parts of other pictures.
 """
 
 from __future__ import annotations
@@ -336,7 +336,7 @@ def display_matrix(frame: av.VideoFrame) -> Matrix:
 
 
 def oriented(picture: NDArray[np.uint8], matrix: Matrix) -> Frame:
-    """Return a picture turned and flipped as its display matrix says."""
+    """Return a picture, uint8 (H, W) or (H, W, 3), turned and flipped as its display matrix says."""
     a, b, c, d = matrix
     if a == 0:  # columns become rows
         picture = picture.swapaxes(0, 1)

@@ -16,7 +16,7 @@ _CLOCK = 0.0011
 """Seconds by which containers round times."""
 
 _MOSTLY = 0.75
-"""Share of even steps from which on a long one is told from a rate that varies."""
+"""Share of even steps from which on a long step counts as a gap, and not as part of a rate that varies."""
 
 
 def video_timing(index: VideoIndex) -> Found:

@@ -58,7 +58,7 @@ class VolumePixels:
     Raises
     ------
     SourceError
-        When it is no file, ends before the pixels begin, or what it inflates to has no room in the temporary folder.
+        When it is no file, ends before the pixels begin, or the temporary folder has no space for what it inflates to.
     OSError
     """
 
@@ -275,7 +275,13 @@ def _orientation_note(header: VolumeHeader) -> list[str]:
 
 
 def data_path_of(path: Path, header: VolumeHeader) -> Path:
-    """Return the file of the pixels, which must be the header's or one beside it."""
+    """Return the file of the pixels, which must be the header's or one beside it.
+
+    Raises
+    ------
+    SourceError
+        When the pixels are in an encoding that is not read, in several files, in another folder or missing.
+    """
     if header.encoding not in ("raw", "gzip", "gzip whole"):
         raise SourceError("the volume's pixels are stored as text or in a rare compression; save it as raw or gzip")
     if not header.data_file:
@@ -311,7 +317,7 @@ def _look(slices: VolumeSlices, header: VolumeHeader) -> tuple[tuple[float, floa
 
 
 def volume_calibration(header: VolumeHeader) -> tuple[Calibration | None, tuple[str, ...]]:
-    """Return the size of a pixel by a volume's header; the 1 mm that programs write for 'unknown' is not believed."""
+    """Return the size of a pixel by a volume's header; the 1 mm that programs write for 'unknown' is not used."""
     axes = find_frame_axes(header.axes)
     row_mm, column_mm = header.axes[axes.row].spacing, header.axes[axes.column].spacing
     if is_unknown((row_mm, column_mm)):

@@ -55,7 +55,13 @@ class Space:
         return bool(np.array_equal(self.steps, np.diag([-1.0, -1.0, 1.0])) and not self.origin.any())
 
     def grid_in(self, other: Space) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the matrix and the shift that take (column, row, frame) of this grid to those of another."""
+        """Return the affine map from (column, row, frame) of this grid to those of another.
+
+        Returns
+        -------
+        matrix : ndarray of float64, shape (3, 3)
+        shift : ndarray of float64, shape (3,)
+        """
         into = np.linalg.inv(other.steps)
         matrix, shift = into @ self.steps, into @ (self.origin - other.origin)
         if not (self.has_frame_step and other.has_frame_step):  # frames by their numbers
