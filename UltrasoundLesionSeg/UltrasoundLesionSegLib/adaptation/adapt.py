@@ -438,8 +438,8 @@ class _Job:
             except OSError as error:
                 reason = error.strerror or type(error).__name__
                 raise OutputError(
-                    f"the model cannot be written ({reason}); give the folder for models room and permission to write, "
-                    "then start it again: it goes on from there"
+                    f"the model cannot be written ({reason}); see that its disk has free space and that you may write "
+                    "to the folder for models, then start it again: it goes on from there"
                 ) from None
         for folder in ("clips", "runs", "models"):
             shutil.rmtree(self._work / folder, ignore_errors=True)

@@ -58,7 +58,7 @@ def _clip(lesion: OutlinedLesion, masks: Mapping[int, Mask]) -> Clip:
 
 def _shown(everywhere: Mask) -> Box:
     box = bounding_box(everywhere)
-    assert box is not None  # a lesion that is visible nowhere is none
+    assert box is not None  # an outlined lesion is visible on at least one frame
     margin = int((SHOWN - 1) / 2 * max(box.depth, box.width))
     return box.grown(margin, everywhere.shape)
 

@@ -1,4 +1,4 @@
-"""Simulated cines of other kinds of tissue, to show what an adaptation wins on images that no model was trained on.
+"""Simulated cines of other kinds of tissue, to show the gain of an adaptation on images that no model was trained on.
 
 The simulator that training uses is told what it never does there. Each kind is a change of the scene that it draws.
 """

@@ -1,4 +1,4 @@
-"""What an adaptation wins, by how many cases there are: on simulated tissue of a kind that no model was trained on.
+"""The gain of an adaptation by the number of cases, on simulated tissue of a kind that no model was trained on.
 
 ``python -m UltrasoundLesionSegLib.adaptation.proof --output FOLDER --page Docs/results/adapt.md``
 
@@ -100,7 +100,13 @@ class Proof:
 
 
 def reviewed(number: int, proof: Proof) -> OutlinedLesion:
-    """Return cine ``number`` of the other tissue with its reader's outlines."""
+    """Return cine ``number`` of the other tissue with its reader's outlines.
+
+    Raises
+    ------
+    ValueError
+        When none of the outlined frames shows the lesion.
+    """
     kept = proof.output / "cines" / f"{number:04d}.npz"
     if not kept.is_file():
         Clip(*other_tissue(number, proof.frames, proof.tissue)).save(kept)

@@ -68,7 +68,7 @@ class Reviewed:
 def reviewed_lesions(output: Path, reader: str, cines: CaseCines | None = None) -> Reviewed:
     """Return the lesions of a reader's done cases with everything that the reader outlined or confirmed.
 
-    Patients are told apart by the manifest's column ``patient``, else by the digest of DICOM's Patient ID; a source
+    Patients are distinguished by the manifest's column ``patient``, else by the digest of DICOM's Patient ID; a source
     that says nothing counts as a patient of its own. Here they are numbers.
 
     Parameters
@@ -160,7 +160,7 @@ def adapt_to_reader(
 ) -> Outcome:
     """Fit a model to a reader's done cases of a batch (``adapt``).
 
-    The work is kept in ``OUT/adapt/NAME``, with ``progress.json`` for whoever wants to know how far it is: ``share``,
+    The work is kept in ``OUT/adapt/NAME``, with ``progress.json``, which says how far it is: ``share``,
     ``sentence`` and ``seconds_left`` of ``AdaptProgress``. To cancel, end the process: the same call goes on later.
 
     Parameters

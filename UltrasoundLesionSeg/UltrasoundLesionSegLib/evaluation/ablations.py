@@ -164,7 +164,7 @@ def keep_schedule(schedule: Schedule, output: Path) -> None:
 
 
 def check_datasets(datasets: Sequence[Path], layout: Layout) -> None:
-    """See that all data sets can be read and told apart, before hours of training.
+    """Check that all data sets can be read and have different names, before hours of training.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def _ranks(values: Values) -> Values:
 
 
 def mean_rank_correlation(expected: Values, found: Values, clips: NDArray[np.str_]) -> float:
-    """Return the mean of the clips' rank correlations; nan for none."""
+    """Return the mean of the clips' rank correlations, nan for none; each argument has one value a mask, (n,)."""
     each = [rank_correlation(expected[clips == clip], found[clips == clip]) for clip in np.unique(clips)]
     valid = [one for one in each if not np.isnan(one)]
     return float(np.mean(valid)) if valid else float("nan")

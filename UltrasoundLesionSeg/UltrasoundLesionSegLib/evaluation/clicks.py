@@ -171,7 +171,7 @@ def lesions_of(dataset: Path, layout: Layout, split: str | None, every: int) -> 
     dataset, layout, split
         As for ``read_cases``.
     every : int
-        Of a video's frames that show a lesion, the first and each so many further.
+        Every how many of a video's frames that show a lesion one is taken, from the first on.
     """
     for case in read_cases(dataset, layout, split):
         seen = 0
@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--split", help="part of the data set, for example val")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--model", help="that clicks; the default one when left out")
-    parser.add_argument("--every", type=int, default=15, help="of a video's frames with a lesion, take each so many")
+    parser.add_argument("--every", type=int, default=15, help="take every N-th of a video's frames with a lesion")
     parser.add_argument("--hand", type=int, help="seed: click near the middle, as a hand does, instead of into it")
     parser.add_argument("--limit", type=int, help="lesions to take, evenly over the data set")
     parser.add_argument("--device", default="cpu")

@@ -84,7 +84,7 @@ class Told:
     clips: NDArray[np.str_]
 
     def chosen(self, masks: NDArray[np.bool_], names: Sequence[str]) -> Told:
-        """Return some of the masks and of the inputs."""
+        """Return the masks chosen by ``masks``, bool (n,), and the inputs of these names."""
         return Told({name: self.inputs[name][masks] for name in names}, self.found[masks], self.clips[masks])
 
 

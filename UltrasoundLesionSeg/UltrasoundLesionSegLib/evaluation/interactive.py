@@ -48,7 +48,7 @@ class Plan:
     random_runs : int
         How often frames are chosen at random.
     every : int
-        Of each video, one frame of so many is taken, the first one included: quicker, and harder to follow.
+        Every how many frames of a video one is taken, from the first on: quicker, and harder to follow.
     """
 
     corrections: int = 3
@@ -110,7 +110,7 @@ class Course:
     run : int
         Of those that differ by chance alone.
     frames : list of int
-        Those with truth, of the frames that were taken, which the lists of ``steps`` speak of.
+        The frames with truth among those that were taken; the lists of ``steps`` have one entry for each.
     steps : list of Step
     """
 

@@ -64,7 +64,7 @@ class Case:
 
     @property
     def lesion_count(self) -> int:
-        """How many lesions are told apart."""
+        """How many lesions have a label of their own."""
         return max(len(self.values), 1)
 
     def truth(self, frame: int) -> NDArray[np.bool_] | None:
@@ -89,7 +89,13 @@ class Case:
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """Return a label picture as uint8 (H, W): palette indices as they are, colours as grey."""
+    """Return a label picture as uint8 (H, W): palette indices as they are, colours as grey.
+
+    Raises
+    ------
+    SourceError
+        When the file is no picture.
+    """
     try:
         with Image.open(path) as image:
             labels = np.asarray(image if image.mode in ("P", "L", "1") else image.convert("L"))

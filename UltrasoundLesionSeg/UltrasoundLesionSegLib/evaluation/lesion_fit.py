@@ -56,7 +56,7 @@ class FitScores:
 
 
 def shortened(case: Case, frames: int | None, every: int) -> Case:
-    """Return a case with each so many-th of its first frames: quicker, and harder to follow."""
+    """Return a case with every ``every``-th of its first ``frames`` frames: quicker, and harder to follow."""
     taken = range(0, len(case.cine) if frames is None else min(frames, len(case.cine)), every)
     cine = Cine.from_array(np.stack([case.cine.frames[frame] for frame in taken]))
     return replace(case, cine=cine, labels=tuple(case.labels[frame] for frame in taken))
@@ -151,12 +151,12 @@ def main() -> None:
     parser.add_argument("--layout", choices=[Layout.DAVIS.value, Layout.BUV.value], default=Layout.DAVIS.value)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--model", help="that propagates; the default one when left out")
-    parser.add_argument("--skip", type=int, default=0, help="videos to leave out, the first so many")
-    parser.add_argument("--limit", type=int, help="videos to take, evenly over the others")
+    parser.add_argument("--skip", type=int, default=0, help="number of videos to leave out, from the first on")
+    parser.add_argument("--limit", type=int, help="number of videos to take, spread evenly over the others")
     parser.add_argument("--others", type=Path, help="data set of other videos that the models are scored on, too")
     parser.add_argument("--other-videos", type=int, default=4, help="how many of them, evenly chosen")
-    parser.add_argument("--frames", type=int, help="of each video, take the first so many")
-    parser.add_argument("--every", type=int, default=1, help="and of those each so many")
+    parser.add_argument("--frames", type=int, help="number of frames to take of each video, from the first on")
+    parser.add_argument("--every", type=int, default=1, help="take every N-th of these frames")
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--batch", type=int, default=defaults.batch)
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
@@ -192,7 +192,7 @@ def main() -> None:
 
 
 def _evenly(cases: list[Case], limit: int | None) -> list[Case]:
-    """Return so many cases, evenly over all of them."""
+    """Return ``limit`` cases, spread evenly over all of them; all where it is None or not less than their number."""
     if not limit or limit >= len(cases):
         return cases
     return [cases[place] for place in np.linspace(0, len(cases) - 1, limit).round().astype(int)]

@@ -66,7 +66,13 @@ class Lesion:
         )
 
     def inside(self, depth: Field, lateral: Field, elevation: Field) -> Field:
-        """Return the distance to the surface in voxels, positive inside, smoothed where blobs meet."""
+        """Return the distance to the surface in voxels, positive inside, smoothed where blobs meet.
+
+        Parameters
+        ----------
+        depth, lateral, elevation : ndarray of float32, shapes that broadcast
+            Positions in voxels.
+        """
         distances = [
             radius - np.sqrt((depth - d) ** 2 + (lateral - x) ** 2 + (elevation - z) ** 2)
             for (d, x, z), radius in zip(self.centres, self.radii, strict=True)

@@ -71,7 +71,14 @@ def score_review(
 
 
 def told_apart(lower: NDArray[np.float64], higher: NDArray[np.float64]) -> float:
-    """Return the share of pairs in which the value of ``lower`` is the lower one, ties counted half."""
+    """Return the share of pairs in which the value of ``lower`` is the lower one, ties counted half.
+
+    This is the area under the ROC curve (Mann-Whitney statistic). nan where one side is empty.
+
+    Parameters
+    ----------
+    lower, higher : ndarray of float64, shapes (n,) and (m,)
+    """
     if not len(lower) or not len(higher):
         return float("nan")
     ordered = np.sort(higher)

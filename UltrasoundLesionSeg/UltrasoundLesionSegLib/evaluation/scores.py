@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.evaluation.review import ReviewScores, score_review
 COMPARED = ("dice", "last_dice", "missed")  # scores of a video that are compared
 Interval = tuple[float, float, float]  # mean, and the lower and upper end of 95%
 NOTHING = (float("nan"),) * 3
-SMALL = 0.01  # of the frame: lesions that take less are told apart
+SMALL = 0.01  # share of the frame below which a lesion is counted as small
 ELSEWHERE = 0.1  # Dice below which a mask is not of the lesion
 
 
@@ -187,7 +187,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def dice_over_time(rows: Sequence[ScoredFrame], method: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return frames since the seed and the mean Dice there."""
+    """Return the numbers of frames since the seed, int64 (n,), ascending, and the mean Dice at each, float64 (n,)."""
     own = [row for row in rows if row.method == method]
     elapsed = np.array([row.elapsed for row in own])
     dice = np.array([row.scores.dice for row in own])

@@ -1,4 +1,4 @@
-"""A clip made of a still for validation: the walk of the image plane away from it.
+"""A clip made of a still for validation: the image plane moves away from it at random.
 
 Made to differ from training's clips (fitting/clip_synthesis.py) in every step, so that a model cannot score by having
 learnt the generator: motion by key frames with layers that slide over each other instead of sinusoids; the section
@@ -93,14 +93,25 @@ def key_framed(
 
 
 def signed_distance(mask: NDArray[np.bool_]) -> Field:
-    """Return the distance to the mask's boundary in pixels, positive inside."""
+    """Return the signed distance to the boundary of a mask, bool (H, W), in pixels: positive inside, float32 (H, W)."""
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
     return (np.maximum(inside - 0.5, 0) - np.maximum(outside - 0.5, 0)).astype(np.float32)
 
 
 def borrowed_outline(own: NDArray[np.bool_], other: NDArray[np.bool_]) -> Field:
-    """Return the signed distance of another lesion's outline, moved and scaled to this lesion's place and area."""
+    """Return the signed distance of another lesion's outline, moved and scaled to this lesion's place and area.
+
+    Parameters
+    ----------
+    own, other : ndarray of bool, shape (H, W)
+        Not empty.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
+        In pixels, positive inside.
+    """
     moments, target = cv2.moments(other.astype(np.uint8), True), cv2.moments(own.astype(np.uint8), True)
     scale = float(np.sqrt(target["m00"] / moments["m00"]))
     columns, rows = (target["m10"] / target["m00"], target["m01"] / target["m00"])
@@ -170,12 +181,12 @@ class SliceNoise:
 
 
 class StillWalk:
-    """A still as tissue that a plane walks through.
+    """A still as tissue that an image plane moves through.
 
     Parameters
     ----------
     still, other : Still
-        The other one lends its lesion's outline and its tissue.
+        Of the other one the lesion's outline and the tissue are used.
     plan : ClipPlan
     """
 

@@ -108,7 +108,7 @@ def write_still_clips(records: Sequence[StillRecord], plans: Sequence[ClipPlan],
     Parameters
     ----------
     records : sequence of StillRecord
-        One a clip; another one of them lends each clip its lesion's outline and its tissue.
+        One a clip; of another one of them the clip takes a lesion's outline and tissue.
     plans : sequence of ClipPlan
         One a record at least.
     output : Path

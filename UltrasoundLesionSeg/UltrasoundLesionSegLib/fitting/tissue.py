@@ -20,7 +20,7 @@ class TissueSheet:
     Parameters
     ----------
     still, other : Still
-        The second one lends its echogenicity to tissue that comes into the plane.
+        Tissue that comes into the plane has the echo levels of the second one.
     window : Window
         The part of the still that becomes the clip's frames.
     size : int

@@ -30,7 +30,7 @@ def load_clips(folder: Path) -> list[Clip]:
     Raises
     ------
     SourceError
-        When there is none, or one is not what it should be.
+        When there is no data set, or one is not in the expected form.
     """
     clips = [Clip.load(path) for path in sorted(folder.glob("*.npz"))]
     if not clips:

@@ -106,13 +106,19 @@ class RunLog:
             writer.writerows(rows)
 
     def add(self, **values: float | int | str) -> None:
-        """Append a row; columns not named stay empty."""
+        """Append a row; columns not named stay empty.
+
+        Raises
+        ------
+        OutputError
+            When the log cannot be written.
+        """
         row = {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
         try:
             with self._path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self.COLUMNS).writerow(row)
         except OSError as error:
             raise OutputError(
-                f"the training's log cannot be written ({error.strerror or type(error).__name__}); make room and give "
-                "the same command again"
+                f"the training's log cannot be written ({error.strerror or type(error).__name__}); free disk space and "
+                "give the same command again"
             ) from None  # the chained error would quote the path

@@ -131,7 +131,13 @@ class Trainer:
         return stored.step
 
     def run(self) -> None:
-        """Train until the configured number of steps is done."""
+        """Train until the configured number of steps is done.
+
+        Raises
+        ------
+        DeviceError
+            When the GPU's memory does not hold a step.
+        """
         done = 0
         for stage in self._config.stages:
             first = max(self.step, done)
