@@ -1,4 +1,4 @@
-"""The cine and the small frozen records that travel between the rooms of this library.
+"""The cine and the small frozen records that the packages of this library exchange.
 
 Conventions, written once:
 
@@ -81,12 +81,12 @@ class CalibratedRegion:
     calibration: Calibration
 
     def share_inside(self, mask: Mask) -> float:
-        """Return the share of the mask's pixels that lie in this region, 0 for an empty mask."""
+        """Return the share of the pixels of a mask, bool (H, W), that lie in this region; 0 for an empty mask."""
         return share_inside(self.box, mask)
 
 
 def share_inside(box: Box, mask: Mask) -> float:
-    """Return the share of the mask's pixels that lie in a box, 0 for an empty mask."""
+    """Return the share of the pixels of a mask, bool (H, W), that lie in a box; 0 for an empty mask."""
     total = int(np.count_nonzero(mask))
     row_min, column_min, row_max, column_max = box
     inside = int(np.count_nonzero(mask[row_min : row_max + 1, column_min : column_max + 1]))
@@ -355,7 +355,7 @@ class FrameResult:
     confidence : ndarray of float32, shape (K,)
         Expected overlap (Dice) with what a person would draw, 0 to 1; nan for a lesion not computed on this frame.
     computed : ndarray of bool, shape (K,)
-        Which lesions this result speaks of: True for new model output, False for anchors and lesions left alone.
+        Which lesions this result is about: True for new model output, False for anchors and lesions left alone.
     final : ndarray of bool, shape (K,)
         Which of the computed lesions will not change any more; False for a forward result that a backward pass will
         blend later, and for a blend of a result that shows the lesion and one that does not, which is decided later.
