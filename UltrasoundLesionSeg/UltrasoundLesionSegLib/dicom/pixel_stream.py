@@ -75,7 +75,7 @@ class PlaneStore:
 
 
 def pack_plane(mask: NDArray[np.bool_]) -> bytes:
-    """Return a mask as bits, the first pixel in the least significant bit (PS3.5 8.1.1), padded to whole bytes."""
+    """Return a mask, bool (H, W), as bits, the first pixel in the lowest bit (PS3.5 8.1.1), padded to whole bytes."""
     return np.packbits(mask, axis=None, bitorder="little").tobytes()
 
 

@@ -1,7 +1,7 @@
 """The attributes of a Segmentation for an ultrasound cine (PS3.3 A.51, A.90), all but its pixels.
 
-An ultrasound cine has no Frame of Reference, so its frames have no place in space: they are told apart by segment and
-by time, and tied to the source by instance and frame number.
+An ultrasound cine has no Frame of Reference, so its frames have no position in space: they are identified by segment
+and by time, and tied to the source by instance and frame number.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def frame_groups(source: DicomSource, frame: int, segment: int | None, comments:
 def origin_comments(segments: Sequence[Segment], frame: int) -> str:
     """Return who made each segment's mask on a frame, e.g. ``segment 1: manual; segment 2: model``.
 
-    Segment Algorithm Type speaks of a segment as a whole; this says it frame by frame, for people and for our reader.
+    Segment Algorithm Type describes a segment as a whole; this describes each frame, for people and for our reader.
     """
     return "; ".join(f"segment {segment.number}: {segment.lesion.origin(frame).value}" for segment in segments)
 
