@@ -25,7 +25,7 @@ from UltrasoundLesionSegLib.mrml.names import free_name
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.readers.pixel_digest import PixelDigest
 
-# Frame times closer than this cannot be told apart by Slicer's sequence index (its default tolerance is 0.001)
+# Frame times closer than this are the same to Slicer's sequence index (its default tolerance is 0.001)
 _SMALLEST_TIME_STEP = 1e-5
 _DEFAULT_FRAMES_PER_SECOND = 10.0  # what Slicer plays at when it knows no frame time
 

@@ -1,4 +1,4 @@
-"""The cine that a sequence browser holds, whoever made the browser."""
+"""The cine that a sequence browser holds, also of a browser that another module made."""
 
 from __future__ import annotations
 

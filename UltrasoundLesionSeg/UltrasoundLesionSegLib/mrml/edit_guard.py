@@ -42,7 +42,7 @@ class EditGuard:
         self._tags = [browser.AddObserver(event, self._commit, _BEFORE_SEQUENCES_LOGIC) for event in events]
 
     def stop(self) -> None:
-        """Guard no longer. Repeated calls do nothing."""
+        """Stop guarding. Repeated calls do nothing."""
         tags, self._tags = self._tags, []
         with contextlib.suppress(SceneError):
             for tag in tags:

@@ -12,7 +12,7 @@ from UltrasoundLesionSegLib.mrml.cine_of_browser import master_sequence
 from UltrasoundLesionSegLib.mrml.labelmaps import FrameGeometry, write_masks
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo, new_segment
 
-# Not among the first colours of lesions; told apart by people who cannot tell red from green
+# Not among the first colours of lesions; different also to people who cannot distinguish red from green
 COLORS = ((0.34, 0.71, 0.91), (0.80, 0.47, 0.65))
 _PIXELS = 2
 

@@ -29,7 +29,7 @@ def is_sound(archive: Path | IO[bytes], depth: int = 0, with_images: bool = True
     """Check that a .mrb is complete and stays within itself.
 
     Every byte is checked against its checksum, and each file that the scene names is in the archive. No member's name
-    leaves the archive's folder, none is a link, nothing is fetched from elsewhere, and there is room for all of it.
+    leaves the archive's folder, none is a link, nothing is fetched from elsewhere, and all of it fits on the disk.
     Archives within it (segmentation sequences) are checked alike: Slicer writes an empty one silently when the
     node's name has brackets.
 

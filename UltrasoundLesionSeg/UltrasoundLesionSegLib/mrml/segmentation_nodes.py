@@ -126,7 +126,13 @@ class SegmentationNodes:
         return int(master_sequence(self.browser).GetNumberOfDataNodes())
 
     def stored(self, frame: int) -> Any:
-        """Return the stored vtkSegmentation of a frame."""
+        """Return the stored vtkSegmentation of a frame.
+
+        Raises
+        ------
+        SceneError
+            When the cine has no such frame.
+        """
         if not 0 <= frame < len(self):
             raise SceneError(f"there is no frame {frame}; the cine has frames 0 to {len(self) - 1}")
         return self._item(self.browser.GetMasterSequenceNode(), frame)
@@ -138,7 +144,7 @@ class SegmentationNodes:
 
     @property
     def proxy(self) -> Any:
-        """The vtkMRMLSegmentationNode that shows a frame; made again if someone deleted it."""
+        """The vtkMRMLSegmentationNode that shows a frame, made again if deleted; ``SceneError`` where that fails."""
         node = self.browser.GetProxyNode(self.sequence)
         if node is None:
             slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(self.browser)

@@ -317,7 +317,13 @@ class SegmentationSequence:
         return list(masks)
 
     def painted(self) -> dict[str, tuple[Mask, Origin | None]]:
-        """Return what was painted on the frame shown and is not stored yet, by segment, as ``commit_edit`` would."""
+        """Return what was painted on the frame shown and is not stored yet: what ``commit_edit`` would store.
+
+        Returns
+        -------
+        dict of str to (ndarray of bool, shape (H, W), Origin or None)
+            By segment ID.
+        """
         painted, stored = self._nodes.shown, self._nodes.stored(self.shown_frame)
         if painted is stored:
             return {}

@@ -94,7 +94,7 @@ class SegmentState:
     confidence : float
         0 to 1; nan where no model gave one.
     provenance : str
-        Opaque to this room: the workflow writes which model, anchors and stretch a mask came from.
+        Not read in this package: the workflow writes which model, anchors and stretch a mask came from.
     """
 
     origin: Origin | None = None
@@ -166,7 +166,7 @@ def write_state(segment: Any, state: SegmentState) -> None:
 
 
 def write_before(segment: Any, mask: Mask, state: SegmentState) -> None:
-    """Remember a mask and its state, before a person's drawing replaces them."""
+    """Keep the digest of a mask, bool (H, W), and its state in the segment, before a person's drawing replaces them."""
     confidence = None if math.isnan(state.confidence) else state.confidence
     origin = state.origin.value if state.origin is not None else ""
     kept = {"mask": _digest(mask), "origin": origin, "confidence": confidence, "provenance": state.provenance}
@@ -174,7 +174,7 @@ def write_before(segment: Any, mask: Mask, state: SegmentState) -> None:
 
 
 def read_before(segment: Any, mask: Mask) -> SegmentState | None:
-    """Return the state that was remembered with this mask; None where that was another mask, none, or is unreadable."""
+    """Return the state kept with this mask, bool (H, W); None where there is none, or it is of another mask."""
     text = get_tag(segment, layout.TAG_BEFORE) if segment is not None else None
     try:
         kept = json.loads(unquote(text or ""))
