@@ -117,7 +117,7 @@ def find_cases(
     Parameters
     ----------
     source : Path
-        Manifest or folder; a DICOMDIR stands for its folder.
+        Manifest or folder; a DICOMDIR means its folder.
     output : Path
         Not looked into.
     progress : callable, optional

@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.batch.reviews import Reviews
 from UltrasoundLesionSegLib.reader_work.record import ReviewState
 
 _LINE, _DOT = "#9db4cc", "#1f5a94"
-# Okabe and Ito's palette: told apart by people who cannot tell red from green
+# Okabe and Ito's palette: different also to people who cannot distinguish red from green
 _STATES = {
     ReviewState.NEW: (_DOT, "o"),
     ReviewState.IN_WORK: ("#e69f00", "s"),
