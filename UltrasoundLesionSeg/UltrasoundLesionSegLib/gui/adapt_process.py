@@ -21,7 +21,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class AdaptProcess:
-    """One process. It speaks through a file, so that nothing here ever waits for it.
+    """One process. It reports in a file, so that nothing here ever waits for it.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class _Clicks:
     masks : list of ndarray of bool, shape (H, W)
         What was stored after 0, 1, ... of ``given``.
     given : list of (top, left, bottom, right) or (row, column, inside)
-        In the order they were made. A box is the first one or there is none: it draws anew.
+        In the order they were made. Only the first one can be a box: a box starts a new drawing.
     """
 
     frame: int

@@ -56,7 +56,7 @@ class DragBox:
         self._view.scheduleRender()
 
     def take_away(self) -> None:
-        """Draw it no longer."""
+        """Remove it from the view."""
         if self._view:  # a deleted Qt object is false
             self._renderer().RemoveViewProp(self._actor)
             self._view.scheduleRender()

@@ -79,7 +79,7 @@ class EditKeeper:
         self._guarded = lesions.sequence if lesions is not None else None
 
     def stop(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching."""
         for observed, tag in self._observed:
             observed.RemoveObserver(tag)
         self._observed = []
@@ -91,7 +91,7 @@ class EditKeeper:
     def painted(self) -> tuple[int, dict[str, bool]]:
         """Return the frame shown, and the segments changed on it and not stored yet: whether each is an anchor now.
 
-        A drawing that was stored and then undone is none.
+        A drawing that was stored and then undone does not count.
         """
         lesions = self._lesions()
         if lesions is None:

@@ -30,7 +30,7 @@ class HeightWatch:
         root.installEventFilter(self._filter)
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._filter.root = None
         self._root.removeEventFilter(self._filter)
 

@@ -55,7 +55,7 @@ class LesionSection(Section):
         self.ui.segmentEditor.updateWidgetFromMRML()
 
     def leave(self) -> None:
-        """Another module is shown: the mouse no longer draws."""
+        """Another module is shown: stop drawing with the mouse."""
         self._tool_before = ""
         self.ui.segmentEditor.setActiveEffect(None)
         self.ui.segmentEditor.uninstallKeyboardShortcuts()

@@ -218,7 +218,7 @@ class MeasurementSection(Section):
                 return
 
     def cleanup(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         self._stop_listening()
 
 

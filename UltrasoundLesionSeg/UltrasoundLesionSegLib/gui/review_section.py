@@ -225,7 +225,7 @@ class ReviewSection(Section):
         self.ui.deleteSegmentButton.text = "Delete"
 
     def cleanup(self) -> None:
-        """Ask nothing and listen to nothing any more."""
+        """Stop asking and listening."""
         self._annotation.show("")
         self._delete_timer.stop()
         self._timeline.stop()

@@ -26,7 +26,7 @@ class ThemeWatch:
         root.installEventFilter(self._filter)
 
     def stop(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         self._filter.root = None
         self._root.removeEventFilter(self._filter)
 

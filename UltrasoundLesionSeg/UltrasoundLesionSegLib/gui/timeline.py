@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.gui.messages import is_dark
 
-# From unsure to sure; told apart by people who cannot tell red from green, and in grey
+# From unsure to sure; different also to people who cannot distinguish red from green, and in grey
 SCALE = ((178, 60, 20), (236, 160, 50), (150, 190, 205), (40, 110, 165))
 LOWEST, HIGHEST = 0.3, 1.0  # lower confidences have the colour of the lowest
 ROW, GAP, MARKS = 14, 4, 12  # heights in px: a lesion's row, between rows, the marks of anchors above
@@ -71,7 +71,7 @@ class Timeline:
         self.paint()
 
     def stop(self) -> None:
-        """Listen to the label no longer."""
+        """Stop listening to the label."""
         self._filter.listener = None
         self._label.removeEventFilter(self._filter)
 
