@@ -36,7 +36,7 @@ class Choice:
     first, second : ndarray of bool, shape (H, W), or None
         Both readers' masks: outlined, or carried by a model from their outlines; None where a reader has none.
     hows : tuple of How
-        What each did to it; ``CONFIRMED`` for a mask that a model carried, which whoever takes it confirms.
+        What each did to it; ``CONFIRMED`` for a mask of a model: who chooses it confirms it.
     dice : float
         Of both masks; 0 where one has none.
     """
@@ -204,7 +204,15 @@ class Adjudication:
         return len(agreed)
 
     def draw(self, frame: int, lesion: str, mask: Mask) -> None:
-        """Put an outline of one's own on a frame; one without a pixel says that the lesion is not visible."""
+        """Put a new outline on a frame.
+
+        Parameters
+        ----------
+        frame : int
+        lesion : str
+        mask : ndarray of bool, shape (H, W)
+            An empty one says that the lesion is not visible.
+        """
         drawn = np.asarray(mask, bool)
         self._decide(frame, lesion, drawn, How.DRAWN if drawn.any() else How.NOT_VISIBLE, "")
 

@@ -370,12 +370,12 @@ def match_lesions(frames: Iterable[tuple[int, Named, Named]]) -> dict[str, str]:
     found = {mine[row]: theirs[column] for row, column in zip(rows, columns, strict=True) if table[row, column]}
     for name in mine:
         if name not in found and name in theirs and name not in found.values():
-            found[name] = name  # both speak of it and see it in different places
+            found[name] = name  # both have a lesion of this name, in different places
     return {name: found[name] for name in mine if name in found}
 
 
 def masks_of(row: LesionComparison, first: Side, second: Side) -> tuple[Mask, Mask]:
-    """Return both sides' masks on the frame on which they agree least."""
+    """Return both sides' masks, bool (H, W), on the frame on which they agree least."""
     frame = row.worst_frame
     if row.kind is Kind.DRAWN:
         return first.outlined(frame)[row.lesion], second.outlined(frame)[row.other_name]

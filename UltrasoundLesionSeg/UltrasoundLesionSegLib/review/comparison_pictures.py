@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.report.image_area import blank_outside, find_image_a
 from UltrasoundLesionSegLib.report.overlay import View, canvas_of, draw_lesion
 from UltrasoundLesionSegLib.review.comparison import LesionComparison
 
-FIRST, SECOND = (230, 126, 34), (41, 128, 185)  # orange and blue: told apart by the colour-blind too
+FIRST, SECOND = (230, 126, 34), (41, 128, 185)  # orange and blue, which the colour-blind distinguish too
 WIDTH = 480  # pixels of a picture
 MARGIN = 0.6  # around both outlines, in their size
 
@@ -27,6 +27,11 @@ def outlines_over_each_other(frame: Frame, first: Mask, second: Mask) -> bytes:
     frame : ndarray of uint8, shape (H, W) or (H, W, 3)
     first, second : ndarray of bool, shape (H, W)
         At least one with a pixel.
+
+    Raises
+    ------
+    OutputError
+        When the picture cannot be encoded.
     """
     around = bounding_box(first | second)
     assert around is not None
@@ -57,7 +62,7 @@ def pictures_of(
     source_of : callable
         Gives the cine of a row, or None.
     masks_of : callable
-        Gives both sides' masks on a row's worst frame.
+        Gives both sides' masks, bool (H, W), on a row's worst frame.
     """
     found = {}
     for row in rows:

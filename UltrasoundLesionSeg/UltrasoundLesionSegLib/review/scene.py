@@ -59,7 +59,7 @@ def opening_steps(
 ) -> Generator[int, None, SceneCase]:
     """Do what ``open_in_scene`` does, one frame a step; yields the number of frames read, returns the case.
 
-    Closing the generator leaves nothing in the scene. The case stays held either way.
+    Closing the generator leaves nothing in the scene. The case stays held either way. Errors as for ``open_in_scene``.
     """
     path = source or case.source
     if path is None:
@@ -140,7 +140,7 @@ class SceneCase:
 
     @property
     def sequence(self) -> SegmentationSequence:
-        """The lesions in the scene."""
+        """The lesions in the scene; ``SceneError`` when the case was closed with its scene."""
         found = SegmentationSequence.find(self.browser) if self.browser.GetScene() is not None else None
         if found is None:
             raise SceneError("the case is no longer in the scene; open it again")

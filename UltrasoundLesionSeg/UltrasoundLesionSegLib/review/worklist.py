@@ -1,4 +1,4 @@
-"""The list of cases that a reader has to look at: what is to be won by it first."""
+"""The list of cases that a reader has to look at, those first for which a correction gains most."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class WorkCase:
 
     @property
     def place(self) -> tuple[float, str]:
-        """Sorts what is to be won to the front; cases without a result come last."""
+        """Sorts the cases with the largest expected gain to the front; cases without a result come last."""
         return (-self.gain if self.frames is not None else math.inf), self.name
 
 
@@ -167,7 +167,7 @@ class Worklist:
         return self._reviews.readers()
 
     def cases(self, states: Collection[ReviewState] | None = None) -> list[WorkCase]:
-        """Return the cases, what is to be won by them first; done ones and those set aside come last.
+        """Return the cases, those with the largest expected gain first; done ones and those set aside come last.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ class Worklist:
         ----------
         name : str
         reason : str
-            Why, for whoever decides what becomes of it.
+            Why, for the person who decides what to do with it.
 
         Raises
         ------
