@@ -94,7 +94,7 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class CaseReport:
-    """One cine with its results, as the writers of this room take it.
+    """One cine with its results, as the writers of this package take it.
 
     Parameters
     ----------

@@ -169,7 +169,7 @@ def confidence_strip(
     """Draw the confidence of every frame as a bar: the lower the bar, the more it needs a look.
 
     A triangle marks a frame that a person drew or confirmed, a dash below the line one where the lesion is not visible.
-    In a cine of more than 340 frames a bar stands for several, and shows the lowest.
+    In a cine of more than 340 frames a bar is for several frames, and shows the lowest value.
 
     Parameters
     ----------

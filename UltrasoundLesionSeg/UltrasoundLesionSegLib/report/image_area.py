@@ -52,7 +52,7 @@ class ImageArea:
         return 1.0 if self.mask is None else float(self.mask.mean())
 
     def including(self, lesions: Mask) -> ImageArea:
-        """Return the area with lesions in it that a person saw: where one was drawn, there is image."""
+        """Return the area extended by lesions, bool (H, W): where a person drew one, there is ultrasound image."""
         return self if self.mask is None else replace(self, mask=self.mask | lesions)
 
     @property

@@ -209,7 +209,7 @@ def describe(case: CaseReport, frame: int, named: bool = False) -> list[str]:
     frame : int
     named : bool
         Call every lesion by its name. Otherwise one whose name the pictures' font lacks letters for, or that has no
-        room in a picture, is called by its number.
+        space in a picture, is called by its number.
 
     Returns
     -------
