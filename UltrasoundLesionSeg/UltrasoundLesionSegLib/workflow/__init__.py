@@ -1,6 +1,6 @@
 """The whole job on MRML nodes. ``UltrasoundLesionWorkflow`` is the way in.
 
-The class is loaded when it is first asked for: it loads MRML, which takes seconds, and other files of this room are
+The class is loaded when it is first asked for: it loads MRML, which takes seconds, and other files of this package are
 needed without it.
 """
 

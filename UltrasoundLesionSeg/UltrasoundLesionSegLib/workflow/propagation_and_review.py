@@ -148,7 +148,13 @@ class PropagationAndReview(ClickedSeeds):
         frames: tuple[int, int] | None = None,
         device: str = "auto",
     ) -> None:
-        """Raise what ``propagate`` would raise for these choices, before anything is drawn or computed."""
+        """Check these choices before anything is drawn or computed. Parameters as for ``propagate``.
+
+        Raises
+        ------
+        SceneError, ModelError, DeviceError
+            What ``propagate`` would raise for them.
+        """
         from UltrasoundLesionSegLib.engine.stretches import Direction
 
         self._checked_range(frames, len(self.cine(browser)))
@@ -158,7 +164,13 @@ class PropagationAndReview(ClickedSeeds):
         self._resolve_device(device)
 
     def lastPropagation(self, browser: Any) -> PropagationSummary:
-        """Return what the last propagation of a cine did in this process."""
+        """Return what the last propagation of a cine did in this process.
+
+        Raises
+        ------
+        SceneError
+            When there was none.
+        """
         job = self._jobs.get(browser.GetID())
         if job is None:
             raise SceneError("the cine has not been propagated in this session; propagate it first")

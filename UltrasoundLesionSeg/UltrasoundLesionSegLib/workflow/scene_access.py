@@ -101,6 +101,11 @@ class SceneAccess:
         ----------
         node : vtkMRMLSequenceBrowserNode, or volume node whose slices are frames
             A volume is copied into a new sequence once and left as it is.
+
+        Raises
+        ------
+        SceneError
+            When ``node`` is None, or the volume's slices are no frames.
         """
         from UltrasoundLesionSegLib.mrml.cine_nodes import browser_from_volume
 

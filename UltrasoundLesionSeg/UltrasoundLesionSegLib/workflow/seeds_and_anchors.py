@@ -80,7 +80,7 @@ class SeedsAndAnchors(ModelAccess):
         source : ndarray, vtkMRMLSegmentationNode, or path of a PNG, NRRD, .seg.nrrd or DICOM SEG
             An array is one mask, bool (H, W); one mask for each of K lesions, bool (K, H, W); or a label image of whole
             numbers (H, W), in which 1 to K are K lesions, as they are in a file. A DICOM SEG, and a file with a label
-            image for each frame, seed the frames they speak of.
+            image for each frame, seed the frames that they belong to.
         frame : int, optional
         segment : str, optional
             Name or ID of the segment the seed belongs to, "Lesion" by default; of the segment to read, for a
@@ -252,7 +252,7 @@ class SeedsAndAnchors(ModelAccess):
         Raises
         ------
         SeedError, FrameError, ModelError, DeviceError, SceneError
-            When the frame is none of the cine's or cannot be read, or a choice does not fit.
+            When the cine has no such frame or it cannot be read, or a choice does not fit.
         """
         from UltrasoundLesionSegLib.engine.suggestion import suggest_mask
 
