@@ -56,7 +56,7 @@ class _Shrunk:
 
 
 def shrink(picture: Frame, side: int) -> Frame:
-    """Return the picture with its long side at most ``side`` pixels."""
+    """Return a picture, uint8 (H, W) or (H, W, 3), reduced so that its long side has at most ``side`` pixels."""
     height, width = picture.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -35,7 +35,7 @@ class Furniture:
 
 
 def draw_box(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
-    """Draw where the picture lies in a frame that has room for the interface.
+    """Draw where the picture lies in a frame that has space for the interface.
 
     Returns
     -------

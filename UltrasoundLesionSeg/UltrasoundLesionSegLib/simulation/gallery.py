@@ -28,7 +28,7 @@ SWEEP_SHOWN = (0, 14, 17, 20, 23, 46, 50, 59)
 
 
 def tile(simulated: SimulatedCine, index: int, outlined: bool, label: str = "") -> NDArray[np.uint8]:
-    """Return a frame, RGB, with the truth's outlines if wanted and a label in its corner."""
+    """Return a frame, uint8 (H, W, 3), with the truth's outlines if wanted and a label in its corner."""
     frame = simulated.cine.frames[index]
     picture = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) if frame.ndim == 2 else frame.copy()
     if outlined:

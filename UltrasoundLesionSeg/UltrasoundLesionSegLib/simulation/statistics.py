@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.simulation.filters import Array, blur
 
 CORRELATION_LAGS = (1, 2, 3, 5)  # pixels
 FRAME_LAGS = (1, 2, 3, 5, 8, 12)
-# Speckle is told from structure by what is left after this blur (sigma in pixels).
+# What is left after this blur (sigma in pixels) is structure, the rest speckle.
 STRUCTURE_SIGMA = 6.0
 _DARKEST, _BRIGHTEST = 15, 240  # clipped grey levels and the black around a sector tell nothing of speckle
 _PATCH, _SEARCH = 24, 8
@@ -52,7 +52,7 @@ def texture(pictures: Iterable[Frame]) -> Texture:
 
 
 def grey(picture: Frame) -> NDArray[np.uint8]:
-    """Return the picture without colours."""
+    """Return the grey levels of a picture, uint8 (H, W)."""
     return picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
