@@ -58,7 +58,7 @@ def compress(lengths: Sequence[int]) -> str:
 
 
 def bounding_box(mask: Mask) -> list[int]:
-    """``[x, y, width, height]`` in pixels of a mask with at least one pixel."""
+    """Return ``[x, y, width, height]`` in pixels of a mask, bool (H, W), with at least one pixel."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]
 
