@@ -211,7 +211,7 @@ def write_result(file: IO[bytes], result: CaseMasks, anchors: Sequence[ReaderAnc
     result : CaseMasks
         A frame without a result gets no image.
     anchors : sequence of ReaderAnchor
-        Which of the masks are the reader's own anchors. They are in the images for whoever reads those alone;
+        Which of the masks are the reader's own anchors. They are in the images for programs that read the images alone;
         ``read_result`` leaves them out, because the reader may change or take back an anchor afterwards.
 
     Raises
