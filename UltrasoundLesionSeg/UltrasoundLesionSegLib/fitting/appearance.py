@@ -135,7 +135,12 @@ def draw_overlay(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     ----------
     rng : Generator
     size : int
-        The overlay is ``size`` x ``size`` pixels.
+        Side of the overlay in pixels.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size)
+        0 where nothing is drawn.
     """
     overlay = np.zeros((size, size), np.uint8)
     grey = int(rng.integers(150, 256))
