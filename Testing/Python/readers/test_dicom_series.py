@@ -241,7 +241,7 @@ def test_copies_of_an_object_are_left_out(save_series):
     (folder / "copy.dcm").write_bytes((folder / "3.dcm").read_bytes())
     cine = read_cine(folder)
     assert_in_order(cine)
-    assert cine.notes == ("1 other DICOM objects of the folder are left out.",)
+    assert cine.notes == ("1 other DICOM object of the folder is left out.",)
 
 
 def test_frame_times_that_differ_within_the_series_are_noted(save_series):
@@ -330,3 +330,11 @@ def test_images_that_may_be_stills_are_noted(save_series, frames, seconds, said)
 def test_a_series_that_may_be_several_cines_is_noted(save_series, keyword, value_of, is_noted):
     notes = read_cine(save_series(**{keyword: value_of, "InstanceNumber": lambda frame: frame + 1})).notes
     assert any(note.startswith(f"{keyword} has") and "that many cines" in note for note in notes) == is_noted
+
+
+def test_what_lies_beside_the_only_cine_of_a_folder_is_counted(save_dicom, tmp_path):
+    data = dicom_object(FRAMES)
+    save_dicom(data, "folder/a.dcm")
+    assert read_cine(tmp_path / "folder").notes == ()
+    (tmp_path / "folder" / "b.dcm").write_bytes((tmp_path / "folder" / "a.dcm").read_bytes()[:300])
+    assert read_cine(tmp_path / "folder").notes == ("1 other DICOM object of the folder is left out.",)

@@ -105,7 +105,8 @@ def read_dicom_folder(paths: Sequence[Path]) -> Cine:
         raise SourceError("the folder holds DICOM objects but no image; choose the folder of one cine")
     multiframe = [one for one in instances if one.is_multiframe]
     if len(instances) == 1:
-        return read_dicom_file(instances[0].path)
+        cine = read_dicom_file(instances[0].path)
+        return replace(cine, notes=(*cine.notes, *_left_out_note(without_image + copies)))
     if multiframe:
         beside = " beside other images" if len(multiframe) < len(instances) else ""
         counted = (
@@ -114,10 +115,17 @@ def read_dicom_folder(paths: Sequence[Path]) -> Cine:
         raise SourceError(f"the folder holds {counted}{beside}; choose one file")
     series = _main_series(instances)
     left_out = len(instances) - len(series) + without_image + copies
-    notes = [f"{left_out} other DICOM objects of the folder are left out."] if left_out else []
+    notes = [*_left_out_note(left_out)]
     if len(series[0].group) == len(_SIZE):
         notes.append("The objects do not name one series, as after anonymisation: they are read as one cine.")
     return _series_cine(series, notes)
+
+
+def _left_out_note(count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    others = "1 other DICOM object of the folder is" if count == 1 else f"{count} other DICOM objects of the folder are"
+    return (f"{others} left out.",)
 
 
 def _read_instances(paths: Sequence[Path]) -> tuple[list[Instance], int]:

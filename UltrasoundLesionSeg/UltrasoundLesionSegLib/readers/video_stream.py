@@ -51,7 +51,10 @@ _LISTENING = threading.Lock()
 _LISTENERS: list[int | None] = []
 logging.getLogger("libav").setLevel(logging.CRITICAL + 1)  # hides messages of other threads' streams
 _CHECKED_ROWS = 64
-_CANNOT = "the video file cannot be decoded; convert it to MP4 (H.264) or AVI and try again"
+_CANNOT = (
+    "the video file cannot be decoded: it is cut off, damaged or of a rare kind; copy it again, or convert it to MP4 "
+    "(H.264) or AVI"
+)
 
 
 @dataclass(frozen=True)
