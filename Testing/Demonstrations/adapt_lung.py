@@ -26,9 +26,9 @@ from UltrasoundLesionSegLib.adaptation.adapt import AdaptSettings, adapt
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome, figures
 from UltrasoundLesionSegLib.cine import Cine, Mask
+from UltrasoundLesionSegLib.engine.outline import signed_distance
 from UltrasoundLesionSegLib.evaluation.methods import OpticalFlow
 from UltrasoundLesionSegLib.evaluation.metrics import score_frame
-from UltrasoundLesionSegLib.evaluation.still_walk import signed_distance
 from UltrasoundLesionSegLib.evaluation.tables import markdown_table
 from UltrasoundLesionSegLib.measurement.echo import echo_levels
 from UltrasoundLesionSegLib.readers.open import read_cine

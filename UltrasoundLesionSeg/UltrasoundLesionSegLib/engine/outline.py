@@ -184,17 +184,17 @@ def _probability(distance: Field) -> Field:
     return np.float32(1) / (np.float32(1) + odds)
 
 
-def signed_distance(probabilities: Field) -> Field:
+def signed_distance(probabilities: Field | Mask) -> Field:
     """Return the distance to the outline at p = 0.5 in pixels, positive inside.
 
     Parameters
     ----------
-    probabilities : ndarray of float32, shape (N, N)
+    probabilities : ndarray of float32 or bool, shape (H, W)
 
     Returns
     -------
-    ndarray of float32, shape (N, N)
-        With no pixel inside (or outside) the outline, minus (plus) N everywhere.
+    ndarray of float32, shape (H, W)
+        With no pixel inside (or outside) the outline, minus (plus) H everywhere.
     """
     inside = (probabilities > 0.5).astype(np.uint8)
     if not inside.any() or inside.all():

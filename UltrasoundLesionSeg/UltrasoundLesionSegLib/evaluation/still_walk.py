@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from UltrasoundLesionSegLib.engine.outline import signed_distance
 from UltrasoundLesionSegLib.fitting.still import Still
 
 Field = NDArray[np.float32]
@@ -90,13 +91,6 @@ def key_framed(
         + share * (2 * before - 5 * left + 4 * right - after + share * (3 * (left - right) + after - before))
     )
     return path - path[:1]
-
-
-def signed_distance(mask: NDArray[np.bool_]) -> Field:
-    """Return the signed distance to the boundary of a mask, bool (H, W), in pixels: positive inside, float32 (H, W)."""
-    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
-    return (np.maximum(inside - 0.5, 0) - np.maximum(outside - 0.5, 0)).astype(np.float32)
 
 
 def borrowed_outline(own: NDArray[np.bool_], other: NDArray[np.bool_]) -> Field:
