@@ -85,7 +85,7 @@ class AdaptSettings:
 
 @dataclass(frozen=True)
 class AdaptProgress:
-    """How far it is.
+    """How far an adaptation is.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What came of an adaptation: the figures, the sentence, the new model's card."""
+"""The result of an adaptation: the figures, the sentence, the new model's card."""
 
 from __future__ import annotations
 

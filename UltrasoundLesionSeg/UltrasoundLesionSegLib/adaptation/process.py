@@ -25,7 +25,7 @@ NICE = 10  # the person at the window goes on working meanwhile
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted.
+    """What the process is to do.
 
     Parameters
     ----------

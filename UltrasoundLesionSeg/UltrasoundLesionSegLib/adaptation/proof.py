@@ -60,7 +60,7 @@ because no reviewed ones are available here.
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a number of patients: the decision by folds, where it was made, and the scores on test patients.
+    """The results for a number of patients: the decision by folds, where it was made, and the scores on test patients.
 
     ``usual`` has those on tissue of the kind that the start model was trained on.
     """
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Proof:
-    """What is tried.
+    """The settings of the experiment.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A worker process as the batch sees it: started, given a case, watched, killed with all it started."""
+"""A worker process, started, given cases, watched and ended by the batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class WorkerProcess:
-    """One worker.
+    """A process that computes one case after another.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a batch hands to its workers, and what comes back: plain values that travel as JSON between processes."""
+"""The messages between a batch and its worker processes: plain values, sent as JSON."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class CaseStarted:
 
 @dataclass(frozen=True)
 class CaseProgress:
-    """A worker has been at a frame; ``done`` of ``total`` frames have their final result."""
+    """A worker has worked on a frame; ``done`` of ``total`` frames have their final result."""
 
     name: str
     frame: int

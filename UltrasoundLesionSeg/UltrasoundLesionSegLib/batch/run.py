@@ -59,7 +59,7 @@ class BatchProgress:
 
 @dataclass
 class BatchResult:
-    """What came of a batch.
+    """The result of a batch.
 
     Parameters
     ----------

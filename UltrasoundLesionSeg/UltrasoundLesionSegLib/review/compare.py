@@ -1,4 +1,4 @@
-"""The whole comparison: read, compare, write, and say what came of it."""
+"""The whole comparison: read, compare, write, and sum up in one sentence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from UltrasoundLesionSegLib.workflow.output_folder import check_writable
 
 @dataclass(frozen=True)
 class Written:
-    """What a comparison came to.
+    """The result of a comparison, as written.
 
     Parameters
     ----------

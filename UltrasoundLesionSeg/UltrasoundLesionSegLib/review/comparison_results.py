@@ -1,4 +1,4 @@
-"""What a comparison comes to over all lesions, as ``comparison.csv``, ``comparison.json`` and a page."""
+"""The results of a comparison over all lesions, as ``comparison.csv``, ``comparison.json`` and a page."""
 
 from __future__ import annotations
 

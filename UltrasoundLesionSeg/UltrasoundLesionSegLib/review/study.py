@@ -39,7 +39,7 @@ _DICOM = (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
 
 @dataclass
 class StudyResult:
-    """What came of an export.
+    """The result of an export.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ LABELS = ("LT BREAST", "RT BREAST", "UOQ", "3:00 4CM FN", "RADIAL", "MAMA DIR", 
 
 @dataclass(frozen=True)
 class Furniture:
-    """What is burned in.
+    """The parts of a user interface that are drawn into each frame.
 
     Parameters
     ----------

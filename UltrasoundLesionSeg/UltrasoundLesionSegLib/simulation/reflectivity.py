@@ -28,7 +28,7 @@ SHADOW_BLUR_MM = 0.6  # the aperture is wide: shadows have soft sides
 
 @dataclass(frozen=True)
 class Reflectivity:
-    """What returns from the plane at one moment; all on the beam grid.
+    """The reflectivity of the image plane at one moment, on the beam grid.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class AveragedWeights:
 
 @dataclass
 class Checkpoint:
-    """Where a run stands.
+    """The state of a run, from which it can be resumed.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from UltrasoundLesionSegLib.fitting.samples import SampleSettings
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of a run.
+    """A part of a run with its own samples and number of steps.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ DICOM_KINDS = ("seg",)
 
 @dataclass
 class CaseResult:
-    """What came of a case.
+    """The result of a case.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class PropagationProgress:
 
 @dataclass(frozen=True)
 class FitRecord:
-    """How a model was fitted to a cine, and what came of it.
+    """How a model was fitted to a cine, and whether its result was kept.
 
     Parameters
     ----------
