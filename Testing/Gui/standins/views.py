@@ -37,6 +37,8 @@ class LayoutManager:
         self._slice_logic.AddSliceNode("Red")
         self._slice_logics = vtk.vtkCollection()
         self._slice_logics.AddItem(self._slice_logic)
+        # without an application it is made with its events off
+        self._slice_logic.GetSliceNode().SetDisableModifiedEvent(0)
         self._slice_logic.GetSliceNode().SetDimensions(WINDOW[0] // 2, WINDOW[1] // 2, 1)
         self._slice_widget: QtWidgets.QWidget | None = None
         self._observations = Observations(self)
@@ -73,7 +75,7 @@ class LayoutManager:
         return WINDOW[0] * red // total if total else WINDOW[0] // 2
 
     def _resize_red(self) -> None:
-        self._slice_logic.GetSliceNode().SetDimensions(self._red_width(), WINDOW[1], 1)
+        self._slice_logic.ResizeSliceNode(self._red_width(), WINDOW[1])
 
     def sliceWidget(self, name: str) -> QtWidgets.QWidget | None:
         if name != "Red":

@@ -190,6 +190,37 @@ def test_a_scene_that_brings_another_arrangement_shows_one_large_view(
     assert manager.layout == users_arrangement
 
 
+def test_the_image_stays_fitted_while_the_view_changes_its_size(two: Any) -> None:
+    user, one, _ = two
+    volume = user.module.widget.logic.volumeNode(one)
+    # the panel of the module before was narrower: the view becomes narrower when this one is shown
+    for size in ((400, 500), (700, 300), (900, 900)):
+        red().sliceLogic().ResizeSliceNode(*size)
+        user.module.session.process_events()
+        assert red().mrmlSliceNode().GetDimensions()[:2] == size
+        assert_fitted(volume)
+
+
+def test_what_the_user_zoomed_or_moved_is_not_fitted_again(two: Any) -> None:
+    user, _, _ = two
+    node = red().mrmlSliceNode()
+    across, down, _ = node.GetFieldOfView()
+    node.SetFieldOfView(across / 2, down / 2, 1)
+    user.module.session.process_events()
+    red().sliceLogic().ResizeSliceNode(400, 500)
+    user.module.session.process_events()
+    assert node.GetFieldOfView()[0] < 0.6 * across
+
+
+def test_views_are_left_alone_when_the_module_is_left(two: Any) -> None:
+    user, _, _ = two
+    user.module.leave()
+    red().sliceLogic().ResizeSliceNode(400, 500)
+    before = red().mrmlSliceNode().GetFieldOfView()
+    user.module.session.process_events()
+    assert red().mrmlSliceNode().GetFieldOfView() == before
+
+
 def test_the_image_is_fitted_when_the_charts_come_and_go(two: Any) -> None:
     user, one, _ = two
     volume = user.module.widget.logic.volumeNode(one)

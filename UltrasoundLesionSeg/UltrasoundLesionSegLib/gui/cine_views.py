@@ -7,6 +7,7 @@ from typing import Any
 
 import slicer
 
+from UltrasoundLesionSegLib.gui.fitted_views import FittedViews
 from UltrasoundLesionSegLib.gui.view_layout import ViewLayout
 from UltrasoundLesionSegLib.mrml.frames import image_of
 from UltrasoundLesionSegLib.mrml.segmentation_nodes import find_sequence
@@ -24,7 +25,7 @@ class CineViews:
     """
 
     def __init__(self, later: Callable[[Callable[[], None]], None]) -> None:
-        self._later = later
+        self._fitted = FittedViews(later)
         self._layout = ViewLayout()
         self._entered = False
 
@@ -45,6 +46,7 @@ class CineViews:
     def leave(self) -> None:
         """Another module is shown: give the user's arrangement of views back."""
         self._entered = False
+        self._fitted.stop()
         self._layout.leave()
 
     def show(self, browser: Any | None, volume: Any | None) -> None:
@@ -69,18 +71,12 @@ class CineViews:
             slicer.util.setSliceViewerLayers(background=None, foreground=None, label=None)
         elif arranged or any(node.GetBackgroundVolumeID() != volume.GetID() for node in _composite_nodes()):
             slicer.util.setSliceViewerLayers(background=volume, foreground=None, label=None)
-            self._later(fit)
+            self._fitted.fit_later()
 
     def show_charts(self, shown: bool) -> None:
         """Show charts and table beside the cine, or the cine alone."""
         if self._layout.show_charts(shown):
-            self._later(fit)
-
-
-def fit() -> None:
-    """Fit the image into each view."""
-    if slicer.app.layoutManager() is not None:
-        slicer.util.setSliceViewerLayers(fit=True)
+            self._fitted.fit_later()
 
 
 def show_lesions_of(browser: Any | None) -> None:
