@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -331,3 +332,20 @@ def test_the_box_is_seen_while_it_is_dragged_and_a_short_drag_is_a_click(clicks:
     clicks.user.module.session.process_events()
     assert outlines_drawn() == 0
     assert "1 click." in clicks.user.read("lesionMessageLabel")
+
+
+def test_clicks_made_while_libraries_are_loaded_are_drawn_afterwards(
+    clicks: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from UltrasoundLesionSegLib.gui import library_loading
+
+    busy = "import time\nuntil = time.perf_counter() + 0.6\nwhile time.perf_counter() < until: sum(range(100))"
+    (tmp_path / "library_of_clicks.py").write_text(busy)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "library_of_clicks", raising=False)
+    monkeypatch.setattr(library_loading, "MODULES", (("library_of_clicks", "A slow library"),))
+    clicks.user.see("clickButton").click()
+    assert not press(clicks, *middle(clicks.truth[0][0])), "the click reached Slicer's own mouse"
+    assert clicks.user.read("lesionMessageLabel").startswith("Loading A slow library")
+    clicks.user.wait_until(lambda: clicks.user.read("lesionMessageLabel").startswith("1 click."))
+    assert dice(clicks.mask(0), clicks.truth[0][0]) > 0.85

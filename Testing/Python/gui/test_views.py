@@ -190,6 +190,19 @@ def test_a_scene_that_brings_another_arrangement_shows_one_large_view(
     assert manager.layout == users_arrangement
 
 
+def test_no_empty_table_stays_beside_the_next_cine(two: Any) -> None:
+    from UltrasoundLesionSegLib.gui import view_layout
+
+    user, _, _ = two
+    manager = slicer.app.layoutManager()
+    manager.setLayout(view_layout.with_table(manager.layout))
+    assert manager.layout == view_layout.CINE_WITH_TABLE
+    slicer.mrmlScene.Clear(0)
+    assert manager.layout == view_layout.CINE
+    user.click("loadSampleButton")
+    assert manager.layout == view_layout.CINE
+
+
 def test_the_image_stays_fitted_while_the_view_changes_its_size(two: Any) -> None:
     user, one, _ = two
     volume = user.module.widget.logic.volumeNode(one)

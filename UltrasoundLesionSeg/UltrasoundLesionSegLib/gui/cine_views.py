@@ -43,6 +43,11 @@ class CineViews:
         if self._entered:
             self._layout.scene_was_read()
 
+    def scene_is_closed(self) -> None:
+        """The scene is about to be closed: no empty table stays beside the next cine."""
+        if self._entered:
+            self._layout.scene_is_closed()
+
     def leave(self) -> None:
         """Another module is shown: give the user's arrangement of views back."""
         self._entered = False

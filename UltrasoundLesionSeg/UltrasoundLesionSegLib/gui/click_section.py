@@ -68,6 +68,7 @@ class ClickSection(Section):
         super().__init__(host)
         self._observed: list[tuple[Any, int]] = []
         self._clicks: _Clicks | None = None
+        self._waiting: list[Box | Point] = []  # made while the large libraries are loaded: drawn as soon as they are
         self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel)
         self._drag: DragBox | None = None  # while the left button is down
         self.ui.clickButton.connect("toggled(bool)", self._toggled)
@@ -89,7 +90,7 @@ class ClickSection(Section):
 
     def cine_changed(self) -> None:
         """Start again with another cine; the hint stays with the tool."""
-        self._clicks = None
+        self._clicks, self._waiting = None, []
         if self.host.browser is None:
             self._put_up()
         elif self._observed:
@@ -97,6 +98,7 @@ class ClickSection(Section):
 
     def frame_changed(self) -> None:
         """Say no more what was clicked on the frame left."""
+        self._waiting = []
         if self._observed:
             tell(self.ui.lesionMessageLabel, HINT)
 
@@ -122,7 +124,7 @@ class ClickSection(Section):
     def _toggled(self, down: bool) -> None:
         self._observe(False)
         if not down:
-            self._clicks = None
+            self._clicks, self._waiting = None, []
             if HINT in str(self.ui.lesionMessageLabel.text):
                 tell(self.ui.lesionMessageLabel, "")
             return
@@ -130,12 +132,8 @@ class ClickSection(Section):
             self._put_up()
             return
         self.ui.segmentEditor.setActiveEffect(None)
-        self._loading.then(self._begin)
-
-    def _begin(self) -> None:
-        if self.ui.clickButton.checked:
-            self._observe(True)
-            tell(self.ui.lesionMessageLabel, HINT)
+        self._observe(True)
+        self._loading.then(self._draw_waiting)
 
     def _observe(self, wanted: bool) -> None:
         for observed, tag in self._observed:
@@ -209,7 +207,7 @@ class ClickSection(Section):
         row, column = self._pixel_at(place)
         height, width = self._shape()
         if -0.5 <= row <= height - 0.5 and -0.5 <= column <= width - 0.5:
-            self._draw((row, column, inside))
+            self._draw_when_loaded((row, column, inside))
 
     def _dragged(self, start: Place, end: Place) -> None:
         """Draw from the part of a box that lies on the frame."""
@@ -220,10 +218,21 @@ class ClickSection(Section):
         top, left = np.maximum(corners.min(axis=0), 0)
         bottom, right = np.minimum(corners.max(axis=0), (height - 1, width - 1))
         if top < bottom and left < right:
-            self._draw((float(top), float(left), float(bottom), float(right)))
+            self._draw_when_loaded((float(top), float(left), float(bottom), float(right)))
 
     def _is_ready(self) -> bool:
         return self.host.browser is not None and not self.host.busy and bool(self.ui.clickButton.checked)
+
+    def _draw_when_loaded(self, new: Box | Point) -> None:
+        self._waiting.append(new)
+        self._loading.then(self._draw_waiting)
+
+    def _draw_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if self._is_ready():
+            tell(self.ui.lesionMessageLabel, HINT)
+            for new in waiting:
+                self._draw(new)
 
     def _draw(self, new: Box | Point) -> None:
         browser = self.host.browser

@@ -122,6 +122,7 @@ class Panel:
         """Let go of the scene's nodes: it is about to be closed."""
         for section in self.sections:
             section.let_go()
+        self._views.scene_is_closed()
 
     # ---- what is chosen
 

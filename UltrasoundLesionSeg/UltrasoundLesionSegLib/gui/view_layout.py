@@ -102,6 +102,11 @@ class ViewLayout:
         self._declined = False
         return self._arrange(CINE_WITH_CHARTS if shown else CINE)
 
+    def scene_is_closed(self) -> None:
+        """Show the cine alone: the tables and the charts go with the scene."""
+        if _arrangement() in LAYOUTS:
+            self._arrange(CINE)
+
     def leave(self) -> None:
         """Give the user's arrangement back, if the views are still arranged our way."""
         node = _layout_node()
