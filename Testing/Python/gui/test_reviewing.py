@@ -10,6 +10,8 @@ import pytest
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentState
 
+QTest = pytest.importorskip("PySide6.QtTest", reason="PySide6 is not installed", exc_type=ImportError).QTest
+
 
 @pytest.fixture
 def results(discs: Any) -> Any:
@@ -144,6 +146,19 @@ def test_renaming_holds_on_all_frames(results: Any) -> None:
     }
     assert names == {"Left mass"}
     assert "Left mass on frame 0" in results.user.read("anchorsLabel")
+
+
+def test_the_name_box_is_the_selected_lesions(results: Any) -> None:
+    box = results.user.see("segmentNameEdit")
+    box.activateWindow()
+    box.setFocus()  # as Qt does when the button with the focus is disabled
+    assert box.hasFocus()
+    results.user.click("newLesionButton")
+    assert box.text() == "Lesion 2"
+    QTest.keyClicks(box, " typed")
+    results.user.see("segmentEditor").setCurrentSegmentID("lesion-1")
+    results.user.module.session.process_events()
+    assert box.text() == "Lesion"
 
 
 def test_an_empty_name_is_refused_in_one_sentence(results: Any) -> None:

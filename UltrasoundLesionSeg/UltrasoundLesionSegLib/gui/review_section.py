@@ -62,6 +62,7 @@ class ReviewSection(Section):
         tell(self.ui.reviewMessageLabel, "")
         self._forget_delete()
         self._visited.clear()
+        self.ui.segmentNameEdit.modified = False
         self._seconds = None
         if self.host.browser is not None:
             try:
@@ -189,20 +190,20 @@ class ReviewSection(Section):
     # ---- names
 
     def _segment_selected(self, _segment: str) -> None:
-        self._show_name()
+        self.ui.segmentNameEdit.text = self.host.selected_name()
         self.busy_changed()
         self._forget_delete()
 
     def _show_name(self) -> None:
-        name = self.host.selected_name()
-        if self.ui.segmentNameEdit.text != name and not self.ui.segmentNameEdit.focus:
-            self.ui.segmentNameEdit.text = name
+        if not self.ui.segmentNameEdit.modified:  # what is being typed stays
+            self.ui.segmentNameEdit.text = self.host.selected_name()
 
     def rename(self) -> None:
         """Give the selected lesion the name typed, on all frames."""
         with telling(self.ui.reviewMessageLabel):
             self.host.store_edit()
             self.logic.renameSegment(self.host.browser, self.host.selected_segment(), self.ui.segmentNameEdit.text)
+            self.ui.segmentNameEdit.modified = False
             self.host.results_changed()
 
     def delete(self) -> None:
