@@ -136,6 +136,11 @@ class Discs:
         """The panel's own logic."""
         return self.user.module.widget.logic
 
+    @property
+    def frame_shown(self) -> int:
+        """The frame that the cine shows."""
+        return int(self.browser.GetSelectedItemNumber())
+
     def mask(self, frame: int, segment: int = 0) -> NDArray[np.bool_]:
         """The stored mask of a segment."""
         from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence

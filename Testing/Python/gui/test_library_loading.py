@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -71,6 +72,159 @@ def test_the_window_moves_while_a_tool_waits_for_libraries(
     assert discs.user.read("lesionMessageLabel").startswith("Loading A slow library")
     discs.user.wait_until(lambda: discs.user.read("lesionMessageLabel").startswith(outcome))
     assert "slow_library" in sys.modules
+
+
+def test_a_module_that_another_thread_imports_is_waited_for(
+    loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is among the loaded modules already, but using it would stop the window until it is complete."""
+    make_module(tmp_path, "half_there", "import time\ntime.sleep(0.4)\nvalue = 7", monkeypatch)
+    first = loading.import_steps("half_there")
+    next(first)
+    assert not hasattr(sys.modules["half_there"], "value")
+    assert list(loading.import_steps("half_there"))
+    assert sys.modules["half_there"].value == 7
+    assert list(first) == []
+
+
+ACTS = re.compile(r"(?!.*Collapsible).+Button")
+
+
+class Waiting:
+    """The panel, whose tools wait for a library until ``arrive``; the model suggests the true lesion.
+
+    Parameters
+    ----------
+    discs : Discs
+    gate : Path
+        The library is imported when this file is there.
+    """
+
+    def __init__(self, discs: Any, gate: Path) -> None:
+        self.discs, self.user, self._gate = discs, discs.user, gate
+
+    def press(self, button: str) -> None:
+        self.user.see(button).click()
+        self.user.module.session.process_events()
+        assert self.message.startswith("Loading A library")
+
+    def arrive(self) -> None:
+        """Let the library come, and the panel be at rest."""
+        self._gate.touch()
+        self.user.wait_until(lambda: not self.user.module.widget.panel.busy)
+
+    @property
+    def message(self) -> str:
+        return str(self.user.read("lesionMessageLabel")) if self.user.sees("lesionMessageLabel") else ""
+
+    def enabled(self) -> set[str]:
+        """Names of the enabled buttons of the panel's own, the editor's left out."""
+        from PySide6 import QtWidgets
+        from slicer_harness.pythonqt import unwrap
+
+        buttons = unwrap(self.user.module.panel).findChildren(QtWidgets.QAbstractButton)
+        return {one.objectName() for one in buttons if ACTS.fullmatch(one.objectName()) and one.isEnabled()}
+
+
+@pytest.fixture
+def waiting(discs: Any, loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    gate = tmp_path / "gate"
+    code = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.005)"
+    make_module(tmp_path, "slow_library", code, monkeypatch)
+    monkeypatch.setattr(loading, "MODULES", (("slow_library", "A library"),))
+    monkeypatch.setattr(discs.logic, "suggest", lambda *_args, **_options: discs.truth[discs.frame_shown, 0])
+    return Waiting(discs, gate)
+
+
+# these choose something, or show outlines
+HARMLESS = {"allFramesButton", "exportFolderButton", "compareButton"}
+
+
+@pytest.mark.parametrize("button", ["suggestButton", "clickButton"])
+def test_while_a_tool_waits_nothing_else_can_be_started(waiting: Waiting, button: str) -> None:
+    waiting.discs.draw(3, waiting.discs.truth[3, 0])
+    waiting.user.click("measureButton")
+    before = waiting.enabled()
+    assert {"propagateButton", "suggestButton", "clickButton", "measureButton", "newLesionButton"} <= before
+    waiting.press(button)
+    assert waiting.enabled() - HARMLESS == {button}
+    assert waiting.user.see("segmentEditor").property("readOnly")
+    waiting.arrive()
+    assert waiting.enabled() == before
+    assert waiting.message.startswith(("This is a suggestion", "Click into the lesion"))
+
+
+def test_a_suggestion_that_waited_is_drawn_where_it_was_asked_for_and_then_propagated(waiting: Waiting) -> None:
+    discs = waiting.discs
+    discs.browser.SetSelectedItemNumber(2)
+    waiting.press("suggestButton")
+    discs.browser.SetSelectedItemNumber(5)
+    waiting.arrive()
+    assert discs.frame_shown == 2
+    discs.propagate()
+    assert (discs.mask(2) == discs.truth[2, 0]).all()
+    assert all(discs.mask(frame).any() for frame in range(12))
+
+
+def test_a_suggestion_that_waits_can_be_cancelled(waiting: Waiting) -> None:
+    waiting.press("suggestButton")
+    assert waiting.user.read("suggestButton") == "Cancel"
+    waiting.user.click("suggestButton")
+    assert waiting.user.read("suggestButton") == "Suggest"
+    assert waiting.message == "Cancelled; nothing was drawn."
+    waiting.arrive()
+    waiting.user.module.session.process_events()
+    assert waiting.discs.logic.segmentationNode(waiting.discs.browser) is None
+    waiting.user.click("suggestButton")
+    assert waiting.message.startswith("This is a suggestion")
+
+
+def test_the_click_tool_that_waits_can_be_put_up(waiting: Waiting) -> None:
+    waiting.press("clickButton")
+    waiting.user.click("clickButton")
+    assert waiting.message == ""
+    assert "propagateButton" in waiting.enabled()
+    waiting.arrive()
+    waiting.user.module.session.process_events()
+    assert waiting.message == ""
+
+
+def test_a_suggestion_waits_until_the_module_is_shown_again(waiting: Waiting) -> None:
+    module = waiting.user.module
+    waiting.press("suggestButton")
+    module.leave()
+    waiting.arrive()
+    module.session.process_events()
+    assert waiting.discs.logic.segmentationNode(waiting.discs.browser) is None
+    module.open()
+    waiting.user.wait_until(lambda: waiting.message.startswith("This is a suggestion"))
+    assert (waiting.discs.logic.segmentationNode(waiting.discs.browser)) is not None
+
+
+def test_another_cine_gets_no_suggestion_of_the_one_before(waiting: Waiting) -> None:
+    from engine_helpers import clip_of_moving_discs
+
+    waiting.press("suggestButton")
+    other = waiting.discs.logic.addCine(clip_of_moving_discs(frames=4)[0], "Other")
+    waiting.user.module.widget.panel.choose_cine(other)
+    waiting.arrive()
+    waiting.user.module.session.process_events()
+    assert waiting.discs.logic.segmentationNode(other) is None
+    assert "suggestButton" in waiting.enabled()
+
+
+@pytest.mark.parametrize("button", ["suggestButton", "clickButton"])
+def test_after_a_library_that_cannot_be_imported_all_can_be_pressed_again(
+    discs: Any, loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, button: str
+) -> None:
+    code = "import time\ntime.sleep(0.2)\nraise ImportError('half installed')"
+    make_module(tmp_path, "broken_library", code, monkeypatch)
+    monkeypatch.setattr(loading, "MODULES", (("broken_library", "A broken library"),))
+    discs.user.see(button).click()
+    discs.user.wait_until(lambda: "ImportError" in discs.user.read("lesionMessageLabel"))
+    assert discs.user.see("propagateButton").isEnabled()
+    assert discs.user.see(button).isEnabled()
+    assert not discs.user.see(button).isChecked()
 
 
 def test_what_the_sample_needs_is_imported_while_the_window_moves(user: Any, monkeypatch: pytest.MonkeyPatch) -> None:

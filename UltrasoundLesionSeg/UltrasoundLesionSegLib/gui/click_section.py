@@ -69,7 +69,7 @@ class ClickSection(Section):
         self._observed: list[tuple[Any, int]] = []
         self._clicks: _Clicks | None = None
         self._waiting: list[Box | Point] = []  # made while the large libraries are loaded: drawn as soon as they are
-        self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel)
+        self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel, host.results_changed)
         self._drag: DragBox | None = None  # while the left button is down
         self.ui.clickButton.connect("toggled(bool)", self._toggled)
 
@@ -85,8 +85,8 @@ class ClickSection(Section):
 
     def cleanup(self) -> None:
         """The panel is about to be destroyed."""
+        self.stop()
         self._put_up()
-        self._loading.stop()
 
     def cine_changed(self) -> None:
         """Start again with another cine; the hint stays with the tool."""
@@ -109,8 +109,27 @@ class ClickSection(Section):
 
     def busy_changed(self) -> None:
         """Allow no clicks while the model writes."""
-        self.ui.clickButton.enabled = self.host.browser is not None and not self.host.busy
-        if self.host.busy:
+        self.ui.clickButton.enabled = self.host.browser is not None and self._is_free
+        if not self._is_free:
+            self._put_up()
+
+    @property
+    def _is_free(self) -> bool:
+        return self.running or not self.host.busy
+
+    @property
+    def running(self) -> bool:
+        """Whether the tool waits for the libraries."""
+        return self._loading.running
+
+    def cancel(self) -> None:
+        """Wait for the libraries no longer."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Wait for the libraries no longer: the scene is changing."""
+        if self.running:
+            self._loading.stop()
             self._put_up()
 
     def _put_up(self) -> None:
@@ -125,6 +144,9 @@ class ClickSection(Section):
         self._observe(False)
         if not down:
             self._clicks, self._waiting = None, []
+            if self.running:
+                self._loading.stop()
+                self.host.results_changed()
             if HINT in str(self.ui.lesionMessageLabel.text):
                 tell(self.ui.lesionMessageLabel, "")
             return
@@ -133,7 +155,7 @@ class ClickSection(Section):
             return
         self.ui.segmentEditor.setActiveEffect(None)
         self._observe(True)
-        self._loading.then(self._draw_waiting)
+        self._loading.then(self._draw_waiting, self._put_up)
 
     def _observe(self, wanted: bool) -> None:
         for observed, tag in self._observed:
@@ -221,18 +243,19 @@ class ClickSection(Section):
             self._draw_when_loaded((float(top), float(left), float(bottom), float(right)))
 
     def _is_ready(self) -> bool:
-        return self.host.browser is not None and not self.host.busy and bool(self.ui.clickButton.checked)
+        return self.host.browser is not None and self._is_free and bool(self.ui.clickButton.checked)
 
     def _draw_when_loaded(self, new: Box | Point) -> None:
-        self._waiting.append(new)
-        self._loading.then(self._draw_waiting)
+        if self.running:
+            self._waiting.append(new)
+        else:
+            self._draw(new)
 
     def _draw_waiting(self) -> None:
+        tell(self.ui.lesionMessageLabel, HINT)
         waiting, self._waiting = self._waiting, []
-        if self._is_ready():
-            tell(self.ui.lesionMessageLabel, HINT)
-            for new in waiting:
-                self._draw(new)
+        for new in waiting:
+            self._draw(new)
 
     def _draw(self, new: Box | Point) -> None:
         browser = self.host.browser

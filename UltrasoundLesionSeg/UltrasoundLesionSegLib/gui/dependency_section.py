@@ -23,6 +23,10 @@ class DependencySection(Section):
         """Look whether anything is missing."""
         self.check()
 
+    def busy_changed(self) -> None:
+        """Install nothing that is being imported or computed with."""
+        self.ui.installButton.enabled = not self.host.busy
+
     def check(self) -> list[Need]:
         """Look for what is missing and say so; starts no pip and imports nothing."""
         missing = missing_needs(self._purposes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import slicer
 
 from UltrasoundLesionSegLib.cine import Mask
@@ -24,13 +26,14 @@ class LesionSection(Section):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._tool_before = ""  # switched off by a propagation
-        self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel)
+        self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel, host.results_changed)
+        self._suggests_again = False  # another module was opened while a suggestion waited for the libraries
         self.ui.segmentEditor.setEffectNameOrder(list(EFFECTS))
         close_the_gap(self.ui.segmentEditor)
         narrow(self.ui.segmentEditor, EFFECTS)
         reserve_width(self.ui.segmentEditor, EFFECTS)
         self.ui.newLesionButton.connect("clicked(bool)", self.new_lesion)
-        self.ui.suggestButton.connect("clicked(bool)", self.suggest)
+        self.ui.suggestButton.connect("clicked(bool)", self.suggest_or_cancel)
         self.ui.confirmButton.connect("clicked(bool)", self.confirm)
         self.ui.notVisibleButton.connect("clicked(bool)", self.mark_not_visible)
         self.ui.releaseButton.connect("clicked(bool)", self.release)
@@ -53,9 +56,13 @@ class LesionSection(Section):
         """The module is shown: keys select effects and segments."""
         self.ui.segmentEditor.installKeyboardShortcuts()
         self.ui.segmentEditor.updateWidgetFromMRML()
+        if self._suggests_again:
+            self.suggest()
 
     def leave(self) -> None:
-        """Another module is shown: stop drawing with the mouse."""
+        """Another module is shown: stop drawing with the mouse. A suggestion is not drawn where nobody sees it."""
+        self._suggests_again = self.running
+        self._loading.stop()
         self._tool_before = ""
         self.ui.segmentEditor.setActiveEffect(None)
         self.ui.segmentEditor.uninstallKeyboardShortcuts()
@@ -104,6 +111,20 @@ class LesionSection(Section):
         """Show the anchor that is being drawn, and names typed in the editor."""
         self._show_anchors()
 
+    @property
+    def running(self) -> bool:
+        """Whether a suggestion waits for the libraries."""
+        return self._loading.running
+
+    def cancel(self) -> None:
+        """Suggest nothing."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Suggest nothing: the scene is changing."""
+        self._suggests_again = False
+        self._loading.stop()
+
     def busy_changed(self) -> None:
         """Allow no drawing while the model writes; the tool that was on is on again afterwards."""
         free = self.host.browser is not None and not self.host.busy
@@ -116,7 +137,8 @@ class LesionSection(Section):
             self.ui.segmentEditor.setActiveEffectByName(self._tool_before)
             self._tool_before = ""
         self.ui.newLesionButton.enabled = free
-        self.ui.suggestButton.enabled = free
+        self.ui.suggestButton.text = "Cancel" if self.running else "Suggest"
+        self.ui.suggestButton.enabled = free or self.running
         self.ui.confirmButton.enabled = has_segments
         self.ui.notVisibleButton.enabled = has_segments
         self.ui.releaseButton.enabled = has_segments
@@ -133,15 +155,24 @@ class LesionSection(Section):
             self.ui.segmentEditor.setCurrentSegmentID(segment)
             self.ui.segmentEditor.setActiveEffectByName("Paint")
 
+    def suggest_or_cancel(self) -> None:
+        """What the button does."""
+        if self.running:
+            self.cancel()
+            self.host.results_changed()
+            tell(self.ui.lesionMessageLabel, "Cancelled; nothing was drawn.")
+        else:
+            self.suggest()
+
     def suggest(self) -> None:
         """Draw what a model sees on this frame into the selected segment; undo takes it away."""
-        if self.host.offer("compute", self.ui.lesionMessageLabel):
-            self._loading.then(self._suggest)
+        self._suggests_again = False
+        if self.host.browser is not None and self.host.offer("compute", self.ui.lesionMessageLabel):
+            self._loading.then(partial(self._suggest, self.host.browser.GetSelectedItemNumber()))
 
-    def _suggest(self) -> None:
-        if self.host.browser is None or self.host.busy:
-            return
+    def _suggest(self, frame: int) -> None:
         with telling(self.ui.lesionMessageLabel, wait=True):
+            self.host.show_frame(frame)  # the user may have looked at others while the libraries were loaded
             mask = self.logic.suggest(self.host.browser, device=self.host.device_name())
             if not mask.any():
                 tell(self.ui.lesionMessageLabel, "The model sees no lesion on this frame.", Tone.CAUTION)

@@ -35,13 +35,13 @@ def load_libraries() -> Generator[str, None, None]:
 def import_steps(module: str) -> Generator[float, None, None]:
     """Import a module, a moment a step; yields the seconds since the start. No step where it is imported already.
 
+    A module that another thread is importing at present is in ``sys.modules`` but not complete: it is waited for, too.
+
     Raises
     ------
     ImportError
         As the import itself raises it.
     """
-    if module in sys.modules:
-        return
     started = time.perf_counter()
     loading = _Import(module)
     while not loading.wait(TURN_S):

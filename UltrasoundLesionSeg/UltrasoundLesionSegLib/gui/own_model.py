@@ -42,8 +42,8 @@ class OwnModel:
         self._timer.setInterval(LISTEN_EVERY_MS)
         self._timer.connect("timeout()", self._listen)
         self.ui.ownModelCollapsibleButton.collapsed = True
-        self.ui.adaptProgressBar.visible = False
         self.ui.adaptButton.connect("clicked(bool)", self.start_or_cancel)
+        self.busy_changed()
 
     def show(self, folder: str, reader: str, done: int, moves: Mapping[Path, Path]) -> None:
         """Offer to learn from a reader's cases.
