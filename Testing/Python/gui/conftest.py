@@ -97,6 +97,7 @@ def bright_model(monkeypatch: pytest.MonkeyPatch, models_folder: Path):
     import monai.inferers  # noqa: F401 - as after a first computation: Click and Suggest act at once
     from stand_in_networks import BrightNetwork
 
+    import UltrasoundLesionSegLib.batch.plan  # noqa: F401 - imported during a test, it would keep what is replaced below
     from UltrasoundLesionSegLib.engine import bundles
 
     network = BrightNetwork()
