@@ -314,6 +314,7 @@ def test_undo_takes_the_whole_propagation_back(seeded: Any) -> None:
     seeded.user.click("undoPropagationButton")
     assert [frame for frame in range(12) if seeded.mask(frame).any()] == [0]
     assert not seeded.user.see("undoPropagationButton").isEnabled()
+    assert not seeded.user.sees("propagateMessageLabel")
 
 
 # ---- what may happen meanwhile

@@ -185,6 +185,7 @@ class ReviewSection(Section):
             self.host.store_edit()
             self.logic.undoPropagation(self.host.browser)
             self.host.results_changed()
+            tell(self.ui.propagateMessageLabel, "")  # what it said of the results that are gone
             tell(self.ui.reviewMessageLabel, "The last propagation was taken back; what you drew is as it was.")
 
     # ---- names
