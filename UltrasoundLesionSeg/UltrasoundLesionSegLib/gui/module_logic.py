@@ -11,7 +11,9 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from UltrasoundLesionSegLib.errors import BatchError
 from UltrasoundLesionSegLib.gui.dependencies import TITLE, missing_needs
+from UltrasoundLesionSegLib.gui.library_loading import import_steps
 from UltrasoundLesionSegLib.gui.parameters import UltrasoundLesionSegParameterNode
+from UltrasoundLesionSegLib.gui.repainting import run_repainting
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
 
@@ -58,6 +60,7 @@ class UltrasoundLesionSegLogic(UltrasoundLesionWorkflow, ScriptedLoadableModuleL
                 f"a batch needs Python packages that are not installed: {', '.join(lacking)}; open the module "
                 f"{TITLE} and press the button at the top of its panel"
             )
+        run_repainting(import_steps("UltrasoundLesionSegLib.batch.run"))
         from UltrasoundLesionSegLib.batch.plan import BatchSettings
         from UltrasoundLesionSegLib.batch.run import run_batch
 
