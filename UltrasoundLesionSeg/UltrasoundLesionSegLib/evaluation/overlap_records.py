@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -194,19 +194,21 @@ def _run(
     given = [Anchor(0, one, truth[one]) for one in (*ends, *absent)]
     stretches = plan_stretches(given, Direction.BOTH, range(len(cine)))
     masks = truth.copy()
-    steps, times = [], Counter[int]()
-    for result in model.propagate(PropagationInputs(cine, 1, stretches, lambda frame: masks[frame][None].copy())):
-        if not result.computed[0]:
-            continue
-        masks[result.frame] = result.masks[0]
-        times[result.frame] += 1
-        if times[result.frame] < 3:  # a third result takes the place of the blend, which the estimate is fitted to
-            is_last = bool(result.final[0]) or times[result.frame] == 2
-            steps.append((result.frame, is_last, dice(result.masks[0], truth[result.frame])))
-    frames, final, scores = (np.array(one) for one in zip(*steps, strict=True))
+    inputs = PropagationInputs(cine, 1, stretches, lambda frame: masks[frame][None].copy())
+    frames: list[int] = []
+    final: list[bool] = []
+    scores: list[float] = []
+    # the results decided after the steps take the place of blends, which the estimate is fitted to
+    for result in islice(model.propagate(inputs), inputs.count_steps()):
+        if result.computed[0]:
+            masks[result.frame] = result.masks[0]
+            final.append(bool(result.final[0]) or result.frame in frames)
+            frames.append(result.frame)
+            scores.append(dice(result.masks[0], truth[result.frame]))
     signals = np.array([astuple(one) for one in recorder.signals])
     showing = np.array([one for one in ends if truth[one].any()] or ends)
-    return Run("", showing, frames, final, scores, signals, np.array(recorder.blends).reshape(-1, 3))
+    blends = np.array(recorder.blends).reshape(-1, 3)
+    return Run("", showing, np.array(frames), np.array(final), np.array(scores), signals, blends)
 
 
 def _keep(path: Path, runs: Iterator[Run]) -> None:
