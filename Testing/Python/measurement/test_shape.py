@@ -265,7 +265,7 @@ def test_the_largest_component_is_that_of_opencvs_statistics():
         column, row, width_found, height_found = (int(one) for one in statistics[label, :4])
         assert found.box == Box(row, row + height_found, column, column + width_found)
         assert np.array_equal(found.mask, labels[found.box.slices] == label)
-        assert found.siblings == count - 1
+        assert found.components == count - 1
 
 
 def test_the_shape_of_a_pixel_enters_all_that_is_made_of_depth_and_width():

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.measurement.outline import Points
 
-# The chord across is looked for at this many places in a pixel's width; near its maximum a chord's length changes with
-# the square of the displacement, so a finer search moves no digit that means anything.
+# The perpendicular chord is searched at this many places in a pixel's width. Near its maximum a chord's length changes
+# with the square of the displacement, so a finer search changes no digit that means anything.
 PLACES_IN_A_PIXEL = 4
 
 
@@ -35,9 +36,9 @@ class Chord:
 
 
 def long_axis(outline: Points) -> Chord:
-    """Longest chord of an outline: the largest distance between two of its points (maximum Feret diameter).
+    """Return the longest chord of an outline: the largest distance between two of its points (maximum Feret diameter).
 
-    On an outline that is not convex the chord may leave the lesion, as a calliper line does.
+    On an outline that is not convex, the chord may leave the lesion, as a calliper line does.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def long_axis(outline: Points) -> Chord:
     Returns
     -------
     Chord
-        The first end is the left one; for a vertical chord the upper one.
+        The first end is the left one; for a vertical chord, the upper one.
     """
     # the two points are corners of the convex hull; indices keep the float64 points, which convexHull rounds to float32
     hull = outline[cv2.convexHull(outline.astype(np.float32), returnPoints=False)[:, 0]]
@@ -61,9 +62,9 @@ def long_axis(outline: Points) -> Chord:
 
 
 def perpendicular_axis(outline: Points, axis: Chord, pixel: float) -> Chord:
-    """Longest chord at a right angle to an axis.
+    """Return the longest chord at a right angle to an axis.
 
-    Where the outline is crossed more than twice the chord runs between the outermost crossings.
+    Where a line crosses the outline more than twice, the chord runs between the outermost crossings.
 
     Parameters
     ----------
@@ -84,36 +85,59 @@ def perpendicular_axis(outline: Points, axis: Chord, pixel: float) -> Chord:
     position, offset = outline @ along, outline @ across
     count = int(np.ceil(axis.length / pixel * PLACES_IN_A_PIXEL)) + 2
     places = np.linspace(position.min(), position.max(), count)
-
-    # every side of the polygon crosses the places between its ends; usually none or one
-    after, offset_after = np.roll(position, -1), np.roll(offset, -1)
-    begin = np.searchsorted(places, np.minimum(position, after), side="left")
-    end = np.searchsorted(places, np.maximum(position, after), side="right")
-    crossings = end - begin
-    side = np.repeat(np.arange(len(outline)), crossings)
-    place = np.arange(len(side)) - np.repeat(np.cumsum(crossings) - crossings, crossings) + np.repeat(begin, crossings)
-    run = after[side] - position[side]
-    share = np.divide(places[place] - position[side], run, out=np.zeros_like(run), where=run != 0)
-    crossed_at = offset[side] + share * (offset_after[side] - offset[side])
-
-    upper, lower = np.full(count, -np.inf), np.full(count, np.inf)
-    np.maximum.at(upper, place, crossed_at)
-    np.minimum.at(lower, place, crossed_at)
+    lower, upper = _outermost_crossings(position, offset, places)
     best = int(np.argmax(upper - lower))
     ends = places[best] * along + np.stack([lower[best] * across, upper[best] * across])
     return Chord(float(upper[best] - lower[best]), ends)
 
 
-def angle_to_skin(axis: Chord) -> float:
-    """Angle between a chord and the image's rows (the skin line as displayed), in degrees.
+def _outermost_crossings(
+    position: NDArray[np.float64], offset: NDArray[np.float64], places: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where the lines across an axis meet a polygon first and last.
 
-    0 is parallel to the skin, 90 points straight down; positive where the right end is the deeper one. Above -90, up
-    to 90.
+    Parameters
+    ----------
+    position, offset : ndarray of float64, shape (N,)
+        Of the polygon's corners: along the axis and across it.
+    places : ndarray of float64, shape (M,)
+        Ascending positions of the lines, from the polygon's first position to its last.
+
+    Returns
+    -------
+    lower, upper : ndarray of float64, shape (M,)
+        Smallest and largest offset at which each line crosses the polygon.
+    """
+    # every side of the polygon crosses the places between its ends; usually none or one
+    after, offset_after = np.roll(position, -1), np.roll(offset, -1)
+    begin = np.searchsorted(places, np.minimum(position, after), side="left")
+    end = np.searchsorted(places, np.maximum(position, after), side="right")
+    crossings = end - begin
+    side = np.repeat(np.arange(len(position)), crossings)
+    place = np.arange(len(side)) - np.repeat(np.cumsum(crossings) - crossings, crossings) + np.repeat(begin, crossings)
+    run = after[side] - position[side]
+    share = np.divide(places[place] - position[side], run, out=np.zeros_like(run), where=run != 0)
+    crossed_at = offset[side] + share * (offset_after[side] - offset[side])
+
+    lower, upper = np.full(len(places), np.inf), np.full(len(places), -np.inf)
+    np.minimum.at(lower, place, crossed_at)
+    np.maximum.at(upper, place, crossed_at)
+    return lower, upper
+
+
+def angle_to_skin(axis: Chord) -> float:
+    """Return the angle between a chord and the image's rows, which are parallel to the skin line as displayed.
 
     Parameters
     ----------
     axis : Chord
         With the left end first, in mm or in square pixels.
+
+    Returns
+    -------
+    float
+        In degrees, above -90 and up to 90: 0 is parallel to the skin, 90 perpendicular to it; positive where the right
+        end is the deeper one.
     """
     row, column = axis.ends[1] - axis.ends[0]
     return float(np.degrees(np.arctan2(row, column)))

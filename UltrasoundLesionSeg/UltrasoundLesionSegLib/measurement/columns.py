@@ -1,6 +1,7 @@
-"""The columns of every table of measurements: the CSV files, the tables in the scene and the report all read them here.
+"""The columns of every table of measurements: CSV files, tables in the scene and the report take them from here.
 
-Names carry their unit (``long_axis_mm``); without calibration the unit changes and so does the name (``long_axis_px``).
+A column's name ends in its unit (``long_axis_mm``). Without calibration, the unit and so the name are others
+(``long_axis_px``).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ Cell = float | int | bool | str | None
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a column holds.
+    """The kind of value that a column holds, with its unit.
 
     Parameters
     ----------
     unit_calibrated, unit_uncalibrated : str
         Unit with and without calibration, as printed, or ''.
     digits : int or None
-        Digits after the point in print; None for what is no number.
+        Digits printed after the decimal point; None for values that are no numbers.
     """
 
     unit_calibrated: str = ""
@@ -39,11 +40,11 @@ class Quantity:
         return self.unit_calibrated != self.unit_uncalibrated
 
     def unit(self, calibrated: bool) -> str:
-        """Unit as printed, or ''."""
+        """Return the unit as printed, or ''."""
         return self.unit_calibrated if calibrated else self.unit_uncalibrated
 
     def suffix(self, calibrated: bool) -> str:
-        """Unit as a part of a column's name, in plain ASCII, or ''."""
+        """Return the unit as it ends a column's name, in ASCII, or ''."""
         unit = self.unit(calibrated)
         return {"mm²": "mm2", "px²": "px2", "°": "deg", "grey levels": "level"}.get(unit, unit)
 
@@ -86,7 +87,7 @@ class FrameRow:
 
     @property
     def is_visible(self) -> bool:
-        """Whether there is anything to give a length of."""
+        """Whether the lesion is visible, so that it has lengths."""
         return self.measurement.is_visible
 
     @property
@@ -97,7 +98,16 @@ class FrameRow:
 
 @dataclass(frozen=True)
 class LesionRow:
-    """One lesion over the cine, as a row of the table of lesions; ``suggested_by`` as for ``FrameRow``, of any seed."""
+    """One lesion over the cine, as a row of the table of lesions.
+
+    Parameters
+    ----------
+    segment : str
+        The lesion's name.
+    summary : LesionSummary
+    suggested_by : str or None
+        Names and versions of the models that suggested seeds of this lesion; None where none did.
+    """
 
     segment: str
     summary: LesionSummary
@@ -105,7 +115,7 @@ class LesionRow:
 
     @property
     def is_visible(self) -> bool:
-        """Whether there is anything to give a length of."""
+        """Whether the lesion is visible, so that it has lengths."""
         return self.summary.frames_visible > 0
 
     @property
@@ -119,7 +129,7 @@ class Row(Protocol):
 
     @property
     def is_visible(self) -> bool:
-        """Whether there is anything to give a length of."""
+        """Whether the lesion is visible, so that it has lengths."""
 
     @property
     def is_calibrated(self) -> bool:
@@ -141,7 +151,7 @@ class Column(Generic[RowType]):
         As printed, without its unit.
     quantity : Quantity
     value : callable
-        Takes a row, returns its value: unrounded, nan where it cannot be measured, None where it does not apply.
+        Takes a row and returns its value: unrounded, nan where it cannot be measured, None where it does not apply.
     """
 
     name: str
@@ -150,22 +160,22 @@ class Column(Generic[RowType]):
     value: Callable[[RowType], Cell]
 
     def header(self, calibrated: bool) -> str:
-        """Name with its unit, e.g. ``area_mm2``, or without calibration ``area_px2``."""
+        """Return the name with its unit, for example ``area_mm2``, or ``area_px2`` without calibration."""
         suffix = self.quantity.suffix(calibrated)
         return f"{self.name}_{suffix}" if suffix else self.name
 
     def heading(self, calibrated: bool) -> str:
-        """Title with its unit, e.g. ``Area (mm²)``."""
+        """Return the title with its unit, for example ``Area (mm²)``."""
         unit = self.quantity.unit(calibrated)
         return f"{self.title} ({unit})" if unit else self.title
 
 
 def print_cell(value: Cell, quantity: Quantity) -> str:
-    """Print a value with the digits of its quantity; '–' for None and nan.
+    """Return a value as printed: with the digits of its quantity, 'yes' or 'no', and '–' for None and nan.
 
     Parameters
     ----------
-    value : Cell
+    value : float, int, bool, str or None
     quantity : Quantity
     """
     if value is None or value != value:
@@ -179,13 +189,13 @@ def print_cell(value: Cell, quantity: Quantity) -> str:
 
 @dataclass(frozen=True)
 class Slot(Generic[RowType]):
-    """A column as one table shows it: with a unit.
+    """A column as a table shows it, in one of its units.
 
     Parameters
     ----------
     column : Column
     calibrated : bool
-        Which of its units it has here.
+        Whether it is the unit with calibration.
     """
 
     column: Column[RowType]
@@ -193,35 +203,39 @@ class Slot(Generic[RowType]):
 
     @property
     def header(self) -> str:
-        """Name with its unit, e.g. ``area_mm2``."""
+        """The name with its unit, for example ``area_mm2``."""
         return self.column.header(self.calibrated)
 
     @property
     def heading(self) -> str:
-        """Title with its unit, e.g. ``Area (mm²)``."""
+        """The title with its unit, for example ``Area (mm²)``."""
         return self.column.heading(self.calibrated)
 
     def value(self, row: RowType) -> Cell:
-        """Value of a row; None where the row is in the other unit."""
+        """Return the value of a row; None where the row is in the other unit."""
         # where nothing is visible there is no length, and the area is 0 in any unit
         fits = not self.column.quantity.depends_on_calibration or row.is_calibrated == self.calibrated
         return self.column.value(row) if fits or not row.is_visible else None
 
     def printed(self, row: RowType) -> str:
-        """Value as printed: rounded, 'yes' or 'no', '–' where there is none."""
+        """Return the value of a row as printed: rounded, 'yes' or 'no', '–' where there is none."""
         return print_cell(self.value(row), self.column.quantity)
 
 
 def lay_out(columns: Sequence[Column[RowType]], rows: Sequence[RowType]) -> list[Slot[RowType]]:
-    """Choose the units of a table's columns by its rows.
+    """Return a table's columns with the units that its rows need.
 
-    A table in which some visible rows are calibrated and others are not has every length twice, in mm and in pixels,
-    each empty where the other holds.
+    Where some visible rows are calibrated and others are not, every length has two columns, in mm and in pixels; a row
+    has a value in one of them.
 
     Parameters
     ----------
     columns : sequence of Column
     rows : sequence of FrameRow or LesionRow
+
+    Returns
+    -------
+    list of Slot
     """
     units = units_of(rows)
     return [
@@ -232,7 +246,7 @@ def lay_out(columns: Sequence[Column[RowType]], rows: Sequence[RowType]) -> list
 
 
 def tabulate(columns: Sequence[Column[RowType]], rows: Sequence[RowType]) -> dict[str, list[Cell]]:
-    """Lay rows out in columns, unrounded.
+    """Return the values of a table, column by column, unrounded.
 
     Parameters
     ----------
@@ -242,32 +256,37 @@ def tabulate(columns: Sequence[Column[RowType]], rows: Sequence[RowType]) -> dic
     Returns
     -------
     dict of str to list
-        Header to values, one a row, in the order of the columns; see ``lay_out``.
+        From each column's header to its values, one a row; in the order of ``lay_out``.
     """
     return {slot.header: [slot.value(row) for row in rows] for slot in lay_out(columns, rows)}
 
 
 def units_of(rows: Sequence[Row]) -> tuple[bool, ...]:
-    """Which units a table needs: (True,) for mm, (False,) for pixels, (True, False) for both.
+    """Return which units a table needs.
 
     Parameters
     ----------
     rows : sequence of FrameRow or LesionRow
         Rows without a visible lesion count only when there are no others.
+
+    Returns
+    -------
+    tuple of bool
+        (True,) for mm, (False,) for pixels, (True, False) for both.
     """
     found = {row.is_calibrated for row in rows if row.is_visible} or {any(row.is_calibrated for row in rows)}
     return tuple(sorted(found, reverse=True))
 
 
 def _measured(name: str, title: str, quantity: Quantity) -> Column[FrameRow]:
-    """Column of an attribute of ``FrameMeasurement``."""
+    """Return the column of an attribute of ``FrameMeasurement``."""
     return Column(name, title, quantity, attrgetter(f"measurement.{name}"))
 
 
 def _coordinate(
     name: str, title: str, find: Callable[[FrameMeasurement], Position | None], axis: int
 ) -> Column[FrameRow]:
-    """Column of the row (axis 0) or column (axis 1) of a position."""
+    """Return the column of one coordinate of a position: its row (axis 0) or its column (axis 1), in pixels."""
 
     def value(row: FrameRow) -> Cell:
         position = find(row.measurement)
@@ -278,7 +297,7 @@ def _coordinate(
 
 
 def _ends(name: str, title: str) -> list[Column[FrameRow]]:
-    """Four columns for both ends of an axis."""
+    """Return the four columns of both ends of an axis."""
 
     def finder(end: int) -> Callable[[FrameMeasurement], Position | None]:
         def find(measurement: FrameMeasurement) -> Position | None:
@@ -351,7 +370,7 @@ FRAME_COLUMNS: tuple[Column[FrameRow], ...] = (
 
 
 def _summarized(name: str, title: str, quantity: Quantity) -> Column[LesionRow]:
-    """Column of an attribute of ``LesionSummary``."""
+    """Return the column of an attribute of ``LesionSummary``."""
     return Column(name, title, quantity, attrgetter(f"summary.{name}"))
 
 
@@ -368,7 +387,7 @@ SPREADS: tuple[tuple[str, str, Quantity], ...] = (
 
 
 def spread_columns(name: str, title: str, quantity: Quantity) -> list[Column[LesionRow]]:
-    """Mean, SD, smallest, largest and range of one of ``SPREADS`` over the cine.
+    """Return the columns of one of ``SPREADS``: mean, SD, smallest, largest value and range over the cine.
 
     Parameters
     ----------

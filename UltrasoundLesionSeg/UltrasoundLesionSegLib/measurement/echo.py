@@ -1,8 +1,8 @@
 """Echo levels inside the lesion, in its surroundings, at its boundary, and below it.
 
 Echo levels are the image's grey levels, 0 to 255. An ultrasound machine compresses echo amplitudes logarithmically
-before display, with curves of its own making: differences of levels compare within one cine, not between machines or
-settings.
+before display, with curves of its own. So differences of levels can be compared within one cine, but not between
+machines or settings.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.measurement.outline import Points
 from UltrasoundLesionSegLib.measurement.shape import NAN, Box, Component
 
-# The ring around a lesion, in shares of the diameter of a circle of the lesion's area. The gap leaves out the
-# transition between lesion and tissue (BI-RADS' echogenic halo included); both have a floor in pixels for the
-# smallest lesions.
+# The ring around a lesion, as fractions of the diameter of a circle of the lesion's area. The gap leaves out the
+# transition between lesion and tissue (BI-RADS' echogenic halo included). The smallest lesions have a gap and a ring
+# of a fixed number of pixels.
 RING_GAP = 0.05
 RING_THICKNESS = 0.25
 RING_GAP_PIXELS = 1.0
 RING_THICKNESS_PIXELS = 2.0
 
-# Of the band below a lesion: the middle half of its width, because the edges of a smooth lesion cast thin shadows of
-# their own (refraction), and on either side tissue of half its width at the same depth.
+# As fractions of the lesion's width. Below the lesion only the middle half is used, because the edges of a smooth
+# lesion cast thin shadows by refraction; it is compared with tissue on either side at the same depth.
 POSTERIOR_WIDTH = 0.5
 SIDE_WIDTH = 0.5
-# A band of which the image shows less than this share says nothing.
+# A region of which the image shows a smaller fraction than this is not used.
 LEAST_SHOWN = 0.25
 
 # Gradients are taken at the scale of a Gaussian with this standard deviation, in pixels.
@@ -38,7 +38,7 @@ GRADIENT_SCALE = 1.0
 
 
 def echo_levels(frame: Frame) -> NDArray[np.uint8]:
-    """Grey levels of a frame: itself, or for RGB its luma (ITU-R BT.601), which leaves grey pixels as they are.
+    """Return a frame's grey levels: itself, or for RGB its luma (ITU-R BT.601), which leaves grey pixels as they are.
 
     Parameters
     ----------
@@ -55,18 +55,18 @@ def echo_levels(frame: Frame) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class EchoMeasurement:
-    """What the image tells of the lesion. Echo levels are grey levels, 0 to 255; nan where there is nothing to measure.
+    """What is measured in the image: echo levels are grey levels, 0 to 255; nan where there is nothing to measure.
 
     Parameters
     ----------
     echo_mean, echo_sd, echo_median : float
-        Of the levels of all the mask's pixels; the standard deviation is the sample's (n - 1).
+        Mean, sample standard deviation (n - 1) and median of the levels of all the mask's pixels.
     contrast : float
-        Level of the lesion minus level of the ring around it, see ``contrast_to_ring``.
+        Mean level of the lesion minus that of the ring around it (``contrast_to_ring``).
     boundary_sharpness : float
-        0 (indistinct) to 1 (abrupt), see ``boundary_sharpness``.
+        0 (indistinct) to 1 (abrupt); see the function ``boundary_sharpness``.
     posterior_echo_ratio : float
-        Above 1 enhancement, below 1 shadowing, see ``posterior_echo_ratio``.
+        Above 1: enhancement; below 1: shadowing; see the function ``posterior_echo_ratio``.
     """
 
     echo_mean: float = NAN
@@ -85,11 +85,15 @@ def measure_echo(mask: Mask, frame: Frame, component: Component, spacing: tuple[
     mask : ndarray of bool, shape (H, W)
     frame : ndarray of uint8, shape (H, W) or (H, W, 3)
     component : Component
-        The mask's largest; boundary and posterior echo are its own.
+        The mask's largest component: boundary and posterior echo are measured of it alone.
     spacing : tuple of float
-        (row_mm, column_mm), or (1, 1) without calibration.
+        (row_mm, column_mm); without calibration (1, 1), or (aspect, 1) where only the shape of a pixel is known.
+
+    Returns
+    -------
+    EchoMeasurement
     """
-    whole = component.whole
+    whole = component.mask_box
     inside = echo_levels(frame[whole.slices])[mask[whole.slices]]
     mean, sd, median = echo_statistics(inside)
     gap, reach = ring_reach(len(inside), spacing)
@@ -109,11 +113,16 @@ def measure_echo(mask: Mask, frame: Frame, component: Component, spacing: tuple[
 
 
 def echo_statistics(levels: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """Mean, sample standard deviation (nan for one pixel) and median of at least one echo level.
+    """Return mean, sample standard deviation (n - 1; nan for one level) and median of echo levels.
 
     Parameters
     ----------
     levels : ndarray of uint8, shape (N,)
+        At least one.
+
+    Returns
+    -------
+    mean, sd, median : float
     """
     counts = np.bincount(levels, minlength=256)
     number = len(levels)
@@ -125,7 +134,7 @@ def echo_statistics(levels: NDArray[np.uint8]) -> tuple[float, float, float]:
 
 
 def ring_reach(pixels: int, spacing: tuple[float, float]) -> tuple[float, float]:
-    """Distances from the lesion at which its ring begins and ends.
+    """Return the distances from the lesion at which its ring begins and ends.
 
     Parameters
     ----------
@@ -136,8 +145,8 @@ def ring_reach(pixels: int, spacing: tuple[float, float]) -> tuple[float, float]
 
     Returns
     -------
-    tuple of float
-        In the unit of the smaller side of a pixel.
+    begin, end : float
+        In units of the smaller side of a pixel.
     """
     diameter = 2 * np.sqrt(pixels * max(spacing) / min(spacing) / np.pi)
     begin = max(RING_GAP * diameter, RING_GAP_PIXELS)
@@ -145,19 +154,19 @@ def ring_reach(pixels: int, spacing: tuple[float, float]) -> tuple[float, float]
 
 
 def distance_outside(mask: Mask, spacing: tuple[float, float]) -> NDArray[np.float32]:
-    """Distance of every pixel from the nearest pixel of a mask.
+    """Return the distance of every pixel from the nearest pixel of a mask.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (H, W)
         With at least one pixel.
     spacing : tuple of float
-        Row and column spacing; on pixels that are not square the mask is resampled to square ones on the way.
+        Row and column spacing. A mask with pixels that are not square is resampled to square ones on the way.
 
     Returns
     -------
     ndarray of float32, shape (H, W)
-        In the unit of the smaller side of a pixel, true to 2% (Borgefors, CVGIP 1986;34:344); 0 inside.
+        In units of the smaller side of a pixel, accurate to 2% (Borgefors, CVGIP 1986;34:344); 0 inside the mask.
     """
     outside = np.asarray(~mask, dtype=np.uint8)
     square = min(spacing)
@@ -170,23 +179,25 @@ def distance_outside(mask: Mask, spacing: tuple[float, float]) -> NDArray[np.flo
 
 
 def contrast_to_ring(levels: NDArray[np.uint8], mask: Mask, spacing: tuple[float, float]) -> float:
-    """Mean echo level of the lesion minus that of the ring of tissue around it, in grey levels.
+    """Return the mean echo level of the lesion minus that of the ring of tissue around it, in grey levels.
 
-    Negative for a hypoechoic lesion, about 0 for an isoechoic one, positive for a hyperechoic one (BI-RADS echo
-    pattern, which names subcutaneous fat as the reference; the ring is whatever surrounds the lesion). A difference,
-    not a ratio: levels are logarithms of amplitudes.
+    Negative for a hypoechoic lesion, about 0 for an isoechoic one, positive for a hyperechoic one. BI-RADS' echo
+    pattern has subcutaneous fat as its reference; the reference here is whatever surrounds the lesion. It is a
+    difference and not a ratio because levels are logarithms of amplitudes.
 
     Parameters
     ----------
     levels : ndarray of uint8, shape (H, W)
-        Crop of the frame that holds the lesion and its ring, where the image does.
+        Part of the frame with the lesion and with as much of its ring as the image shows.
     mask : ndarray of bool, shape (H, W)
+        The lesion in this part of the frame.
     spacing : tuple of float
+        Row and column spacing.
 
     Returns
     -------
     float
-        nan when the image shows none of the ring.
+        nan where the image shows none of the ring.
     """
     begin, end = ring_reach(int(np.count_nonzero(mask)), spacing)
     distance = distance_outside(mask, spacing)
@@ -197,18 +208,23 @@ def contrast_to_ring(levels: NDArray[np.uint8], mask: Mask, spacing: tuple[float
 
 
 def _mean_level(levels: NDArray[np.uint8], where: Mask) -> float:
-    """Mean of the levels under a mask with at least one pixel; a sum of whole numbers, exact in any order."""
+    """Return the mean of the levels under a mask with at least one pixel.
+
+    OpenCV's sum of whole numbers is exact, so the result does not depend on the order of summation.
+    """
     return float(cv2.sumElems(cv2.copyTo(levels, where.view(np.uint8)))[0]) / int(np.count_nonzero(where))
 
 
 def boundary_sharpness(levels: NDArray[np.uint8], outline: Points, spacing: tuple[float, float]) -> float:
-    """Share of the boundary's grey-level gradient that points straight across the boundary, 0 to 1.
+    """Return the fraction of the grey-level gradient at the boundary that points straight across it, 0 to 1.
+
+    It is 1 where the level changes everywhere in the same direction across the boundary (circumscribed, abrupt), and
+    near 0 where it does not (indistinct).
 
     The normalised radial gradient of Kupinski & Giger (IEEE Trans Med Imaging 1998;17:510) that Horsch et al. (Med Phys
-    2002;29:157) use for the margin of breast lesions on ultrasound, with the outline's normal n in place of the radius:
-    ``|sum of (g . n)| / sum of |g|`` over the outline's length, g the gradient of the echo level at the scale of a
-    Gaussian of 1 pixel. 1: everywhere a clean step in the same sense (circumscribed, abrupt); near 0: none
-    (indistinct).
+    2002;29:157) use for the margin of breast lesions on ultrasound, with the outline's normal n instead of the radius:
+    ``|sum of (g . n)| / sum of |g|`` over the outline's length, where g is the gradient of the echo level at the scale
+    of a Gaussian of 1 pixel.
 
     Parameters
     ----------
@@ -221,15 +237,14 @@ def boundary_sharpness(levels: NDArray[np.uint8], outline: Points, spacing: tupl
     Returns
     -------
     float
-        nan when there is no gradient at all. Parts of the outline along the image's border are left out.
+        nan where there is no gradient. Parts of the outline along the image's border are left out.
     """
     smooth = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), GRADIENT_SCALE)
     # a Sobel operator divided by 8 is a derivative per pixel
     down = _interpolate(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125), outline) / spacing[0]
     right = _interpolate(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125), outline) / spacing[1]
     step_row, step_column = ((np.roll(outline, -1, axis=0) - np.roll(outline, 1, axis=0)) / 2 * spacing).T
-    # the outline runs clockwise as displayed: turned to its left, a step points outward; its length is the point's
-    # weight
+    # the outline runs clockwise as displayed, so a step turned to the left points outward; its length is the weight
     across = right * step_row - down * step_column
     strength = np.hypot(down, right) * np.hypot(step_row, step_column)
     inner = np.all((outline > 0) & (outline < np.array(levels.shape) - 1), axis=1)
@@ -238,7 +253,18 @@ def boundary_sharpness(levels: NDArray[np.uint8], outline: Points, spacing: tupl
 
 
 def _interpolate(image: NDArray[Any], points: Points) -> NDArray[np.float64]:
-    """Sample an image between its pixels, linearly; points outside take the border's value."""
+    """Return an image's values between its pixels by bilinear interpolation; outside, those of its border.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+    points : ndarray of float64, shape (N, 2)
+        (row, column) in pixels.
+
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+    """
     rows, columns = np.clip(points, 0, np.array(image.shape) - 1).T
     row, column = np.floor(rows).astype(int), np.floor(columns).astype(int)
     below, beside = np.minimum(row + 1, image.shape[0] - 1), np.minimum(column + 1, image.shape[1] - 1)
@@ -249,12 +275,12 @@ def _interpolate(image: NDArray[Any], points: Points) -> NDArray[np.float64]:
 
 
 def posterior_boxes(box: Box, shape: tuple[int, ...], gap: tuple[int, int]) -> tuple[Box | None, tuple[Box, ...]]:
-    """Where the tissue below a lesion and the tissue beside it at the same depth lie.
+    """Return where the tissue below a lesion is, and the tissue beside that at the same depth.
 
     Parameters
     ----------
     box : Box
-        The lesion's.
+        Around the lesion.
     shape : tuple of int
         Size of the image, (H, W).
     gap : tuple of int
@@ -263,9 +289,11 @@ def posterior_boxes(box: Box, shape: tuple[int, ...], gap: tuple[int, int]) -> t
     Returns
     -------
     below : Box or None
-        The middle half of the lesion's width, as deep as the lesion; None when the image shows under a quarter of it.
+        The middle half of the lesion's width, as deep as the lesion; None where the image shows less than a quarter of
+        that depth.
     beside : tuple of Box
-        Up to two, left and right, each half as wide as the lesion; one of which under a quarter is shown is left out.
+        Up to two, left and right, each half as wide as the lesion; without those of which the image shows less than a
+        quarter.
     """
     top = box.row_end + gap[0]
     bottom = min(top + box.depth, shape[0])
@@ -281,26 +309,26 @@ def posterior_boxes(box: Box, shape: tuple[int, ...], gap: tuple[int, int]) -> t
 
 
 def posterior_echo_ratio(frame: Frame, box: Box, gap: tuple[int, int]) -> float:
-    """Mean echo level below the lesion over that of the tissue beside it at the same depth.
+    """Return the mean echo level below the lesion divided by that of the tissue beside it at the same depth.
 
-    Above 1: posterior enhancement; below 1: shadowing (BI-RADS posterior features). The comparison at equal depth, so
-    that attenuation and time gain are the same, follows Horsch et al. (Med Phys 2002;29:157, posterior acoustic
-    behaviour), who take differences to the left and to the right and keep the smaller; here both sides are averaged,
-    as a ratio.
+    Above 1: posterior enhancement; below 1: shadowing (BI-RADS posterior features). Levels are compared at equal depth,
+    so that attenuation and time gain are the same, as by Horsch et al. (Med Phys 2002;29:157, posterior acoustic
+    behaviour). They keep the smaller of the differences to the left and to the right; here it is the ratio to the
+    average of both sides.
 
     Parameters
     ----------
     frame : ndarray of uint8, shape (H, W) or (H, W, 3)
         The whole frame.
     box : Box
-        The lesion's.
+        Around the lesion.
     gap : tuple of int
         Rows and columns left out next to the lesion.
 
     Returns
     -------
     float
-        nan when the image shows too little below or beside the lesion, or only black beside it.
+        nan where the image shows too little below or beside the lesion, or only black beside it.
     """
     below, beside = posterior_boxes(box, frame.shape[:2], gap)
     if below is None or not beside:

@@ -1,4 +1,4 @@
-"""Everything that is measured of one lesion on one frame."""
+"""All measurements of one lesion on one frame."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from UltrasoundLesionSegLib.measurement.shape import NAN, ShapeMeasurement, larg
 
 @dataclass(frozen=True)
 class FrameMeasurement(EchoMeasurement, ShapeMeasurement):
-    """One lesion on one frame: what ``ShapeMeasurement`` and ``EchoMeasurement`` list, and where it comes from.
+    """One lesion on one frame: what ``ShapeMeasurement`` and ``EchoMeasurement`` list, and what the mask is.
 
-    Lengths are in mm and areas in mm2 where ``calibration`` is known, otherwise in pixels and pixels squared; a pixel
-    of length is then the width of one (the distance between columns), which matters where ``pixel_aspect`` is not 1.
+    Lengths are in mm and areas in mm2 where ``calibration`` is known, otherwise in pixels and pixels squared. A length
+    of one pixel is then its width (the distance between columns), which matters where ``pixel_aspect`` is not 1.
     What cannot be measured is nan (numbers) or None. A lesion that is not visible has area 0, no components, and nan
     otherwise.
 
     Parameters
     ----------
     calibration : Calibration or None
-        The pixel size the lengths were computed with.
-    pixel_aspect : float or None
-        Height of a pixel over its width that the shape was computed with; None where it is unknown, and pixels count
-        as square.
+        The pixel size with which lengths were computed.
     confidence : float
-        Of the mask, 0 to 1; nan where unknown (a mask drawn by a person has none).
+        Of the mask, 0 to 1; nan where it has none, as a mask drawn by a person.
     origin : Origin or None
         Who made the mask; None where unknown.
+    pixel_aspect : float or None
+        Height of a pixel divided by its width, with which the shape was computed; None where unknown: pixels are then
+        taken as square.
     """
 
     calibration: Calibration | None = None
@@ -45,7 +45,7 @@ class FrameMeasurement(EchoMeasurement, ShapeMeasurement):
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether lengths are in mm (else in pixels)."""
+        """Whether lengths are in mm, not in pixels."""
         return self.calibration is not None
 
     @property
@@ -67,7 +67,7 @@ def measure_frame(
     Parameters
     ----------
     mask : ndarray of bool, shape (H, W)
-        The lesion; may be empty, in several parts, with holes, or cut by the image's border.
+        The lesion. It may be empty, have several parts or holes, or be cut by the image's border.
     frame : ndarray of uint8, shape (H, W) or (H, W, 3)
         The frame the mask belongs to, grey or RGB.
     calibration : Calibration or None
@@ -77,8 +77,8 @@ def measure_frame(
     origin : Origin or None
         Who made the mask.
     pixel_aspect : float or None
-        Height of a pixel over its width (`Cine.pixel_aspect`); used where there is no calibration. Lengths are then in
-        widths of a pixel, so that depth and width, and all that is made of both, are of one unit.
+        Height of a pixel divided by its width (``Cine.pixel_aspect``); used where there is no calibration. Lengths are
+        then in widths of a pixel, so that depth and width have the same unit.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def measure_frame(
     Raises
     ------
     ValueError
-        When mask and frame differ in size or are of another type.
+        When mask or frame has another type or another size than said above.
 
     Examples
     --------

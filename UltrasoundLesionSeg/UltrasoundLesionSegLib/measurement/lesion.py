@@ -1,4 +1,4 @@
-"""What is reported of one lesion over the whole cine."""
+"""The summary of one lesion over the whole cine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ THIRD_DIMENSION = "One cine shows two dimensions: the third, and a volume, need 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, sample standard deviation (n - 1; nan for one value), smallest and largest of a quantity over the cine."""
+    """How a quantity varies over the cine; nan throughout where it was never measured.
+
+    Parameters
+    ----------
+    mean : float
+    sd : float
+        Sample standard deviation (n - 1); nan for one value.
+    minimum, maximum : float
+    """
 
     mean: float = NAN
     sd: float = NAN
@@ -26,7 +34,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """Describe values; nan among them is left out, and nothing but nan gives nan."""
+        """Return the spread of values; those that are nan are left out."""
         known = np.array([value for value in values if not np.isnan(value)], dtype=np.float64)
         if not len(known):
             return cls()
@@ -35,7 +43,7 @@ class Spread:
 
     @property
     def range(self) -> float:
-        """Largest minus smallest, as their digits say: 2.4 - 2.1 is 0.3, not 0.2999999999999998."""
+        """Largest minus smallest value, computed in decimal numbers: 2.4 - 2.1 is 0.3, not 0.2999999999999998."""
         return float(Decimal(repr(float(self.maximum))) - Decimal(repr(float(self.minimum))))
 
 
@@ -43,36 +51,35 @@ class Spread:
 class LesionSummary:
     """One lesion over the cine.
 
-    Lengths in mm and areas in mm2 where ``is_calibrated``, else in pixels and pixels squared.
-    Sizes are pooled over the frames where the lesion is visible. Where some of them are calibrated and others are not,
-    only the calibrated ones are pooled: mm and pixels have no common mean. ``frames_left_out`` counts the others.
+    Lengths are in mm and areas in mm2 where ``is_calibrated``, otherwise in pixels and pixels squared.
+    Sizes are pooled over the frames on which the lesion is visible. Where only some of these are calibrated, only they
+    are pooled, because mm and pixels have no common mean; ``frames_left_out`` counts the others.
 
     Parameters
     ----------
     is_calibrated : bool
     frames_measured : int
-        Frames there is a measurement of.
+        Frames with a measurement.
     frames_visible : int
-        Those of them that show the lesion.
+        Measured frames that show the lesion.
     frames_left_out : int
-        Visible frames without calibration among calibrated ones; in no size below.
+        Visible frames without calibration, where others are calibrated; they count in no size below.
     frames_anchored : int
-        Frames a person drew or confirmed.
+        Frames that a person drew or confirmed.
     frames_cut : int
-        Visible frames where the lesion reaches the image's border, so that its sizes are lower bounds.
+        Visible frames on which the lesion reaches the image's border, so that its sizes are lower bounds.
     time_visible : float
-        Time over which the lesion is visible, in s; each frame lasts until the next, the last as long as the median
-        frame. nan without timing.
+        Time for which the lesion is visible, in s (``time_on_screen``); nan without timing.
     largest_area_frame, largest_long_axis_frame : int or None
-        Zero-based frame of the largest value, the first of equal ones; None when never visible.
+        Zero-based frame of the largest value, the first of equal ones; None where the lesion is never visible.
     long_axis_there, perpendicular_axis_there : float
-        Axes on the frame of largest long axis: the pair a sonographer would report.
+        Axes on ``largest_long_axis_frame``: the pair that a sonographer would report.
     area, long_axis, perpendicular_axis, depth, width, depth_width_ratio : Spread
         Over the cine.
     confidence : Spread
         Of the masks that have one.
     note : str
-        What the figures do not say, and which pixels lengths are in.
+        What the figures do not tell, and what a length in pixels means.
     """
 
     is_calibrated: bool
@@ -102,7 +109,7 @@ def summarize_lesion(
     timing: Timing | None = None,
     further_notes: Sequence[str] = (),
 ) -> LesionSummary:
-    """Pool the measurements of one lesion over a cine.
+    """Return the summary of one lesion's measurements over a cine.
 
     Parameters
     ----------
@@ -126,7 +133,8 @@ def summarize_lesion(
     """
     if len(measurements) != len(frames) or len(set(frames)) != len(frames):
         raise ValueError(
-            f"{len(measurements)} measurements of {len(set(frames))} different frames (of {len(frames)} listed)"
+            f"{len(measurements)} measurements need a frame each; {len(frames)} frames are listed, "
+            f"{len(set(frames))} different ones"
         )
     visible = [(frame, one) for frame, one in zip(frames, measurements, strict=True) if one.is_visible]
     calibrated = [(frame, one) for frame, one in visible if one.is_calibrated]
@@ -134,7 +142,7 @@ def summarize_lesion(
     by_area = max(pooled, key=lambda pair: (pair[1].area, -pair[0]), default=None)
     by_axis = max(pooled, key=lambda pair: (pair[1].long_axis, -pair[0]), default=None)
     return LesionSummary(
-        # nothing visible has no length either way; it is labelled as its (empty) measurements are
+        # a lesion that is never visible has no lengths; their unit is then that of its empty measurements
         is_calibrated=bool(calibrated) or (not visible and any(one.is_calibrated for one in measurements)),
         frames_measured=len(frames),
         frames_visible=len(visible),
@@ -158,13 +166,19 @@ def summarize_lesion(
 
 
 def _shape_notes(pooled: Sequence[FrameMeasurement]) -> list[str]:
-    """Say which pixels lengths are in where their size is not known but their shape is."""
+    """Return a sentence for each shape of pixels whose shape is known but not their size, unless they are square."""
     aspects = {one.pixel_aspect for one in pooled if not one.is_calibrated} - {None, 1.0}
     return [shape_sentence(aspect) for aspect in sorted(one for one in aspects if one is not None)]
 
 
 def shape_sentence(pixel_aspect: float) -> str:
-    """Return the sentence on measures of pixels that are not square and of unknown size."""
+    """Return the sentence on measurements in pixels that are not square.
+
+    Parameters
+    ----------
+    pixel_aspect : float
+        Height of a pixel divided by its width.
+    """
     return (
         f"A pixel is {pixel_aspect:.4g} times as high as wide, which all measures of shape respect: lengths are in "
         "widths of a pixel, areas in squares of it."
@@ -172,13 +186,21 @@ def shape_sentence(pixel_aspect: float) -> str:
 
 
 def time_on_screen(frames: Sequence[int], timing: Timing | None) -> float:
-    """Sum of the durations of some frames in s; nan without timing or with a timing of one frame only.
+    """Return the sum of the durations of some frames.
+
+    A frame lasts until the next one begins, and the last one as long as the median of the others.
 
     Parameters
     ----------
     frames : sequence of int
+        Zero-based.
     timing : Timing or None
-        A frame lasts until the next one begins; the last one as long as the median of the others.
+        Of the whole cine.
+
+    Returns
+    -------
+    float
+        In s; nan without timing, or where it has one frame only.
 
     Raises
     ------
@@ -188,7 +210,9 @@ def time_on_screen(frames: Sequence[int], timing: Timing | None) -> float:
     if timing is None or len(timing.seconds) < 2:
         return NAN
     if frames and not 0 <= min(frames) <= max(frames) < len(timing.seconds):
-        raise ValueError(f"frames {min(frames)} to {max(frames)} of a cine with {len(timing.seconds)} frame times")
+        raise ValueError(
+            f"frames {min(frames)} to {max(frames)} are not all in the cine, which has {len(timing.seconds)} frame times"
+        )
     durations = np.diff(timing.seconds)
     durations = np.append(durations, np.median(durations))
     return float(durations[list(frames)].sum())

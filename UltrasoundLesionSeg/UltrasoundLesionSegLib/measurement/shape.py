@@ -17,7 +17,7 @@ Position = tuple[float, float]
 
 
 class Orientation(str, Enum):
-    """BI-RADS orientation of a mass (ACR BI-RADS Atlas, 5th ed., Ultrasound): its relation to the skin line."""
+    """Orientation of a mass to the skin line (ACR BI-RADS Atlas, 5th ed., Ultrasound)."""
 
     PARALLEL = "parallel"  # wider than deep
     NOT_PARALLEL = "not parallel"  # deeper than wide, or as deep as wide
@@ -25,11 +25,11 @@ class Orientation(str, Enum):
 
 @dataclass(frozen=True)
 class ShapeMeasurement:
-    """What the mask alone tells. Lengths are in mm and areas in mm2; without a calibration in widths of a pixel and
-    squares of it.
+    """What is measured of the mask alone, without the image.
 
-    Area and centroid are those of all the mask's pixels. The rest is that of the largest 8-connected component with its
-    holes filled, because callipers go around one thing and a stray pixel must not lengthen an axis.
+    Lengths are in mm and areas in mm2; without a calibration, in widths of a pixel and their squares. Area and centroid
+    are those of all the mask's pixels. All else is measured of the largest 8-connected component with its holes filled,
+    because callipers measure one thing and a stray pixel must not lengthen an axis.
 
     Parameters
     ----------
@@ -43,25 +43,26 @@ class ShapeMeasurement:
         Its ends, the left one first: (row, column) in pixels, the centre of the first pixel at (0, 0).
         DICOM SCOORD wants (column + 0.5, row + 0.5).
     long_axis_angle : float
-        Between the long axis and the image's rows in degrees: 0 parallel to the skin, positive where the right end is
-        deeper; above -90, up to 90.
+        Between the long axis and the image's rows, in degrees above -90 and up to 90: 0 is parallel to the skin,
+        positive where the right end is deeper.
     perpendicular_axis : float
         Longest chord at a right angle to the long axis (SCT 131189007 Perpendicular axis), between the outermost
         crossings of the outline.
     perpendicular_axis_ends : tuple of Position, or None
         Its ends, like those of the long axis.
     depth : float
-        Anteroposterior extent, across the image's rows; the outermost pixels counted whole.
+        Anteroposterior extent, across the image's rows; the outermost pixels count as whole.
     width : float
-        Extent along the image's rows; the outermost pixels counted whole.
+        Extent along the image's rows; the outermost pixels count as whole.
     depth_width_ratio : float
         depth / width (Horsch et al., Med Phys 2002;29:157).
     orientation : Orientation or None
-        PARALLEL where depth / width < 1, else NOT_PARALLEL.
+        PARALLEL where depth < width, otherwise NOT_PARALLEL.
     centroid : Position
         Mean position of the mask's pixels, (row, column) in pixels.
     circularity : float
-        4 pi (area inside the outline) / perimeter squared (Cox, J Paleontol 1927;1:179): 1 for a circle, else less.
+        4 pi (area inside the outline) / perimeter squared (Cox, J Paleontol 1927;1:179): 1 for a circle, less for
+        any other shape.
     solidity : float
         Area inside the outline / area of its convex hull: 1 for a convex outline, less for a lobulated or spiculated
         one.
@@ -70,7 +71,7 @@ class ShapeMeasurement:
     holes : int
         Number of holes in the largest component. Their pixels count for the shape, not for the area.
     touches_border : bool
-        The mask reaches the image's border: the lesion may go on beyond it, and its sizes are lower bounds.
+        Whether the mask reaches the image's border: the lesion may extend beyond it, and its sizes are lower bounds.
     length_uncertainty : float
         Uncertainty of the long axis from the pixel size alone: half a pixel at either end.
     area_uncertainty : float
@@ -100,7 +101,13 @@ class ShapeMeasurement:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of pixels; the ends are exclusive."""
+    """A rectangle of pixels.
+
+    Parameters
+    ----------
+    row_min, row_end, column_min, column_end : int
+        First row and column, and those after the last.
+    """
 
     row_min: int
     row_end: int
@@ -127,7 +134,7 @@ class Box:
         return self.row_min == 0 or self.column_min == 0 or self.row_end == shape[0] or self.column_end == shape[1]
 
     def grown(self, pixels: int, shape: tuple[int, ...]) -> Box:
-        """Return the rectangle with a margin, cut at the border of an image of this shape."""
+        """Return the rectangle with a margin of some pixels, cut at the border of an image of this shape."""
         return Box(
             max(self.row_min - pixels, 0),
             min(self.row_end + pixels, shape[0]),
@@ -143,26 +150,26 @@ class Component:
     Parameters
     ----------
     mask : ndarray of bool, shape (box.depth, box.width)
-        Its pixels within its box.
+        The component's pixels within its box.
     box : Box
-        Where it lies in the image.
-    whole : Box
-        Around all components of the mask.
-    siblings : int
-        Number of components of the mask, this one included.
+        Around the component.
+    mask_box : Box
+        Around the whole mask.
+    components : int
+        Number of components of the mask.
     outline : ndarray of float64, shape (N, 2)
-        (row, column) in pixels of the image.
+        The component's outline (``trace_outline``), (row, column) in pixels of the image.
     """
 
     mask: Mask
     box: Box
-    whole: Box
-    siblings: int
+    mask_box: Box
+    components: int
     outline: Points
 
 
 def bounding_box(mask: Mask) -> Box | None:
-    """Smallest rectangle around a mask's pixels, None when it has none.
+    """Return the smallest rectangle around a mask's pixels, None where it has none.
 
     Parameters
     ----------
@@ -173,7 +180,7 @@ def bounding_box(mask: Mask) -> Box | None:
 
 
 def largest_component(mask: Mask) -> Component | None:
-    """Find the largest 8-connected component; of equally large ones the first in raster order. None without pixels.
+    """Return the largest 8-connected component, the first in raster order of equally large ones; None without pixels.
 
     Parameters
     ----------
@@ -196,14 +203,14 @@ def largest_component(mask: Mask) -> Component | None:
 
 
 def count_holes(component: Component) -> int:
-    """Number of 4-connected background regions that a component encloses.
+    """Return the number of holes: 4-connected background regions that a component encloses.
 
     Parameters
     ----------
     component : Component
     """
     if polygon_area(component.outline) < np.count_nonzero(component.mask) + 0.5:
-        return 0  # the outline encloses the component and its holes: the usual case, told without labelling
+        return 0  # the outline encloses nothing but the component: the usual case, without labelling
     outside = np.pad(~component.mask, 1, constant_values=True).view(np.uint8)
     return int(cv2.connectedComponents(outside, connectivity=4)[0]) - 2  # less the component itself and the outside
 
@@ -215,9 +222,13 @@ def measure_shape(mask: Mask, component: Component, spacing: tuple[float, float]
     ----------
     mask : ndarray of bool, shape (H, W)
     component : Component
-        The mask's largest.
+        The mask's largest component.
     spacing : tuple of float
-        (row_mm, column_mm); to measure in pixels (1, 1), or (aspect, 1) where only the shape of a pixel is known.
+        (row_mm, column_mm); without calibration (1, 1), or (aspect, 1) where only the shape of a pixel is known.
+
+    Returns
+    -------
+    ShapeMeasurement
     """
     scale = np.array(spacing)
     outline = component.outline * scale
@@ -226,11 +237,9 @@ def measure_shape(mask: Mask, component: Component, spacing: tuple[float, float]
     axis = long_axis(outline)
     across = perpendicular_axis(outline, axis, min(spacing))
     depth, width = component.box.depth * spacing[0], component.box.width * spacing[1]
-    # one pixel along the axis: the pixel's size in the direction of the chord
+    # size of a pixel in the direction of the axis
     pixel = axis.length / float(np.hypot(*((axis.ends[1] - axis.ends[0]) / scale)))
-    crop = mask[component.whole.slices]
-    in_rows, in_columns = np.count_nonzero(crop, axis=1), np.count_nonzero(crop, axis=0)
-    pixels = int(in_rows.sum())
+    pixels, centroid = _count_and_centroid(mask, component.mask_box)
     return ShapeMeasurement(
         area=pixels * spacing[0] * spacing[1],
         perimeter=perimeter,
@@ -243,21 +252,35 @@ def measure_shape(mask: Mask, component: Component, spacing: tuple[float, float]
         width=width,
         depth_width_ratio=depth / width,
         orientation=Orientation.PARALLEL if depth < width else Orientation.NOT_PARALLEL,
-        centroid=(
-            component.whole.row_min + float(in_rows @ np.arange(len(in_rows))) / pixels,
-            component.whole.column_min + float(in_columns @ np.arange(len(in_columns))) / pixels,
-        ),
+        centroid=centroid,
         circularity=4 * np.pi * inside / perimeter**2,
         solidity=min(inside / polygon_area(hull), 1.0),  # the hull's points are rounded to float32
-        components=component.siblings,
+        components=component.components,
         holes=count_holes(component),
-        touches_border=component.whole.touches_border_of(mask.shape),
+        touches_border=component.mask_box.touches_border_of(mask.shape),
         length_uncertainty=pixel,
         area_uncertainty=perimeter / 2 * float(np.sqrt(spacing[0] * spacing[1])),
     )
 
 
+def _count_and_centroid(mask: Mask, box: Box) -> tuple[int, Position]:
+    """Return the number of a mask's pixels and their mean position, (row, column) in pixels of the image.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+    box : Box
+        Around the mask.
+    """
+    crop = mask[box.slices]
+    in_rows, in_columns = np.count_nonzero(crop, axis=1), np.count_nonzero(crop, axis=0)
+    pixels = int(in_rows.sum())
+    row = box.row_min + float(in_rows @ np.arange(len(in_rows))) / pixels
+    column = box.column_min + float(in_columns @ np.arange(len(in_columns))) / pixels
+    return pixels, (row, column)
+
+
 def _positions(ends: Points) -> tuple[Position, Position]:
-    """Both ends of a chord as plain numbers."""
+    """Return both ends of a chord as plain numbers."""
     (row, column), (other_row, other_column) = ends.tolist()
     return (row, column), (other_row, other_column)
