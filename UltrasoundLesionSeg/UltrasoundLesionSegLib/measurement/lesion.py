@@ -211,7 +211,7 @@ def time_on_screen(frames: Sequence[int], timing: Timing | None) -> float:
         return NAN
     if frames and not 0 <= min(frames) <= max(frames) < len(timing.seconds):
         raise ValueError(
-            f"frames {min(frames)} to {max(frames)} are not all in the cine, which has {len(timing.seconds)} frame times"
+            f"frames {min(frames)} to {max(frames)} are not all in the cine; it has {len(timing.seconds)} frame times"
         )
     durations = np.diff(timing.seconds)
     durations = np.append(durations, np.median(durations))
