@@ -1,8 +1,7 @@
-"""The last lines of ``segment``: the most important facts about the result."""
+"""The lines that ``segment`` prints at its end: the most important facts about the result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,18 @@ FRAMES_TO_LOOK_AT = 3
 
 
 def closing_lines(result: CaseResult, output: Path) -> list[str]:
-    """Return frames, model and time; each lesion's size; what to look at first; notices; where everything is.
+    """Return the lines: frames, model, time; each lesion's size; frames to look at first; notes; where the files are.
 
     Parameters
     ----------
     result : CaseResult
     output : Path
-        As the person named it.
+        Folder of the results, as the user named it.
+
+    Returns
+    -------
+    list of str
+        In the order in which they are printed.
     """
     record = result.record
     frames = record["source"]["frames"]
@@ -33,28 +37,28 @@ def closing_lines(result: CaseResult, output: Path) -> list[str]:
         f"{known}/{frames} frames have a result, {record['frames_computed']} of them computed by {model['name']} "
         f"{model['version']} on {record['device']}, in {seconds:.1f} s"
     ]
-    lines += [_size(row) for row in result.lesions]
+    lines += [_size_line(row) for row in result.lesions]
     suggesters = ", ".join(f"{one['name']} {one['version']}" for one in record["suggested_by"])
-    lines += _look(result, suggesters)
+    lines += _look_first_lines(result, suggesters)
     if record["clicks"] or record["boxes"]:
         lines.append(f"note: {suggesters} drew the lesion from your clicks or box; look at its outline there")
-    lines += [f"note: {note}" for note in _once([*record["source"]["notes"], *record["notices"]])]
+    lines += [f"note: {note}" for note in dict.fromkeys([*record["source"]["notes"], *record["notices"]])]
     if any(row.is_visible and not row.is_calibrated for row in result.lesions):
         lines.append("note: lengths are in pixels, because the size of a pixel is not known where the lesion lies")
     if record.get("blank_outside"):
         lines.append(f"note: {record['blank_outside']}")
-    shown = [name for name, one in record["outputs"].items() if one["holds_images"]]
-    if shown:
-        verb, it = ("holds", "it") if len(shown) == 1 else ("hold", "them")
+    with_images = [name for name, one in record["outputs"].items() if one["holds_images"]]
+    if with_images:
+        verb, it = ("holds", "it") if len(with_images) == 1 else ("hold", "them")
         lines.append(
-            f"note: {', '.join(shown)} {verb} the cine's images; look for burnt-in names before you share {it}"
+            f"note: {', '.join(with_images)} {verb} the cine's images; look for burnt-in names before you share {it}"
         )
     lines.append(f"results are in {output}; the report: {output / 'report.html'}")
     return lines
 
 
-def _look(result: CaseResult, suggesters: str) -> list[str]:
-    """Return the frames to look at: a suggested seed first, since every other mask follows from it."""
+def _look_first_lines(result: CaseResult, suggesters: str) -> list[str]:
+    """Return the lines on frames to look at: a suggested seed comes first, because all other masks follow from it."""
     chosen = result.look_first[:FRAMES_TO_LOOK_AT]
     listed = ", ".join(f"{frame} (confidence {confidence:.2f})" for frame, confidence in chosen)
     frames = f"frame{'s' if len(chosen) > 1 else ''} {listed}"
@@ -68,11 +72,8 @@ def _look(result: CaseResult, suggesters: str) -> list[str]:
     return []
 
 
-def _once(sentences: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(sentences))
-
-
-def _size(row: LesionRow) -> str:
+def _size_line(row: LesionRow) -> str:
+    """Return the line on a lesion: both axes on the frame on which its long axis is longest, and frames with it."""
     summary = row.summary
     if not summary.frames_visible:
         return f"{row.segment}: not visible on any frame"

@@ -1,4 +1,4 @@
-"""``make-dicom`` and ``send``: DICOM files made of videos, and sent to an archive."""
+"""The commands ``make-dicom``, which makes a DICOM image of a video, and ``send``, which sends files to an archive."""
 
 from __future__ import annotations
 

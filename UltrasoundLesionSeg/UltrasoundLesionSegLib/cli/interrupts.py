@@ -1,9 +1,10 @@
-"""Ctrl+C: one sentence and exit code 130 at any moment, with nothing half written.
+"""Ctrl+C: one sentence and exit code 130 at any moment, and no half-written file.
 
-Python raises ``KeyboardInterrupt`` wherever the program happens to be. In the middle of loading torch or Slicer's
-libraries that crashes the process, or looks like a library that is not installed. So the process ends at once instead:
-unfinished files are removed, one sentence is said, and no destructor of a half-loaded library runs. A batch is the
-exception: it has workers to stop and a table to write, so it is interrupted by an exception, outside of imports.
+By default, Python raises ``KeyboardInterrupt`` wherever the program is. While torch or Slicer's libraries are loaded,
+this crashes the process, or looks like a library that is not installed. So here the process ends at once: unfinished
+files are removed, one sentence is printed, and no destructor of a half-loaded library runs. Commands that can be
+resumed, like ``batch``, have workers to stop and tables to write. They are interrupted by the exception, but not during
+imports.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ _raises = False
 
 
 def install() -> None:
-    """Have Ctrl+C end this process; call it before anything large is imported."""
+    """Let Ctrl+C end this process; to be called before anything large is imported."""
     signal.signal(signal.SIGINT, _interrupted)
-    for needed in ("shutil", "threading", "_thread"):  # the handler needs these: load them now
+    for needed in ("shutil", "threading", "_thread"):  # the handler needs them, and may interrupt any import
         importlib.import_module(needed)
 
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """Have Ctrl+C raise ``KeyboardInterrupt`` in the block, between imports only."""
+    """Let Ctrl+C raise ``KeyboardInterrupt`` in the block, but not during an import."""
     global _raises
     _raises = True
     try:
@@ -42,7 +43,18 @@ def raising() -> Iterator[None]:
 
 @contextmanager
 def resumable(sentence: str) -> Iterator[None]:
-    """Have Ctrl+C in the block raise, as in ``raising``, and end the command with a sentence on how to go on."""
+    """Let Ctrl+C in the block end the command by an exception, as in ``raising``.
+
+    Parameters
+    ----------
+    sentence : str
+        Printed then; says how to go on.
+
+    Raises
+    ------
+    typer.Exit
+        After Ctrl+C, with ``EXIT_CODE``.
+    """
     import typer  # not at the top: this module is loaded before anything large
 
     try:
@@ -54,17 +66,23 @@ def resumable(sentence: str) -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Have Ctrl+C do nothing any more: the work is done, and Python, which takes seconds to end, would die of it."""
+    """Let Ctrl+C do nothing from now on: the work is done, and it would crash Python, which takes seconds to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def end(sentence: str) -> None:
-    """End the process with one sentence; nothing that is loaded gets a chance to crash on the way out."""
+    """Print one sentence and end the process at once, so that no loaded library can crash while it ends.
+
+    Parameters
+    ----------
+    sentence : str
+        Without a line break.
+    """
     _remove_unfinished()
     with suppress(OSError, ValueError):
         sys.stdout.flush()
-    cursor = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress bar hides it
-    with suppress(OSError):  # not sys.stderr: it may be interrupted while it writes
+    cursor = "\x1b[?25h\n" if os.isatty(2) else ""  # shown again: a progress bar hides it
+    with suppress(OSError):  # not through sys.stderr, which may just have been interrupted while it wrote
         os.write(2, f"{cursor}{sentence}\n".encode())
     os._exit(EXIT_CODE)
 
@@ -82,6 +100,7 @@ def _interrupted(_number: int, frame: FrameType | None) -> None:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
+    """Return whether a frame of the call stack, or one that called it, is Python's import system."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -90,7 +109,8 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _remove_unfinished() -> None:
-    # not imported: if the module is not loaded, no file is being written
+    """Remove the files and folders that are being written."""
+    # not imported here: if the module is not loaded, no file is being written
     atomic = sys.modules.get("UltrasoundLesionSegLib.writers.atomic")
     if atomic is None:
         return

@@ -1,6 +1,6 @@
-"""The command line ``ultrasound-lesion-seg``: puts the commands of the modules beside it together.
+"""The command line ``ultrasound-lesion-seg``, put together of the commands in the other files of this folder.
 
-A user's mistake prints one sentence and exits with 2; ``--debug`` shows where it came from.
+After a user's mistake it prints one sentence and exits with 2; ``--debug`` shows where the error came from.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-# Waiting threads sleep instead of spinning: spinning slows everything down as soon as another process wants the cores.
-# OpenMP reads it when torch is loaded, so it must be set before.
+# Waiting threads sleep instead of spinning, which slows everything down as soon as another process needs the cores.
+# OpenMP reads the variable when torch is loaded, so it is set before.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from UltrasoundLesionSegLib import __version__
@@ -50,7 +50,7 @@ for command in (
     app.command()(command)
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
         raise typer.Exit
@@ -59,15 +59,15 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option(help="Show where an error came from.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
 ) -> None:
     """Take the options that come before the command."""
 
 
 def main() -> None:
-    """Run the command line; the console script."""
+    """Run the command line and exit."""
     debug = "--debug" in sys.argv
-    # --debug is accepted anywhere on the line, because it is added to a line that just failed
+    # --debug may stand anywhere on the line, because users add it to a line that has just failed
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"] or ["--help"]
     try:
         with contextlib.nullcontext() if debug else notes_alone():

@@ -1,4 +1,4 @@
-"""``models`` and ``evaluate``: which models there are, and how good they are."""
+"""The commands ``models``, which lists the models, and ``evaluate``, which measures how good they are."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ def evaluate(
     from UltrasoundLesionSegLib.evaluation.people import FITTED
 
     role = SUGGEST if layout is LayoutChoice.STILLS else PROPAGATE
-    models = model or [default_bundle(role).name]
+    names = model or [default_bundle(role).name]
     if interactive:
         seeds, people = tuple(seed_frame or Plan.seeds), tuple(person or Plan.people)
         choosers = (*Plan.choosers, FITTED) if fit else Plan.choosers
         plan = Plan(corrections, seeds, choosers, people, random_runs, every)
-        write_effort(evaluate_interactive(dataset, layout.value, models, output, plan, split, device, limit), output)
+        write_effort(evaluate_interactive(dataset, layout.value, names, output, plan, split, device, limit), output)
         typer.echo((output / "effort.md").read_text(encoding="utf-8"))
         return
     run_evaluation(
-        dataset, layout.value, models, output, split=split, device=device, limit=limit, seed_mask=seed_mask.value
+        dataset, layout.value, names, output, split=split, device=device, limit=limit, seed_mask=seed_mask.value
     )
     typer.echo((output / "table.md").read_text(encoding="utf-8"))

@@ -34,21 +34,21 @@ class BundleRun:
     bundle_root : str
         The bundle's folder.
     frames : str
-        Folder of frames as pictures, in the order of their names; any other cine that the package reads is taken, too.
+        Folder of frames as pictures, in the order of their names, or any other cine that the package reads.
     output : str
-        Folder for the masks: ``00000.png`` and on, 0 is background, k is lesion k. None for a frame
-        that cannot be read.
+        Folder for the masks ``00000.png``, ``00001.png``, ...: 0 is background, k is lesion k. A frame that cannot be
+        read has no mask.
     device : torch.device
     inferer : monai.inferers.Inferer
-        What the configuration says; used by models that propagate.
+        As configured; used by models that propagate.
     seed : str
-        Mask of the lesions on one frame (PNG, NRRD, .seg.nrrd). Only models that propagate need one.
+        File with masks of the lesions on one frame (PNG, NRRD, .seg.nrrd). Only models that propagate need one.
     seed_frame : int
-        The frame the mask was drawn on, counted from 0, where the file does not say it.
+        Zero-based frame on which the masks were drawn, where the file does not say it.
     point : sequence of float
         (row, column) of a point in the lesion, in pixels. Only models that draw from clicks need one.
     point_frame : int
-        The frame of the point; the mask of this frame alone is written.
+        Zero-based frame of the point; only the mask of this frame is written.
     """
 
     def __init__(
@@ -79,12 +79,13 @@ class BundleRun:
         Returns
         -------
         list of Path
-            The masks' files, in the order of frames.
+            Files of the masks, in the order of the frames.
 
         Raises
         ------
         SystemExit
-            With one sentence, when bundle, frames or seed cannot be used: MONAI's command line shows it and ends.
+            With one sentence, when bundle, frames, seed or point cannot be used: MONAI's command line prints it and
+            ends.
         """
         try:
             bundle = read_bundle(self._root)
@@ -101,6 +102,7 @@ class BundleRun:
             raise SystemExit(f"error: {error}") from None
 
     def _write(self, frame: int, masks: NDArray[np.bool_]) -> Path:
+        """Write the masks of a frame, bool (K, H, W), as one label image; returns its file."""
         image = Image.fromarray(label_map(masks))
         image.putpalette(davis_palette())
         target = self._output / f"{frame:05d}.png"
@@ -109,6 +111,7 @@ class BundleRun:
         return target
 
     def _propagated(self, cine: Cine, network: Any) -> Mapping[int, NDArray[np.bool_]]:
+        """Return the masks propagated from the seed, bool (K, H, W) by frame."""
         from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
         from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
 
@@ -130,13 +133,13 @@ class BundleRun:
         return masks
 
     def _anchors(self, cine: Cine) -> list[Anchor]:
-        """Return the seeds: one a lesion of the mask file."""
+        """Return the seed of each lesion in the file of masks."""
         if not self._seed:
             raise SeedError("this model needs a seed: --seed MASK --seed_frame FRAME")
         found = read_seed_file(self._seed, cine.shape, count=len(cine))
         anchors = []
-        for said, labels in found.masks.items():
-            frame = self._seed_frame if said is None else said
+        for frame_in_file, labels in found.masks.items():
+            frame = self._seed_frame if frame_in_file is None else frame_in_file
             for label in np.unique(labels[labels > 0]):
                 anchor = Anchor(int(label) - 1, frame, labels == label)
                 anchor.check_against(cine)
@@ -144,6 +147,7 @@ class BundleRun:
         return anchors
 
     def _suggested(self, cine: Cine, network: Any, input_size: int) -> Mapping[int, NDArray[np.bool_]]:
+        """Return the mask that the model proposes on each frame for itself, bool (1, H, W) by frame."""
         from UltrasoundLesionSegLib.engine.suggestion import suggest_mask
 
         masks: dict[int, NDArray[np.bool_]] = {}
@@ -155,6 +159,7 @@ class BundleRun:
         return masks
 
     def _clicked(self, cine: Cine, network: Any, input_size: int) -> NDArray[np.bool_]:
+        """Return the mask that the model draws around the point, bool (1, H, W)."""
         from UltrasoundLesionSegLib.engine.click_prompt import Click
         from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
 

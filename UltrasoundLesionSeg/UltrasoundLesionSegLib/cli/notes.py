@@ -1,7 +1,7 @@
-"""What is said on standard error beside errors and progress: one ``note:`` line for each thing that a user can act on.
+"""The notes that the shell prints on standard error: one ``note:`` line for each thing that a user can act on.
 
-Libraries print warnings and log records as they please. Most mean nothing to a user, and some quote a path or what they
-find in a DICOM file. They are dropped, but for those on a GPU that cannot be used. ``--debug`` shows them all.
+Libraries, too, print warnings and log records. Most mean nothing to a user, and some quote a path or the contents of a
+DICOM file. So they are dropped, except those on a GPU that cannot be used; ``--debug`` shows them all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.logs import ROOT
 
 
 class _Notes(logging.Handler):
-    """Says this package's warnings, each once; events of a case stand in its log and in the last lines."""
+    """Prints this package's warnings, each once; those of a case are in its log and in the last lines."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -38,9 +38,9 @@ class _Notes(logging.Handler):
 
 @contextmanager
 def notes_alone() -> Iterator[None]:
-    """Show this package's own notes in the block, and of libraries nothing but what keeps a GPU from being used."""
+    """Print this package's own notes in the block, and libraries' warnings only on a GPU that cannot be used."""
     notes, nothing = _Notes(), logging.NullHandler()
-    shown = warnings.showwarning
+    show_before = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_more: Any) -> None:
         if PurePath(filename).parts[-3:-1] == ("torch", "cuda"):
@@ -49,11 +49,11 @@ def notes_alone() -> Iterator[None]:
     own, root = logging.getLogger(ROOT), logging.getLogger()
     own.addHandler(notes)
     root.addHandler(nothing)  # without any handler, Python prints records as they are
-    # a user who asks Python for warnings gets them
-    warnings.showwarning = show if not sys.warnoptions else shown  # type: ignore[assignment]
+    # a user who asks Python for warnings (python -W) gets them
+    warnings.showwarning = show if not sys.warnoptions else show_before  # type: ignore[assignment]
     try:
         yield
     finally:
-        warnings.showwarning = shown
+        warnings.showwarning = show_before
         root.removeHandler(nothing)
         own.removeHandler(notes)

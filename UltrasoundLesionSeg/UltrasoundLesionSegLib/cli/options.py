@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their text is read."""
+"""Options that several commands share or that need reading, and the functions that read them."""
 
 from __future__ import annotations
 
@@ -52,23 +52,33 @@ class SeedMaskChoice(str, Enum):
 
 
 def completing(choices: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return what the Tab key asks for the words of an option that begin as typed."""
+    """Return the function that completes an option's value when the Tab key is pressed.
 
-    def begin_as(incomplete: str) -> list[str]:
+    Parameters
+    ----------
+    choices : sequence of str
+
+    Returns
+    -------
+    callable
+        Takes what is typed; returns the choices that begin with it.
+    """
+
+    def begin_with(incomplete: str) -> list[str]:
         return [one for one in choices if one.startswith(incomplete)]
 
-    return begin_as
+    return begin_with
 
 
 def completing_models(*roles: str) -> Callable[[str], list[str]]:
-    """Return the same for the names of the models that are installed, of all roles when none is named."""
+    """Return the function that completes the names of installed models, of these roles or of all when none is named."""
 
-    def begin_as(incomplete: str) -> list[str]:
+    def begin_with(incomplete: str) -> list[str]:
         from UltrasoundLesionSegLib.engine.bundles import list_bundles  # loads neither torch nor MONAI
 
         return completing([one.name for one in list_bundles() if not roles or one.role in roles])(incomplete)
 
-    return begin_as
+    return begin_with
 
 
 FURTHER_KINDS = ("sr", "sr3d", "coco", "nifti", "sequence", "frames", "scene", "sheet", "video")
@@ -76,6 +86,30 @@ SUGGEST_HELP = "let a model propose one on this frame (a number, or `middle`)."
 DEVICES = ("auto", "cpu", "cuda", "mps", "openvino")
 
 Output = Annotated[Path, typer.Option(help="Folder for the results; made if it does not exist.")]
+# the backslash keeps the bracket from being read as markup
+Seeds = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MASK[@FRAME]",
+        help=r"MASK\[@FRAME]: PNG, NRRD, .seg.nrrd or DICOM SEG; frame 0 when left out. Repeatable.",
+    ),
+]
+Clicks = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X,Y[@FRAME]",
+        help=r"X,Y\[@FRAME]: pixel inside the lesion, column then row; a model draws it. Frame 0 when left out. "
+        "Repeatable.",
+    ),
+]
+Boxes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X,Y,X,Y[@FRAME]",
+        help=r"X,Y,X,Y\[@FRAME]: two opposite corners of a box around the lesion; a model draws it. Frame 0 when "
+        "left out. Repeatable, one a frame.",
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -121,7 +155,7 @@ Level = Annotated[LogLevel, typer.Option(help="The least important messages that
 
 
 def parse_seed(text: str) -> SeedFileRequest:
-    """Read ``MASK[@FRAME]``; an @ in the file's own name is kept when no number follows it."""
+    """Read ``MASK[@FRAME]``; an @ that no number follows belongs to the file's name."""
     from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
 
     path, at, frame = text.rpartition("@")
@@ -131,7 +165,13 @@ def parse_seed(text: str) -> SeedFileRequest:
 
 
 def parse_click(text: str) -> ClickRequest:
-    """Read ``X,Y[@FRAME]``."""
+    """Read ``X,Y[@FRAME]``, a pixel's column and row.
+
+    Raises
+    ------
+    SeedError
+        When it is something else.
+    """
     from UltrasoundLesionSegLib.workflow.case_request import ClickRequest
 
     point, at, frame = text.partition("@")
@@ -145,7 +185,13 @@ def parse_click(text: str) -> ClickRequest:
 
 
 def parse_box(text: str) -> BoxRequest:
-    """Read ``X,Y,X,Y[@FRAME]``, two opposite corners."""
+    """Read ``X,Y,X,Y[@FRAME]``, column and row of two opposite corners.
+
+    Raises
+    ------
+    SeedError
+        When it is something else.
+    """
     from UltrasoundLesionSegLib.workflow.case_request import BoxRequest
 
     corners, at, frame = text.partition("@")
@@ -160,18 +206,30 @@ def parse_box(text: str) -> BoxRequest:
 
 
 def parse_suggest(text: str | None) -> int | Literal["middle"] | None:
-    """Read a frame number or ``middle``."""
+    """Read a frame number or ``middle``; None stays None.
+
+    Raises
+    ------
+    SeedError
+        When it is something else.
+    """
     if text is None:
         return None
     if text == "middle":
         return "middle"
     if not text.isdigit():
-        raise SeedError(f"'{text}' is no frame for --suggest; give a number, counted from 0, or middle")
+        raise SeedError(f"'{text}' is no frame for --suggest; give a number, counted from 0, or 'middle'")
     return int(text)
 
 
 def parse_frames(text: str | None) -> tuple[int, int] | None:
-    """Read ``A:B``, the first frame and one past the last."""
+    """Read ``A:B``, the first frame and one past the last; None stays None.
+
+    Raises
+    ------
+    SeedError
+        When it is something else.
+    """
     if text is None:
         return None
     start, colon, stop = text.partition(":")

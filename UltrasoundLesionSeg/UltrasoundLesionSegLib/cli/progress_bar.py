@@ -1,4 +1,4 @@
-"""The progress bars of the shell: frames of a case, or cases of a batch and the frames of those at work."""
+"""The progress bars of the shell, on standard error: of a case's frames, of a batch's cases, of other work."""
 
 from __future__ import annotations
 
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
-    """Show a bar on standard error from the first frame on; yields the callable that advances it.
+    """Show a bar of frames from the first one on.
 
-    An error takes the bar away, so that none stands unfinished above the sentence.
+    Yields
+    ------
+    callable
+        Takes a ``PropagationProgress`` and advances the bar.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -46,19 +49,30 @@ def propagation_bar() -> Iterator[Callable[[PropagationProgress], None]]:
         what = step.stage or "frames"
         bar.update(task, description=what, total=step.frames, completed=step.frames_done, rate=step.frames_per_second)
 
-    with _taken_away_by_errors(bar):
+    with _removed_after_errors(bar):
         yield advance
 
 
 def _bars(*columns: ProgressColumn) -> Progress:
-    """Return bars on standard error; they are not shown where that is no terminal."""
+    """Return bars on standard error, which are not shown where that is no terminal."""
     console = Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 @contextmanager
 def share_bar(what: str) -> Iterator[Callable[[float, str], None]]:
-    """Show a bar on standard error; yields what advances it, with the share done (0 to 1) and what is being done."""
+    """Show a bar of the part of the work that is done.
+
+    Parameters
+    ----------
+    what : str
+        Written in front of the bar.
+
+    Yields
+    ------
+    callable
+        Takes the part that is done, 0 to 1, and what is being done, and advances the bar.
+    """
     columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
     bar = _bars(*columns)
     task = bar.add_task("", total=1.0)
@@ -67,12 +81,13 @@ def share_bar(what: str) -> Iterator[Callable[[float, str], None]]:
         bar.start()
         bar.update(task, completed=share, description=sentence)
 
-    with _taken_away_by_errors(bar):
+    with _removed_after_errors(bar):
         yield advance
 
 
 @contextmanager
-def _taken_away_by_errors(bar: Progress) -> Iterator[None]:
+def _removed_after_errors(bar: Progress) -> Iterator[None]:
+    """Stop the bar after the block; after an error also remove it, so that no unfinished bar is above the message."""
     try:
         yield
     except BaseException:
@@ -84,7 +99,13 @@ def _taken_away_by_errors(bar: Progress) -> Iterator[None]:
 
 @contextmanager
 def batch_bars() -> Iterator[Callable[[BatchProgress], None]]:
-    """Show a bar for the cases and one for each case at work, on standard error; yields what advances them."""
+    """Show a bar of the cases, and one of the frames of each case that is being computed.
+
+    Yields
+    ------
+    callable
+        Takes a ``BatchProgress`` and advances the bars.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -93,9 +114,9 @@ def batch_bars() -> Iterator[Callable[[BatchProgress], None]]:
         TimeRemainingColumn(),
     )
     bars = _bars(*columns)
-    with _taken_away_by_errors(bars):
+    with _removed_after_errors(bars):
         cases = bars.add_task("cases", total=None, remark="")
-        at_work: dict[str, TaskID] = {}
+        case_bars: dict[str, TaskID] = {}
 
         def advance(step: BatchProgress) -> None:
             bars.start()
@@ -103,10 +124,10 @@ def batch_bars() -> Iterator[Callable[[BatchProgress], None]]:
             remark = f"{step.failed} failed" if step.failed else ""
             bars.update(cases, total=step.total, completed=step.ended, remark=remark)
             if isinstance(event, CaseStarted):
-                at_work[event.name] = bars.add_task(event.name, total=None, remark="frames")
-            elif isinstance(event, CaseProgress) and event.name in at_work:
-                bars.update(at_work[event.name], total=event.total, completed=event.done)
-            elif isinstance(event, CaseEnded) and event.name in at_work:
-                bars.remove_task(at_work.pop(event.name))
+                case_bars[event.name] = bars.add_task(event.name, total=None, remark="frames")
+            elif isinstance(event, CaseProgress) and event.name in case_bars:
+                bars.update(case_bars[event.name], total=event.total, completed=event.done)
+            elif isinstance(event, CaseEnded) and event.name in case_bars:
+                bars.remove_task(case_bars.pop(event.name))
 
         yield advance

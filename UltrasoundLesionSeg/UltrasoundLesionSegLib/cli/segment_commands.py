@@ -1,9 +1,9 @@
-"""``segment``, one cine, and ``batch``, many."""
+"""The commands ``segment``, for one cine, and ``batch``, for many."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,8 @@ from UltrasoundLesionSegLib.cli.options import (
     SUGGEST_HELP,
     Also,
     BlankOutside,
+    Boxes,
+    Clicks,
     Device,
     Direction,
     DirectionChoice,
@@ -23,6 +25,7 @@ from UltrasoundLesionSegLib.cli.options import (
     Overlap,
     Overwrite,
     PixelsAllowed,
+    Seeds,
     parse_box,
     parse_click,
     parse_frames,
@@ -31,34 +34,16 @@ from UltrasoundLesionSegLib.cli.options import (
 )
 from UltrasoundLesionSegLib.logs import LogLevel
 
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.batch.run import BatchResult
+
 
 def segment(
     source: Annotated[Path, typer.Argument(help="DICOM file or folder, video file, folder of frames, NRRD or MHA.")],
     output: Output,
-    seed: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MASK[@FRAME]",
-            # the backslash keeps the bracket from being read as markup
-            help=r"MASK\[@FRAME]: PNG, NRRD, .seg.nrrd or DICOM SEG; frame 0 when left out. Repeatable.",
-        ),
-    ] = None,
-    click: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="X,Y[@FRAME]",
-            help=r"X,Y\[@FRAME]: pixel inside the lesion, column then row; a model draws it. Frame 0 when left out. "
-            "Repeatable.",
-        ),
-    ] = None,
-    box: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="X,Y,X,Y[@FRAME]",
-            help=r"X,Y,X,Y\[@FRAME]: two opposite corners of a box around the lesion; a model draws it. Frame 0 when "
-            "left out. Repeatable, one a frame.",
-        ),
-    ] = None,
+    seed: Seeds = None,
+    click: Clicks = None,
+    box: Boxes = None,
     suggest: Annotated[str | None, typer.Option(help=f"Instead of a seed: {SUGGEST_HELP}")] = None,
     model: Model = None,
     direction: Direction = DirectionChoice.BOTH,
@@ -149,7 +134,6 @@ def batch(
     from UltrasoundLesionSegLib.batch.plan import BatchSettings
     from UltrasoundLesionSegLib.batch.run import run_batch
     from UltrasoundLesionSegLib.cli.progress_bar import batch_bars
-    from UltrasoundLesionSegLib.report.wording import counted
 
     settings = BatchSettings(
         model=model,
@@ -173,6 +157,15 @@ def batch(
         batch_bars() as advance,
     ):
         result = run_batch(source, output, settings, advance)
+    _print_outcome(result, output)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _print_outcome(result: BatchResult, output: Path) -> None:
+    """Print what a batch computed, finished before, left out and failed at."""
+    from UltrasoundLesionSegLib.report.wording import counted
+
     for kind in result.left_out:
         typer.echo(f"note: left out: {kind}")
     for name, reason in result.failed.items():
@@ -182,5 +175,3 @@ def batch(
         f"{'was' if len(result.finished) == 1 else 'were'} finished before, "
         f"{len(result.failed)} failed; results are in {output}, see index.html there"
     )
-    if result.failed:
-        raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""``simulate`` and ``demo``: cines with known truth."""
+"""The commands ``simulate``, which makes a cine with true masks, and ``demo``, which segments one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the console script begins: Ctrl+C is taken care of before anything else is loaded."""
+"""The start of the console script: Ctrl+C is handled before anything else is loaded."""
 
 from UltrasoundLesionSegLib.cli import interrupts
 

@@ -1,10 +1,10 @@
-"""The commands on what people did to a batch: ``export-study``, ``compare`` and ``adapt``."""
+"""The commands on readers' work on a batch: ``export-study``, ``compare`` and ``adapt``."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from UltrasoundLesionSegLib.cli.training_commands import (
     check_training_tools,
 )
 from UltrasoundLesionSegLib.errors import ReviewError
+
+if TYPE_CHECKING:
+    from UltrasoundLesionSegLib.adaptation.outcome import Outcome
 
 Sources = Annotated[Path | None, typer.Option(help="Where to look for cines that were moved.", show_default=False)]
 Batch = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a batch.")]
@@ -151,10 +154,15 @@ def adapt(
             CaseCines(batch, sources),
         )
     if os.environ.get("RANK", "0") != "0":
-        return  # another process of the same training says it
+        return  # the first process of the training prints the outcome
+    _print_outcome(outcome, batch / FOLDER / name / "outcome.md")
+    if outcome.is_better and name not in {one.name for one in list_bundles()}:
+        typer.echo(f"to use it, name the folder {target} in the variable {FOLDERS_VARIABLE}")
+
+
+def _print_outcome(outcome: Outcome, figures: Path) -> None:
+    """Print what an adaptation gave, and where its figures are."""
     typer.echo(outcome.sentence)
     for note in outcome.notes:
         typer.echo(f"note: {note}")
-    typer.echo(f"figures are in {batch / FOLDER / name / 'outcome.md'}")
-    if outcome.is_better and name not in {one.name for one in list_bundles()}:
-        typer.echo(f"to use it, name the folder {target} in the variable {FOLDERS_VARIABLE}")
+    typer.echo(f"figures are in {figures}")

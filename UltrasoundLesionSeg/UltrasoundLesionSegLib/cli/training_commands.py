@@ -1,4 +1,4 @@
-"""The commands that train: ``train``. They need the package's training tools (``pip install '.[train]'``)."""
+"""The command ``train``, and options of commands that train: they need the training tools of ``.[train]``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.errors import ModelError
 
 
 class Precision(str, Enum):
-    """Numbers that a training computes with."""
+    """Precision of the numbers that a training computes with."""
 
     NO = "no"
     BF16 = "bf16"
@@ -54,7 +54,13 @@ def train(
 
 
 def check_training_tools() -> None:
-    """Raise ``ModelError`` where the training tools are not installed."""
+    """Check that the training tools are installed.
+
+    Raises
+    ------
+    ModelError
+        When they are not.
+    """
     if find_spec("accelerate") is None:
         raise ModelError(
             "the training tools are not installed; install them (pip install '.[train]' in this project's folder)"

@@ -1,4 +1,4 @@
-"""One sentence for a command line that cannot be understood: an option missing, unknown, or with a wrong value."""
+"""The sentence on a command line that cannot be understood: an option is missing, unknown, or has a wrong value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 
 def usage_sentence(error: typer.TyperException) -> str:
-    """Return what is wrong with the words of a command line, and where it is said what they may be.
+    """Return what is wrong with a command line, and how to see what it may contain.
 
     Words that may be a path are not repeated, because a path can carry a patient's name.
 
@@ -16,6 +16,11 @@ def usage_sentence(error: typer.TyperException) -> str:
     ----------
     error : typer.TyperException
         As ``app(..., standalone_mode=False)`` raises it.
+
+    Returns
+    -------
+    str
+        Without "error:" and without a full stop.
     """
     context = _context(error)
     command = f"'{context.command_path} -h'" if context is not None else "-h"
@@ -23,11 +28,12 @@ def usage_sentence(error: typer.TyperException) -> str:
 
 
 def _context(error: typer.TyperException) -> Any:
-    """Return the context of the command the error arose in; None where there was none yet."""
+    """Return the context of the command in which the error arose, None where no command was reached."""
     return getattr(error, "ctx", None)
 
 
 def _what_is_wrong(error: typer.TyperException) -> str:
+    """Return what is wrong, told by typer's public exceptions and by the attributes of the others."""
     if isinstance(error, typer.BadParameter):
         name = _name(error.param)
         if not error.message:  # typer's MissingParameter has no message
@@ -39,14 +45,14 @@ def _what_is_wrong(error: typer.TyperException) -> str:
     if option is None:
         return _of_other_words(error)
     if hasattr(error, "possibilities"):
-        alike = sorted({*(error.possibilities or ())} - {"--help"})
-        return f"there is no option {option} here" + (f" (is it {' or '.join(alike)}?)" if alike else "")
+        similar = sorted({*(error.possibilities or ())} - {"--help"})
+        return f"there is no option {option} here" + (f" (is it {' or '.join(similar)}?)" if similar else "")
     is_switch = "does not take" in error.message
     return f"{option} is a switch and takes no value" if is_switch else f"the value of {option} is missing"
 
 
 def _name(parameter: Any) -> str:
-    """Return what a person types for an option, or what the help calls an argument."""
+    """Return what a user types for an option, or what the help calls an argument."""
     if parameter is None:
         return "an option"
     if parameter.param_type_name == "option":
@@ -55,6 +61,7 @@ def _name(parameter: Any) -> str:
 
 
 def _of_other_words(error: typer.TyperException) -> str:
+    """Return what is wrong with words that are no options: the command's name, or one word too many."""
     context = _context(error)
     commands = getattr(context.command, "commands", None) if context is not None else None
     if commands:
