@@ -88,6 +88,34 @@ def test_a_mask_to_mend_is_a_part_of_the_prompt_and_comes_back_without_clicks() 
     assert np.array_equal(drawing.mask([]), start)
 
 
+def drawn_by_hand(frame: np.ndarray) -> np.ndarray:
+    """The large disc without its right part, and with a lobe on the left that a network does not see."""
+    rows, columns = np.mgrid[: frame.shape[0], : frame.shape[1]]
+    disc = (rows - 100) ** 2 + (columns - 120) ** 2 < 40**2
+    lobe = (rows - 100) ** 2 + (columns - 75) ** 2 < 12**2
+    return np.asarray((disc & (columns < 140)) | lobe)
+
+
+def test_a_click_changes_the_part_of_a_mask_that_it_points_at_and_no_other() -> None:
+    frame = frame_with_discs()
+    start = drawn_by_hand(frame)
+    drawing = ClickDrawing(frame, PointedNetwork(), 96, CPU, start)
+    found = drawing.mask([Click(100, 150)])
+    assert found[100, 145:155].all()
+    assert np.array_equal(found[:, :130], start[:, :130])  # to the pixel, the lobe included
+    found = drawing.mask([Click(100, 150), Click(100, 70, inside=False)])
+    assert not found[100, 68:72].any()
+    assert found[100, 145:155].all()
+
+
+def test_a_click_into_what_is_right_asks_for_the_whole_lesion_anew() -> None:
+    frame = frame_with_discs()
+    start = drawn_by_hand(frame)
+    found = ClickDrawing(frame, PointedNetwork(), 96, CPU, start).mask([Click(100, 110)])
+    rows, columns = np.mgrid[:240, :320]
+    assert dice(found, (rows - 100) ** 2 + (columns - 120) ** 2 < 40**2) > 0.95
+
+
 def test_a_box_alone_draws_what_is_in_it() -> None:
     network = PointedNetwork()
     drawing = ClickDrawing(frame_with_discs(), network, 96, CPU)

@@ -143,7 +143,7 @@ def test_who_corrects_poor_masks_alone_confirms_the_others(drifting: Path) -> No
 
 
 def test_who_clicks_mends_poor_masks_and_confirms_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "_click_model", lambda: (PointedNetwork(), 64))
+    monkeypatch.setattr(people, "click_model", lambda: (PointedNetwork(), 64))
     rows, columns = np.mgrid[:96, :96]
     truth = ((rows - 48) ** 2 + (columns - 40) ** 2 < 15**2)[None]
     frame = np.where(truth[0], 230, 20).astype(np.uint8)
@@ -173,7 +173,7 @@ def test_who_clicks_the_seed_too_is_counted_in_clicks(drifting: Path, monkeypatc
             seen = super().forward(torch.cat((0.9 - stacked[:, :3], stacked[:, 3:]), dim=1))
             return -torch.nn.functional.max_pool2d(-seen, 3, 1, 1)
 
-    monkeypatch.setattr(people, "_click_model", lambda: (Dark(), 64))
+    monkeypatch.setattr(people, "click_model", lambda: (Dark(), 64))
     courses, _ = courses_of(drifting, Plan(2, choosers=("evenly spaced",), people=("draws", "clicks")))
     drawing, clicking = courses
     assert [step.clicks for step in drawing.steps] == [0, 0, 0]

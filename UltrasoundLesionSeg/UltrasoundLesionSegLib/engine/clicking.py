@@ -3,6 +3,9 @@
 The size of the lesion is not known at the first click. The network first looks through a window as large as the frame,
 then through one around the mask that it found, until the window fits. Each further click takes one look, or two,
 through the window around the present mask, which is part of the prompt.
+
+A click that corrects a mask which was there before, of a propagation or a person, changes the part of the outline that
+it points at and leaves the others alone.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ MOST_LOOKS = 3  # for the first click or a box
 MOST_MENDING_LOOKS = 2
 FITTING = 1.4  # a window this many times too large or too small is good enough
 CLOSEST = 3.0  # a look may reduce the window by at most this factor, because a speck may be a mistake
+AIM = 2.0  # a click points at what is at most so far away, in pixels of the network's input
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,13 @@ class _Answer:
     window : Window
     seen : ndarray of float32, shape (N, N)
         Probabilities in the window.
+    mask : ndarray of bool, shape (H, W)
+        The lesion on the frame.
     """
 
     window: Window
     seen: NDArray[np.float32]
+    mask: Mask
 
 
 class ClickDrawing:
@@ -99,9 +106,7 @@ class ClickDrawing:
             return np.zeros((height, width), bool) if self._start is None else self._start.copy()
         with threads_for_inference():
             answer = self._answer(tuple(clicks), box)
-        if answer is None:
-            return np.zeros((height, width), bool)
-        return answer.window.paste(answer.seen, height, width) > 0.5
+        return np.zeros((height, width), bool) if answer is None else answer.mask.copy()
 
     def _answer(self, clicks: tuple[Click, ...], box: Box | None) -> _Answer | None:
         if (box, clicks) not in self._answers:
@@ -116,7 +121,9 @@ class ClickDrawing:
             if box is None:
                 return self._first_answer()
         if before is not None:
-            return self._looked(clicks, box, before, self._fitting(before, clicks, box), MOST_MENDING_LOOKS)
+            answer = self._looked(clicks, box, before, self._fitting(before, clicks, box), MOST_MENDING_LOOKS)
+            corrects = self._start is not None and box is None
+            return self._corrected(before, answer, clicks[-1]) if corrects else answer
         window = self._first_window(clicks, box)
         return None if window is None else self._looked(clicks, box, None, window, MOST_LOOKS)
 
@@ -124,8 +131,26 @@ class ClickDrawing:
         """Return the mask to begin with as if the network had drawn it."""
         if self._start is None:
             return None
-        window = Window.around(self._start, MARGIN, SMALLEST_SIDE)
-        return _Answer(window, window.cut(self._start.astype(np.float32), self._size))
+        return self._as_answer(self._start, Window.around(self._start, MARGIN, SMALLEST_SIDE))
+
+    def _as_answer(self, mask: Mask, window: Window) -> _Answer:
+        return _Answer(window, window.cut(mask.astype(np.float32), self._size), mask)
+
+    def _corrected(self, before: _Answer, answer: _Answer, click: Click) -> _Answer:
+        """Return an answer without the changes that the click does not point at.
+
+        Kept is the connected change that lies under the click (Chen et al., FocalClick, CVPR 2022, section 3.3), and
+        every change where none does: such a click asks for the whole lesion anew.
+        """
+        changes = (answer.mask != before.mask).astype(np.uint8)
+        _, labels = cv2.connectedComponents(changes, connectivity=4)
+        rows, columns = np.ogrid[: changes.shape[0], : changes.shape[1]]
+        reach = max(AIM * answer.window.side / self._size, 1.0)
+        pointed_at = np.unique(labels[np.hypot(rows - click.row, columns - click.column) <= reach])
+        if not pointed_at.any():
+            return answer
+        changed = np.isin(labels, pointed_at[pointed_at > 0])
+        return self._as_answer(np.where(changed, answer.mask, before.mask), answer.window)
 
     def _first_window(self, clicks: Sequence[Click], box: Box | None) -> Window | None:
         """Return where to look first; None while nothing says where the lesion is."""
@@ -163,7 +188,8 @@ class ClickDrawing:
         pixels = torch.from_numpy(rgb(window.cut(self._frame, size))).permute(2, 0, 1).float().div(255)
         stacked = torch.cat((pixels, torch.from_numpy(prompt)))[None].contiguous(memory_format=torch.channels_last)
         seen = torch.sigmoid(one_answer(self._network, stacked, self._device, "the clicks are")).numpy()
-        return _Answer(window, _pointed_parts(seen, seen_clicks, prompt[MASK] > 0.5))
+        seen = _pointed_parts(seen, seen_clicks, prompt[MASK] > 0.5)
+        return _Answer(window, seen, window.paste(seen, *self._frame.shape[:2]) > 0.5)
 
     def _fitting(self, answer: _Answer, clicks: Sequence[Click], box: Box | None) -> Window:
         """Return the window that fits an answer, its clicks inside and its box."""

@@ -217,7 +217,7 @@ def _clicked(frame: Frame, found: Mask, truth: Mask) -> tuple[Mask, int]:
     """Return the best mask that clicks made of one, and how many there were."""
     if not truth.any():
         return truth, 0
-    network, size = _click_model()
+    network, size = click_model()
     drawing = ClickDrawing(frame, network, size, torch.device("cpu"), found)
     clicks: list[Click] = []
     masks = [found]
@@ -230,7 +230,8 @@ def _clicked(frame: Frame, found: Mask, truth: Mask) -> tuple[Mask, int]:
 
 
 @cache
-def _click_model() -> tuple[ClickNetwork, int]:
+def click_model() -> tuple[ClickNetwork, int]:
+    """Return the default click model's network, on the CPU, and the side of its input in pixels."""
     bundle = default_bundle(CLICK)
     network = bundle.load_for_inference("cpu")
     assert isinstance(network, ClickNetwork)
