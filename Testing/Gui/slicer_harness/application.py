@@ -40,7 +40,7 @@ class ModuleManager(_Signals):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loaded: dict[str, types.SimpleNamespace] = {}
+        self.loaded: dict[str, Any] = {}  # modules by name
 
     def module(self, name: str) -> Any:
         return self.loaded.get(name) or getattr(slicer.modules, name.lower(), None)

@@ -237,10 +237,15 @@ def _check_signature(qt_object: QtCore.QObject, signature: str) -> str | None:
         known = ",".join(SIGNATURES[name]) if name in SIGNATURES else None
         if known is None or arguments.replace("const ", "").replace("&", "").replace(" ", "") == known:
             return name
-    elif qt_object.metaObject().indexOfSignal(QtCore.QMetaObject.normalizedSignature(signature).data().decode()) >= 0:
+    elif qt_object.metaObject().indexOfSignal(_normalized(signature)) >= 0:
         return name
     PROBLEMS.report(f"{kind.__name__}.connect({signature!r}): Slicer {Rules.facts.version} has no such signal")
     return None
+
+
+def _normalized(signature: str) -> str:
+    # PySide6's type hints want bytes, which it refuses
+    return bytes(QtCore.QMetaObject.normalizedSignature(signature).data()).decode()  # type: ignore[arg-type]
 
 
 def _connect(qt_object: QtCore.QObject, signature: str, function: Callable[..., Any]) -> bool:

@@ -26,7 +26,7 @@ class User:
     def __init__(self, module: Module) -> None:
         self.module = module
 
-    def see(self, name: str) -> QtWidgets.QWidget:
+    def see(self, name: str) -> Any:
         """The widget of this object name."""
         found = unwrap(self.module.panel).findChildren(QtCore.QObject, name)
         shown = [one for one in found if not one.isWidgetType() or one.isVisibleTo(unwrap(self.module.panel))]

@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Signal
 
+from standins import bases
+
 HEADER = 24  # px
 
 
-class CollapsibleButton:
+class CollapsibleButton(bases.AbstractButton):
     """ctkCollapsibleButton: a header that shows and hides what is below it."""
 
     contentsCollapsed = Signal(bool)
@@ -60,7 +62,7 @@ class CollapsibleButton:
         self.contentsCollapsed.emit(collapsed)
 
 
-class DirectoryButton:
+class DirectoryButton(bases.Widget):
     """ctkDirectoryButton: a button that shows a folder and lets the user choose another."""
 
     directoryChanged = Signal(str)

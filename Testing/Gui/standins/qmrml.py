@@ -9,10 +9,11 @@ import vtk
 from PySide6 import QtGui, QtWidgets
 from PySide6.QtCore import Qt, Signal
 
+from standins import bases
 from standins.observing import Observations
 
 
-class MRMLWidget:
+class MRMLWidget(bases.Widget):
     """qMRMLWidget: knows the scene and tells its children."""
 
     mrmlSceneChanged = Signal(object)
@@ -26,7 +27,7 @@ class MRMLWidget:
         return self.__dict__.get("_scene")
 
 
-class NodeComboBox:
+class NodeComboBox(bases.Widget):
     """qMRMLNodeComboBox: lists the scene's nodes of some classes; follows their coming and going."""
 
     currentNodeChanged = Signal(object)
@@ -120,7 +121,7 @@ class NodeComboBox:
         self._box.setCurrentIndex(self._box.findData(self._node.GetID() if self._node else ""))
 
 
-class TableView:
+class TableView(bases.TableView):
     """qMRMLTableView: shows a table node."""
 
     mrmlSceneChanged = Signal(object)
@@ -153,6 +154,7 @@ class TableView:
 
     def _refill(self) -> None:
         model = self.model()
+        assert isinstance(model, QtGui.QStandardItemModel)
         model.clear()
         table = self._table.GetTable() if self._table is not None else None
         if table is None:

@@ -9,6 +9,7 @@ import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Signal
 
+from standins import bases
 from standins.observing import Observations
 
 EFFECTS = ("Paint", "Draw", "Erase", "Threshold", "Smoothing", "Scissors", "Islands", "Level tracing", "Margin")
@@ -32,7 +33,7 @@ OPTIONS = {
 LABELED = {"Smoothing": (("Smoothing method:", 250), ("Kernel size:", 250))}
 
 
-class SegmentEditor:
+class SegmentEditor(bases.Widget):
     """qMRMLSegmentEditorWidget: a list of segments, buttons for the effects, undo and redo.
 
     Like Slicer's, it draws nothing by itself: a test draws through ``_logic``, as an effect does.

@@ -8,6 +8,7 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
+from standins import bases
 from standins.observing import Observations
 
 PLAY_BUTTONS = (
@@ -25,7 +26,7 @@ DEFAULT_SHORTCUTS = {
 SHORTCUT_BUTTONS = {"PlayPauseShortcut": 2, "PreviousFrameShortcut": 1, "NextFrameShortcut": 3}
 
 
-class PlayWidget:
+class PlayWidget(bases.Widget):
     """qMRMLSequenceBrowserPlayWidget. As in Slicer, setting a shortcut adds one and keeps the default."""
 
     initial: ClassVar[dict[str, Any]] = {**DEFAULT_SHORTCUTS, "RecordingControlsVisible": True}
@@ -86,7 +87,7 @@ class PlayWidget:
             self._rate.blockSignals(False)
 
 
-class SeekWidget:
+class SeekWidget(bases.Widget):
     """qMRMLSequenceBrowserSeekWidget."""
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
@@ -132,7 +133,7 @@ class SeekWidget:
         self._value.setText(f"{self._browser.GetFormattedIndexValue(item)} {master.GetIndexUnit()}")
 
 
-class ToolBar:
+class ToolBar(bases.ToolBar):
     """qMRMLSequenceBrowserToolBar: plays whatever browser it was given, with the default keys."""
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
@@ -146,8 +147,11 @@ class ToolBar:
         return self._browser.Get()
 
 
-class SequencesModule:
+class SequencesModule(bases.Object):
     """qSlicerSequencesModule: its toolbar shows no browser until somebody, as Slicer's own readers do, sets one."""
+
+    _logic: slicer.vtkSlicerSequencesLogic  # both set by the application
+    _toolbar: ToolBar
 
     def logic(self) -> slicer.vtkSlicerSequencesLogic:
         return self._logic

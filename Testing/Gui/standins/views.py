@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from typing import Any
 
 import slicer
 import vtk
@@ -10,12 +12,13 @@ from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Signal
 from slicer_harness.problems import PROBLEMS
 
+from standins import bases
 from standins.observing import Observations
 
 WINDOW = (1000, 700)  # px of all views together
 
 
-class LayoutManager:
+class LayoutManager(bases.Object):
     """qSlicerLayoutManager with slicer-core's real layout and one slice view, Red; plot views come when asked for.
 
     As in Slicer, a view has the size that an arrangement gives it only after Qt's next turn, and a splitter without
@@ -28,8 +31,8 @@ class LayoutManager:
         super(type(self), self).__init__(parent)
         self._logic = slicer.vtkMRMLLayoutLogic()
         self._logic.SetMRMLScene(slicer.mrmlScene)
-        self._plots: dict[int, QtWidgets.QWidget] = {}
-        self._make = None
+        self._plots: dict[int, Any] = {}
+        self._make: Callable[[str], Any]  # set by the application
         application_logic = slicer.app.applicationLogic()
         self._slice_logic = slicer.vtkMRMLSliceLogic()
         self._slice_logic.SetMRMLApplicationLogic(application_logic)
@@ -40,7 +43,7 @@ class LayoutManager:
         # without an application it is made with its events off
         self._slice_logic.GetSliceNode().SetDisableModifiedEvent(0)
         self._slice_logic.GetSliceNode().SetDimensions(WINDOW[0] // 2, WINDOW[1] // 2, 1)
-        self._slice_widget: QtWidgets.QWidget | None = None
+        self._slice_widget: Any = None
         self._observations = Observations(self)
         self._shown = -1
         self._observations.add(self._logic.GetLayoutNode(), vtk.vtkCommand.ModifiedEvent, self._arrangement_changed)
@@ -122,8 +125,11 @@ class LayoutManager:
         return ["Red"]
 
 
-class SliceWidget:
-    """qMRMLSliceWidget: holds a slice view."""
+class SliceWidget(bases.Widget):
+    """qMRMLSliceWidget: holds a slice view; the layout manager gives it both."""
+
+    _view: SliceView
+    _logic: slicer.vtkMRMLSliceLogic
 
     def sliceView(self) -> QtWidgets.QWidget:
         return self._view
@@ -138,7 +144,7 @@ class SliceWidget:
         return self._logic.GetSliceNode()
 
 
-class SliceView:
+class SliceView(bases.Widget):
     """qMRMLSliceView with a real renderer; nothing is rendered."""
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
@@ -154,8 +160,10 @@ class SliceView:
         return self._interactor
 
 
-class PlotWidget:
-    """qMRMLPlotWidget: holds a plot view."""
+class PlotWidget(bases.Widget):
+    """qMRMLPlotWidget: holds a plot view, which the layout manager gives it."""
+
+    _view: PlotView
 
     def setMRMLPlotViewNode(self, node: slicer.vtkMRMLPlotViewNode | None) -> None:
         self.__dict__["_node"] = node
@@ -167,7 +175,7 @@ class PlotWidget:
         return self._view
 
 
-class PlotView:
+class PlotView(bases.Widget):
     """qMRMLPlotView: tells which points were chosen in the chart."""
 
     dataSelected = Signal(object, object)

@@ -35,7 +35,7 @@ class Default:
         self.value = value
 
 
-def parameterNodeWrapper(kind: type) -> type:
+def parameterNodeWrapper(kind: Any) -> type:
     """Give a class of annotated attributes their storage in the parameter node."""
     parameters = {}
     for name, annotation in typing.get_type_hints(kind, include_extras=True).items():
@@ -87,6 +87,8 @@ class _Parameter:
 
 
 class _Wrapper:
+    allParameters: dict[str, _Parameter]
+
     def __init__(self, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
         self._bindings: dict[int, list[_Binding]] = {}
