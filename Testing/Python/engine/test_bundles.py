@@ -137,7 +137,7 @@ def test_shipped_bundles_describe_their_networks() -> None:
         assert bundle.title in (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
 
 
-def test_aclick_model_is_no_propagation_and_has_its_own_options(tiny_click: Path) -> None:
+def test_a_click_model_is_no_propagation_and_has_its_own_options(tiny_click: Path) -> None:
     bundle = read_bundle(tiny_click)
     assert (bundle.role, bundle.input_size, bundle.propagation) == (bundles.CLICK, 160, {})
     with pytest.raises(ModelError, match="is made to click, not to propagate"):

@@ -131,7 +131,7 @@ class ClickedSeeds(SeedsAndAnchors):
             drawn = np.where(editable, drawn, clicked.mask)
         if (clicks or around is not None) and drawn.any():
             self._log_replaced(sequence, cine, at, identifier, drawn)
-            made_by = self.click_model(model).as_provenance()
+            made_by = self._click_model(model).as_provenance()
             sequence.write(at, {identifier: drawn}, {identifier: Origin.EDITED}, provenance={identifier: made_by})
             clicked.written = drawn
             self._log_mask(sequence, at, Origin.EDITED)
@@ -182,10 +182,10 @@ class ClickedSeeds(SeedsAndAnchors):
         clicks, around = _checked_prompt(points, box, self.cine(browser).shape)
         mask = self._drawing(browser, at, start, model, device).mask(clicks, around)
         self.efforts.clicked(self._sequence(browser), at, [*([] if box is None else [box]), *points])
-        self._suggestions[browser.GetID(), at] = mask, self.click_model(model)
+        self._suggestions[browser.GetID(), at] = mask, self._click_model(model)
         return mask
 
-    def click_model(self, model: str | None) -> Suggester:
+    def _click_model(self, model: str | None) -> Suggester:
         bundle = self._bundle(model, "click")
         return Suggester(bundle.name, bundle.version, bundle.sha256)
 
