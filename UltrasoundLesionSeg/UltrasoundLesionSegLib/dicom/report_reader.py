@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.dicom import terminology as terms
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
 from UltrasoundLesionSegLib.errors import SourceError
 
+_POWERS = str.maketrans("23", "²³")  # UCUM writes mm2
 _OVER_THE_CLIP = "all"
 
 
@@ -81,7 +82,7 @@ def tabulate_report(values: list[ReportedValue]) -> dict[str, list[float | int |
     """
     rows: dict[tuple[str, int | None], dict[str, float]] = {}
     for one in values:
-        unit = one.unit.strip("{}")
+        unit = one.unit.strip("{}").translate(_POWERS)
         heading = f"{one.quantity} ({unit})" if unit not in ("", "1") else one.quantity
         rows.setdefault((one.lesion, one.frame), {}).setdefault(heading, one.value)
     headings = list(dict.fromkeys(heading for row in rows.values() for heading in row))
