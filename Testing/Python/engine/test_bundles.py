@@ -353,6 +353,8 @@ def test_propagation_settings_are_the_metadata_s(tiny_propagate: Path, tiny: Pat
         {"window_margin": 0.5},
         {"smallest_side": 0},
         {"outline_correction": "often"},
+        {"certainty_kept": 1.5},
+        {"certainty_kept": "most"},
         {"window_margin": "wide"},
         {"colour": 1},
         {"memory": {"policy": "forgetful"}},

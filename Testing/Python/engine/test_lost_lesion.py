@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,16 @@ def bright(truth: list[np.ndarray]) -> Cine:
     return Cine.from_array(np.stack([np.where(mask, 200, 60).astype(np.uint8) for mask in truth]))
 
 
-def follow(cine: Cine, anchor: Anchor, sureness: float) -> dict[int, FrameResult]:
-    settings = TrackerSettings(input_size=96, outline_correction=False)
+def fading(certainties: list[float | None]) -> tuple[Cine, list[np.ndarray]]:
+    """Return a cine whose disc is as bright as makes ``SureNetwork(CLEAR)`` so certain; None: dark."""
+    shades = [60.0 if one is None else 127.5 + 255 / CLEAR * math.log((1 + one) / (1 - one)) for one in certainties]
+    lesion = disc(SHAPE, *HERE, 14)
+    truth = [lesion & (one is not None) for one in certainties]
+    return Cine.from_array(np.stack([np.where(lesion, shade, 60).astype(np.uint8) for shade in shades])), truth
+
+
+def follow(cine: Cine, anchor: Anchor, sureness: float, certainty_kept: float = 0.0) -> dict[int, FrameResult]:
+    settings = TrackerSettings(input_size=96, outline_correction=False, certainty_kept=certainty_kept)
     inferer = PropagationInferer(settings, torch.device("cpu"))
     inputs = inputs_for(cine, [anchor], direction=Direction.BOTH)
     return {result.frame: result for result in inferer(inputs, SureNetwork(sureness))}
@@ -125,6 +134,23 @@ def test_what_comes_back_much_larger_in_its_tissue_or_as_a_part_in_other_tissue_
     truth[LEFT[-1] + 1 :] = [returned] * (14 - LEFT[-1] - 1)
     assert follow(bright(truth), Anchor(0, 0, truth[0]), FAIR)[13].masks.any() == found
     assert follow(bright(truth), Anchor(0, 0, truth[0]), CLEAR)[13].masks.any()
+
+
+@pytest.mark.parametrize(("frames", "kept", "followed"), [(1, 0.8, False), (1, 0.0, True), (16, 0.8, True)])
+def test_a_mask_of_which_a_network_is_suddenly_less_certain_is_not_the_lesion_where_its_model_says_so(
+    frames: int, kept: float, followed: bool
+) -> None:
+    falling = np.linspace(0.99, 0.75, frames + 1).tolist()
+    cine, truth = fading([0.99] * 3 + falling + [0.75] * 3)
+    results = follow(cine, Anchor(0, 0, truth[0]), CLEAR, kept)
+    assert results[3 + frames].masks.any() == followed
+    assert all(results[frame].masks.any() for frame in range(1, 3 + frames))
+
+
+def test_a_lesion_that_came_back_is_not_compared_with_how_certain_a_network_was_before() -> None:
+    cine, truth = fading([0.99] * 3 + [None] * 2 + [0.78] * 4)
+    results = follow(cine, Anchor(0, 0, truth[0]), CLEAR, 0.8)
+    assert [frame for frame in range(1, 9) if not results[frame].masks.any()] == [3, 4]
 
 
 @pytest.mark.parametrize("alike", [0.9, 0.3])

@@ -122,6 +122,7 @@ class Bundle:
             sensible = 1 <= settings.window_margin < math.inf and 0 < settings.smallest_side < math.inf
             sensible &= settings.memory.capacity <= _MOST_REMEMBERED
             sensible &= isinstance(settings.outline_correction, bool)
+            sensible &= 0 <= settings.certainty_kept <= 1
         except (TypeError, ValueError) as error:
             raise _misdescribed(self.name, "propagation settings") from error
         if not sensible:

@@ -7,6 +7,7 @@ follows other tissue stays there (Docs/results/ablations.md, for all of these ru
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,9 @@ FRAMES_BEFORE_WHOLE = 4
 REMAINDER = 0.25  # share of the lesion's area below which a certainty of
 CERTAIN_REMAINDER = 0.7  # this is needed
 CERTAIN_FAINT = 0.9  # certainty needed if the contrast is lower than the lesion's (contrast.py)
+# While a lesion leaves the plane, a network's certainty falls within so many frames. It is compared with theirs: where
+# the probe moves all the time, the certainty is low all the time, and a fixed threshold would lose lesions.
+RECENT = 4
 
 
 class Presence:
@@ -40,10 +44,15 @@ class Presence:
         The usual window's side over the longer side of the lesion's bounding box.
     smallest_side : float
         Smallest window in pixels of the frame.
+    certainty_kept : float
+        Share of the highest certainty on the ``RECENT`` frames before, 0 to 1, below which what is followed is not the
+        lesion.
     """
 
-    def __init__(self, size: int, margin: float, smallest_side: float) -> None:
+    def __init__(self, size: int, margin: float, smallest_side: float, certainty_kept: float = 0.0) -> None:
         self._size, self._margin, self._smallest_side = size, margin, smallest_side
+        self._certainty_kept = certainty_kept
+        self._recent: deque[float] = deque(maxlen=RECENT)  # certainties since the lesion was last lost
         self.contrast = NO_CONTRAST
         """The network's own outline on the latest anchor that shows the lesion."""
         self.extent = 0.0
@@ -77,6 +86,7 @@ class Presence:
             Empty where the lesion is not visible: it is lost from the beginning.
         """
         self._last_view = None
+        self._recent.clear()
         self.lost = FRAMES_BEFORE_WHOLE
         if mask.any():
             self.lost = 0
@@ -116,6 +126,7 @@ class Presence:
         area = np.count_nonzero(found)
         if not self.lost:
             is_lesion = certainty >= CERTAIN_REMAINDER or bool(area >= REMAINDER * self.extent**2)
+            is_lesion &= certainty >= self._certainty_kept * max(self._recent, default=0.0)
         elif self._last_seen is None:
             is_lesion = certainty >= CERTAIN_HERE
         else:
@@ -183,11 +194,16 @@ class Presence:
         """Take note that a frame shows the lesion."""
         self.lost, self._sure_of_none, self._last_view, self._denied = 0, 1.0, None, None
 
+    def know_certainty(self, certainty: float) -> None:
+        """Take note of the network's certainty, 0 to 1, about the lesion on a frame that shows it."""
+        self._recent.append(certainty)
+
     def lose(self, before: Mask) -> None:
         """Take note that the lesion, seen as ``before``, bool (H, W), one frame ago, is not visible."""
         if before.any():
             self._last_seen = _centre(before)
             self.extent = max(self.extent, _extent(before))  # all anchors may be marked "not visible"
+        self._recent.clear()
         self.lost += 1
 
     def deny(self, frame: Frame, wrong: Mask) -> None:

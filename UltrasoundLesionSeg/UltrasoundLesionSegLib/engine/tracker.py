@@ -40,6 +40,9 @@ class TrackerSettings:
     memory : MemorySettings
     outline_correction : bool
         Whether the anchor's outline corrects the network's (``outline.py``).
+    certainty_kept : float
+        What is followed is taken for other tissue where the network's certainty falls below this share, 0 to 1, of the
+        highest one on the few frames before (``presence.py``); 0: whatever the certainty was before.
     """
 
     input_size: int = 240
@@ -47,6 +50,7 @@ class TrackerSettings:
     smallest_side: float = 48.0
     memory: MemorySettings = field(default_factory=MemorySettings)
     outline_correction: bool = True
+    certainty_kept: float = 0.0
 
 
 # The window moves only when it must: if it stays, the previous frame's key can be used again.
@@ -96,7 +100,9 @@ class LesionTracker:
         self._network = network
         self._settings = settings
         self._input = NetworkInput(network, settings.input_size, device)
-        self._presence = Presence(settings.input_size, settings.window_margin, settings.smallest_side)
+        self._presence = Presence(
+            settings.input_size, settings.window_margin, settings.smallest_side, settings.certainty_kept
+        )
         self._bank = MemoryBank(settings.memory)
         self._remembers = False  # whether any anchor is in the memory
         self._past: _Past | None = None
@@ -130,6 +136,7 @@ class LesionTracker:
             # includes a bright rim has another contrast than the dark core inside it, although nothing has changed.
             self._presence.contrast = contrast(view.grey, predicted > 0.5)
             self._anchor_overlap = overlap(drawn > 0.5, predicted > 0.5)
+            self._presence.know_certainty(confidence.certainty(predicted))
 
     @torch.inference_mode()
     def step(self, frame: Frame, index: int) -> Prediction:
@@ -172,6 +179,7 @@ class LesionTracker:
                 self._presence.keep_view(past.frame, past.mask)
                 alike = self._presence.likeness(frame)
             return Prediction(corrected, self._signals_of_none(certainty, alike))
+        self._presence.know_certainty(certainty)
         signals = self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty)
         if self._correction is None:
             agreement = self._presence.anchor_agreement(frame, corrected > 0.5)
