@@ -126,6 +126,14 @@ def test_the_application_works_between_frames(seeded: Any) -> None:
     assert max(np.diff(turns)) < 0.5
 
 
+def test_review_promises_nothing_when_nothing_was_computed(seeded: Any) -> None:
+    seeded.user.see("propagateButton").click()
+    seeded.user.module.widget.panel.cancel()
+    seeded.user.wait_until(lambda: seeded.user.read("propagateButton") == "Propagate")
+    assert not [frame for frame in range(1, 12) if seeded.mask(frame).any()]
+    assert not seeded.user.sees("reviewMessageLabel")
+
+
 def test_cancel_keeps_what_is_done(seeded: Any) -> None:
     steps_until(seeded, 3)
     seeded.user.click("propagateButton")

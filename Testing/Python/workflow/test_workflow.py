@@ -209,6 +209,19 @@ def test_undo_takes_the_whole_propagation_back_but_nothing_drawn_since(
     assert np.isfinite(logic.confidences(browser)[segment]).sum() == 3
 
 
+def test_undo_leaves_out_a_lesion_that_was_deleted_since(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (kept,) = logic.setSeed(browser, truth[0][0], frame=0)
+    deleted = logic.addSegment(browser)
+    logic.setSeed(browser, truth[0][0], frame=0, segment=deleted)
+    logic.propagate(browser)
+    logic.removeSegment(browser, deleted)
+    logic.undoPropagation(browser)
+    assert [frame for frame, mask in enumerate(stored(browser, kept)) if mask.any()] == [0]
+
+
 def test_a_propagation_with_nothing_to_do_leaves_the_last_one_to_be_taken_back(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

@@ -95,7 +95,7 @@ class ReviewSection(Section):
                 self._order = self.logic.reviewOrder(browser)
             self._confidences = self.logic.confidences(browser)
         self._show_timeline()
-        if self._is_new and self._confidences and not self.host.busy:
+        if self._is_new and self._has_results() and not self.host.busy:
             self._is_new = False
             tell(self.ui.reviewMessageLabel, self._outlook(len(self._order)))
         self._show_frame_info()
@@ -121,7 +121,7 @@ class ReviewSection(Section):
     def busy_changed(self) -> None:
         """Leave the results alone while they are being made."""
         free = self.host.browser is not None and not self.host.busy
-        has_results = free and any(np.isfinite(values).any() for values in self._confidences.values())
+        has_results = free and self._has_results()
         has_segment = free and bool(self.host.selected_segment())
         self.ui.reviewNextButton.enabled = has_results
         self.ui.propagateAgainButton.enabled = has_results
@@ -129,6 +129,10 @@ class ReviewSection(Section):
         self.ui.segmentNameEdit.enabled = has_segment
         self.ui.renameSegmentButton.enabled = has_segment
         self.ui.deleteSegmentButton.enabled = has_segment
+
+    def _has_results(self) -> bool:
+        """Tell whether a model made a mask that is not declared right."""
+        return any(np.isfinite(values).any() for values in self._confidences.values())
 
     def _current(self) -> int:
         browser = self.host.browser

@@ -293,11 +293,13 @@ class PropagationJob:
 
     def undo(self) -> None:
         """Put every frame back as it was before this job, except what a person drew or confirmed since."""
+        present = self._present()  # some lesions may be deleted by now
         by_frame: dict[int, list[str]] = {}
         for frame, segment_id in self._before:
-            by_frame.setdefault(frame, []).append(segment_id)
+            if segment_id in present:
+                by_frame.setdefault(frame, []).append(segment_id)
         for frame, segment_ids in sorted(by_frame.items()):
-            restored = [s for s in segment_ids if not self._is_anchor(frame, s) and s in self._present()]
+            restored = [s for s in segment_ids if not self._is_anchor(frame, s)]
             before = {s: self._before[frame, s] for s in restored}
             self._sequence.write(
                 frame,
