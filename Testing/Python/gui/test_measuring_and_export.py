@@ -13,6 +13,8 @@ import slicer
 import vtk
 from engine_helpers import clip_of_moving_discs
 
+from UltrasoundLesionSegLib.workflow.export_folder import record_owner
+
 QtCore = pytest.importorskip("PySide6.QtCore", reason="PySide6 is not installed", exc_type=ImportError)
 QtGui = pytest.importorskip("PySide6.QtGui", reason="PySide6 is not installed", exc_type=ImportError)
 QtWidgets = pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
@@ -294,12 +296,18 @@ def test_a_cancelled_export_keeps_what_was_written_and_says_so(
 ) -> None:
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "00000.png").write_bytes(b"of an earlier export")
+    record_owner(tmp_path, measured.logic.cine(measured.browser).identity)
     choose_files(measured, tmp_path, "exportMasksCheckBox", "exportCocoCheckBox")
     window_during(measured.user, "exportButton", "Writing Masks (DAVIS): 6 done")
     said = measured.user.read("exportMessageLabel")
     assert "Measurements: measurements.csv, lesions.csv" in said
     assert "Cancelled: what is listed above is kept; not written: Masks (DAVIS), Masks (COCO)." in said
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lesions.csv", "masks", "measurements.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "export.json",
+        "lesions.csv",
+        "masks",
+        "measurements.csv",
+    ]
     assert [path.read_bytes() for path in (tmp_path / "masks").iterdir()] == [b"of an earlier export"]
     assert measured.user.see("exportButton").isEnabled()
 
@@ -455,6 +463,7 @@ class TestExport:
 
     def test_one_kind_that_fails_keeps_the_others(self, ready: Any, tmp_path: Path) -> None:
         (tmp_path / "masks").write_text("a file where the folder should be")
+        record_owner(tmp_path, ready.logic.cine(ready.browser).identity)
         ready.user.click("exportMasksCheckBox")
         ready.user.click("exportButton")
         said = ready.user.read("exportMessageLabel")

@@ -15,7 +15,9 @@ from UltrasoundLesionSegLib.gui.dicom_database import add_to_database, database_
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import CancelledError, Tone, colored, reveal, tell, telling
 from UltrasoundLesionSegLib.gui.progress_window import ProgressWindow
+from UltrasoundLesionSegLib.gui.results_of_others import may_write
 from UltrasoundLesionSegLib.gui.section import Section
+from UltrasoundLesionSegLib.workflow.export_folder import record_owner
 from UltrasoundLesionSegLib.workflow.kinds import holds_images
 
 EXPORT_FOLDER = "UltrasoundLesionSeg/ExportFolder"  # in the application's settings on this computer, never in a scene
@@ -101,8 +103,10 @@ class ExportSection(Section):
         if not self.host.offer("export", self.ui.exportMessageLabel):
             return
         folder = str(self.ui.exportFolderButton.directory)
-        slicer.app.userSettings().setValue(EXPORT_FOLDER, folder)
         reveal(self.ui.exportMessageLabel)
+        if not self._may_write(folder):
+            return
+        slicer.app.userSettings().setValue(EXPORT_FOLDER, folder)
         lines = []
         with telling(self.ui.exportMessageLabel, wait=True):
             self.host.store_edit()
@@ -128,6 +132,13 @@ class ExportSection(Section):
             self.ui.exportMessageLabel.text = "<br>".join([*lines, f'<a href="{link}">{html.escape(folder)}</a>'])
             self.ui.exportMessageLabel.visible = True
         reveal(self.ui.exportMessageLabel)
+
+    def _may_write(self, folder: str) -> bool:
+        """Whether the folder is free for the chosen cine; otherwise it is said why not."""
+        with telling(self.ui.exportMessageLabel):
+            identity = self.logic.cine(self.host.browser).identity
+            return may_write(Path(folder), identity, self.ui.exportMessageLabel)
+        return False
 
     def _export_kinds(self, kinds: list[str], job: Any, progress: ProgressWindow) -> dict[str, tuple[str, list[str]]]:
         """Write kinds of an ``exportJob``; returns the outcome of each that is done, all unless the user cancels."""
@@ -166,6 +177,7 @@ class ExportSection(Section):
         wanted = "sr3d" if kind == "sr" and self.ui.sr3dCheckBox.checked else kind
         try:
             written = job.write((wanted,))
+            record_owner(job.folder, self.logic.cine(self.host.browser).identity)
         except LesionSegError as error:
             return colored(f"{TITLES[kind]}: {error}.", Tone.BAD, self.ui.exportMessageLabel), []
         names = [Path(path).relative_to(job.folder).as_posix() for path in written]

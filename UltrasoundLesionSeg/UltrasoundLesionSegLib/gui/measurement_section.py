@@ -8,15 +8,18 @@ from typing import Any
 import qt
 import slicer
 
+from UltrasoundLesionSegLib.cine import SourceIdentity
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.gui.chart_views import empty_chart_views, show_table_and_charts
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, reveal, tell, telling
 from UltrasoundLesionSegLib.gui.progress_window import ProgressWindow
+from UltrasoundLesionSegLib.gui.results_of_others import may_write
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.table_display import SHORT_FRAMES, SHORT_LESIONS, DisplayedTable
 from UltrasoundLesionSegLib.mrml import layout
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.workflow.export_folder import record_owner
 
 OUTDATED = "The masks have changed since this was measured: press Measure again."
 
@@ -150,8 +153,15 @@ class MeasurementSection(Section):
         )
         if not folder:
             return
+        with telling(self.ui.measureMessageLabel):
+            identity = self.logic.cine(self.host.browser).identity
+            if may_write(Path(folder), identity, self.ui.measureMessageLabel):
+                self._save(Path(folder), identity)
+
+    def _save(self, folder: Path, identity: SourceIdentity) -> None:
         with telling(self.ui.measureMessageLabel, wait=True):
             written = self.logic.export(self.host.browser, folder, ("csv",))
+            record_owner(folder, identity)
             names = " and ".join(Path(path).name for path in written)
             tell(self.ui.measureMessageLabel, f"Written: {names} in {folder}", Tone.GOOD)
 
