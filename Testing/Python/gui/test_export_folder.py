@@ -1,4 +1,4 @@
-"""One folder and two cines: whose results are in it."""
+"""One folder and two cines: whose results are in it, what may be written of the next cine."""
 
 from __future__ import annotations
 
@@ -140,3 +140,39 @@ def test_the_record_names_no_file_and_no_patient(choose: Any, out: Path) -> None
     record = json.loads((out / "export.json").read_text())
     assert set(record) == {"software", "source"}
     assert set(record["source"]) == {"kind", "sha256", "pixels"}
+
+
+def test_images_allowed_for_one_cine_are_not_for_the_next(choose: Any) -> None:
+    user = choose(1)
+    first = user.module.widget.panel.browser
+    user.click("pixelsAllowedCheckBox")
+    user.click("exportVideoCheckBox")
+    user.module.widget.panel.refresh()
+    assert user.see("pixelsAllowedCheckBox").isChecked(), "it is still the same cine"
+    choose(2)
+    assert not user.see("pixelsAllowedCheckBox").isChecked()
+    assert not user.see("exportVideoCheckBox").isEnabled()
+    user.choose("browserSelector", first.GetName())
+    assert not user.see("pixelsAllowedCheckBox").isChecked()
+
+
+def test_images_allowed_for_a_cine_that_was_removed_are_not_for_the_next(choose: Any) -> None:
+    user = choose(1)
+    user.click("pixelsAllowedCheckBox")
+    user.module.widget.logic.removeCine(user.module.widget.panel.browser)
+    user.module.session.process_events()
+    choose(2)
+    assert not user.see("pixelsAllowedCheckBox").isChecked()
+
+
+def test_images_allowed_when_a_scene_was_saved_are_not_once_it_is_loaded(choose: Any, tmp_path: Path) -> None:
+    user = choose(1)
+    user.click("pixelsAllowedCheckBox")
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(path)
+    slicer.mrmlScene.Clear(0)
+    user.module.session.process_events()
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    user.module.session.process_events()
+    assert user.module.widget.panel.browser is not None
+    assert not user.see("pixelsAllowedCheckBox").isChecked()

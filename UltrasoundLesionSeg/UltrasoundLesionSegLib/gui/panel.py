@@ -140,6 +140,8 @@ class Panel:
             for section in self.sections:
                 section.choices_changed()
             return
+        if self.parameters is not None:
+            self.parameters.pixelsAllowed = False  # somebody looked at the other cine, not at this one
         if self.browser is not None and wanted is not None:
             self.parameters.firstFrame, self.parameters.lastFrame = 0, -1  # they were for the other cine
         self.show_cine(wanted)

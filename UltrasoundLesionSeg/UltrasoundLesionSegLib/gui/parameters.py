@@ -49,7 +49,7 @@ class UltrasoundLesionSegParameterNode:
     labelmapSeg : whether the DICOM SEG is a label map
     sr3d : whether the DICOM SR is a Comprehensive 3D SR
     addToDatabase : whether SEG and SR are added to Slicer's DICOM database too
-    pixelsAllowed : whether images may be written
+    pixelsAllowed : whether images of the chosen cine may be written; not of the next one
     blankOutside : whether everything outside the ultrasound image is black, where images may be written
     """
 
