@@ -1,4 +1,4 @@
-"""One folder and two cines: whose results are in it, what may be written of the next cine."""
+"""One folder and two cines: whose results are in it, what may be written of the next cine, what has no mask."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import slicer
 from dicom_helpers import speckle, write_multiframe
+from engine_helpers import clip_of_moving_discs
 
 FOLDER_OF_OTHER = "Nothing was written: the folder holds results of another cine"
 
@@ -176,3 +177,22 @@ def test_images_allowed_when_a_scene_was_saved_are_not_once_it_is_loaded(choose:
     user.module.session.process_events()
     assert user.module.widget.panel.browser is not None
     assert not user.see("pixelsAllowedCheckBox").isChecked()
+
+
+def test_an_export_before_propagation_says_how_few_frames_have_a_mask(choose: Any) -> None:
+    user = choose(1)
+    user.click("exportButton")
+    said = user.read("exportMessageLabel")
+    assert "Only 1 of the 6 frames has a mask; the others were neither drawn nor computed." in said
+
+
+def test_an_export_with_masks_on_all_frames_says_nothing_of_it(discs: Any, out: Path) -> None:
+    _, truth = clip_of_moving_discs(frames=12)
+    discs.draw(0, truth[0, 0])
+    discs.propagate()
+    discs.user.see("exportCollapsibleButton").setProperty("collapsed", False)
+    discs.user.see("exportFolderButton").setProperty("directory", str(out))
+    discs.user.click("exportButton")
+    said = discs.user.read("exportMessageLabel")
+    assert "measurements.csv" in said
+    assert "of the 12 frames" not in said

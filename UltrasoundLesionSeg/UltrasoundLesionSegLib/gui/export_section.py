@@ -116,6 +116,8 @@ class ExportSection(Section):
                 job = self.logic.exportJob(self.host.browser, folder, None, progress, **options)
                 outcomes = self._export_kinds(kinds, job, progress)
             lines = [line for line, _ in outcomes.values()]
+            if lines and (missing_frames := self._what_has_no_mask(job)):
+                lines.append(missing_frames)
             dicom = {name for kind in NEEDS_DICOM if kind in outcomes for name in outcomes[kind][1]}
             if dicom and self.ui.addToDatabaseCheckBox.checked and database_is_open():
                 lines.append(self._add_to_database([Path(folder, name) for name in sorted(dicom)]))
@@ -157,6 +159,17 @@ class ExportSection(Section):
             # without pictures, the scene is the working document and stays whole
             "blank_outside": pixels_allowed and bool(self.ui.blankOutsideCheckBox.checked),
         }
+
+    def _what_has_no_mask(self, job: Any) -> str:
+        """Return a line that tells how many frames of an ``exportJob`` have a mask, '' if all have."""
+        frames, without = len(job.cine), len(job.frames_without_result)
+        if not without:
+            return ""
+        has = "has" if frames - without == 1 else "have"
+        said = (
+            f"Only {frames - without} of the {frames} frames {has} a mask; the others were neither drawn nor computed."
+        )
+        return colored(said, Tone.CAUTION, self.ui.exportMessageLabel)
 
     def _add_to_database(self, files: list[Path]) -> str:
         """Add DICOM files to Slicer's database; returns a line of rich text that tells the outcome."""
