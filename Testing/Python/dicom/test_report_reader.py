@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from UltrasoundLesionSegLib.dicom.report_reader import ReportedValue, tabulate_report
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_helpers import describe
+
+from UltrasoundLesionSegLib.dicom.report_reader import ReportedValue, read_report, tabulate_report
+from UltrasoundLesionSegLib.dicom.segmentation_writer import write_segmentation
+from UltrasoundLesionSegLib.dicom.source import DicomSource
+from UltrasoundLesionSegLib.dicom.structured_report import write_measurement_report
+from UltrasoundLesionSegLib.measurement.frame import measure_frame
 
 
 def test_a_column_is_a_quantity_with_its_unit_and_a_row_a_frame_of_a_lesion() -> None:
@@ -19,3 +29,21 @@ def test_a_column_is_a_quantity_with_its_unit_and_a_row_a_frame_of_a_lesion() ->
         "Long axis (pixels)": [7.0, None],
         "Circularity": [None, 0.5],
     }
+
+
+@pytest.mark.parametrize("kind", ["series", "multiframe"])
+def test_a_row_is_a_frame_of_the_cine_although_the_first_ones_have_no_lesion(
+    make_cine, tmp_path: Path, kind: str
+) -> None:
+    cine = make_cine(kind)
+    masks = np.zeros((len(cine), 1, *cine.shape), bool)
+    for frame in (2, 3, 5):
+        masks[frame, 0, 10 : 20 + frame, 20:40] = True
+    source, lesions = DicomSource.from_cine(cine), [describe(cine, 1)]
+    written = write_segmentation(tmp_path / "seg.dcm", source, lesions, masks)
+    measured = {frame: measure_frame(masks[frame, 0], picture, None) for frame, picture in enumerate(cine)}
+    write_measurement_report(tmp_path / "sr.dcm", source, written, lesions, [measured])
+    table = tabulate_report(read_report(tmp_path / "sr.dcm"))
+    assert table["Frame"] == ["2", "3", "5", "all"]
+    (area,) = (heading for heading in table if heading.startswith("Area") and "," not in heading)
+    assert table[area] == [masks[frame].sum() for frame in (2, 3, 5)] + [None]

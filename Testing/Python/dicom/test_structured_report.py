@@ -195,10 +195,10 @@ def test_validator_finds_nothing_wrong(report, source, kind):
     assert group.finding_sites[0].laterality == codes.SCT.Left
 
 
-def test_evidence_lists_what_is_referred_to_and_nothing_else(report):
+def test_evidence_lists_the_whole_cine_in_the_order_of_its_frames_and_the_segmentation(report):
     cine, _, written, _, path = report("series")
-    listed = {uid for _, _, uid, _ in highdicom.sr.srread(path).get_evidence()}
-    assert listed == {*cine.identity.sop_instance_uids[:5], written.sop_instance_uid}
+    listed = [uid for _, _, uid, _ in highdicom.sr.srread(path).get_evidence()]
+    assert listed == [*cine.identity.sop_instance_uids, written.sop_instance_uid]
 
 
 def test_patient_and_study_are_the_sources(report):

@@ -94,12 +94,13 @@ def tabulate_report(values: list[ReportedValue]) -> dict[str, list[float | int |
 
 
 def _values(dataset: Dataset) -> Iterator[ReportedValue]:
+    places = _places(dataset)
     for group in _containers(dataset):
         items = list(group.get("ContentSequence", ()))
         lesion = next((item.TextValue for item in items if _is(item, terms.TRACKING_IDENTIFIER)), "")
         numbers = [item for item in items if item.ValueType == "NUM" and item.get("MeasuredValueSequence")]
         derived = {id(item): _derivation(item) for item in numbers}
-        frame = None if any(derived.values()) else _frame(items)
+        frame = None if any(derived.values()) else _frame(items, places)
         for item in numbers:
             measured = item.MeasuredValueSequence[0]
             words = item.ConceptNameCodeSequence[0].CodeMeaning
@@ -131,10 +132,26 @@ def _derivation(item: Dataset) -> str:
     return ""
 
 
-def _frame(items: list[Dataset]) -> int | None:
-    """Return the frame of the source image that a group refers to, counted from 0; 0 in a single-frame image."""
+def _places(dataset: Dataset) -> dict[str, int]:
+    """Return the place of each SOP instance in the evidence, from 0: ours lists a cine in the order of its frames."""
+    studies = dataset.get("CurrentRequestedProcedureEvidenceSequence") or ()
+    listed = [
+        one for study in studies for series in study.ReferencedSeriesSequence for one in series.ReferencedSOPSequence
+    ]
+    uids = dict.fromkeys(str(one.ReferencedSOPInstanceUID) for one in listed)
+    return {uid: place for place, uid in enumerate(uids)}
+
+
+def _frame(items: list[Dataset], places: dict[str, int]) -> int | None:
+    """Return the frame of the cine that a group refers to, counted from 0.
+
+    A reference to a multi-frame image has its number; for a single-frame image it is its place in the evidence.
+    """
     for item in items:
         if _is(item, terms.SEGMENTATION_SOURCE) or _is(item, terms.SOURCE_OF_MEASUREMENT):
-            number = item.ReferencedSOPSequence[0].get("ReferencedFrameNumber", 1)
+            reference = item.ReferencedSOPSequence[0]
+            number = reference.get("ReferencedFrameNumber")
+            if number is None:
+                return places.get(str(reference.ReferencedSOPInstanceUID), 0)
             return int(number if isinstance(number, (int, str)) else number[0]) - 1
     return None

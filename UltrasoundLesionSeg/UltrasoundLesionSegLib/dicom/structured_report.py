@@ -120,7 +120,7 @@ def write_measurement_report(
             frames |= visible.keys()
         if not groups:
             raise NotExpressibleError("no lesion was measured on any frame; segment and measure a lesion first")
-        dataset = _document(source, segmentation, sorted(frames), kind)
+        dataset = _document(source, segmentation, len(frames), kind)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             dcmwrite(file, dataset, enforce_file_format=True)
             file.write(_content(lesions, groups))  # its tag is the last one of the object
@@ -274,9 +274,7 @@ def _content(lesions: Sequence[LesionDescription], groups: Sequence[bytes]) -> b
     )
 
 
-def _document(
-    source: DicomSource, segmentation: WrittenSegmentation, frames: Sequence[int], kind: ReportClass
-) -> Dataset:
+def _document(source: DicomSource, segmentation: WrittenSegmentation, frame_count: int, kind: ReportClass) -> Dataset:
     """Return the report with its root content item, without what that holds."""
     dataset = Dataset()
     dataset.update(source.study)
@@ -288,19 +286,17 @@ def _document(
     dataset.ReferencedPerformedProcedureStepSequence = []
     dataset.PerformedProcedureCodeSequence = []
     dataset.update(items.root(terms.MEASUREMENT_REPORT, "1500"))
-    referenced = [source.instance(frame) for frame in frames]
-    referenced.append(
-        Instance(
-            segmentation.sop_class_uid, segmentation.sop_instance_uid, segmentation.series_instance_uid, len(frames)
-        )
+    # all of the cine, in the order of its frames: without it, nothing numbers the frames of single-frame images
+    written = Instance(
+        segmentation.sop_class_uid, segmentation.sop_instance_uid, segmentation.series_instance_uid, frame_count
     )
-    dataset.CurrentRequestedProcedureEvidenceSequence = [_evidence(source, referenced)]
+    dataset.CurrentRequestedProcedureEvidenceSequence = [_evidence(source, [*source.instances, written])]
     dataset.file_meta = file_meta(dataset, ExplicitVRLittleEndian)
     return dataset
 
 
 def _evidence(source: DicomSource, instances: Sequence[Instance]) -> Dataset:
-    """Return the item that lists every instance the content refers to (PS3.3 Table C.17-3)."""
+    """Return the item that lists the images and what the content refers to (PS3.3 C.17.2, Table C.17-3)."""
     study = Dataset()
     study.StudyInstanceUID = source.study.StudyInstanceUID
     study.ReferencedSeriesSequence = []
