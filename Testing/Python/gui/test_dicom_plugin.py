@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ import pytest
 import slicer
 from dicom_helpers import speckle, ultrasound_header, write_multiframe, write_series
 from pydicom import dcmread
-from pydicom.uid import UltrasoundMultiFrameImageStorage
+from pydicom.uid import (
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
 from standins.dicom_database import Database
 
 from UltrasoundLesionSegLib.cine import Origin
@@ -55,6 +61,16 @@ def offers(plugin: Any, *paths: Path) -> list[Any]:
     for path in paths:
         slicer.dicomDatabase.remember(path)
     return plugin.examineForImport([[str(path) for path in paths]])
+
+
+def shown_table() -> Any:
+    """The only table in the scene that a user can choose."""
+    (node,) = (one for one in slicer.util.getNodesByClass("vtkMRMLTableNode") if not one.GetHideFromEditors())
+    return node
+
+
+def rows_of(table: Any, column: str) -> list[str]:
+    return [table.GetColumnByName(column).GetValue(row) for row in range(table.GetNumberOfRows())]
 
 
 def browsers() -> list[Any]:
@@ -120,7 +136,7 @@ def test_a_single_picture_is_left_to_slicer(plugin: Any, tmp_path: Path) -> None
     assert offers(plugin, *folder.iterdir()) == []
 
 
-def test_a_segmentation_of_other_images_is_left_to_slicer(
+def test_another_programs_segmentation_of_other_images_is_left_to_slicer(
     plugin: Any, exported: tuple[Path, Path, np.ndarray], tmp_path: Path
 ) -> None:
     seg, _, _ = exported
@@ -128,6 +144,7 @@ def test_a_segmentation_of_other_images_is_left_to_slicer(
     for series in dataset.ReferencedSeriesSequence:
         for one in series.ReferencedInstanceSequence:
             one.ReferencedSOPClassUID = CT_IMAGE
+    dataset.ManufacturerModelName = "Other"
     dataset.save_as(tmp_path / "ct_seg.dcm")
     assert offers(plugin, tmp_path / "ct_seg.dcm") == []
 
@@ -205,6 +222,101 @@ def test_the_cine_of_single_pictures_is_whole_although_only_some_are_segmented(
     assert list(logic.anchors(browser).values()) == [[2]]
 
 
+def export_of_a_folder(folder: Path, output: Path, frames: Sequence[int]) -> tuple[Path, Path, list[str]]:
+    """SEG and SR of a lesion on these frames of a folder's cine, and the cine's instances; the scene is empty again."""
+    logic = UltrasoundLesionWorkflow()
+    browser = logic.loadCine(folder)
+    cine = logic.cine(browser)
+    mask = np.zeros(cine.shape, bool)
+    mask[10:30, 20:45] = True
+    for frame in frames:
+        logic.setSeed(browser, mask, frame)
+    files = {dcmread(path).Modality: path for path in logic.export(browser, output, ("seg", "sr"))}
+    slicer.mrmlScene.Clear(0)
+    return files["SEG"], files["SR"], list(cine.identity.sop_instance_uids)
+
+
+@pytest.fixture
+def captures(tmp_path: Path) -> Path:
+    """A folder of Secondary Capture images of which the names alone tell the order, as after some anonymisers."""
+    brighter = speckle(1, 48, 64) // 2 + 10 * np.arange(12, dtype=np.uint8)[:, None, None]
+    folder = write_series(tmp_path / "captures", brighter, Modality="OT")
+    for number, path in zip(sorted(range(12), key=str), sorted(folder.iterdir()), strict=True):
+        picture = dcmread(path)
+        picture.SOPClassUID = picture.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+        picture.InstanceNumber = number
+        picture.save_as(path)
+    return folder
+
+
+def loaded_by_the_browser(plugin: Any, seg: Path) -> tuple[list[str], list[int]]:
+    """Instances of the cine that comes with a segmentation, in order, and the frames of its only lesion."""
+    load_as_the_browser_does([plugin], [[str(seg)]])
+    (browser,) = browsers()
+    logic = UltrasoundLesionWorkflow()
+    (anchors,) = logic.anchors(browser).values()
+    return list(logic.cine(browser).identity.sop_instance_uids), anchors
+
+
+@pytest.mark.parametrize("series", ["one", "one for each picture"])
+def test_our_segmentation_of_other_images_goes_into_the_cine_that_their_folder_gives(
+    plugin: Any, captures: Path, tmp_path: Path, series: str
+) -> None:
+    frames = [4, 9]
+    if series == "one for each picture":
+        frames = list(range(12))
+        for path in captures.iterdir():
+            picture = dcmread(path)
+            picture.SeriesInstanceUID = generate_uid()
+            picture.save_as(path)
+    seg, _, uids = export_of_a_folder(captures, tmp_path / "out", frames)
+    for path in [seg, *sorted(captures.iterdir(), reverse=True)]:
+        slicer.dicomDatabase.remember(path)
+    assert uids == [slicer.dicomDatabase.instanceForFile(str(path)) for path in sorted(captures.iterdir())]
+    assert loaded_by_the_browser(plugin, seg) == (uids, frames)
+
+
+def test_copies_in_the_database_are_in_the_order_of_our_segmentation(
+    plugin: Any, captures: Path, tmp_path: Path
+) -> None:
+    seg, _, uids = export_of_a_folder(captures, tmp_path / "out", range(12))
+    for path in captures.iterdir():
+        slicer.dicomDatabase.insert(str(path))  # the copy is named by its instance
+    slicer.dicomDatabase.remember(seg)
+    assert loaded_by_the_browser(plugin, seg) == (uids, list(range(12)))
+
+
+def test_our_segmentation_of_a_multi_frame_object_of_another_class_brings_that_object(
+    plugin: Any, cine_file: Path, tmp_path: Path
+) -> None:
+    cine = dcmread(cine_file)
+    cine.SOPClassUID = cine.file_meta.MediaStorageSOPClassUID = MultiFrameGrayscaleByteSecondaryCaptureImageStorage
+    cine.save_as(cine_file)
+    seg, _, uids = export_of_a_folder(cine_file, tmp_path / "out", [2])
+    for path in (cine_file, seg):
+        slicer.dicomDatabase.remember(path)
+    assert loaded_by_the_browser(plugin, seg) == (uids, [2])
+
+
+def test_our_segmentation_goes_into_a_cine_of_the_scene_that_the_database_lacks(
+    plugin: Any, captures: Path, tmp_path: Path
+) -> None:
+    seg, _, uids = export_of_a_folder(captures, tmp_path / "out", [4, 9])
+    UltrasoundLesionWorkflow().loadCine(captures)
+    slicer.dicomDatabase.remember(seg)
+    assert loaded_by_the_browser(plugin, seg) == (uids, [4, 9])
+
+
+def test_the_real_breast_series_comes_back_from_the_database(plugin: Any, shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "cine" / "breast_series_dicom"
+    seg, report, uids = export_of_a_folder(folder, tmp_path / "out", [20, 21, 100])
+    for path in [seg, report, *folder.glob("*.dcm")]:
+        slicer.dicomDatabase.remember(path)
+    assert loaded_by_the_browser(plugin, seg) == (uids, [20, 21, 100])
+    load_as_the_browser_does([plugin], [[str(report)]])
+    assert rows_of(shown_table().GetTable(), "Frame") == ["20", "21", "100", "all"]
+
+
 def test_a_cine_that_is_in_the_scene_is_not_loaded_a_second_time(plugin: Any, cine_file: Path) -> None:
     slicer.dicomDatabase.remember(cine_file)
     for _ in range(2):
@@ -251,14 +363,13 @@ def test_our_report_becomes_a_table(plugin: Any, exported: tuple[Path, Path, np.
     (offer,) = offers(plugin, report)
     assert offer.confidence > 0.95
     assert plugin.load(offer)
-    (node,) = (one for one in slicer.util.getNodesByClass("vtkMRMLTableNode") if not one.GetHideFromEditors())
+    node = shown_table()
     assert slicer.app.applicationLogic().GetSelectionNode().GetActiveTableID() == node.GetID()
     table = node.GetTable()
     names = [table.GetColumnName(number) for number in range(table.GetNumberOfColumns())]
     assert names[:2] == ["Lesion", "Frame"]
     assert not any("nan" in name for name in names)
-    rows = [table.GetColumnByName("Frame").GetValue(row) for row in range(table.GetNumberOfRows())]
-    assert rows == ["1", "4", "all"]
+    assert rows_of(table, "Frame") == ["1", "4", "all"]
     areas = [name for name in names if name.startswith("Area") and "," not in name]
     assert table.GetColumnByName(areas[0]).GetValue(0) == pytest.approx(mask.sum())
 

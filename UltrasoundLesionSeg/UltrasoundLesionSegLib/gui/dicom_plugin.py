@@ -2,7 +2,8 @@
 
 Slicer's own plugins load an ultrasound cine without its calibration where it has several regions and without its frame
 times, and give any segmentation to a program that needs planes in space, which ultrasound has not. This plugin reports
-a higher confidence than those (0.7 and 0.95) for these objects, and offers no others.
+a higher confidence than those (0.7 and 0.95) for these objects, and offers no others. A segmentation of ours has no
+planes in space whatever the class of its images: cines are also exported as Secondary Capture.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ logger = logging.getLogger(__name__)
 
 ULTRASOUND_MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.3")  # today's, and the retired one
 ULTRASOUND_IMAGE = ("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.6")
+ULTRASOUND = (*ULTRASOUND_MULTI_FRAME, *ULTRASOUND_IMAGE)
 SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # Segmentation, Label Map Segmentation
 REPORT = tuple(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (22, 33, 34))  # Enhanced, Comprehensive, and 3D
 VOLUME_SCANNERS = ("Invenia",)  # automated breast ultrasound: multi-frame objects that are volumes, not cines
 SURE = 0.97
 UNSURE = 0.15  # below all of Slicer's: single pictures may or may not be the frames of a cine
-SERIES_UID = "0020,000E"
+SOP_CLASS, NUMBER_OF_FRAMES, SERIES_UID = "0008,0016", "0028,0008", "0020,000E"
 
 
 class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
@@ -39,10 +41,10 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         super().__init__()
         self.loadType = "Ultrasound Lesion Segmentation"
         self.tags |= {
-            "sopClassUID": "0008,0016",
+            "sopClassUID": SOP_CLASS,
             "seriesNumber": "0020,0011",
             "instanceNumber": "0020,0013",
-            "numberOfFrames": "0028,0008",
+            "numberOfFrames": NUMBER_OF_FRAMES,
             "manufacturerModelName": "0008,1090",
         }
 
@@ -62,7 +64,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         for segmentation in [one for one in offers if one.kind == "segmentation"]:
             files = files_of_cine(segmentation.instances)
             if files and frozenset(files) not in offered:
-                offers.append(self._cine(files, SURE))
+                offers.append(self._cine(files, SURE, segmentation.order))
                 offered.add(frozenset(files))
         return sorted(offers, key=lambda one: one.kind != "cine")  # Slicer loads them in this order
 
@@ -117,19 +119,23 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         loadable.confidence, loadable.selected = confidence, confidence == SURE
         return loadable
 
-    def _cine(self, files: Sequence[str], confidence: float) -> Any:
+    def _cine(self, files: Sequence[str], confidence: float, order: Sequence[str] = ()) -> Any:
         number = self._value(files[0], "seriesNumber") or "?"
         name = f"US {number}" + (f" [{self._value(files[0], 'instanceNumber')}]" if len(files) == 1 else "")
         what = "Ultrasound cine" if len(files) == 1 else f"{len(files)} ultrasound pictures as the frames of one cine"
-        return self._offer("cine", files, confidence, name, f"{what}, with its calibration and its frame times")
+        loadable = self._offer("cine", files, confidence, name, f"{what}, with its calibration and its frame times")
+        loadable.order = list(order)
+        return loadable
 
     def _segmentation(self, file: str) -> Any | None:
+        """Return the offer of a segmentation of ours, or of another program's that refers to ultrasound alone."""
         references = list(referenced_instances(Path(file)))
-        ultrasound = [uid for sop_class, uid in references if sop_class in (*ULTRASOUND_MULTI_FRAME, *ULTRASOUND_IMAGE)]
-        if not ultrasound or len(ultrasound) < len(references):
+        is_ours = self._is_ours(file)
+        if not references or not (is_ours or all(sop_class in ULTRASOUND for sop_class, _ in references)):
             return None
         loadable = self._offer("segmentation", [file], SURE, "Lesions of an ultrasound cine", "Into the cine it is of")
-        loadable.instances = list(dict.fromkeys(ultrasound))
+        loadable.instances = list(dict.fromkeys(uid for _, uid in references))
+        loadable.order = loadable.instances if is_ours else []  # ours are in the order of the cine's frames
         return loadable
 
     def _report(self, file: str) -> Any:
@@ -142,7 +148,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         logic = _logic()
         browser = _browser_of(logic, [slicer.dicomDatabase.instanceForFile(str(file)) for file in files])
         if browser is None:
-            browser = run_repainting(_add_steps(logic, files, loadable.name))
+            browser = run_repainting(_add_steps(logic, files, loadable.name, loadable.order))
             self.addSeriesInSubjectHierarchy(loadable, logic.volumeNode(browser))
         _show(logic, browser)
 
@@ -154,7 +160,7 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
             sources = files_of_cine(loadable.instances)
             if not sources:
                 raise LesionSegError("the cine of the segmentation is not in the DICOM database; import it first")
-            browser = run_repainting(_add_steps(logic, [Path(source) for source in sources]))
+            browser = run_repainting(_add_steps(logic, [Path(source) for source in sources], order=loadable.order))
         logic.importSegmentation(browser, file, Repainter())
         _show(logic, browser)
 
@@ -201,10 +207,14 @@ def files_of_cine(instances: Sequence[str]) -> list[str]:
     files = [str(database.fileForInstance(uid)) for uid in instances]
     if not all(files):
         return []
-    if database.fileValue(files[0], "0008,0016") in ULTRASOUND_MULTI_FRAME:
+    sop_class, frames = (str(database.fileValue(files[0], tag) or "") for tag in (SOP_CLASS, NUMBER_OF_FRAMES))
+    if sop_class in ULTRASOUND_MULTI_FRAME or (frames.isdigit() and int(frames) > 1):
         return files
-    series = database.filesForSeries(database.fileValue(files[0], SERIES_UID))
-    return [str(file) for file in series if database.fileValue(file, "0008,0016") in ULTRASOUND_IMAGE]
+    classes = ULTRASOUND_IMAGE if sop_class in ULTRASOUND_IMAGE else (sop_class,)
+    # an anonymiser may have given every picture a series of its own
+    series = dict.fromkeys(str(database.fileValue(file, SERIES_UID)) for file in files)
+    members = (str(file) for uid in series for file in database.filesForSeries(uid))
+    return [file for file in members if database.fileValue(file, SOP_CLASS) in classes]
 
 
 def _logic() -> Any:
@@ -244,14 +254,36 @@ def _choose_in_panel(logic: Any, browser: Any) -> None:
         panel.refresh()  # it may have shown the cine already, before the lesions were loaded
 
 
-def _add_steps(logic: Any, files: Sequence[Path], name: str | None = None) -> Generator[Any, None, Any]:
-    """Put a cine into the scene, a frame a step; returns its browser."""
+def _add_steps(
+    logic: Any, files: Sequence[Path], name: str | None = None, order: Sequence[str] = ()
+) -> Generator[Any, None, Any]:
+    """Put a cine into the scene, a frame a step; returns its browser.
+
+    ``order`` has SOP instances in the order of their frames, as far as it is known.
+    """
     yield from import_steps("UltrasoundLesionSegLib.readers.dicom_series")
     from UltrasoundLesionSegLib.readers.dicom_multiframe import read_dicom_file
     from UltrasoundLesionSegLib.readers.dicom_series import read_dicom_folder
 
-    cine = read_dicom_file(files[0]) if len(files) == 1 else read_dicom_folder(sorted(files))
+    cine = read_dicom_file(files[0]) if len(files) == 1 else read_dicom_folder(_in_order(files, order))
     return (yield from logic.addCineSteps(cine, name))
+
+
+def _in_order(files: Sequence[Path], order: Sequence[str]) -> list[Path]:
+    """Return files by name as a folder's are; those of ``order`` in that order, in the places that they have by name.
+
+    The reader asks the names where the headers do not tell the order of the frames, and a database names its copies
+    anew.
+    """
+    from UltrasoundLesionSegLib.readers.image_folder import natural_key
+
+    by_name = sorted(files, key=lambda file: (natural_key(file.name), file.name))
+    places = {file: place for place, file in enumerate(by_name)}
+    told = [Path(str(slicer.dicomDatabase.fileForInstance(uid))) for uid in order]
+    told = [file for file in told if file in places]
+    for place, file in zip(sorted(places[file] for file in told), told, strict=True):
+        by_name[place] = file
+    return by_name
 
 
 def _browser_of(logic: Any, uids: Sequence[str]) -> Any | None:
