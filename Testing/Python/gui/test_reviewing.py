@@ -10,7 +10,11 @@ import pytest
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentState
 
-QTest = pytest.importorskip("PySide6.QtTest", reason="PySide6 is not installed", exc_type=ImportError).QTest
+pytest.importorskip("PySide6.QtTest", reason="PySide6 is not installed", exc_type=ImportError)
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QWidget
+from slicer_harness.pythonqt import unwrap
 
 
 @pytest.fixture
@@ -151,7 +155,7 @@ def test_renaming_holds_on_all_frames(results: Any) -> None:
 def test_the_name_box_is_the_selected_lesions(results: Any) -> None:
     box = results.user.see("segmentNameEdit")
     box.activateWindow()
-    box.setFocus()  # as Qt does when the button with the focus is disabled
+    box.setFocus()  # as after a click into it
     assert box.hasFocus()
     results.user.click("newLesionButton")
     assert box.text() == "Lesion 2"
@@ -159,6 +163,42 @@ def test_the_name_box_is_the_selected_lesions(results: Any) -> None:
     results.user.see("segmentEditor").setCurrentSegmentID("lesion-1")
     results.user.module.session.process_events()
     assert box.text() == "Lesion"
+
+
+def test_after_a_button_that_becomes_disabled_keys_write_nothing(results: Any) -> None:
+    box, button = results.user.see("segmentNameEdit"), results.user.see("undoPropagationButton")
+    left = Qt.MouseButton.LeftButton
+    box.activateWindow()
+    button.setFocus()
+    QTest.mouseClick(button, left)
+    results.user.module.session.process_events()
+    assert not button.isEnabled()
+    focused = QApplication.focusWidget()
+    assert focused is not None
+    assert focused is not button
+    assert not isinstance(focused, (QLineEdit, QAbstractSpinBox))
+    QTest.mouseClick(box, left)
+    assert box.hasFocus()
+    QTest.keyClicks(box, "s")
+    assert box.text() == "Lesions"
+
+
+def test_the_keys_reach_no_field_with_text_or_a_number_from_another_widget(results: Any) -> None:
+    """Walks through all that can have the keyboard, as Qt does when the widget that has it is disabled."""
+    panel = unwrap(results.user.module.panel)
+    for box in panel.findChildren(QWidget):
+        if box.objectName().endswith("CollapsibleButton"):
+            box.setProperty("collapsed", False)
+    panel.activateWindow()
+    panel.focusNextChild()
+    reached = []
+    while QApplication.focusWidget() not in reached:
+        reached.append(QApplication.focusWidget())
+        panel.focusNextChild()
+    names = {one.objectName() for one in reached}
+    assert {"worklistOpenButton", "propagateButton", "reviewNextButton", "measureButton"} <= names
+    assert names.isdisjoint({"worklistReaderEdit", "caseCommentEdit", "segmentNameEdit", "ownModelNameEdit"})
+    assert names.isdisjoint({"firstFrameSpinBox", "lastFrameSpinBox", "ownModelMinutesSpinBox", "qt_spinbox_lineedit"})
 
 
 def test_an_empty_name_is_refused_in_one_sentence(results: Any) -> None:
