@@ -27,6 +27,14 @@ class MRMLWidget(bases.Widget):
         return self.__dict__.get("_scene")
 
 
+ACTIONS = {  # Slicer lists them below the nodes
+    "addEnabled": "Create new",
+    "editEnabled": "Edit current",
+    "renameEnabled": "Rename current",
+    "removeEnabled": "Delete current",
+}
+
+
 class NodeComboBox(bases.Widget):
     """qMRMLNodeComboBox: lists the scene's nodes of some classes; follows their coming and going."""
 
@@ -36,6 +44,8 @@ class NodeComboBox(bases.Widget):
         "noneEnabled": False,
         "addEnabled": True,
         "removeEnabled": True,
+        "editEnabled": False,
+        "renameEnabled": False,
         "showChildNodeTypes": True,
         "noneDisplay": "None",
     }
@@ -112,6 +122,9 @@ class NodeComboBox(bases.Widget):
             self._box.addItem(self.property("noneDisplay"), "")
         for node in nodes:
             self._box.addItem(node.GetName(), node.GetID())
+        for permission, action in ACTIONS.items():
+            if self.property(permission):
+                self._box.addItem(f"{action} node", "")
         if self._node not in nodes:
             automatic = nodes[0] if nodes and not self.property("noneEnabled") else None
             self.setCurrentNode(automatic)

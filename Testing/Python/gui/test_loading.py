@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import slicer
 
@@ -52,6 +53,14 @@ def test_what_is_no_cine_gets_one_sentence_without_its_name(user: Any, tmp_path:
     assert said.endswith(".")
     assert "Doe" not in said
     assert user.read("cineInfoLabel") == "No cine is chosen."
+
+
+def test_only_cines_can_be_chosen_as_a_cine(discs: Any) -> None:
+    from PySide6.QtWidgets import QComboBox
+
+    box = discs.user.see("browserSelector").findChild(QComboBox)
+    entries = [box.itemText(index) for index in range(box.count())]
+    assert entries == ["Choose or load a cine", discs.browser.GetName()]
 
 
 def test_cancelling_the_dialog_does_nothing(user: Any) -> None:
