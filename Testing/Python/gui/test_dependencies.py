@@ -311,6 +311,21 @@ def test_a_button_that_needs_them_says_so_beside_it(
     assert discs.user.read(message).startswith(f"Not installed yet: {package}. Press the button at the top")
 
 
+def test_what_is_installed_is_no_longer_said_to_be_missing(
+    discs: Any, absent: set[str], dependencies: Any, without_pip_ensure: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slicer.util, "pip_install", Pip(absent))
+    answers = [False, True]
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text, **_: answers.pop(0))
+    dependencies._met.clear()
+    absent.add("monai")
+    discs.user.click("propagateButton")
+    discs.user.click("installButton")
+    assert discs.user.read("propagateMessageLabel").startswith("Not installed yet: monai.")
+    discs.user.click("installButton")
+    assert not discs.user.sees("propagateMessageLabel")
+
+
 def test_nothing_heavy_is_imported_when_slicer_starts() -> None:
     """Slicer imports the module's file at start-up: in under 0.2 s of its own, without torch and its kin."""
     code = """

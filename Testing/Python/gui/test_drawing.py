@@ -195,8 +195,17 @@ class TestSuggestion:
 
     def test_undo_takes_it_away(self, discs: Any, suggested: np.ndarray) -> None:
         discs.user.click("suggestButton")
+        assert "suggestion" in discs.user.read("lesionMessageLabel")
         discs.user.see("segmentEditor").undo()
         assert SegmentationSequence.find(discs.browser).commit_edit() == []
+        discs.user.module.session.process_events()
+        assert not discs.user.sees("lesionMessageLabel")
+
+    def test_it_is_not_told_of_another_frame(self, discs: Any, suggested: np.ndarray) -> None:
+        discs.user.click("suggestButton")
+        assert "suggestion" in discs.user.read("lesionMessageLabel")
+        discs.browser.SetSelectedItemNumber(1)
+        assert not discs.user.sees("lesionMessageLabel")
 
     def test_it_respects_the_editable_area_and_other_segments(self, discs: Any, suggested: np.ndarray) -> None:
         user, editor = discs.user, discs.user.see("segmentEditor")
@@ -252,6 +261,11 @@ class TestSuggestion:
         discs.user.click("suggestButton")
         assert "sees no lesion" in discs.user.read("lesionMessageLabel")
         assert discs.logic.segmentationNode(discs.browser) is None
+        discs.user.click("newLesionButton")
+        discs.user.click("suggestButton")
+        assert "sees no lesion" in discs.user.read("lesionMessageLabel")
+        discs.user.paint("segmentEditor", discs.truth[0, 0])
+        assert not discs.user.sees("lesionMessageLabel"), "somebody saw one"
 
 
 def test_a_colour_cine_is_drawn_on_and_propagated_too(user: Any) -> None:

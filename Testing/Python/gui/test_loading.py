@@ -55,6 +55,16 @@ def test_what_is_no_cine_gets_one_sentence_without_its_name(user: Any, tmp_path:
     assert user.read("cineInfoLabel") == "No cine is chosen."
 
 
+def test_what_was_wrong_with_a_file_is_not_said_of_the_cine_chosen_next(discs: Any, tmp_path: Path) -> None:
+    user = discs.user
+    (tmp_path / "notes.txt").write_text("no cine")
+    load(user, "loadFileButton", tmp_path / "notes.txt")
+    assert user.read("cineMessageLabel")
+    other = user.module.widget.logic.loadCine(np.zeros((3, 40, 50), np.uint8))
+    user.choose("browserSelector", other.GetName())
+    assert not user.sees("cineMessageLabel")
+
+
 def test_only_cines_can_be_chosen_as_a_cine(discs: Any) -> None:
     from PySide6.QtWidgets import QComboBox
 

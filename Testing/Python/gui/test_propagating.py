@@ -109,6 +109,8 @@ def test_nothing_drawn_is_said_in_one_sentence(discs: Any) -> None:
     discs.user.click("newLesionButton")
     discs.propagate()
     assert discs.user.read("propagateMessageLabel").startswith("The cine has no seed: draw the lesion")
+    discs.draw(0, discs.truth[0, 0])
+    assert not discs.user.sees("propagateMessageLabel"), "there is one now"
 
 
 def test_the_application_works_between_frames(seeded: Any) -> None:

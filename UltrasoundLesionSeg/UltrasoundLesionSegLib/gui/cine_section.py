@@ -150,7 +150,9 @@ class CineSection(Section):
         return str(slicer.app.userSettings().value(LAST_FOLDER, "") or "")
 
     def cine_changed(self) -> None:
-        """Show what is known of the cine."""
+        """Show what is known of the cine, and say no more what was wrong with another choice."""
+        if not self.running:
+            tell(self.ui.cineMessageLabel, "")
         browser = self.host.browser
         self.ui.seekWidget.setMRMLSequenceBrowserNode(browser)
         self.ui.playWidget.setMRMLSequenceBrowserNode(browser)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from UltrasoundLesionSegLib.gui.dependencies import USUAL, Need, install, missing_needs
 from UltrasoundLesionSegLib.gui.host import Host
-from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.messages import PassingMessage, Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 
 
@@ -16,6 +17,7 @@ class DependencySection(Section):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._purposes = {*USUAL}
+        self._offers: list[PassingMessage] = []
         self.ui.installButton.connect("clicked(bool)", self.install)
         self.ui.dependencyFrame.visible = False
 
@@ -46,11 +48,17 @@ class DependencySection(Section):
         label : qt.QLabel
         """
         self._purposes.add(purpose)
-        lacking = [need.package for need in self.check() if purpose in need.purposes]
+        self.check()
+        lacking = self._lacking(purpose)
         if lacking:
             listed = ", ".join(lacking)
             tell(label, f"Not installed yet: {listed}. Press the button at the top of the panel first.", Tone.CAUTION)
+            self._offers.append(PassingMessage(label, partial(self._lacking, purpose)))
+            self._offers[-1].said()
         return not lacking
+
+    def _lacking(self, purpose: str) -> list[str]:
+        return [need.package for need in missing_needs(self._purposes) if purpose in need.purposes]
 
     def install(self) -> None:
         """Install what is missing, after the user agreed."""
@@ -59,6 +67,8 @@ class DependencySection(Section):
         with telling(self.ui.dependencyLabel, wait=True):
             problem = install(missing)
         left = self.check()
+        for offer in self._offers:
+            offer.check()
         if left and problem:
             tell(
                 self.ui.dependencyLabel, f"{problem} Still missing: {', '.join(n.describe() for n in left)}.", Tone.BAD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import slicer
 
@@ -10,8 +11,8 @@ from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.gui.editor_layout import close_the_gap, narrow, reserve_width
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.loading_first import LoadingFirst
-from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
-from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments, shown_mask
+from UltrasoundLesionSegLib.gui.messages import PassingMessage, Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 
 EFFECTS = ("Paint", "Draw", "Erase", "Threshold", "Smoothing", "Scissors")
@@ -27,6 +28,7 @@ class LesionSection(Section):
         super().__init__(host)
         self._tool_before = ""  # switched off by a propagation
         self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel, host.results_changed)
+        self._passing = PassingMessage(self.ui.lesionMessageLabel, self._drawing)
         self._suggests_again = False  # another module was opened while a suggestion waited for the libraries
         self.ui.segmentEditor.setEffectNameOrder(list(EFFECTS))
         close_the_gap(self.ui.segmentEditor)
@@ -99,6 +101,7 @@ class LesionSection(Section):
     def frame_changed(self) -> None:
         """Forget the undo states: they belong to the frame left, and would bring its drawing to this one."""
         self.ui.segmentEditor.setUndoEnabled(True)
+        self._passing.check()
 
     def results_changed(self) -> None:
         """Show the anchors, and the segmentation when it was just made."""
@@ -110,6 +113,20 @@ class LesionSection(Section):
     def drawing_changed(self) -> None:
         """Show the anchor that is being drawn, and names typed in the editor."""
         self._show_anchors()
+
+    def stroke_drawn(self) -> None:
+        """Say no more of a suggestion that was corrected or undone, nor of a frame without a mask that has one."""
+        self._passing.check()
+
+    def propagation_ended(self) -> None:
+        """Say no more of a frame that was computed."""
+        self._passing.check()
+
+    def _drawing(self) -> Any:
+        """Return the frame shown, the selected lesion and its mask there."""
+        browser, segment = self.host.browser, self.host.selected_segment()
+        mask = shown_mask(self.ui.segmentEditor.mrmlSegmentEditorNode(), segment).tobytes() if segment else b""
+        return browser.GetSelectedItemNumber() if browser is not None else -1, segment, mask
 
     @property
     def running(self) -> bool:
@@ -175,7 +192,7 @@ class LesionSection(Section):
             self.host.show_frame(frame)  # the user may have looked at others while the libraries were loaded
             mask = self.logic.suggest(self.host.browser, device=self.host.device_name())
             if not mask.any():
-                tell(self.ui.lesionMessageLabel, "The model sees no lesion on this frame.", Tone.CAUTION)
+                self._tell("The model sees no lesion on this frame.", Tone.CAUTION)
                 return
             segment = self.host.selected_segment()
             if not segment:
@@ -189,14 +206,18 @@ class LesionSection(Section):
         if parameters is None or not parameters.allowOverlap:
             mask = mask & ~other_segments(editor_node, segment)
         if not mask.any():
-            text = "What the model sees on this frame belongs to another lesion already."
-            tell(self.ui.lesionMessageLabel, text, Tone.CAUTION)
+            self._tell("What the model sees on this frame belongs to another lesion already.", Tone.CAUTION)
             return
         self.ui.segmentEditor.saveStateForUndo()
         draw_mask(mask, editor_node, segment)
         limits = describe_masking(editor_node)
         text = "This is a suggestion: correct it, undo it, or go on if it is right."
-        tell(self.ui.lesionMessageLabel, f"{text} {limits}".strip(), Tone.CAUTION if limits else Tone.PLAIN)
+        self._tell(f"{text} {limits}".strip(), Tone.CAUTION if limits else Tone.PLAIN)
+
+    def _tell(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Say something of the frame shown, as long as it is shown as it is."""
+        tell(self.ui.lesionMessageLabel, text, tone)
+        self._passing.said()
 
     def confirm(self) -> None:
         """Make this frame an anchor."""

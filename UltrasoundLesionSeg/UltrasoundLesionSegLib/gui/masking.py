@@ -52,6 +52,12 @@ def other_segments(editor_node: Any, segment_id: str) -> Mask:
     return _union(masks, geometry.shape)
 
 
+def shown_mask(editor_node: Any, segment_id: str) -> Mask:
+    """Return a segment's mask on the frame shown, stored or not yet, bool (H, W)."""
+    geometry = FrameGeometry.of_volume(editor_node.GetSourceVolumeNode())
+    return read_mask(editor_node.GetSegmentationNode().GetSegmentation(), segment_id, geometry)
+
+
 def restricts(editor_node: Any | None) -> bool:
     """Whether the editor's masking lets only a part of the image be changed."""
     everywhere = slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere

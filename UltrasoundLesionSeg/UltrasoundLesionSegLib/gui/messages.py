@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
@@ -65,6 +65,32 @@ def tell(label: Any, text: str, tone: Tone = Tone.PLAIN) -> None:
     """
     label.text = colored(text, tone, label)
     label.visible = bool(text)
+
+
+class PassingMessage:
+    """A line that goes when what it speaks of changes; a line that another action wrote there meanwhile stays.
+
+    Parameters
+    ----------
+    label : qt.QLabel
+    subject : callable
+        Returns what the line speaks of as it is now; compared with what it was when the line was said.
+    """
+
+    def __init__(self, label: Any, subject: Callable[[], Any]) -> None:
+        self._label = label
+        self._subject = subject
+        self._text, self._said_of = "", None
+
+    def said(self) -> None:
+        """Let what the label says now go with the next change."""
+        self._text, self._said_of = self._label.text, self._subject()
+
+    def check(self) -> None:
+        """Empty the label if its line is still the one said and its subject is another now."""
+        if self._text and self._label.text == self._text and self._subject() != self._said_of:
+            self._text = ""
+            tell(self._label, "")
 
 
 @contextmanager

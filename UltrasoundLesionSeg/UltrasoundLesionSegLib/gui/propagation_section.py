@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.gui.hardware import describe_hardware
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import WarmUp, load_libraries
 from UltrasoundLesionSegLib.gui.masking import area_for_propagation, describe_masking
-from UltrasoundLesionSegLib.gui.messages import Tone, reveal, sentence, tell, telling
+from UltrasoundLesionSegLib.gui.messages import PassingMessage, Tone, reveal, sentence, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.showing_budget import ShowingBudget
 
@@ -33,6 +33,7 @@ class PropagationSection(Section):
         self._steps: Generator[Any, None, None] | None = None
         self._budget = ShowingBudget()
         self._warm_up = WarmUp()
+        self._refusal = PassingMessage(self.ui.propagateMessageLabel, host.anchors)
         self._begun = False  # whether a frame has been computed
         self._fits = False  # whether the model is fitted to the lesion on the way
         self._came_from, self._followed_to = 0, -1  # the frame shown at the start; the last result shown, -1: none
@@ -120,6 +121,14 @@ class PropagationSection(Section):
         """Offer the frames of the chosen cine."""
         tell(self.ui.propagateMessageLabel, "")
         self.choices_changed()
+
+    def drawing_changed(self) -> None:
+        """Say no more why nothing was computed when something else is drawn."""
+        self._refusal.check()
+
+    def results_changed(self) -> None:
+        """Say no more why nothing was computed when other frames are anchors."""
+        self._refusal.check()
 
     def choices_changed(self) -> None:
         """Show the frames and the model that the parameter node names."""
@@ -299,6 +308,8 @@ class PropagationSection(Section):
                 self._go_back()
             with telling(self.ui.propagateMessageLabel):
                 self._tell_outcome(cancelled)
+        if failed or not self._begun:
+            self._refusal.said()
         self.host.propagation_ended()
         reveal(self.ui.propagateMessageLabel)
 
