@@ -152,6 +152,25 @@ def test_confirm_not_visible_and_release(discs: Any, drawing: np.ndarray) -> Non
     np.testing.assert_array_equal(discs.mask(3), drawing)
 
 
+def test_a_frame_marked_not_visible_and_released_has_a_mask_after_the_next_propagation(discs: Any) -> None:
+    user = discs.user
+    discs.draw(0, discs.truth[0, 0])
+    discs.propagate()
+    before = discs.mask(8)
+    user.click("followCheckBox")
+    discs.browser.SetSelectedItemNumber(8)
+    user.click("notVisibleButton")
+    assert not discs.mask(8).any()
+    user.click("releaseButton")
+    said = "Frame 8 is no anchor any more: propagate again to have its mask computed."
+    assert user.read("lesionMessageLabel") == said
+    assert user.read("anchorsLabel") == "Anchors: Lesion on frame 0."
+    discs.propagate()
+    assert before.any()
+    np.testing.assert_array_equal(discs.mask(8), before)
+    assert not user.sees("lesionMessageLabel"), "it is computed"
+
+
 def test_other_peoples_segmentations_and_sequences_stay_as_they_are(discs: Any, drawing: np.ndarray) -> None:
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Somebody's")
     other.GetSegmentation().AddEmptySegment("theirs", "Theirs")

@@ -232,10 +232,12 @@ class LesionSection(Section):
             self.host.results_changed()
 
     def release(self) -> None:
-        """Make this frame an ordinary one again."""
+        """Make this frame an ordinary one again; its mask stays until it is computed."""
         with telling(self.ui.lesionMessageLabel):
             self.logic.releaseAnchor(self.host.browser)
             self.host.results_changed()
+            frame = self.host.browser.GetSelectedItemNumber()
+            self._tell(f"Frame {frame} is no anchor any more: propagate again to have its mask computed.")
 
     def _show_anchors(self) -> None:
         segmentation = self.host.segmentation()
