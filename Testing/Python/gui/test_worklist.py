@@ -64,6 +64,22 @@ def test_beginning_counts_the_files_and_can_be_cancelled(
     assert len(reader.rows()) == 3, "the list that was open stays"
 
 
+def test_a_folder_that_is_no_batchs_is_refused_and_the_open_list_and_case_stay(reader: Any, tmp_path: Path) -> None:
+    reader.activate(0)
+    names, browser = reader.names(), reader.browser
+    reader.user.module.session.file_dialogs.waiting.append(str(tmp_path / "cines"))
+    reader.click("worklistOpenButton")
+    assert reader.message().startswith("The folder is no batch's output")
+    assert (reader.names(), reader.browser) == (names, browser)
+    assert reader.user.read("worklistFolderLabel") == str(reader.output)
+    assert reader.user.read("openCaseLabel").startswith(f"{names[0]} is open")
+    reader.click("worklistRefreshButton")
+    assert reader.message() == ""
+    reader.draw(2)
+    reader.click("closeCaseButton")
+    assert reader.record(names[0]).anchors
+
+
 def test_work_is_stored_at_every_change_and_is_there_again(reader: Any) -> None:
     first = reader.names()[0]
     reader.activate(0)

@@ -114,10 +114,21 @@ class WorklistSection(Section):
             self._use_folder(output)
 
     def _use_folder(self, folder: str) -> None:
+        """List the cases of a folder; one that is no batch's is refused, and the list that is open stays."""
+        found = None
+        if self._reader:
+            with telling(self.ui.worklistMessageLabel, wait=True):
+                found = self._worklist(folder)
+            if found is None:
+                return
         if not self._case.close():
             return
-        self._folder, self._list, self._last = folder, None, ""
-        self.read()
+        self._folder, self._list, self._last = folder, found, ""
+        if found is None:
+            self.read()  # which says what is missing
+        else:
+            self._remember()
+            self._show_cases()
 
     def _reader_given(self) -> None:
         """Work under another code: list the cases as this reader left them."""
@@ -142,18 +153,22 @@ class WorklistSection(Section):
             if self._list is not None:
                 self._list.refresh()
             else:
-                self._list = self._worklist()
+                self._list = self._worklist(self._folder)
+                self._remember()
         self._show_cases()
 
-    def _worklist(self) -> Worklist:
+    def _worklist(self, folder: str) -> Worklist:
         run_repainting(import_steps("UltrasoundLesionSegLib.review.worklist"))
         from UltrasoundLesionSegLib.review.worklist import Worklist
 
+        moves = read_moves(str(slicer.app.userSettings().value(MOVES, "") or ""))
+        return Worklist(folder, check_reader(self._reader), moves)
+
+    def _remember(self) -> None:
+        """Keep folder and reader for the next start of Slicer."""
         settings = slicer.app.userSettings()
-        found = Worklist(self._folder, check_reader(self._reader), read_moves(str(settings.value(MOVES, "") or "")))
         settings.setValue(FOLDER, self._folder)
         settings.setValue(READER, self._reader)
-        return found
 
     def _show_cases(self) -> None:
         listed = self._list
