@@ -128,6 +128,24 @@ def test_the_application_works_between_frames(seeded: Any) -> None:
     assert max(np.diff(turns)) < 0.5
 
 
+@pytest.mark.parametrize(
+    ("empty", "said"),
+    [
+        ([18], "No lesion was seen on 1 frame (18)."),
+        ([3, *range(18, 60)], "No lesion was seen on 43 frames (3, 18 to 59)."),
+        ([1, 3, 5, 7, 9], "No lesion was seen on 5 frames (1, 3, 5, ...)."),
+        ([], ""),
+    ],
+)
+def test_the_outcome_says_where_no_lesion_was_seen(session: Any, empty: list[int], said: str) -> None:
+    from UltrasoundLesionSegLib.gui.propagation_section import outcome
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
+
+    summary = PropagationSummary("m", "1", "0", "cpu", "both", [*range(1, 60)], frames_without_lesion=empty)
+    text, _ = outcome(summary, cancelled=False, seconds=2.0)
+    assert text == f"59 frames in 2.0 s on cpu. {said}".strip()
+
+
 def test_review_promises_nothing_when_nothing_was_computed(seeded: Any) -> None:
     seeded.user.see("propagateButton").click()
     seeded.user.module.widget.panel.cancel()
@@ -169,11 +187,10 @@ def test_cancel_counts_frames_that_saw_one_direction_only(seeded: Any) -> None:
     ],
 )
 def test_cancel_speaks_of_one_frame_and_of_several(session: Any, frames: list[int], said: str) -> None:
-    from types import SimpleNamespace
-
     from UltrasoundLesionSegLib.gui.propagation_section import outcome
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
 
-    summary = SimpleNamespace(frames_computed=[1], frames_unfinished=frames, unreadable={}, notices=[], fit=None)
+    summary = PropagationSummary("m", "1", "0", "cpu", "both", frames_computed=[1], frames_unfinished=frames)
     assert outcome(summary, True, 1.0)[0].startswith(said)
 
 
@@ -402,83 +419,3 @@ def test_the_editors_masking_holds_for_results_too(seeded: Any) -> None:
     editor_node.SourceVolumeIntensityMaskOff()
     seeded.propagate()
     assert all((seeded.mask(frame) & seeded.truth[frame, 0]).any() for frame in range(12))
-
-
-@pytest.fixture
-def fitting(module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
-    """The lesion drawn on frame 0 of eight; the only model is a small one that two steps fit."""
-    import monai.inferers  # noqa: F401 - as after a first computation
-    from engine_helpers import clip_of_moving_discs
-    from slicer_harness.user import User
-    from tiny_bundle import write_tiny_bundle
-
-    from UltrasoundLesionSegLib.engine import bundles
-    from UltrasoundLesionSegLib.fitting import lesion_fit
-    from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
-
-    write_tiny_bundle(tmp_path / "tiny")
-    tiny = bundles.read_bundle(tmp_path / "tiny")
-    cine, truth = clip_of_moving_discs(frames=8)
-    clip = Clip(np.stack([cine.frames[frame] for frame in range(8)]), truth[:, 0])
-    settings = lesion_fit.FitSettings(steps=2, batch=1)
-    monkeypatch.setenv("ULS_MODELS", str(tmp_path))
-    monkeypatch.setattr(bundles, "list_bundles", lambda: [tiny])
-    monkeypatch.setattr(bundles, "default_bundle", lambda role: tiny)
-    monkeypatch.setattr(lesion_fit, "other_clips", lambda: (clip,))
-    monkeypatch.setattr(lesion_fit, "FitSettings", lambda: settings)
-    module.open()
-    user = User(module)
-    browser = user.module.widget.logic.addCine(cine, "Discs")
-    user.choose("browserSelector", browser.GetName())
-    user.click("newLesionButton")
-    user.paint("segmentEditor", truth[0, 0])
-    return user
-
-
-def fit(user: Any) -> str:
-    user.click("fitButton")
-    assert user.read("propagateButton") == "Cancel"
-    user.wait_until(lambda: user.read("propagateButton") == "Propagate", 60.0)
-    return str(user.read("propagateMessageLabel"))
-
-
-def test_a_fit_that_is_kept_is_used_until_it_is_forgotten(fitting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from UltrasoundLesionSegLib.fitting import way_back
-
-    monkeypatch.setattr(way_back, "LESS", 1.0)
-    assert "The model is fitted to this lesion: expected overlap" in fit(fitting)
-    assert fitting.read("fitButton") == "Fit again"
-    assert not fitting.see("fitButton").isEnabled()  # nothing was drawn since
-    browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
-    browser.SetSelectedItemNumber(4)
-    fitting.click("confirmButton")
-    fitting.click("propagateButton")
-    fitting.wait_until(lambda: fitting.read("propagateButton") == "Propagate", 60.0)
-    assert "press Fit again to include them" in fitting.read("propagateMessageLabel")
-    told = fit(fitting)
-    assert "The model is fitted to this lesion: expected overlap" in told
-    assert "Fit again" not in told
-    assert fitting.module.widget.logic.lastPropagation(browser).fit.anchors == [0, 4]
-    fitting.click("forgetFitButton")
-    assert fitting.read("fitButton") == "Fit to this lesion"
-    assert not fitting.sees("forgetFitButton")
-    assert "forgotten" in fitting.read("propagateMessageLabel")
-
-
-def test_a_fit_that_is_not_kept_is_said_to_be_of_no_use(fitting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from UltrasoundLesionSegLib.fitting import way_back
-
-    monkeypatch.setattr(way_back, "LESS", -1.1)
-    assert "The fit to this lesion was not used" in fit(fitting)
-    assert fitting.read("fitButton") == "Fit to this lesion"
-
-
-def test_a_cancelled_fit_changes_nothing(fitting: Any) -> None:
-    fitting.click("fitButton")
-    fitting.wait_until(lambda: fitting.read("progressLabel").startswith("Fitting"), 60.0)
-    fitting.click("propagateButton")
-    assert fitting.read("propagateMessageLabel") == "Cancelled; nothing was changed."
-    logic = fitting.module.widget.logic
-    browser = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
-    (confidences,) = logic.confidences(browser).values()
-    assert not np.isfinite(confidences).any()

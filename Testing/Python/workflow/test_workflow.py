@@ -209,6 +209,17 @@ def test_undo_takes_the_whole_propagation_back_but_nothing_drawn_since(
     assert np.isfinite(logic.confidences(browser)[segment]).sum() == 3
 
 
+def test_the_summary_names_the_frames_without_a_lesion(
+    logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
+) -> None:
+    cine, truth = clip_of_moving_discs(frames=12, hidden=range(5, 8))
+    browser = logic.addCine(cine)
+    logic.setSeed(browser, truth[0][0], frame=0)
+    summary = logic.propagate(browser)
+    assert summary.frames_computed == [*range(1, 12)]
+    assert summary.frames_without_lesion == [5, 6, 7]
+
+
 def test_undo_leaves_out_a_lesion_that_was_deleted_since(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import qt
@@ -19,6 +19,8 @@ from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.showing_budget import ShowingBudget
 
 logger = logging.getLogger(__name__)
+
+MOST_RUNS = 3  # of frames, in a sentence
 
 
 class PropagationSection(Section):
@@ -364,6 +366,8 @@ def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
         text = "Nothing to do: every frame has its result already." if not summary.notices else "Nothing to do."
     else:
         text = f"{_frames(count)} in {duration(seconds)} on {summary.device}."
+    if empty := summary.frames_without_lesion:
+        text += f" No lesion was seen on {_frames(len(empty))} ({runs_in_words(empty)})."
     if summary.fit is not None and summary.fit.used:
         text += " The model is fitted to this lesion"
         if expected := summary.fit.expected_overlap:
@@ -374,6 +378,18 @@ def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
         text += f" {_frames(len(summary.unreadable))} cannot be read and have no result: {listed}."
     text += "".join(f" {notice}" for notice in summary.notices)
     return text, Tone.CAUTION if summary.unreadable or summary.notices else Tone.GOOD
+
+
+def runs_in_words(frames: Sequence[int]) -> str:
+    """Return ascending frame numbers as runs, for example ``3, 18 to 59``; after ``MOST_RUNS`` runs, ``...``."""
+    ends: list[list[int]] = []
+    for frame in frames:
+        if ends and frame == ends[-1][1] + 1:
+            ends[-1][1] = frame
+        else:
+            ends.append([frame, frame])
+    words = [str(first) if first == last else f"{first} to {last}" for first, last in ends[:MOST_RUNS]]
+    return ", ".join(words + ["..."] * (len(ends) > MOST_RUNS))
 
 
 def _frames(count: int) -> str:

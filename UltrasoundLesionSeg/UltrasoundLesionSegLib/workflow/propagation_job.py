@@ -149,6 +149,8 @@ class PropagationSummary:
         Frames with a new final result, ascending.
     frames_unfinished : list of int
         Frames whose new result has seen one direction only when the propagation was cancelled, ascending.
+    frames_without_lesion : list of int
+        Those of ``frames_computed`` that show no lesion, ascending.
     unreadable : dict of int to str
         Frames that could not be read, each with a sentence that says so and why.
     notices : list of str
@@ -167,6 +169,7 @@ class PropagationSummary:
     direction: str
     frames_computed: list[int] = field(default_factory=list)
     frames_unfinished: list[int] = field(default_factory=list)
+    frames_without_lesion: list[int] = field(default_factory=list)
     unreadable: dict[int, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: {"network": 0.0, "mrml": 0.0})
@@ -220,6 +223,7 @@ class PropagationJob:
         self._plan = plan
         self._computed: set[int] = set()
         self._unfinished: set[int] = set()
+        self._seen: dict[tuple[int, str], bool] = {}  # whether the latest mask of a frame and a segment shows anything
         self._before: dict[tuple[int, str], _Before] = {}
         self._segment_ids = [segment.id for segment in sequence.segments()]
         self._settings = bundle.tracker_settings()
@@ -228,7 +232,8 @@ class PropagationJob:
             bundle.name, bundle.version, bundle.sha256, describe_device(device, network), plan.direction.value
         )
         anchors = self._anchors()
-        if not any(anchor.mask.any() for anchor in anchors):
+        self._drawn = {anchor.frame for anchor in anchors if anchor.mask.any()}
+        if not self._drawn:
             raise SeedError("the cine has no seed: draw the lesion on at least one frame, or accept a suggestion")
         stretches = plan_stretches(anchors, plan.direction, plan.frames)
         reached = {index for stretch in stretches for index in stretch.frames}
@@ -276,6 +281,7 @@ class PropagationJob:
             self.summary.cancelled = bool(open_frames)
             self.summary.frames_computed = sorted(self._computed)
             self.summary.frames_unfinished = sorted(self._unfinished)
+            self.summary.frames_without_lesion = self._without_lesion()
 
     @property
     def has_changed(self) -> bool:
@@ -368,12 +374,17 @@ class PropagationJob:
             # a result limited by masking is not the full result of anchors and model, so it never counts as done
             is_whole = self._plan.editable is None and (result.final[k] or bool(result.error))
             provenances[segment_id] = self._provenance[id(self._stretch_at[k, frame])] if is_whole else UNFINISHED
+            self._seen[frame, segment_id] = bool(masks[segment_id].any())
         self._sequence.write(frame, masks, origins, confidences, provenances)
         if result.final.any():
             self._computed.add(frame)
             self._unfinished.discard(frame)
         else:
             self._unfinished.add(frame)
+
+    def _without_lesion(self) -> list[int]:
+        shown = {frame for (frame, _), seen in self._seen.items() if seen}
+        return sorted(self._computed - shown - self._drawn - set(self.summary.unreadable))
 
     def _within_editable(self, frame: int, segment_id: str, mask: Mask) -> Mask:
         """Return the new mask where it may be changed, the old one elsewhere."""
