@@ -144,9 +144,12 @@ class ClickDrawing:
         """
         changes = (answer.mask != before.mask).astype(np.uint8)
         _, labels = cv2.connectedComponents(changes, connectivity=4)
-        rows, columns = np.ogrid[: changes.shape[0], : changes.shape[1]]
         reach = max(AIM * answer.window.side / self._size, 1.0)
-        pointed_at = np.unique(labels[np.hypot(rows - click.row, columns - click.column) <= reach])
+        rows, columns = (slice(max(int(at - reach), 0), int(at + reach) + 2) for at in (click.row, click.column))
+        near = labels[rows, columns]  # of a few pixels: the distance on all of a frame takes longer than the labels
+        down, right = np.ogrid[: near.shape[0], : near.shape[1]]
+        away = np.hypot(down + rows.start - click.row, right + columns.start - click.column)
+        pointed_at = np.unique(near[away <= reach])
         if not pointed_at.any():
             return answer
         changed = np.isin(labels, pointed_at[pointed_at > 0])
