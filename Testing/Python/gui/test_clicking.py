@@ -339,13 +339,15 @@ def test_clicks_made_while_libraries_are_loaded_are_drawn_afterwards(
 ) -> None:
     from UltrasoundLesionSegLib.gui import library_loading
 
-    busy = "import time\nuntil = time.perf_counter() + 0.6\nwhile time.perf_counter() < until: sum(range(100))"
-    (tmp_path / "library_of_clicks.py").write_text(busy)
+    until = tmp_path / "loaded"
+    waits = f"import pathlib, time\nwhile not pathlib.Path({str(until)!r}).exists(): time.sleep(0.01)"
+    (tmp_path / "library_of_clicks.py").write_text(waits)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "library_of_clicks", raising=False)
     monkeypatch.setattr(library_loading, "MODULES", (("library_of_clicks", "A slow library"),))
     clicks.user.see("clickButton").click()
     assert not press(clicks, *middle(clicks.truth[0][0])), "the click reached Slicer's own mouse"
     assert clicks.user.read("lesionMessageLabel").startswith("Loading A slow library")
+    until.touch()
     clicks.user.wait_until(lambda: clicks.user.read("lesionMessageLabel").startswith("1 click."))
     assert dice(clicks.mask(0), clicks.truth[0][0]) > 0.85
