@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.simulation import noise
 from UltrasoundLesionSegLib.simulation.cine import CACHED_FRAMES, SimulationSettings, simulate_cine
 from UltrasoundLesionSegLib.simulation.lesion import LesionKind
 from UltrasoundLesionSegLib.simulation.probe import ProbeKind
@@ -25,6 +26,18 @@ def test_the_same_frames_in_any_order() -> None:
         np.testing.assert_array_equal(second.cine.frames[index], forward[index][0])
         np.testing.assert_array_equal(second.truth[index], forward[index][1])
     assert first.cine.identity.digest == second.cine.identity.digest
+
+
+def test_what_all_simulations_share_is_made_in_steps_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that stays alive between the steps stands still for none of the 0.5 s."""
+    frame = simulate_cine(SimulationSettings(seed=5, **SMALL)).cine.frames[0]
+    monkeypatch.setattr(noise, "_made_scatterers", [])
+    noise.smooth_noise.cache_clear()
+    noise.cell_noise.cache_clear()
+    assert len(list(noise.media_steps())) >= 6
+    assert len(list(noise.media_steps())) == 2  # nothing is made twice
+    monkeypatch.setattr(noise, "_blur_circular", None)  # so that whatever is still to make fails
+    np.testing.assert_array_equal(simulate_cine(SimulationSettings(seed=5, **SMALL)).cine.frames[0], frame)
 
 
 def test_other_seeds_and_settings_are_other_cines() -> None:

@@ -40,8 +40,12 @@ def load_sample_steps(logic: Any) -> Generator[int, None, Any]:
     vtkMRMLSequenceBrowserNode
     """
     from UltrasoundLesionSegLib.cine import Origin
+    from UltrasoundLesionSegLib.simulation.noise import media_steps
 
+    for _ in media_steps():
+        yield 0
     simulated = simulate_sample()
+    yield 0
     browser = yield from logic.addCineSteps(simulated.cine, "Simulated breast lesion")
     logic.setSeed(browser, simulated.truth[0][0], frame=0, origin=Origin.SIMULATED)
     return browser

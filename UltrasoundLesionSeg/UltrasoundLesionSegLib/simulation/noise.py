@@ -7,6 +7,7 @@ vectorised, interpolates two slices at a time. The same point gives the same val
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
 
@@ -88,7 +89,9 @@ def _blur_circular(values: Array, sigma: float, axis: int) -> Array:
     return np.moveaxis(blurred, 0, axis)
 
 
-@lru_cache(maxsize=1)
+_made_scatterers: list[PeriodicVolume] = []  # one, once it is made
+
+
 def scatterers() -> PeriodicVolume:
     """Return the medium's scatterers: circular complex Gaussian amplitudes (2 channels) on the lattice of this module.
 
@@ -98,12 +101,36 @@ def scatterers() -> PeriodicVolume:
     speckle in ultrasound B-scans", IEEE Trans. Sonics Ultrasonics 30, 1983). One field serves all simulations of a
     process: each reads it at a random place of its own.
     """
+    for _ in _scatterer_steps():
+        pass
+    return _made_scatterers[0]
+
+
+def _scatterer_steps() -> Iterator[None]:
+    if _made_scatterers:
+        return
     amplitudes = np.random.default_rng(20240229).standard_normal((*SCATTERER_CELLS, 2), dtype=np.float32)
+    yield
     amplitudes = _blur_circular(amplitudes, SLICE_SIGMA_MM / SCATTERER_CELL_MM[1], axis=0)
+    yield
     # the lattice is smoothed a little, because interpolated white noise is weaker half-way between the cells
-    amplitudes = _blur_circular(_blur_circular(amplitudes, 0.7, axis=1), 0.7, axis=2)
+    for axis in (1, 2):
+        amplitudes = _blur_circular(amplitudes, 0.7, axis)
+        yield
     amplitudes /= amplitudes.std()
-    return PeriodicVolume(np.ascontiguousarray(amplitudes))
+    _made_scatterers[:] = [PeriodicVolume(np.ascontiguousarray(amplitudes))]
+
+
+def media_steps() -> Iterator[None]:
+    """Make what all simulations of a process share, in steps of at most about 0.15 s: a window can stay alive between.
+
+    Made at once it takes 0.5 s on one core; nothing is left to do when it was made before.
+    """
+    smooth_noise()
+    yield
+    cell_noise()
+    yield
+    yield from _scatterer_steps()
 
 
 class SmoothNoise:
