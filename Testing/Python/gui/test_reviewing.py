@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentState
 
@@ -62,9 +63,34 @@ def test_propagate_again_unfolds_the_section_with_its_progress_and_outcome(resul
 
 def test_when_everything_is_right_it_says_so(results: Any) -> None:
     for frame in range(12):
-        results.logic.confirmFrame(results.browser, frame)
-    results.user.click("reviewNextButton")
-    assert results.user.read("reviewMessageLabel") == "Every frame is drawn or declared right."
+        results.browser.SetSelectedItemNumber(frame)
+        results.user.click("confirmButton")
+    button = results.user.see("reviewNextButton")
+    assert not button.isEnabled()
+    assert button.toolTip() == "Nothing to review: every frame is drawn or declared right."
+    assert results.user.read("reviewInfoLabel") == f"Frame 11. {button.toolTip()}"
+
+
+def test_masks_without_a_confidence_say_why_there_is_nothing_to_review(results: Any) -> None:
+    """As after a DICOM SEG was loaded, which has no confidences."""
+    user, button = results.user, results.user.see("reviewNextButton")
+    tool_tip = button.toolTip()
+    assert tool_tip.startswith("Go to the frame")
+    user.click("undoPropagationButton")
+    assert button.toolTip().startswith("Nothing to review yet")
+    assert user.read("reviewInfoLabel") == "Frame 0.", "before a propagation that goes without saying"
+    sequence = SegmentationSequence.find(results.browser)
+    for frame in range(1, 12):
+        sequence.write(frame, {"lesion-1": results.truth[frame, 0]}, {"lesion-1": Origin.MODEL})
+    user.module.session.process_events()
+    said = "Nothing to review: these masks have no confidence. Press Propagate to compute them with one."
+    assert not button.isEnabled()
+    assert button.toolTip() == said
+    assert user.read("reviewInfoLabel") == f"Frame 0. {said}"
+    results.propagate()
+    assert button.isEnabled()
+    assert button.toolTip() == tool_tip
+    assert "Nothing to review" not in user.read("reviewInfoLabel")
 
 
 def test_a_click_on_the_timeline_goes_to_the_frame(results: Any) -> None:

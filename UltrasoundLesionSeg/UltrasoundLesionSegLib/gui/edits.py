@@ -1,4 +1,4 @@
-"""Notices when Slicer shows another frame or saves the scene, and stores what was drawn before either happens."""
+"""Notices what a cine shows and what is stored for it, and stores drawings before they can be lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import slicer
 import vtk
 
 from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.mrml.changes import RESULTS_CHANGED, TABLES_CHANGED
 from UltrasoundLesionSegLib.mrml.edit_guard import EditGuard
 from UltrasoundLesionSegLib.mrml.segment_display import Shown, read_display, write_display
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
@@ -34,6 +35,8 @@ class EditKeeper:
         Called when Slicer shows another frame.
     drawn : callable
         Called when anything of the segmentation shown changed: its masks, names, colours.
+    results_changed, tables_changed : callable
+        Called when somebody stored something for the cine, this panel included.
     """
 
     def __init__(
@@ -42,11 +45,15 @@ class EditKeeper:
         stored: Callable[[int, list[str]], None],
         frame_changed: Callable[[], None],
         drawn: Callable[[], None],
+        results_changed: Callable[[], None],
+        tables_changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._stored = stored
         self._frame_changed = frame_changed
         self._drawn = drawn
+        self._results_changed = results_changed
+        self._tables_changed = tables_changed
         self._guard: EditGuard | None = None
         self._guarded: Any = None
         self._shown: tuple[Any, list[int]] | None = None  # segmentation node and observers
@@ -64,6 +71,8 @@ class EditKeeper:
         self._frame = browser.GetSelectedItemNumber()
         self._observe(browser, vtk.vtkCommand.ModifiedEvent, self._browser_about_to_be_followed, BEFORE_OTHERS)
         self._observe(browser, vtk.vtkCommand.ModifiedEvent, self._browser_modified, AFTER_SLICER)
+        self._observe(browser, RESULTS_CHANGED, lambda *_: self._results_changed())
+        self._observe(browser, TABLES_CHANGED, lambda *_: self._tables_changed())
         self._observe(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, lambda *_: self._store(), BEFORE_OTHERS)
         self.guard()
 
@@ -110,7 +119,7 @@ class EditKeeper:
         if proxy is not None:
             self._shown = proxy, [proxy.AddObserver(event, lambda *_: self._drawn()) for event in DRAWING_EVENTS]
 
-    def _observe(self, observed: Any, event: Any, callback: Callable[..., None], priority: float) -> None:
+    def _observe(self, observed: Any, event: Any, callback: Callable[..., None], priority: float = 0.0) -> None:
         self._observed.append((observed, observed.AddObserver(event, callback, priority)))
 
     def _lesions(self) -> SegmentationSequence | None:

@@ -46,6 +46,9 @@ class Host(Protocol):
     def anchors(self) -> dict[str, list[int]]:
         """Return the anchors by segment ID, with what is drawn on the frame shown and not stored yet."""
 
+    def last_propagation(self) -> Any | None:
+        """Return the ``PropagationSummary`` of the last propagation of the chosen cine, None where there was none."""
+
     def device_name(self) -> str:
         """Return the device chosen to compute on, as the workflow names it."""
 

@@ -62,9 +62,12 @@ class MeasurementSection(Section):
 
     def tables_changed(self) -> None:
         """Show the tables that were made, and remember of which masks."""
-        tell(self.ui.measureMessageLabel, "")
-        if (changed_at := self._changed_at()) is not None:
-            self._measured[self.host.browser.GetID()] = changed_at
+        if OUTDATED in str(self.ui.measureMessageLabel.text):
+            tell(self.ui.measureMessageLabel, "")
+        table = self._tables()[0]
+        if table is not None and (changed_at := self._changed_at()) is not None:
+            # a script may have changed masks after it measured: VTK's times are of one clock
+            self._measured[self.host.browser.GetID()] = min(changed_at, table.GetTable().GetMTime())
         self._show_tables()
 
     def results_changed(self) -> None:

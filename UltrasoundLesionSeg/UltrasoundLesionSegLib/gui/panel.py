@@ -28,6 +28,7 @@ from UltrasoundLesionSegLib.gui.worklist_section import WorklistSection
 
 logger = logging.getLogger(__name__)
 
+RESULTS, TABLES = "results", "tables"
 SHORTCUTS = {
     "Alt+P": "propagateButton",
     "Alt+R": "confirmButton",
@@ -55,10 +56,19 @@ class Panel:
         self.logic = logic
         self.parameters: Any = None
         self.browser: Any = None
-        self.edits = EditKeeper(self.store_edit, self._edit_stored, self._frame_changed, self._drawn)
+        self.edits = EditKeeper(
+            self.store_edit,
+            self._edit_stored,
+            self._frame_changed,
+            self._drawn,
+            lambda: self._written(RESULTS),
+            lambda: self._written(TABLES),
+        )
         self._views = CineViews(self.later)
         self._nodes: list[Any] = []
         self._refresh_is_due = False
+        self._unseen: set[str] = set()  # of RESULTS and TABLES: stored, and not shown yet
+        self._propagation_shown: Any = None  # summary of the last propagation whose results are shown
         self._drawing_is_due = False
         self._drawing_shown: tuple[int, dict[str, bool], list[str]] | None = None
         self._alive = True
@@ -201,6 +211,13 @@ class Panel:
             anchors[segment] = sorted(others | {frame} if is_anchor else others)
         return anchors
 
+    def last_propagation(self) -> Any | None:
+        """Return what the last propagation of the chosen cine did, None where there was none."""
+        try:
+            return self.logic.lastPropagation(self.browser) if self.browser is not None else None
+        except LesionSegError:
+            return None
+
     def device_name(self) -> str:
         """Return the device chosen to compute on, as the workflow names it."""
         return str(self.parameters.device.value) if self.parameters is not None else "auto"
@@ -234,10 +251,13 @@ class Panel:
         self._show_in_views()
         for section in self.sections:
             section.cine_changed()
+        self._unseen.discard(TABLES)
+        self._propagation_shown = self.last_propagation()
         self.results_changed()
 
     def results_changed(self) -> None:
         """Tell the sections that masks, anchors, confidences or segments changed."""
+        self._unseen.discard(RESULTS)
         for section in self.sections:
             section.results_changed()
         self.busy_changed()
@@ -246,6 +266,8 @@ class Panel:
         """Tell the sections that what can be done is different: a propagation began or ended, lesions came or went."""
         for section in self.sections:
             section.busy_changed()
+        if self._unseen and not self.busy:
+            self.later(self._show_written)
 
     def nodes_changed(self) -> None:
         """Remember the cine's nodes again, after some were made."""
@@ -278,11 +300,13 @@ class Panel:
         """Tell the sections that a propagation is over, done or not."""
         for section in self.sections:
             section.propagation_ended()
+        self._propagation_shown = self.last_propagation()
         self.nodes_changed()
         self.results_changed()
 
     def tables_changed(self) -> None:
         """Tell the sections that tables and charts were made or filled."""
+        self._unseen.discard(TABLES)
         self.nodes_changed()
         for section in self.sections:
             section.tables_changed()
@@ -329,12 +353,29 @@ class Panel:
         self._views.show(browser, self.logic.volumeNode(browser) if in_scene else None)
 
     def _edit_stored(self, frame: int, segments: list[str]) -> None:
-        """Something drawn was stored while Slicer changes the browser: show it when Slicer is done."""
+        """Something drawn was stored while Slicer changes the browser; it is shown when Slicer is done."""
         self.logic.creditDrawing(self.browser, frame, segments)
-        self.later(self._show_results_if_alive)
 
-    def _show_results_if_alive(self) -> None:
-        if self.browser is not None and self.browser.GetScene() is not None:
+    def _written(self, what: str) -> None:
+        """Show what anybody stored, Slicer's console too, once for all of the present event.
+
+        What the panel's own sections store is shown by then.
+        """
+        if not self._unseen:
+            self.later(self._show_written)
+        self._unseen.add(what)
+
+    def _show_written(self) -> None:
+        if self.busy or self.browser is None or self.browser.GetScene() is None:
+            return  # what is being computed is shown when it ends
+        if TABLES in self._unseen:
+            self.tables_changed()
+        if RESULTS not in self._unseen:
+            return
+        last = self.last_propagation()
+        if last is not self._propagation_shown and (last is None or last.frames_computed or last.frames_unfinished):
+            self.propagation_ended()
+        else:
             self.results_changed()
 
     def _drawn(self) -> None:

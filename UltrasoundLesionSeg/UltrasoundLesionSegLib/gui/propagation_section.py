@@ -36,6 +36,7 @@ class PropagationSection(Section):
         self._budget = ShowingBudget()
         self._warm_up = WarmUp()
         self._refusal = PassingMessage(self.ui.propagateMessageLabel, host.anchors)
+        self._outcome = PassingMessage(self.ui.propagateMessageLabel, self._last_results)
         self._begun = False  # whether a frame has been computed
         self._fits = False  # whether the model is fitted to the lesion on the way
         self._came_from, self._followed_to = 0, -1  # the frame shown at the start; the last result shown, -1: none
@@ -129,8 +130,9 @@ class PropagationSection(Section):
         self._refusal.check()
 
     def results_changed(self) -> None:
-        """Say no more why nothing was computed when other frames are anchors."""
+        """Say no more why nothing was computed when other frames are anchors, nor of results that are others' now."""
         self._refusal.check()
+        self._outcome.check()
 
     def choices_changed(self) -> None:
         """Show the frames and the model that the parameter node names."""
@@ -312,6 +314,8 @@ class PropagationSection(Section):
                 self._tell_outcome(cancelled)
         if failed or not self._begun:
             self._refusal.said()
+        else:
+            self._outcome.said()
         self.host.propagation_ended()
         reveal(self.ui.propagateMessageLabel)
 
@@ -320,6 +324,10 @@ class PropagationSection(Section):
         browser = self.host.browser
         if browser is not None and browser.GetSelectedItemNumber() == self._followed_to:
             self.host.show_frame(self._came_from)
+
+    def _last_results(self) -> Any:
+        """Return what the last propagation of the chosen cine did, and whether it can be taken back."""
+        return self.host.last_propagation(), self.logic.canUndoPropagation(self.host.browser)
 
     def _tell_outcome(self, cancelled: bool) -> None:
         browser = self.host.browser

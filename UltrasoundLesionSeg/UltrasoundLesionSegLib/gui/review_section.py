@@ -13,8 +13,13 @@ from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.timeline import Timeline, TimelineRow, legend
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 DELETE_AGAIN_WITHIN_MS = 5000
+# why there is nothing to review
+NO_CONFIDENCE = "Nothing to review: these masks have no confidence. Press Propagate to compute them with one."
+ALL_ANCHORS = "Nothing to review: every frame is drawn or declared right."
+NOT_PROPAGATED = "Nothing to review yet: draw the lesion on one frame, then press Propagate."
 
 
 class ReviewSection(Section):
@@ -31,6 +36,8 @@ class ReviewSection(Section):
         self._visited: set[int] = set()  # frames already visited in this round
         self._order: list[int] = []  # frames to look at
         self._is_new = False  # whether there are results that the line does not describe yet
+        self._tool_tip = self.ui.reviewNextButton.toolTip
+        self._why_nothing = ""  # why there is nothing to review
         self._delete_asked = ""
         self._delete_timer = qt.QTimer(host.root)
         self._delete_timer.setSingleShot(True)
@@ -94,6 +101,7 @@ class ReviewSection(Section):
             if not self.host.busy:  # while results are computed the list still changes
                 self._order = self.logic.reviewOrder(browser)
             self._confidences = self.logic.confidences(browser)
+        self._why_nothing = "" if self.host.busy or self._has_results() else self._reason()
         self._show_timeline()
         if self._is_new and self._has_results() and not self.host.busy:
             self._is_new = False
@@ -124,6 +132,7 @@ class ReviewSection(Section):
         has_results = free and self._has_results()
         has_segment = free and bool(self.host.selected_segment())
         self.ui.reviewNextButton.enabled = has_results
+        self.ui.reviewNextButton.toolTip = self._why_nothing or self._tool_tip
         self.ui.propagateAgainButton.enabled = has_results
         self.ui.undoPropagationButton.enabled = free and self.logic.canUndoPropagation(self.host.browser)
         self.ui.segmentNameEdit.enabled = has_segment
@@ -133,6 +142,14 @@ class ReviewSection(Section):
     def _has_results(self) -> bool:
         """Tell whether a model made a mask that is not declared right."""
         return any(np.isfinite(values).any() for values in self._confidences.values())
+
+    def _reason(self) -> str:
+        """Say why there is nothing to review where no mask has a confidence."""
+        sequence = SegmentationSequence.find(self.host.browser) if self.host.segmentation() is not None else None
+        origins = [state.origin for one in self._confidences for state in sequence.states(one)] if sequence else []
+        if any(origin is not None and not origin.is_anchor for origin in origins):
+            return NO_CONFIDENCE
+        return NOT_PROPAGATED if not origins or None in origins else ALL_ANCHORS
 
     def _current(self) -> int:
         browser = self.host.browser
@@ -152,7 +169,8 @@ class ReviewSection(Section):
         elif finite:
             tell(self.ui.reviewInfoLabel, f"Frame {frame}: confidence {min(finite):.2f}.")
         else:
-            tell(self.ui.reviewInfoLabel, f"Frame {frame}.")
+            why = "" if self._why_nothing == NOT_PROPAGATED else f" {self._why_nothing}"  # that goes without saying
+            tell(self.ui.reviewInfoLabel, f"Frame {frame}.{why}".rstrip())
 
     def _annotate(self, frame: int, confidence: float | None) -> None:
         if not self._entered or frame < 0:
@@ -189,7 +207,6 @@ class ReviewSection(Section):
             self.host.store_edit()
             self.logic.undoPropagation(self.host.browser)
             self.host.results_changed()
-            tell(self.ui.propagateMessageLabel, "")  # what it said of the results that are gone
             tell(self.ui.reviewMessageLabel, "The last propagation was taken back; what you drew is as it was.")
 
     # ---- names

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Mask, Origin
 from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.mrml.changes import tell_results_changed
 from UltrasoundLesionSegLib.mrml.cine_of_browser import master_sequence
 from UltrasoundLesionSegLib.mrml.labelmaps import FrameGeometry, read_mask, write_masks
 from UltrasoundLesionSegLib.mrml.segmentation_nodes import SegmentationNodes, add_sequence, find_sequence
@@ -66,6 +67,7 @@ class SegmentationSequence:
         _check_distinct([segment.id for segment in segments])
         result = cls(browser, add_sequence(browser, segments, name or f"{master.GetName()} lesions"))
         result._nodes.tie_proxy_to_cine()
+        tell_results_changed(browser)
         return result
 
     @classmethod
@@ -389,11 +391,16 @@ class SegmentationSequence:
             write_masks(stored, everything, self.geometry)
         for one, state in states.items():
             write_state(stored.GetSegment(one), state)
+        self._say_changed()
+
+    def _say_changed(self) -> None:
+        """Let a scene know that there is something to save, and the panel that there is something to show."""
         self.sequence.StorableModified()
+        tell_results_changed(self.browser)
 
     def _stored_and_shown(self) -> list[Any]:
         stored, shown = self._nodes.all_stored(), self._nodes.shown
-        self.sequence.StorableModified()
+        self._say_changed()
         return [*stored, shown]
 
     def _add_to_all(self, info: SegmentInfo) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.errors import ModelError, SceneError, SeedError
+from UltrasoundLesionSegLib.mrml.changes import tell_results_changed
 from UltrasoundLesionSegLib.workflow.propagation_and_review import PropagationAndReview
 
 if TYPE_CHECKING:
@@ -341,6 +342,7 @@ class FittingToLesion(PropagationAndReview):
     def clearFit(self, browser: Any) -> None:
         """Forget the weights fitted to a cine; its masks stay until it is propagated again."""
         self._drop_fit(browser.GetID())
+        tell_results_changed(browser)
 
     def _drop_fit(self, key: str) -> None:
         fit = self._fits.pop(key, None)

@@ -11,6 +11,7 @@ from UltrasoundLesionSegLib.errors import FrameError
 from UltrasoundLesionSegLib.measurement.columns import FRAME_COLUMNS, LESION_COLUMNS, FrameRow, LesionRow, tabulate
 from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement, measure_frame
 from UltrasoundLesionSegLib.measurement.lesion import LesionSummary, summarize_lesion
+from UltrasoundLesionSegLib.mrml.changes import tell_tables_changed
 from UltrasoundLesionSegLib.mrml.layout import CHART_FRAME, FRAME_TABLE, LESION_TABLE, chart_names
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.tables import remove_tables_and_charts, write_chart, write_table
@@ -186,6 +187,7 @@ def show_measurements(measured: CineMeasurements, browser: Any) -> CineMeasureme
     kept = {FRAME_TABLE, LESION_TABLE, *(_chart_table(one.name) for one in shown)}
     kept.update(name for one in shown for name in chart_names(one.name))
     remove_tables_and_charts(browser, kept)
+    tell_tables_changed(browser)
     return replace(measured, frame_table=frame_table, lesion_table=lesion_table, charts=charts)
 
 

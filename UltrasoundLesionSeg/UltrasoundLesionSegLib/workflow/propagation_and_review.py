@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.errors import SceneError
+from UltrasoundLesionSegLib.mrml.changes import tell_results_changed
 from UltrasoundLesionSegLib.workflow.clicked_seeds import ClickedSeeds
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class PropagationAndReview(ClickedSeeds):
         finally:
             if before is not None and not job.can_undo:  # it changed nothing
                 job.keep_undo_of(before)
+            tell_results_changed(browser)  # its summary is complete only now
 
     def _model_for(self, browser: Any, bundle: Bundle) -> tuple[Bundle, FitRecord | None, str]:
         """Return the model to use where this one is asked for, how it was fitted, and what a person should know."""
