@@ -68,6 +68,7 @@ class Session:
         self._sequences = self.maker.make("qSlicerSequencesModule")()
         self._sequences._logic = slicer.modules.sequences.logic()
         self._sequences._toolbar = self.maker.make("qMRMLSequenceBrowserToolBar")()
+        self._sequences.setMRMLScene(self.scene)
         self.application = Application(slicer.app, wrap(layout_manager), Path(self._settings.name))
         modules.add_widget_classes(slicer, self.maker)
         for kind in ("vtkMRMLPlotViewNode", "vtkMRMLTableViewNode", "vtkMRMLSliceCompositeNode"):

@@ -23,6 +23,7 @@ DEFAULT_SHORTCUTS = {
     "PreviousFrameShortcut": "Ctrl+Shift+Left",
     "NextFrameShortcut": "Ctrl+Shift+Right",
 }
+PROXIES_UPDATED_EVERY_MS = 20
 SHORTCUT_BUTTONS = {"PlayPauseShortcut": 2, "PreviousFrameShortcut": 1, "NextFrameShortcut": 3}
 
 
@@ -148,10 +149,37 @@ class ToolBar(bases.ToolBar):
 
 
 class SequencesModule(bases.Object):
-    """qSlicerSequencesModule: its toolbar shows no browser until somebody, as Slicer's own readers do, sets one."""
+    """qSlicerSequencesModule: its toolbar shows no browser until somebody, as Slicer's own readers do, sets one.
+
+    A while after a scene was read, it shows one of the scene's browsers by itself.
+    """
 
     _logic: slicer.vtkSlicerSequencesLogic  # both set by the application
     _toolbar: ToolBar
+
+    def __init__(self) -> None:
+        super(type(self), self).__init__()
+        self._to_show: slicer.vtkMRMLSequenceBrowserNode | None = None
+        self._timer = QtCore.QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PROXIES_UPDATED_EVERY_MS)
+        self._timer.timeout.connect(self._show_browser)
+
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene) -> None:
+        scene.AddObserver(scene.NodeAddedEvent, self._node_added)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_added(self, scene: slicer.vtkMRMLScene, _event: str, node: slicer.vtkMRMLNode) -> None:
+        if scene.IsImporting() and node.IsA("vtkMRMLSequenceBrowserNode"):
+            has_frames = self._to_show is not None and self._to_show.GetNumberOfSynchronizedSequenceNodes() > 0
+            if not has_frames or node.GetNumberOfSynchronizedSequenceNodes() > 0:
+                self._to_show = node
+            self._timer.start()
+
+    def _show_browser(self) -> None:
+        browser, self._to_show = self._to_show, None
+        if browser is not None and browser.GetScene() is not None:
+            self.setToolBarActiveBrowserNode(browser)
 
     def logic(self) -> slicer.vtkSlicerSequencesLogic:
         return self._logic

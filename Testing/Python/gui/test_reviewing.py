@@ -87,6 +87,9 @@ def test_masks_without_a_confidence_say_why_there_is_nothing_to_review(results: 
     assert not button.isEnabled()
     assert button.toolTip() == said
     assert user.read("reviewInfoLabel") == f"Frame 0. {said}"
+    user.click("releaseButton")
+    assert "Draw or confirm one frame" in user.read("reviewInfoLabel")
+    user.click("confirmButton")
     results.propagate()
     assert button.isEnabled()
     assert button.toolTip() == tool_tip

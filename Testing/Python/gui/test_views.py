@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,6 +126,25 @@ def test_the_toolbars_keys_play_the_chosen_cine(two: Any) -> None:
         assert slicer.modules.sequences.toolBar().activeBrowserNode() is browser
     user.click("loadSampleButton")
     assert slicer.modules.sequences.toolBar().activeBrowserNode() is user.module.widget.panel.browser
+
+
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_the_toolbar_has_the_chosen_cine_after_a_scene_was_opened(two: Any, tmp_path: Any, chosen: int) -> None:
+    user, *browsers = two
+    user.choose("browserSelector", browsers[chosen].GetName())
+    name, path = browsers[chosen].GetName(), str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(path)
+    slicer.mrmlScene.Clear(0)
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    tool_bar = slicer.modules.sequences.toolBar()
+    until = time.monotonic() + 0.3  # Slicer's own choice comes later than the scene
+    while time.monotonic() < until:
+        user.module.session.process_events()
+    assert user.module.widget.panel.browser.GetName() == name
+    assert tool_bar.activeBrowserNode() is user.module.widget.panel.browser
+    tool_bar.setActiveBrowserNode(None)
+    user.module.session.process_events()
+    assert tool_bar.activeBrowserNode() is None, "what is chosen there later is left alone"
 
 
 def test_the_keys_of_the_toolbar_are_the_panels_while_the_toolbar_is_hidden(user: Any) -> None:

@@ -29,6 +29,7 @@ from UltrasoundLesionSegLib.gui.worklist_section import WorklistSection
 logger = logging.getLogger(__name__)
 
 RESULTS, TABLES = "results", "tables"
+AFTER_SLICERS_CHOICE_MS = 100  # 20 ms after a scene was read, Slicer puts one of its sequences into the toolbar
 SHORTCUTS = {
     "Alt+P": "propagateButton",
     "Alt+R": "confirmButton",
@@ -115,6 +116,7 @@ class Panel:
         """Show what a scene that was just read brought."""
         self._views.scene_was_read()
         self.refresh()
+        self.later(self._show_in_views, AFTER_SLICERS_CHOICE_MS)
 
     def leave(self) -> None:
         """Keep what was drawn and listen to no keys: another module is shown."""
@@ -322,9 +324,9 @@ class Panel:
         for section in self.sections:
             section.models_changed()
 
-    def later(self, action: Callable[[], None]) -> None:
+    def later(self, action: Callable[[], None], milliseconds: int = 0) -> None:
         """Do something after the present event: VTK's observers must not change the scene that is calling them."""
-        qt.QTimer.singleShot(0, lambda: action() if self._alive else None)
+        qt.QTimer.singleShot(milliseconds, lambda: action() if self._alive else None)
 
     def cleanup(self) -> None:
         """Let go of everything; the widgets are about to be destroyed."""

@@ -17,7 +17,9 @@ from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequen
 
 DELETE_AGAIN_WITHIN_MS = 5000
 # why there is nothing to review
-NO_CONFIDENCE = "Nothing to review: these masks have no confidence. Press Propagate to compute them with one."
+NO_CONFIDENCE = "Nothing to review: these masks have no confidence."
+HOW_TO_GET_ONE = "Press Propagate to compute them with one."
+HOW_WITHOUT_ANCHOR = "Draw or confirm one frame, then press Propagate to compute the others with one."
 ALL_ANCHORS = "Nothing to review: every frame is drawn or declared right."
 NOT_PROPAGATED = "Nothing to review yet: draw the lesion on one frame, then press Propagate."
 
@@ -101,8 +103,8 @@ class ReviewSection(Section):
             if not self.host.busy:  # while results are computed the list still changes
                 self._order = self.logic.reviewOrder(browser)
             self._confidences = self.logic.confidences(browser)
-        self._why_nothing = "" if self.host.busy or self._has_results() else self._reason()
         self._show_timeline()
+        self._why_nothing = "" if self.host.busy or self._has_results() else self._reason()
         if self._is_new and self._has_results() and not self.host.busy:
             self._is_new = False
             tell(self.ui.reviewMessageLabel, self._outlook(len(self._order)))
@@ -148,7 +150,7 @@ class ReviewSection(Section):
         sequence = SegmentationSequence.find(self.host.browser) if self.host.segmentation() is not None else None
         origins = [state.origin for one in self._confidences for state in sequence.states(one)] if sequence else []
         if any(origin is not None and not origin.is_anchor for origin in origins):
-            return NO_CONFIDENCE
+            return f"{NO_CONFIDENCE} {HOW_TO_GET_ONE if any(self._anchors.values()) else HOW_WITHOUT_ANCHOR}"
         return NOT_PROPAGATED if not origins or None in origins else ALL_ANCHORS
 
     def _current(self) -> int:
