@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from UltrasoundLesionSegLib.errors import SourceError
 
 _POWERS = str.maketrans("23", "²³")  # UCUM writes mm2
 _OVER_THE_CLIP = "all"
+_OUR_IDENTIFIER = re.compile(r"cine-[0-9a-f]+ lesion ([1-9][0-9]*)")  # identifiers.tracking_id
+_UID = re.compile(r"[0-9]+(\.[0-9]+){3,}")
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class ReportedValue:
     Parameters
     ----------
     lesion : str
-        Tracking identifier.
+        Its tracking identifier where that is a name; "Lesion 2" where it is a program's.
     frame : int or None
         Frame of the cine, counted from 0; None for a value over the whole cine.
     quantity : str
@@ -95,9 +98,10 @@ def tabulate_report(values: list[ReportedValue]) -> dict[str, list[float | int |
 
 def _values(dataset: Dataset) -> Iterator[ReportedValue]:
     places = _places(dataset)
+    unnamed: dict[str, str] = {}
     for group in _containers(dataset):
         items = list(group.get("ContentSequence", ()))
-        lesion = next((item.TextValue for item in items if _is(item, terms.TRACKING_IDENTIFIER)), "")
+        lesion = _name(items, unnamed)
         numbers = [item for item in items if item.ValueType == "NUM" and item.get("MeasuredValueSequence")]
         derived = {id(item): _derivation(item) for item in numbers}
         frame = None if any(derived.values()) else _frame(items, places)
@@ -108,6 +112,17 @@ def _values(dataset: Dataset) -> Iterator[ReportedValue]:
             unit = measured.MeasurementUnitsCodeSequence[0].CodeValue
             exact = measured.get("FloatingPointValue")
             yield ReportedValue(lesion, frame, quantity, unit, float(measured.NumericValue if exact is None else exact))
+
+
+def _name(items: list[Dataset], unnamed: dict[str, str]) -> str:
+    """Return what to call the lesion of a group; ``unnamed`` has the names of those without one so far."""
+    identifier = next((str(item.TextValue).strip() for item in items if _is(item, terms.TRACKING_IDENTIFIER)), "")
+    if ours := _OUR_IDENTIFIER.fullmatch(identifier):
+        return f"Lesion {ours[1]}"
+    if identifier and not _UID.fullmatch(identifier):
+        return identifier
+    uid = next((str(item.UID) for item in items if _is(item, terms.TRACKING_UID)), identifier)
+    return unnamed.setdefault(uid, f"Lesion {len(unnamed) + 1}")
 
 
 def _containers(dataset: Dataset) -> Iterator[Dataset]:
