@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+from source_makers import dicom_object, moving_frames
 
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, SourceIdentity, SourceKind, Timing
 from UltrasoundLesionSegLib.simulation.cine import SimulationSettings, simulate_cine
@@ -32,6 +33,19 @@ def test_a_dicom_file_has_its_spacing_and_timing(user: Any, simulated: Any, tmp_
     assert shown.GetBackgroundVolumeID() == volume.GetID()
     user.see("exportCollapsibleButton").setProperty("collapsed", False)
     assert user.see("exportSegCheckBox").isEnabled()
+
+
+def test_one_image_of_a_series_says_that_there_are_more(user: Any, tmp_path: Path) -> None:
+    frames = moving_frames(4)
+    for number in range(4):
+        data = dicom_object(frames[number : number + 1], NumberOfFrames=None, InstanceNumber=number + 1)
+        data.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+    load(user, "loadFileButton", tmp_path / "2.dcm")
+    assert user.read("cineInfoLabel").startswith("1 frame, ")
+    assert "The folder holds 3 more images of this series." in user.read("cineInfoLabel")
+    load(user, "loadFolderButton", tmp_path)
+    assert user.read("cineInfoLabel").startswith("4 frames, ")
+    assert "more images" not in user.read("cineInfoLabel")
 
 
 def test_a_video_is_not_calibrated_and_says_so_in_amber(user: Any, simulated: Any, tmp_path: Path) -> None:

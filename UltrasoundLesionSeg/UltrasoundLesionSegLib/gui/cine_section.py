@@ -105,9 +105,9 @@ class CineSection(Section):
     def _file_steps(self, path: str) -> Generator[int, None, Any]:
         for _ in import_steps("UltrasoundLesionSegLib.readers.open"):
             yield 0
-        from UltrasoundLesionSegLib.readers.open import read_cine
+        from UltrasoundLesionSegLib.readers.open import read_chosen
 
-        return (yield from self.logic.addCineSteps(read_cine(Path(path))))
+        return (yield from self.logic.addCineSteps(read_chosen(Path(path))))
 
     def _start(self, steps: Generator[int, None, Any]) -> None:
         self._loading.start(steps, self._loaded)

@@ -21,6 +21,7 @@ from UltrasoundLesionSegLib.readers.image_folder import by_decimals, natural_key
 from UltrasoundLesionSegLib.readers.paged_picture import read_paged_picture
 from UltrasoundLesionSegLib.readers.pages import PageFile, count_pages
 from UltrasoundLesionSegLib.readers.picture_choice import choose_frames, left_out_note
+from UltrasoundLesionSegLib.readers.rest_of_series import rest_of_series_note
 from UltrasoundLesionSegLib.readers.sniff import Format, is_archive, sniff
 from UltrasoundLesionSegLib.readers.video import read_video
 from UltrasoundLesionSegLib.readers.volume import read_volume
@@ -59,6 +60,15 @@ def read_cine(path: Path | str, leave_out: Collection[Path] = ()) -> Cine:
     source = Path(path)
     # not Path.is_dir, which raises for a name that is too long
     return _read_folder(source, leave_out) if os.path.isdir(source) else _read_file(source)
+
+
+def read_chosen(path: Path | str) -> Cine:
+    """Open what a person chose: as ``read_cine`` does, with a note where it is one image of several of a DICOM series.
+
+    Batches and folders have looked at all files before they read one.
+    """
+    cine, source = read_cine(path), Path(path)
+    return cine if len(cine) > 1 or os.path.isdir(source) else _with_notes(cine, *rest_of_series_note(source))
 
 
 def _read_file(path: Path) -> Cine:
