@@ -265,6 +265,25 @@ def test_the_image_is_fitted_when_the_charts_come_and_go(two: Any) -> None:
         assert_fitted(volume)
 
 
+def test_without_the_charts_the_arrangement_before_is_back(two: Any, users_arrangement: int) -> None:
+    """One large view, unless the user chose another arrangement while the module is open."""
+    user, _, other = two
+    user.see("measureCollapsibleButton").setProperty("collapsed", False)
+    user.click("measureButton")
+    manager = slicer.app.layoutManager()
+    one_view = manager.layout
+    for chosen in (one_view, users_arrangement):
+        manager.layout = chosen
+        user.click("chartButton")
+        assert manager.layout not in (one_view, users_arrangement)
+        user.click("chartButton")
+        assert manager.layout == chosen
+    user.choose("browserSelector", other.GetName())
+    assert manager.layout == users_arrangement, "it was chosen, so another cine does not change it"
+    user.module.leave()
+    assert manager.layout == users_arrangement
+
+
 def test_charts_come_back_with_the_module(two: Any, users_arrangement: int) -> None:
     user, _, _ = two
     user.see("measureCollapsibleButton").setProperty("collapsed", False)

@@ -77,6 +77,7 @@ class ViewLayout:
 
     def __init__(self) -> None:
         self._before: int | None = None
+        self._without_charts = CINE  # what is shown when the charts go
         self._declined = False
 
     @property
@@ -96,14 +97,18 @@ class ViewLayout:
         self._declined, self._before = False, None
 
     def show_charts(self, shown: bool) -> bool:
-        """Show charts and table beside the cine, or the cine alone; returns whether anything changed."""
-        if shown == self.shows_charts:
+        """Show charts and table beside the cine, or what was shown before; returns whether anything changed."""
+        before = _arrangement()
+        if shown == (before == CINE_WITH_CHARTS):
             return False
+        if shown:
+            self._without_charts = CINE if before is None or not _is_users(before) else before
         self._declined = False
-        return self._arrange(CINE_WITH_CHARTS if shown else CINE)
+        return self._arrange(CINE_WITH_CHARTS if shown else self._without_charts)
 
     def scene_is_closed(self) -> None:
         """Show the cine alone: the tables and the charts go with the scene."""
+        self._without_charts = CINE
         if _arrangement() in LAYOUTS:
             self._arrange(CINE)
 
@@ -119,11 +124,16 @@ class ViewLayout:
         if node is None:
             return False
         before = node.GetViewArrangement()
-        if before not in (*LAYOUTS, node.SlicerLayoutDicomBrowserView):  # that one shows no images
+        if _is_users(before):
             self._before = before
         register()
         node.SetViewArrangement(number)
         return True
+
+
+def _is_users(arrangement: int) -> bool:
+    """Whether it is worth going back to: not one of ours, nor the DICOM browser, which shows no images."""
+    return arrangement not in (*LAYOUTS, slicer.vtkMRMLLayoutNode.SlicerLayoutDicomBrowserView)
 
 
 def _arrangement() -> int | None:
