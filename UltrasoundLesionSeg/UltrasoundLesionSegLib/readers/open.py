@@ -65,7 +65,7 @@ def read_cine(path: Path | str, leave_out: Collection[Path] = ()) -> Cine:
 def read_chosen(path: Path | str) -> Cine:
     """Open what a person chose: as ``read_cine`` does, with a note where it is one image of several of a DICOM series.
 
-    Batches and folders have looked at all files before they read one.
+    Not for batches and scripts, which read the images of a folder one after the other.
     """
     cine, source = read_cine(path), Path(path)
     return cine if len(cine) > 1 or os.path.isdir(source) else _with_notes(cine, *rest_of_series_note(source))

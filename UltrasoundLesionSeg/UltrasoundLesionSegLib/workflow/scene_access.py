@@ -66,11 +66,11 @@ class SceneAccess:
             When the source is not a cine, or a spacing or frame rate is not positive or given for a file.
         """
         if isinstance(source, (str, Path)):
-            from UltrasoundLesionSegLib.readers.open import read_chosen
+            from UltrasoundLesionSegLib.readers.open import read_cine
 
             if spacing is not None or frameRate is not None:
                 raise SourceError("spacing and frameRate are for arrays; a file's own values are read from the file")
-            return self.addCine(read_chosen(Path(source)), name)
+            return self.addCine(read_cine(Path(source)), name)
         calibration = None if spacing is None else Calibration(*spacing, "given with the array")
         if frameRate is not None and not 0 < frameRate < np.inf:
             raise SourceError(f"the frame rate {frameRate} is not positive; leave it out instead")
