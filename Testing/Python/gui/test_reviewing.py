@@ -71,13 +71,18 @@ def test_when_everything_is_right_it_says_so(results: Any) -> None:
     assert results.user.read("reviewInfoLabel") == f"Frame 11. {button.toolTip()}"
 
 
+def test_before_anything_is_drawn_the_button_says_what_to_do(discs: Any) -> None:
+    assert discs.user.see("reviewNextButton").toolTip().startswith("Nothing to review yet: draw the lesion")
+    assert discs.user.read("reviewInfoLabel") == "Frame 0."
+
+
 def test_masks_without_a_confidence_say_why_there_is_nothing_to_review(results: Any) -> None:
     """As after a DICOM SEG was loaded, which has no confidences."""
     user, button = results.user, results.user.see("reviewNextButton")
     tool_tip = button.toolTip()
     assert tool_tip.startswith("Go to the frame")
     user.click("undoPropagationButton")
-    assert button.toolTip().startswith("Nothing to review yet")
+    assert button.toolTip().startswith("Nothing to review yet: press Propagate")
     assert user.read("reviewInfoLabel") == "Frame 0.", "before a propagation that goes without saying"
     sequence = SegmentationSequence.find(results.browser)
     for frame in range(1, 12):

@@ -21,7 +21,8 @@ NO_CONFIDENCE = "Nothing to review: these masks have no confidence."
 HOW_TO_GET_ONE = "Press Propagate to compute them with one."
 HOW_WITHOUT_ANCHOR = "Draw or confirm one frame, then press Propagate to compute the others with one."
 ALL_ANCHORS = "Nothing to review: every frame is drawn or declared right."
-NOT_PROPAGATED = "Nothing to review yet: draw the lesion on one frame, then press Propagate."
+NOT_DRAWN = "Nothing to review yet: draw the lesion on one frame, then press Propagate."
+NOT_PROPAGATED = "Nothing to review yet: press Propagate to have the other frames computed."
 
 
 class ReviewSection(Section):
@@ -151,7 +152,9 @@ class ReviewSection(Section):
         origins = [state.origin for one in self._confidences for state in sequence.states(one)] if sequence else []
         if any(origin is not None and not origin.is_anchor for origin in origins):
             return f"{NO_CONFIDENCE} {HOW_TO_GET_ONE if any(self._anchors.values()) else HOW_WITHOUT_ANCHOR}"
-        return NOT_PROPAGATED if not origins or None in origins else ALL_ANCHORS
+        if any(self._anchors.values()):
+            return NOT_PROPAGATED if None in origins else ALL_ANCHORS
+        return NOT_DRAWN
 
     def _current(self) -> int:
         browser = self.host.browser
@@ -171,7 +174,8 @@ class ReviewSection(Section):
         elif finite:
             tell(self.ui.reviewInfoLabel, f"Frame {frame}: confidence {min(finite):.2f}.")
         else:
-            why = "" if self._why_nothing == NOT_PROPAGATED else f" {self._why_nothing}"  # that goes without saying
+            goes_without_saying = self._why_nothing in (NOT_DRAWN, NOT_PROPAGATED)
+            why = "" if goes_without_saying else f" {self._why_nothing}"
             tell(self.ui.reviewInfoLabel, f"Frame {frame}.{why}".rstrip())
 
     def _annotate(self, frame: int, confidence: float | None) -> None:
