@@ -60,11 +60,13 @@ def masks_after_both(seen_forward: Sequence[int], seen_back: Sequence[int], fram
         pytest.param([1, 2, 3, 4, 5], [5], [1, 2, 3, 4, 5], id="backward lost it"),
         pytest.param([1], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5], id="forward lost it"),
         pytest.param([1, 2, 5], [4, 5], [1, 2, 4, 5], id="forward found it again: the nearer anchor counts"),
-        pytest.param([1, 2], [4, 5], [1, 2, 4, 5], id="both lost it: the nearer anchor counts"),
+        pytest.param([1, 2, 3, 4], [5], [1, 2, 3, 4, 5], id="both lost it for good: what each followed counts"),
+        pytest.param([1, 4], [5], [1, 5], id="forward found it again, but did not arrive: the nearer anchor counts"),
+        pytest.param([1, 2, 3, 4], [1, 3, 5], [1, 2, 3, 5], id="backward found it again: the nearer anchor counts"),
         pytest.param([1, 5], [1, 2, 5], [1, 5], id="both found it again: the nearer anchor counts"),
     ],
 )
-def test_the_pass_that_follows_the_lesion_to_the_far_anchor_is_trusted(
+def test_what_a_pass_follows_without_a_gap_counts_where_the_other_has_lost_it_for_good(
     forward: list[int], backward: list[int], seen: list[int]
 ) -> None:
     found = masks_after_both(forward, backward, range(LAST + 1))

@@ -1,9 +1,10 @@
 """The forward and the backward result of a frame between two anchors, joined.
 
 Where one pass sees the lesion and the other sees nothing, their expected overlaps say little about which is right: a
-pass that follows other tissue is sure of it, and so is one that takes a lesion in view for one that has left. What
-does tell is whether a pass follows the lesion without a gap from its anchor to the one drawn at the far end. This is
-known only when it has ended, so such frames are blended at first, and decided when both passes have ended.
+pass that follows other tissue is sure of it, and so is one that takes a lesion in view for one that has left. Two
+things do tell. A pass that never finds the lesion again, not even beside the outline drawn at the far end, has lost it;
+and a pass that has followed the lesion from its anchor without a gap probably follows it still. The first is known only
+when the pass has ended, so such frames are blended at first, and decided when both passes have ended.
 """
 
 from __future__ import annotations
@@ -47,10 +48,11 @@ class Joined:
 
 @dataclass(frozen=True)
 class _Result:
-    """What one pass gave for a frame."""
+    """What one pass gave for a frame, or both together."""
 
     probabilities: PackedProbabilities
     expected: float
+    unbroken: bool = False  # whether the pass saw the lesion on every frame that it computed from its anchor to this
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class _Open:
     """A frame on which one pass sees the lesion and the other does not."""
 
     index: int
-    forward: _Result
-    backward: _Result
+    sees: _Result
+    is_forward: bool  # which pass that is
     blended: _Result
 
 
@@ -92,8 +94,9 @@ class BothDirections:
         expected : float
             Expected overlap, 0 to 1.
         """
-        self._held[stretch.lesion, index] = _Result(PackedProbabilities.pack(probabilities), expected)
         self._note(stretch, index, probabilities, forward=True)
+        unbroken = (id(stretch), True) not in self._lost
+        self._held[stretch.lesion, index] = _Result(PackedProbabilities.pack(probabilities), expected, unbroken)
 
     def join(self, stretch: Stretch, index: int, probabilities: NDArray[np.float32], expected: float) -> Joined:
         """Return the blend of a backward result and the forward one held. Parameters as for ``hold``."""
@@ -108,31 +111,26 @@ class BothDirections:
         told = self._overlap.of_blend(both, distances, overlap(seen, seen_back))
         is_open = bool(seen.any()) != bool(seen_back.any())
         if is_open:
-            backward = _Result(PackedProbabilities.pack(probabilities), expected)
-            kept = _Open(index, held, backward, _Result(PackedProbabilities.pack(blended), told))
+            unbroken = (id(stretch), False) not in self._lost
+            sees = held if seen.any() else _Result(PackedProbabilities.pack(probabilities), expected, unbroken)
+            kept = _Open(index, sees, sees is held, _Result(PackedProbabilities.pack(blended), told))
             self._open.setdefault(id(stretch), (stretch, []))[1].append(kept)
         return Joined(stretch.lesion, index, blended, told, not is_open)
 
     def decided(self) -> Iterator[Joined]:
         """Yield the frames that were not final, stretch by stretch, when both passes have ended.
 
-        The frame gets the result of the pass that followed the lesion without a gap up to the far anchor, if the other
-        pass did not arrive at its far anchor. Otherwise it keeps the blend.
+        The frame gets the result of the pass that sees the lesion, if it has followed it up to there without a gap and
+        the other pass did not arrive at its far anchor. Otherwise it keeps the blend; also where a person marked frames
+        on the way "not visible": a pass that lost the lesion there has not failed.
         """
         for key, (stretch, frames) in self._open.items():
-            trusted = self._trusted(key)
             for one in frames:
-                result = one.blended if trusted is None else one.forward if trusted else one.backward
+                # None where the frame beside the far anchor was not computed
+                other_failed = self._arrived.get((key, not one.is_forward)) is False and not stretch.absent
+                result = one.sees if one.sees.unbroken and other_failed else one.blended
                 yield Joined(stretch.lesion, one.index, result.probabilities.unpack(), result.expected)
         self._open.clear()
-
-    def _trusted(self, key: int) -> bool | None:
-        """Return whether the forward pass is the one to trust on a stretch, or None where neither is."""
-        forward, backward = (self._arrived.get((key, way)) for way in (True, False))
-        # None where the frame beside the far anchor was not computed
-        if {forward, backward} != {True, False} or (key, bool(forward)) in self._lost:
-            return None
-        return forward
 
     def _note(self, stretch: Stretch, index: int, probabilities: NDArray[np.float32], *, forward: bool) -> None:
         """Take note of whether a pass lost the lesion, and of whether it arrived."""
@@ -141,4 +139,4 @@ class BothDirections:
             self._lost.add((id(stretch), forward))
         anchor = stretch.right if forward else stretch.left
         if anchor is not None and abs(anchor.frame - index) == 1:
-            self._arrived[id(stretch), forward] = overlap(seen, anchor.mask) > ARRIVED
+            self._arrived[id(stretch), forward] = bool(overlap(seen, anchor.mask) > ARRIVED)
