@@ -41,7 +41,7 @@ WORDS = {
     FITTED: "as next frame, and the model is fitted to all drawn frames before each propagation",
     "after 0, 1, ...": "mean Dice over all frames after so many corrections; drawn frames count as 1. In brackets, for"
     " a person who clicks: clicks so far",
-    "area": "mean of these Dice values: one figure for the whole curve",
+    "area": "mean height of the curve through these Dice values (trapezoid rule)",
     "finished": "share of clips in which 95% of the frames reach a Dice of 0.9",
     "until finished": "corrections until then; for a clip that is not finished, one more than were offered",
     "area over evenly spaced": "area of the program's choice minus that of evenly spaced frames",
