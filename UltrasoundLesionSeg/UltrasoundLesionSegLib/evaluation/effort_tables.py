@@ -71,9 +71,10 @@ def effort_text(results: Results) -> str:
         heads = ["who chooses the frame", *(f"after {number}" for number in range(offered + 1)), "area", "finished"]
         heads += ["until finished", "drawn"]
         for seed, person in dict.fromkeys((one.seed, one.person) for one in found):
-            rows = [_effort_row(one) for one in found if (one.seed, one.person) == (seed, person)]
+            alike = [one for one in found if (one.seed, one.person) == (seed, person)]
+            rows = [_effort_row(one) for one in alike]
             who = f"seed on the {seed} frame, the person {PEOPLE[person].name}"
-            lines += [f"**{model}**, {found[0].cases} clips; {who}", ""]
+            lines += [f"**{model}**, {alike[0].cases} clips; {who}", ""]
             lines += [*markdown_table(heads, rows), ""]
         if (told := worth(courses)) is not None:
             lines += [_worth_text(told), ""]
