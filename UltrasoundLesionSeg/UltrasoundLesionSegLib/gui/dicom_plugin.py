@@ -169,7 +169,9 @@ class UltrasoundLesionSegDICOMPlugin(DICOMPlugin):
         from UltrasoundLesionSegLib.dicom.report_reader import read_report, tabulate_report
         from UltrasoundLesionSegLib.mrml.tables import add_table
 
-        _show_table(add_table("Measurements from DICOM SR", tabulate_report(read_report(file, Repainter()))))
+        columns = tabulate_report(read_report(file, Repainter()))
+        texts = {heading: [_printed(value) for value in values] for heading, values in columns.items()}
+        _show_table(add_table("Measurements from DICOM SR", texts))
 
 
 def referenced_instances(path: Path) -> Iterator[tuple[str, str]]:
@@ -229,6 +231,13 @@ def _show(logic: Any, browser: Any) -> None:
     if slicer.app.layoutManager() is not None:
         slicer.modules.sequences.setToolBarActiveBrowserNode(browser)
         slicer.util.setSliceViewerLayers(background=logic.volumeNode(browser), fit=True)
+
+
+def _printed(value: float | int | str | None) -> str:
+    """Return a cell of a report's table as text: a column of numbers would show "nan" where a row has none."""
+    if value is None:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _show_table(table: Any) -> None:
