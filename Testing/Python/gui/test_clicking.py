@@ -176,6 +176,31 @@ def test_the_tool_gives_the_mouse_back(clicks: Any) -> None:
     assert clicks.logic.anchors(clicks.browser) == {"lesion-1": []}
 
 
+def test_the_tool_is_on_again_after_a_propagation(clicks: Any) -> None:
+    """As the editor's tools are: the next frame is corrected with the same tool."""
+    user = clicks.user
+    user.click("clickButton")
+    press(clicks, *middle(clicks.truth[0][0]))
+    clicks.propagate()
+    assert user.see("clickButton").isChecked()
+    clicks.browser.SetSelectedItemNumber(5)
+    press(clicks, *middle(clicks.truth[5][0]))
+    assert clicks.logic.anchors(clicks.browser) == {"lesion-1": [0, 5]}
+    user.click("clickButton")
+    clicks.propagate()
+    assert not user.see("clickButton").isChecked()
+
+
+def test_the_tool_stays_off_after_a_propagation_that_another_module_saw(clicks: Any) -> None:
+    user = clicks.user
+    user.click("clickButton")
+    press(clicks, *middle(clicks.truth[0][0]))
+    user.click("propagateButton")
+    user.module.leave()
+    user.wait_until(lambda: not user.module.widget.panel.busy)
+    assert not user.see("clickButton").isChecked()
+
+
 def test_a_click_beside_the_frame_and_one_that_finds_nothing_change_nothing(clicks: Any) -> None:
     clicks.user.click("clickButton")
     press(clicks, -30, -30)

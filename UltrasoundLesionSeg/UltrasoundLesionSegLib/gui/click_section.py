@@ -71,16 +71,19 @@ class ClickSection(Section):
         self._waiting: list[Box | Point] = []  # made while the large libraries are loaded: drawn as soon as they are
         self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel, host.results_changed)
         self._drag: DragBox | None = None  # while the left button is down
+        self._was_down = False  # when a computation began
         self.ui.clickButton.connect("toggled(bool)", self._toggled)
 
     # ---- on and off
 
     def leave(self) -> None:
         """Another module is shown: its clicks are its own."""
+        self._was_down = False
         self._put_up()
 
     def let_go(self) -> None:
         """The scene is about to be closed."""
+        self._was_down = False
         self._put_up()
 
     def cleanup(self) -> None:
@@ -108,10 +111,14 @@ class ClickSection(Section):
             self._tell_given(self._going_on(self._clicks.segment))
 
     def busy_changed(self) -> None:
-        """Allow no clicks while the model writes."""
+        """Allow no clicks while the model writes; the tool is on again afterwards if it was on."""
         self.ui.clickButton.enabled = self.host.browser is not None and self._is_free
         if not self._is_free:
+            self._was_down = self._was_down or bool(self.ui.clickButton.checked)
             self._put_up()
+        elif self._was_down:
+            self._was_down = False
+            self.ui.clickButton.checked = self.host.browser is not None
 
     @property
     def _is_free(self) -> bool:
