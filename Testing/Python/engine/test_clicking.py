@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -106,6 +107,18 @@ def test_a_click_changes_the_part_of_a_mask_that_it_points_at_and_no_other() -> 
     found = drawing.mask([Click(100, 150), Click(100, 70, inside=False)])
     assert not found[100, 68:72].any()
     assert found[100, 145:155].all()
+
+
+def test_no_slivers_stay_beside_what_a_click_changes() -> None:
+    """Beside the change, the drawn mask has a thin arc that the network does not see."""
+    frame = frame_with_discs()
+    rows, columns = np.mgrid[:240, :320]
+    away = np.hypot(rows - 100, columns - 120)
+    arc = (away > 41.5) & (away < 42.8) & (columns > 150)
+    found = ClickDrawing(frame, PointedNetwork(), 96, CPU, drawn_by_hand(frame) | arc).mask([Click(100, 150)])
+    assert found[100, 145:155].all()
+    parts, gaps = (cv2.connectedComponents(one.astype(np.uint8), connectivity=4)[0] - 1 for one in (found, ~found))
+    assert (parts, gaps) == (1, 1)
 
 
 def test_a_click_into_what_is_right_asks_for_the_whole_lesion_anew() -> None:

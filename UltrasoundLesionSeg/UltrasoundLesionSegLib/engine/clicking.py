@@ -39,6 +39,7 @@ MOST_LOOKS = 3  # for the first click or a box
 MOST_MENDING_LOOKS = 2
 FITTING = 1.4  # a window this many times too large or too small is good enough
 CLOSEST = 3.0  # a look may reduce the window by at most this factor, because a speck may be a mistake
+SLIVER = 0.02  # share of a mask's area
 AIM = 2.0  # a click points at what is at most so far away, in pixels of the network's input
 
 
@@ -153,7 +154,8 @@ class ClickDrawing:
         if not pointed_at.any():
             return answer
         changed = np.isin(labels, pointed_at[pointed_at > 0])
-        return self._as_answer(np.where(changed, answer.mask, before.mask), answer.window)
+        fringe = max(round(answer.window.side / self._size), 1)
+        return self._as_answer(_joined(changed, answer.mask, before.mask, fringe), answer.window)
 
     def _first_window(self, clicks: Sequence[Click], box: Box | None) -> Window | None:
         """Return where to look first; None while nothing says where the lesion is."""
@@ -215,6 +217,31 @@ def _around(corners: Sequence[tuple[float, float]]) -> Window:
     (top, left), (bottom, right) = np.min(corners, axis=0), np.max(corners, axis=0)
     side = max(float(max(bottom - top, right - left) + 1) * MARGIN, SMALLEST_SIDE)
     return Window(float(top + bottom) / 2, float(left + right) / 2, side)
+
+
+def _joined(changed: Mask, new: Mask, old: Mask, fringe: int) -> Mask:
+    """Return the new mask where it changed and the old one elsewhere, without the slivers left where they meet.
+
+    Where two outlines run side by side, thin changes remain that are not connected with the large one. Islands and
+    holes under ``SLIVER`` of the mask's area that come within ``fringe`` pixels of the change are taken away.
+
+    Parameters
+    ----------
+    changed, new, old : ndarray of bool, shape (H, W)
+    fringe : int
+        Pixels of the frame in one of the network's input, at least 1.
+    """
+    joined: Mask = np.where(changed, new, old)
+    beside = cv2.dilate(changed.astype(np.uint8), np.ones((2 * fringe + 1, 2 * fringe + 1), np.uint8)) > 0
+    largest = SLIVER * np.count_nonzero(joined)
+    for inside in (True, False):
+        _, labels = cv2.connectedComponents((joined == inside).astype(np.uint8), connectivity=4)
+        is_sliver = np.bincount(labels.ravel()) < largest
+        near = np.bincount(labels[beside], minlength=len(is_sliver)) > 0
+        slivers = np.flatnonzero(is_sliver & near)
+        if slivers[slivers > 0].size:
+            joined[np.isin(labels, slivers[slivers > 0])] = not inside
+    return joined
 
 
 def _fits(window: Window, fitting: Window) -> bool:
