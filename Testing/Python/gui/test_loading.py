@@ -242,3 +242,20 @@ def test_a_real_series_of_single_frames(user: Any, shared_data: Path) -> None:
     assert said.startswith("123 frames, 670 \u00d7 670 pixels, frame rate unknown; not calibrated")
     user.see("exportCollapsibleButton").setProperty("collapsed", False)
     assert user.see("exportSegCheckBox").isEnabled()
+
+
+def test_the_panel_does_not_scroll_away_when_a_button_is_switched_off(user: Any, low_window: Any) -> None:
+    """Qt passes the focus on, and a scroll area shows what gets it."""
+    area = low_window(user)
+    button = user.see("loadSampleButton")
+    area.activateWindow()
+    button.setFocus()
+    user.module.session.process_events()
+    area.verticalScrollBar().setValue(0)
+    area.ensureWidgetVisible(button, 0, 0)
+    before = area.verticalScrollBar().value()
+    user.click_at("loadSampleButton", 0.5)
+    assert not button.isEnabled()
+    assert area.verticalScrollBar().value() == before
+    user.wait_until(button.isEnabled, 60)
+    assert area.verticalScrollBar().value() == before

@@ -18,6 +18,7 @@ from UltrasoundLesionSegLib.gui.dependency_section import DependencySection
 from UltrasoundLesionSegLib.gui.edits import EditKeeper
 from UltrasoundLesionSegLib.gui.export_section import ExportSection
 from UltrasoundLesionSegLib.gui.height_watch import HeightWatch
+from UltrasoundLesionSegLib.gui.keyboard_focus import focus_kept
 from UltrasoundLesionSegLib.gui.lesion_section import LesionSection
 from UltrasoundLesionSegLib.gui.measurement_section import MeasurementSection
 from UltrasoundLesionSegLib.gui.propagation_section import PropagationSection
@@ -260,14 +261,16 @@ class Panel:
     def results_changed(self) -> None:
         """Tell the sections that masks, anchors, confidences or segments changed."""
         self._unseen.discard(RESULTS)
-        for section in self.sections:
-            section.results_changed()
-        self.busy_changed()
+        with focus_kept(self.root):
+            for section in self.sections:
+                section.results_changed()
+            self.busy_changed()
 
     def busy_changed(self) -> None:
         """Tell the sections that what can be done is different: a propagation began or ended, lesions came or went."""
-        for section in self.sections:
-            section.busy_changed()
+        with focus_kept(self.root):
+            for section in self.sections:
+                section.busy_changed()
         if self._unseen and not self.busy:
             self.later(self._show_written)
 
