@@ -8,6 +8,7 @@ import pytest
 import torch
 from stand_in_networks import PointedNetwork
 
+from UltrasoundLesionSegLib.engine import clicking
 from UltrasoundLesionSegLib.engine.click_prompt import (
     BOX,
     DISK_RADIUS,
@@ -119,6 +120,18 @@ def test_no_slivers_stay_beside_what_a_click_changes() -> None:
     assert found[100, 145:155].all()
     parts, gaps = (cv2.connectedComponents(one.astype(np.uint8), connectivity=4)[0] - 1 for one in (found, ~found))
     assert (parts, gaps) == (1, 1)
+
+
+def test_a_small_part_that_a_click_adds_or_takes_away_is_no_sliver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clicking, "SLIVER", 0.2)  # the stand-in changes a tenth of the mask
+    frame = frame_with_discs()
+    rows, columns = np.mgrid[:240, :320]
+    disc = (rows - 100) ** 2 + (columns - 120) ** 2 < 40**2
+    found = ClickDrawing(frame, PointedNetwork(), 96, CPU, disc).mask([Click(100, 180)])
+    assert found[100, 178:183].all()
+    found = ClickDrawing(frame, PointedNetwork(), 96, CPU, disc).mask([Click(100, 120, inside=False)])
+    assert not found[100, 118:123].any()
+    assert found[100, 145:155].all()
 
 
 def test_a_click_into_what_is_right_asks_for_the_whole_lesion_anew() -> None:

@@ -222,8 +222,9 @@ def _around(corners: Sequence[tuple[float, float]]) -> Window:
 def _joined(changed: Mask, new: Mask, old: Mask, fringe: int) -> Mask:
     """Return the new mask where it changed and the old one elsewhere, without the slivers left where they meet.
 
-    Where two outlines run side by side, thin changes remain that are not connected with the large one. Islands and
-    holes under ``SLIVER`` of the mask's area that come within ``fringe`` pixels of the change are taken away.
+    Where two outlines run side by side, thin parts of the old mask remain that are not connected with the change.
+    Islands and holes under ``SLIVER`` of the mask's area that come within ``fringe`` pixels of the change are taken
+    away, but none that the change itself made: the click asked for it.
 
     Parameters
     ----------
@@ -237,8 +238,8 @@ def _joined(changed: Mask, new: Mask, old: Mask, fringe: int) -> Mask:
     for inside in (True, False):
         _, labels = cv2.connectedComponents((joined == inside).astype(np.uint8), connectivity=4)
         is_sliver = np.bincount(labels.ravel()) < largest
-        near = np.bincount(labels[beside], minlength=len(is_sliver)) > 0
-        slivers = np.flatnonzero(is_sliver & near)
+        is_near, is_asked_for = (np.bincount(labels[one], minlength=len(is_sliver)) > 0 for one in (beside, changed))
+        slivers = np.flatnonzero(is_sliver & is_near & ~is_asked_for)
         if slivers[slivers > 0].size:
             joined[np.isin(labels, slivers[slivers > 0])] = not inside
     return joined
