@@ -64,7 +64,7 @@ def test_results_of_another_cine_stay_as_they_are(choose: Any, asked: list[str],
     assert contents(out) == before
     assert asked == []
     assert user.read("exportMessageLabel") == (
-        f"{FOLDER_OF_OTHER} (segmentation.dcm, measurements.dcm, measurements.csv, lesions.csv); choose another folder."
+        f"{FOLDER_OF_OTHER} (measurements.csv, lesions.csv, segmentation.dcm, measurements.dcm); choose another folder."
     )
 
 

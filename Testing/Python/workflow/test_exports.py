@@ -29,7 +29,7 @@ from UltrasoundLesionSegLib.simulation.write import write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import run_case
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, ClickRequest, SeedFileRequest
-from UltrasoundLesionSegLib.workflow.export_folder import RESULTS, results_in
+from UltrasoundLesionSegLib.workflow.export_folder import results_in
 from UltrasoundLesionSegLib.workflow.exports import KINDS
 
 FRAMES = 5
@@ -103,7 +103,7 @@ def masks(exported: Path) -> np.ndarray:
 
 def test_every_file_of_an_export_counts_as_a_result_of_its_folder(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()} - {"run.json", "run.log"}
-    assert names == set(RESULTS) == set(results_in(exported))
+    assert names == {name for kind in KINDS.values() for name in kind.names} == set(results_in(exported))
 
 
 def test_dicom_seg_and_sr_say_what_the_pngs_say(exported: Path, masks: np.ndarray) -> None:

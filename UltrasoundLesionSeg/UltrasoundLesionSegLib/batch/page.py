@@ -12,6 +12,7 @@ from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.batch.case_row import CaseRow
 from UltrasoundLesionSegLib.batch.folder import CASES
 from UltrasoundLesionSegLib.batch.reviews import Reviews
+from UltrasoundLesionSegLib.measurement.columns import MISSING
 from UltrasoundLesionSegLib.reader_work.record import ReviewState
 from UltrasoundLesionSegLib.report.case import DISCLAIMER
 from UltrasoundLesionSegLib.report.html import CONTENT_POLICY
@@ -179,7 +180,7 @@ def _table(head: str, body: str) -> str:
 
 def _cells(row: CaseRow, reviews: Reviews) -> list[str]:
     link = f'<a href="{CASES}/{escape(row.name)}/{REPORT}">{escape(row.name)}</a>'
-    confidence = ["–", "–", "–"]
+    confidence = [MISSING] * 3
     if row.lowest:
         frame, value = row.lowest
         bar = f'<span class="bar"><i style="width:{100 * value:.0f}%"></i></span> {value:.2f}'
@@ -210,4 +211,4 @@ def _longest_axis(row: CaseRow) -> str:
     for unit, digits in (("mm", 1), ("px", 0)):
         if values := row.long_axes.get(unit):
             return f"{max(values):.{digits}f} {unit}"
-    return "–"
+    return MISSING

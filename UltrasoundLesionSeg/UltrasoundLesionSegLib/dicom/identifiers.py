@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 
 from UltrasoundLesionSegLib import __version__
@@ -44,6 +45,12 @@ def tracking_id(source: SourceIdentity, number: int) -> str:
         The lesion, counted from 1.
     """
     return f"{source.short_name} lesion {number}"
+
+
+def tracked_lesion(identifier: str) -> int | None:
+    """Return the number of the lesion in an identifier that :func:`tracking_id` made, None in any other."""
+    found = re.fullmatch(r"cine-[0-9a-f]+ lesion ([1-9][0-9]*)", identifier)
+    return int(found[1]) if found else None
 
 
 def _uid_of(text: str) -> str:

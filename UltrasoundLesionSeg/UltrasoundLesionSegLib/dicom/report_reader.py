@@ -12,12 +12,12 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from UltrasoundLesionSegLib.dicom import terminology as terms
+from UltrasoundLesionSegLib.dicom.identifiers import tracked_lesion
 from UltrasoundLesionSegLib.dicom.quiet import quiet_dicom
 from UltrasoundLesionSegLib.errors import SourceError
 
 _POWERS = str.maketrans("23", "²³")  # UCUM writes mm2
 _OVER_THE_CLIP = "all"
-_OUR_IDENTIFIER = re.compile(r"cine-[0-9a-f]+ lesion ([1-9][0-9]*)")  # identifiers.tracking_id
 _UID = re.compile(r"[0-9]+(\.[0-9]+){3,}")
 
 
@@ -117,8 +117,8 @@ def _values(dataset: Dataset) -> Iterator[ReportedValue]:
 def _name(items: list[Dataset], unnamed: dict[str, str]) -> str:
     """Return what to call the lesion of a group; ``unnamed`` has the names of those without one so far."""
     identifier = next((str(item.TextValue).strip() for item in items if _is(item, terms.TRACKING_IDENTIFIER)), "")
-    if ours := _OUR_IDENTIFIER.fullmatch(identifier):
-        return f"Lesion {ours[1]}"
+    if number := tracked_lesion(identifier):
+        return f"Lesion {number}"
     if identifier and not _UID.fullmatch(identifier):
         return identifier
     uid = next((str(item.UID) for item in items if _is(item, terms.TRACKING_UID)), identifier)

@@ -235,8 +235,10 @@ def _show(logic: Any, browser: Any) -> None:
 
 def _printed(value: float | int | str | None) -> str:
     """Return a cell of a report's table as text: a column of numbers would show "nan" where a row has none."""
+    from UltrasoundLesionSegLib.measurement.columns import MISSING
+
     if value is None:
-        return "–"
+        return MISSING
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

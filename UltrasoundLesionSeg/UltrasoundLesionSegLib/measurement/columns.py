@@ -16,6 +16,7 @@ from UltrasoundLesionSegLib.measurement.lesion import LesionSummary
 from UltrasoundLesionSegLib.measurement.shape import NAN, Position
 
 Cell = float | int | bool | str | None
+MISSING = "–"  # printed where there is no number
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class Column(Generic[RowType]):
 
 
 def print_cell(value: Cell, quantity: Quantity) -> str:
-    """Return a value as printed: with the digits of its quantity, 'yes' or 'no', and '–' for None and nan.
+    """Return a value as printed: with the digits of its quantity, 'yes' or 'no', and ``MISSING`` for None and nan.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def print_cell(value: Cell, quantity: Quantity) -> str:
     quantity : Quantity
     """
     if value is None or value != value:
-        return "–"
+        return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str) or quantity.digits is None:
@@ -218,7 +219,7 @@ class Slot(Generic[RowType]):
         return self.column.value(row) if fits or not row.is_visible else None
 
     def printed(self, row: RowType) -> str:
-        """Return the value of a row as printed: rounded, 'yes' or 'no', '–' where there is none."""
+        """Return the value of a row as printed: rounded, 'yes' or 'no', ``MISSING`` where there is none."""
         return print_cell(self.value(row), self.column.quantity)
 
 

@@ -8,27 +8,11 @@ from pathlib import Path
 
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cine import SourceIdentity
+from UltrasoundLesionSegLib.workflow.kinds import KINDS
 from UltrasoundLesionSegLib.workflow.output_folder import RECORD as RECORD_OF_CASE
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 RECORD = "export.json"
-RESULTS = (
-    "segmentation.dcm",
-    "measurements.dcm",
-    "measurements_3d.dcm",
-    "measurements.csv",
-    "lesions.csv",
-    "masks",
-    "masks.json",
-    "masks.nii.gz",
-    "scene.mrb",
-    "segmentation.seq.mrb",
-    "segmentation",
-    "overlay.mp4",
-    "contact_sheet.png",
-    "report.html",
-)
-"""What the kinds of results are called in their folder (``kinds.KINDS``)."""
 
 
 class Owner(Enum):
@@ -42,7 +26,8 @@ class Owner(Enum):
 
 def results_in(folder: Path) -> list[str]:
     """Return the names of the results in a folder; an empty folder of masks is none."""
-    return [name for name in RESULTS if _is_there(folder / name)]
+    names = dict.fromkeys(name for kind in KINDS.values() for name in kind.names)
+    return [name for name in names if _is_there(folder / name)]
 
 
 def owner_of(folder: Path, identity: SourceIdentity) -> Owner:

@@ -17,38 +17,45 @@ class Kind:
 
     Parameters
     ----------
-    files : str
-        What is written.
+    names : tuple of str
+        Of its files, or of the folder that holds one for each frame.
     of_dicom : bool
         Whether the cine must come from DICOM, because the file refers to its instances.
     is_picture : bool
         Whether it is made of the cine's images, so that ``pixels_allowed`` must be given.
     """
 
-    files: str
+    names: tuple[str, ...]
     of_dicom: bool = False
     is_picture: bool = False
 
 
 KINDS = {
-    "masks": Kind("masks/00000.png and on, with the palette of DAVIS"),
-    "csv": Kind("measurements.csv, lesions.csv"),
-    "scene": Kind("scene.mrb"),
-    "sequence": Kind("segmentation.seq.mrb"),
-    "frames": Kind("segmentation/00000.seg.nrrd and on"),
-    "seg": Kind("segmentation.dcm", of_dicom=True),
-    "sr": Kind("measurements.dcm, and the segmentation.dcm it refers to", of_dicom=True),
-    "sr3d": Kind("measurements_3d.dcm, the same as Comprehensive 3D SR, and the segmentation.dcm", of_dicom=True),
-    "coco": Kind("masks.json"),
-    "nifti": Kind("masks.nii.gz"),
-    "report": Kind("report.html, with pictures where they are allowed"),
-    "sheet": Kind("contact_sheet.png", is_picture=True),
-    "video": Kind("overlay.mp4", is_picture=True),
+    "masks": Kind(("masks",)),  # 00000.png and on, with the palette of DAVIS
+    "csv": Kind(("measurements.csv", "lesions.csv")),
+    "scene": Kind(("scene.mrb",)),
+    "sequence": Kind(("segmentation.seq.mrb",)),
+    "frames": Kind(("segmentation",)),  # 00000.seg.nrrd and on
+    "seg": Kind(("segmentation.dcm",), of_dicom=True),
+    "sr": Kind(("measurements.dcm", "segmentation.dcm"), of_dicom=True),  # a report refers to the segmentation
+    "sr3d": Kind(("measurements_3d.dcm", "segmentation.dcm"), of_dicom=True),  # the same, as Comprehensive 3D SR
+    "coco": Kind(("masks.json",)),
+    "nifti": Kind(("masks.nii.gz",)),
+    "report": Kind(("report.html",)),  # with pictures where they are allowed
+    "sheet": Kind(("contact_sheet.png",), is_picture=True),
+    "video": Kind(("overlay.mp4",), is_picture=True),
 }
 
 
 def check_kinds(kinds: Sequence[str], pixels_allowed: bool) -> None:
     """Refuse what can be told from the request alone.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Among ``KINDS``.
+    pixels_allowed : bool
+        Whether pictures may be written.
 
     Raises
     ------
@@ -68,9 +75,17 @@ def check_kinds(kinds: Sequence[str], pixels_allowed: bool) -> None:
 def check_source(kinds: Sequence[str], is_dicom: bool) -> None:
     """Refuse what needs DICOM where the cine does not come from it.
 
+    Parameters
+    ----------
+    kinds : sequence of str
+        Among ``KINDS``.
+    is_dicom : bool
+        Whether the cine comes from DICOM.
+
     Raises
     ------
     OutputError
+        When one of the kinds refers to DICOM instances that there are not.
     """
     refused = [kind for kind in kinds if KINDS[kind].of_dicom]
     if refused and not is_dicom:
@@ -90,6 +105,7 @@ def holds_images(file: str, pixels_allowed: bool) -> bool:
     pixels_allowed : bool
         Whether the report has pictures.
     """
-    if file == "report.html":
+    if file in KINDS["report"].names:
         return pixels_allowed
-    return file in ("scene.mrb", "contact_sheet.png", "overlay.mp4")
+    is_picture = any(file in kind.names for kind in KINDS.values() if kind.is_picture)
+    return is_picture or file in KINDS["scene"].names
