@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from UltrasoundLesionSegLib.evaluation.metrics import SCORES
+from UltrasoundLesionSegLib.errors import SourceError
+from UltrasoundLesionSegLib.evaluation.metrics import SCORES, FrameScores
 from UltrasoundLesionSegLib.evaluation.review import LOOKED_AT, POOR
 from UltrasoundLesionSegLib.evaluation.scores import ELSEWHERE, SMALL, Interval, ScoredFrame, Summary
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
+KEYS = ("method", "case", "patient", "lesion", "frame", "elapsed")  # what tells a row of frames.csv from the others
 HEADINGS = {
     "dice": "Dice",
     "iou": "IoU (J)",
@@ -24,19 +26,47 @@ HEADINGS = {
     "hd95": "HD95 (px)",
 }
 BOOTSTRAP = "bootstrap over patients"
+LEVELS = (("per_frame", "Per image"), ("per_video", "Per video"))
+LAST_LINE = "Missed and extra area are shares of the true area; recall is the share that is not missed."
 COMPARED_HEADINGS = {"dice": "Dice per video", "last_dice": "last frame's Dice", "missed": "missed area per video"}
 
 
 def write_frames(rows: Sequence[ScoredFrame], target: Path) -> None:
     """Write one CSV row a method, lesion and frame."""
-    fields = ["method", "case", "patient", "lesion", "frame", "elapsed", *SCORES, "confidence"]
+    fields = [*KEYS, *SCORES, "confidence", "share"]
     with atomic_path(target) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
         for row in rows:
-            flat = {name: getattr(row, name) for name in fields[:6]}
-            scores = asdict(row.scores) | {"confidence": row.confidence}
+            flat = {name: getattr(row, name) for name in KEYS}
+            scores = asdict(row.scores) | {"confidence": row.confidence, "share": row.share}
             writer.writerow(flat | {name: f"{value:.5f}" for name, value in scores.items()})
+
+
+def read_frames(source: Path) -> list[ScoredFrame]:
+    """Return the rows that ``write_frames`` wrote.
+
+    Raises
+    ------
+    SourceError
+        When there is no such file, or it is not one of ``write_frames``.
+    """
+    try:
+        with source.open(newline="", encoding="utf-8") as file:
+            return [_scored_frame(row) for row in csv.DictReader(file)]
+    except OSError as error:
+        raise SourceError(f"there is no {source.name} in the folder of results; name a folder of 'evaluate'") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"{source.name} has not the columns of this version; run 'evaluate' again on that data set"
+        ) from error
+
+
+def _scored_frame(row: dict[str, str]) -> ScoredFrame:
+    scores = FrameScores(*(float(row[score]) for score in SCORES))
+    lesion, frame, elapsed = (int(row[key]) for key in KEYS[3:])
+    told = float(row["confidence"]), float(row["share"])
+    return ScoredFrame(row["method"], row["case"], row["patient"], lesion, frame, elapsed, scores, *told)
 
 
 def write_summaries(summaries: Sequence[Summary], target: Path) -> None:
@@ -65,7 +95,7 @@ def write_differences(summaries: Sequence[Summary], target: Path) -> None:
 def table_text(summaries: Sequence[Summary]) -> str:
     """Return tables in the papers' form as Markdown: per image, per video, differences, the worth of confidence."""
     lines = []
-    for level, title in (("per_frame", "Per image"), ("per_video", "Per video")):
+    for level, title in LEVELS:
         # stills have no last frame
         with_last = level == "per_video" and not all(np.isnan(summary.last_dice[0]) for summary in summaries)
         headings = ["method", *HEADINGS.values(), *(["last frame's Dice"] if with_last else [])]
@@ -80,7 +110,7 @@ def table_text(summaries: Sequence[Summary]) -> str:
         lines.append(
             f"{summaries[0].videos} videos or stills, {summaries[0].frames} scored frames and lesions a method."
         )
-        lines.append("Missed and extra area are shares of the true area; recall is the share that is not missed.")
+        lines.append(LAST_LINE)
     return "\n".join(lines) + "\n"
 
 
