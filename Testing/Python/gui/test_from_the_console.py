@@ -215,3 +215,18 @@ def test_a_panel_that_is_gone_hears_nothing(discs: Any, console: Any) -> None:
     discs.user.module.unload()
     console.setSeed(browser, discs.truth[0, 0], frame=0)
     assert console.anchors(browser) == {"lesion-1": [0]}
+
+
+def test_another_cine_is_shown_once_whatever_was_chosen_for_the_last_one(discs: Any, told: list[str]) -> None:
+    user = discs.user
+    other = discs.logic.loadCine(np.zeros((20, 64, 64), np.uint8))
+    user.see("firstFrameSpinBox").setValue(3)
+    user.see("lastFrameSpinBox").setValue(8)
+    user.click("pixelsAllowedCheckBox")
+    settle(discs)
+    told.clear()
+    user.choose("browserSelector", other.GetName())
+    settle(discs)
+    assert told == ["cine", "results"]
+    assert not user.see("pixelsAllowedCheckBox").isChecked()
+    assert [user.see(name).value() for name in ("firstFrameSpinBox", "lastFrameSpinBox")] == [0, 19]

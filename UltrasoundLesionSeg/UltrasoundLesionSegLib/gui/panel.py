@@ -153,10 +153,6 @@ class Panel:
             for section in self.sections:
                 section.choices_changed()
             return
-        if self.parameters is not None:
-            self.parameters.pixelsAllowed = False  # somebody looked at the other cine, not at this one
-        if self.browser is not None and wanted is not None:
-            self.parameters.firstFrame, self.parameters.lastFrame = 0, -1  # they were for the other cine
         self.show_cine(wanted)
 
     def choose_cine(self, browser: Any) -> None:
@@ -169,8 +165,17 @@ class Panel:
         """Show another cine, or none."""
         self.cancel()
         self.store_edit()
-        self.browser = browser
+        before, self.browser = self.browser, browser
+        self._forget_choices(before)  # each change comes back here, and finds the cine chosen already
         self.refresh()
+
+    def _forget_choices(self, before: Any | None) -> None:
+        """Take back what was chosen for the cine shown before."""
+        if self.parameters is None:
+            return
+        self.parameters.pixelsAllowed = False  # somebody looked at the other cine, not at this one
+        if before is not None and self.browser is not None:
+            self.parameters.firstFrame, self.parameters.lastFrame = 0, -1
 
     @property
     def busy(self) -> bool:
