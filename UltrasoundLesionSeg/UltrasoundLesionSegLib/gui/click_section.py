@@ -17,7 +17,6 @@ from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.loading_first import LoadingFirst
 from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
-from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 BEFORE_SLICER = 10.0  # VTK calls observers of higher priority first: a click here moves neither window level nor slice
@@ -61,15 +60,14 @@ class _Clicks:
         return [one for one in self.given if len(one) == 3]
 
 
-class ClickSection(Section):
+class ClickSection(LoadingFirst):
     """While its button is down, clicks into the view draw; any effect of the editor puts it up again."""
 
     def __init__(self, host: Host) -> None:
-        super().__init__(host)
+        super().__init__(host, host.ui.lesionMessageLabel)
         self._observed: list[tuple[Any, int]] = []
         self._clicks: _Clicks | None = None
         self._waiting: list[Box | Point] = []  # made while the large libraries are loaded: drawn as soon as they are
-        self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel, host.results_changed)
         self._drag: DragBox | None = None  # while the left button is down
         self._was_down = False  # when a computation began
         self.ui.clickButton.connect("toggled(bool)", self._toggled)
@@ -88,7 +86,7 @@ class ClickSection(Section):
 
     def cleanup(self) -> None:
         """The panel is about to be destroyed."""
-        self.stop()
+        super().cleanup()
         self._put_up()
 
     def cine_changed(self) -> None:
@@ -124,19 +122,10 @@ class ClickSection(Section):
     def _is_free(self) -> bool:
         return self.running or not self.host.busy
 
-    @property
-    def running(self) -> bool:
-        """Whether the tool waits for the libraries."""
-        return self._loading.running
-
-    def cancel(self) -> None:
-        """Wait for the libraries no longer."""
-        self.stop()
-
     def stop(self) -> None:
-        """Wait for the libraries no longer: the scene is changing."""
+        """Wait for the libraries no longer; the tool is off then."""
         if self.running:
-            self._loading.stop()
+            super().stop()
             self._put_up()
 
     def _put_up(self) -> None:
@@ -152,7 +141,7 @@ class ClickSection(Section):
         if not down:
             self._clicks, self._waiting = None, []
             if self.running:
-                self._loading.stop()
+                super().stop()
                 self.host.results_changed()
             if HINT in str(self.ui.lesionMessageLabel.text):
                 tell(self.ui.lesionMessageLabel, "")
@@ -162,7 +151,7 @@ class ClickSection(Section):
             return
         self.ui.segmentEditor.setActiveEffect(None)
         self._observe(True)
-        self._loading.then(self._draw_waiting, self._put_up)
+        self.load_then(self._draw_waiting, self._put_up)
 
     def _observe(self, wanted: bool) -> None:
         for observed, tag in self._observed:

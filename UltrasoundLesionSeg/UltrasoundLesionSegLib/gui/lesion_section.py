@@ -13,7 +13,6 @@ from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.loading_first import LoadingFirst
 from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments, shown_mask
 from UltrasoundLesionSegLib.gui.messages import PassingMessage, Tone, tell, telling
-from UltrasoundLesionSegLib.gui.section import Section
 
 EFFECTS = ("Paint", "Draw", "Erase", "Threshold", "Smoothing", "Scissors")
 EDITOR_TAG = "UltrasoundLesionSeg"  # an editor node of our own: Slicer's Segment Editor module keeps its settings
@@ -21,13 +20,12 @@ HINT = "Press Click and drag a box around the lesion on one frame, or press New 
 LISTED_ANCHORS = 12
 
 
-class LesionSection(Section):
+class LesionSection(LoadingFirst):
     """The embedded Segment Editor and what makes a frame an anchor."""
 
     def __init__(self, host: Host) -> None:
-        super().__init__(host)
+        super().__init__(host, host.ui.lesionMessageLabel)
         self._tool_before = ""  # switched off by a propagation
-        self._loading = LoadingFirst(host.root, self.ui.lesionMessageLabel, host.results_changed)
         self._passing = PassingMessage(self.ui.lesionMessageLabel, self._drawing)
         self._suggests_again = False  # another module was opened while a suggestion waited for the libraries
         self.ui.segmentEditor.setEffectNameOrder(list(EFFECTS))
@@ -63,8 +61,9 @@ class LesionSection(Section):
 
     def leave(self) -> None:
         """Another module is shown: stop drawing with the mouse. A suggestion is not drawn where nobody sees it."""
-        self._suggests_again = self.running
-        self._loading.stop()
+        suggests_again = self.running
+        self.stop()
+        self._suggests_again = suggests_again
         self._tool_before = ""
         self.ui.segmentEditor.setActiveEffect(None)
         self.ui.segmentEditor.uninstallKeyboardShortcuts()
@@ -75,10 +74,6 @@ class LesionSection(Section):
         self.ui.segmentEditor.setActiveEffect(None)
         self.ui.segmentEditor.setSegmentationNode(None)
         self.ui.segmentEditor.removeViewObservations()
-
-    def cleanup(self) -> None:
-        """The panel is about to be destroyed."""
-        self._loading.stop()
 
     def cine_changed(self) -> None:
         """Edit the chosen cine's segmentation."""
@@ -128,19 +123,10 @@ class LesionSection(Section):
         mask = shown_mask(self.ui.segmentEditor.mrmlSegmentEditorNode(), segment).tobytes() if segment else b""
         return browser.GetSelectedItemNumber() if browser is not None else -1, segment, mask
 
-    @property
-    def running(self) -> bool:
-        """Whether a suggestion waits for the libraries."""
-        return self._loading.running
-
-    def cancel(self) -> None:
-        """Suggest nothing."""
-        self.stop()
-
     def stop(self) -> None:
-        """Suggest nothing: the scene is changing."""
+        """Suggest nothing, now or later."""
         self._suggests_again = False
-        self._loading.stop()
+        super().stop()
 
     def busy_changed(self) -> None:
         """Allow no drawing while the model writes; the tool that was on is on again afterwards."""
@@ -185,7 +171,7 @@ class LesionSection(Section):
         """Draw what a model sees on this frame into the selected segment; undo takes it away."""
         self._suggests_again = False
         if self.host.browser is not None and self.host.offer("compute", self.ui.lesionMessageLabel):
-            self._loading.then(partial(self._suggest, self.host.browser.GetSelectedItemNumber()))
+            self.load_then(partial(self._suggest, self.host.browser.GetSelectedItemNumber()))
 
     def _suggest(self, frame: int) -> None:
         with telling(self.ui.lesionMessageLabel, wait=True):
