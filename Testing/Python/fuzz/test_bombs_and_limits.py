@@ -17,7 +17,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless
 from source_makers import dicom_object, jpeg, moving_frames
 
 from UltrasoundLesionSegLib.errors import FrameError, SeedError, SourceError
-from UltrasoundLesionSegLib.readers import deflated, dicom_pixels, inflated, limits
+from UltrasoundLesionSegLib.readers import deflated, dicom_fragments, inflated, limits
 from UltrasoundLesionSegLib.readers.codestream import read_codestream
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
@@ -119,7 +119,7 @@ def test_frames_of_one_pixel_are_not_counted_without_end(tmp_path: Path) -> None
 
 def test_fragments_are_not_counted_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, dicom_bytes(dicom_object(GREY, [jpeg(one) for one in GREY])))
-    monkeypatch.setattr(dicom_pixels, "MAX_FRAGMENTS", 3)
+    monkeypatch.setattr(dicom_fragments, "MAX_FRAGMENTS", 3)
     with pytest.raises(SourceError, match="in more than 3 pieces"):
         read_cine(path)
 

@@ -7,10 +7,10 @@ about 30 ms. Uncompressed frames follow one another.
 from __future__ import annotations
 
 import io
-import itertools
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -30,18 +30,15 @@ from pydicom.uid import (
 
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
-from UltrasoundLesionSegLib.readers.codestream import KINDS, NEXT_STREAM, begins_frame, read_codestream
+from UltrasoundLesionSegLib.readers.codestream import KINDS, read_codestream
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
 from UltrasoundLesionSegLib.readers.dicom_colors import YBR_422
+from UltrasoundLesionSegLib.readers.dicom_fragments import Span, find_frames, read_at, size_of, walk_items
 from UltrasoundLesionSegLib.readers.digest import unreadable
-from UltrasoundLesionSegLib.readers.limits import MAX_FRAGMENTS, check_frame_count
-
-Span = tuple[int, int]
-"""Offset and length in bytes."""
+from UltrasoundLesionSegLib.readers.limits import check_frame_count
 
 _ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
 _PIXEL_DATA = 0x7FE00010
-_ITEM = b"\xfe\xff\x00\xe0"
 _UNDEFINED = 0xFFFFFFFF
 _PADDING = 128
 """Bytes that programs pad pixel data with beyond the one that makes the length even."""
@@ -62,8 +59,6 @@ _NAMES = {
     HTJ2K: "high-throughput JPEG 2000",
     RLELossless: "RLE",
 }
-_HEAD_BYTES = 64
-"""Of a fragment, which tell whether it begins a picture."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class StoredFrames:
     def encoded(self, index: int) -> bytes:
         """Return the encoded bytes of frame ``index``; raises ``OSError`` when the file has gone."""
         with io.BytesIO(self.inflated) if self.inflated else self.path.open("rb") as stream:
-            return b"".join(_read_at(stream, offset, length) for offset, length in self.frames[index])
+            return b"".join(read_at(stream, offset, length) for offset, length in self.frames[index])
 
 
 def read_object(path: Path) -> tuple[Dataset, StoredFrames]:
@@ -106,16 +101,9 @@ def read_object(path: Path) -> tuple[Dataset, StoredFrames]:
     SourceError
         When the file cannot be opened, holds no picture, or its header contradicts its pixel data.
     """
-    try:
-        with path.open("rb") as stream:
-            plain = plain_stream(stream)
-            header = dicom_header.parse_header(plain)
-            notes = _name_compression(plain, header)
-            check_header(header)
-            stored = _locate(path, plain, header)
-            return header, replace(stored, notes=(*notes, *stored.notes))
-    except OSError as error:
-        raise unreadable(error) from None
+    with _pixel_data_of(path) as (stream, header, notes):
+        stored = _locate(path, stream, header)
+        return header, replace(stored, notes=(*notes, *stored.notes))
 
 
 def look_at_object(path: Path) -> tuple[Dataset, int, tuple[str, ...]]:
@@ -128,18 +116,25 @@ def look_at_object(path: Path) -> tuple[Dataset, int, tuple[str, ...]]:
     SourceError
         When the file cannot be opened or holds no picture.
     """
+    with _pixel_data_of(path) as (stream, header, notes):
+        told = dicom_header.told_frames(header) or 1
+        try:
+            stored = _locate(path, stream, header)
+        except SourceError:
+            return header, told, ()
+        return header, told if is_video(header) else len(stored), (*notes, *stored.notes)
+
+
+@contextmanager
+def _pixel_data_of(path: Path) -> Iterator[tuple[BinaryIO, Dataset, tuple[str, ...]]]:
+    """Open a DICOM file: its elements as a stream that stands at the pixel data, its header checked, notes on that."""
     try:
-        with path.open("rb") as stream:
-            plain = plain_stream(stream)
-            header = dicom_header.parse_header(plain)
-            notes = _name_compression(plain, header)
+        with path.open("rb") as file:
+            stream = plain_stream(file)
+            header = dicom_header.parse_header(stream)
+            notes = _name_compression(stream, header)
             check_header(header)
-            told = dicom_header.told_frames(header) or 1
-            try:
-                stored = _locate(path, plain, header)
-            except SourceError:
-                return header, told, ()
-            return header, told if is_video(header) else len(stored), (*notes, *stored.notes)
+            yield stream, header, notes
     except OSError as error:
         raise unreadable(error) from None
 
@@ -171,8 +166,8 @@ def _name_compression(stream: BinaryIO, header: Dataset) -> tuple[str, ...]:
     found = None
     if head[:4] == _PIXEL_DATA_TAG and (is_implicit or head[8:] == _UNDEFINED_LENGTH):
         stream.seek(start + (8 if is_implicit else 12))
-        _, fragments, _ = _walk_items(stream)
-        first = _read_at(stream, *fragments[0]) if fragments else b""
+        _, fragments, _ = walk_items(stream)
+        first = read_at(stream, *fragments[0]) if fragments else b""
         if not syntax.startswith(_VIDEO_SYNTAXES) or first.startswith(_JPEG):
             found = read_codestream(first)
     stream.seek(start)
@@ -182,25 +177,12 @@ def _name_compression(stream: BinaryIO, header: Dataset) -> tuple[str, ...]:
     return (f"The header does not name the pixels' compression rightly: they are {_NAMES[found.syntax]} and read so.",)
 
 
-def _read_at(stream: BinaryIO, offset: int, length: int) -> bytes:
-    stream.seek(offset)
-    return stream.read(length)
-
-
-def _size_of(stream: BinaryIO) -> int:
-    """Return the length of a stream in bytes and leave it where it is."""
-    at = stream.tell()
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(at)
-    return size
-
-
 def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
     """Find the frames from the pixel data element, at which ``stream`` stands."""
     syntax = dicom_header.transfer_syntax(header)
     vr, length = _pixel_data_element(stream, syntax)
     start = stream.tell()
-    available = _size_of(stream) - start
+    available = size_of(stream) - start
     is_encapsulated = length == _UNDEFINED
     if is_encapsulated and not dicom_header.says_syntax(header):
         raise SourceError(
@@ -219,7 +201,7 @@ def _locate(path: Path, stream: BinaryIO, header: Dataset) -> StoredFrames:
         inflated = stream.getvalue() if isinstance(stream, io.BytesIO) else b""
         return StoredFrames(path, frames, notes, vr, inflated)
     if is_video(header):
-        _, fragments, _ = _walk_items(stream)
+        _, fragments, _ = walk_items(stream)
         return StoredFrames(path, (tuple(fragments),))
     frames, notes = _encapsulated_frames(header, stream)
     if syntax == _ENCAPSULATED_UNCOMPRESSED:
@@ -238,7 +220,7 @@ def _in_byte_order(
     path: Path, stream: BinaryIO, start: int, frames: tuple[tuple[Span, ...], ...], notes: tuple[str, ...]
 ) -> StoredFrames:
     """Return frames of an odd length in big-endian words, whose bytes are swapped across their bounds, in memory."""
-    data = _read_at(stream, start, sum(length for ((_, length),) in frames) + 1)
+    data = read_at(stream, start, sum(length for ((_, length),) in frames) + 1)
     data += b"\0" * (len(data) % 2)
     swapped = bytearray(data)
     swapped[0::2], swapped[1::2] = data[1::2], data[0::2]
@@ -302,7 +284,7 @@ def _native_frames(
         raise _unfitting()
     if surplus > 1:
         is_small = surplus <= _PADDING
-        tail = _read_at(stream, start + length - surplus, surplus) if is_small else b""
+        tail = read_at(stream, start + length - surplus, surplus) if is_small else b""
         if not _is_padding(header, stored, surplus, tail) or not (is_small or stored == told):
             raise _unfitting()
         notes = (f"{surplus} bytes follow the last frame: they are left out.",)
@@ -372,111 +354,9 @@ def _agreed_count(told: int | None, stored: int, is_cut: bool) -> tuple[int, tup
 
 
 def _encapsulated_frames(header: Dataset, stream: BinaryIO) -> tuple[tuple[tuple[Span, ...], ...], tuple[str, ...]]:
-    """Group the fragments of compressed pixel data into frames."""
+    """Divide compressed pixel data, at which ``stream`` stands, into frames."""
     told = dicom_header.told_frames(header)
-    table, fragments, is_cut = _walk_items(stream)
-    groups = _by_offsets(fragments, _offset_table(header, table), told, is_cut)
-    is_sure = groups is not None and len(groups) > 1
-    if groups is None:
-        groups = _by_content(stream, fragments, told)
-        is_sure = told == len(groups) and all(begins_frame(_head(stream, one)) for one in groups)
-    if fragments and not is_sure and (told is None or told >= len(groups)):
-        groups = _apart(stream, fragments, groups, told)
+    groups, is_cut = find_frames(stream, dicom_header.value_or(header, "ExtendedOffsetTable", b""), told)
     count, notes = _agreed_count(told, len(groups), is_cut)
     check_frame_count(count)
     return tuple(groups[:count]), notes
-
-
-def _walk_items(stream: BinaryIO) -> tuple[bytes, list[Span], bool]:
-    """Return the basic offset table's bytes, the spans of the whole fragments, and whether the file ends early."""
-    size = _size_of(stream)
-    spans: list[Span] = []
-    is_cut = True
-    position = stream.tell()
-    while position + 8 <= size:
-        head = _read_at(stream, position, 8)
-        length = int.from_bytes(head[4:], "little")
-        if head[:4] != _ITEM:
-            is_cut = head[:4] != b"\xfe\xff\xdd\xe0"  # the sequence delimiter
-            break
-        if position + 8 + length > size:
-            break
-        if len(spans) > MAX_FRAGMENTS:
-            raise SourceError(f"the DICOM pixel data are in more than {MAX_FRAGMENTS:,} pieces; export the cine again")
-        spans.append((position + 8, length))
-        position += 8 + length
-    if not spans:
-        raise SourceError("the DICOM object is cut off before its first frame; copy or export it again")
-    return _read_at(stream, *spans[0]), spans[1:], is_cut
-
-
-def _offset_table(header: Dataset, basic: bytes) -> list[int]:
-    """Return the offset of each frame from the first fragment's item, from the extended table or the basic one."""
-    extended = dicom_header.value_or(header, "ExtendedOffsetTable", b"")
-    data, width = (extended, 8) if isinstance(extended, bytes) and extended else (basic, 4)
-    return [int.from_bytes(data[at : at + width], "little") for at in range(0, len(data) - width + 1, width)]
-
-
-def _by_offsets(
-    fragments: list[Span], table: list[int], told: int | None, is_cut: bool
-) -> list[tuple[Span, ...]] | None:
-    """Group fragments by the offset table; None when there is none or it does not match the fragments."""
-    if not fragments or not table or (told is not None and len(table) != told):
-        return None
-    base = fragments[0][0] - 8
-    starts = {offset - 8 - base: position for position, (offset, _) in enumerate(fragments)}
-    reached = [offset for offset in table if offset <= max(starts)] if is_cut else table
-    if table[0] != 0 or any(offset not in starts for offset in reached) or reached != sorted(set(reached)):
-        return None
-    bounds = [starts[offset] for offset in reached] + [len(fragments)]
-    return [tuple(fragments[first:last]) for first, last in itertools.pairwise(bounds)]
-
-
-def _by_content(stream: BinaryIO, fragments: list[Span], told: int | None) -> list[tuple[Span, ...]]:
-    """Group fragments without an offset table: one a frame, unless there are more and not all begin a picture.
-
-    The standard has one RLE fragment a frame (PS3.5 A.4.2), but some programs cut long ones.
-    """
-    if told is not None and len(fragments) <= told:
-        return [(fragment,) for fragment in fragments]
-    begins = [begins_frame(_head(stream, fragments[at:])) for at in range(len(fragments))]
-    if not any(begins):
-        # damaged beyond recognition, or of one frame: then all of them are it
-        return [tuple(fragments)] if told == 1 else [(fragment,) for fragment in fragments]
-    groups: list[list[Span]] = []
-    for fragment, is_first in zip(fragments, begins, strict=True):
-        if is_first or not groups:
-            groups.append([])
-        groups[-1].append(fragment)
-    return [tuple(group) for group in groups]
-
-
-def _head(stream: BinaryIO, fragments: Sequence[Span]) -> bytes:
-    """Return the first bytes of fragments joined; the header of a picture may itself be cut."""
-    head = b""
-    for offset, length in fragments[:_HEAD_BYTES]:
-        head += _read_at(stream, offset, min(length, _HEAD_BYTES - len(head)))
-        if len(head) == _HEAD_BYTES:
-            break
-    return head
-
-
-def _apart(
-    stream: BinaryIO, fragments: Sequence[Span], groups: list[tuple[Span, ...]], told: int | None
-) -> list[tuple[Span, ...]]:
-    """Divide fragments in which several streams follow each other, or that begin within one, each stream a frame."""
-    joined = b"".join(_read_at(stream, *span) for span in fragments)
-    bounds = [0, *(match.end() for match in NEXT_STREAM.finditer(joined)), len(joined)]
-    found = [_part(fragments, begin, end) for begin, end in itertools.pairwise(bounds)]
-    return found if len(found) > len(groups) or len(found) == told else groups
-
-
-def _part(spans: Sequence[Span], begin: int, end: int) -> tuple[Span, ...]:
-    """Return the spans that hold the bytes ``begin`` to ``end`` of spans joined."""
-    parts, at = [], 0
-    for offset, length in spans:
-        first, last = max(begin - at, 0), min(end - at, length)
-        if first < last:
-            parts.append((offset + first, last - first))
-        at += length
-    return tuple(parts)

@@ -16,8 +16,9 @@ from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header
 from UltrasoundLesionSegLib.readers.dicom_calibration import read_calibration
+from UltrasoundLesionSegLib.readers.dicom_fragments import Span
 from UltrasoundLesionSegLib.readers.dicom_identity import identity_of
-from UltrasoundLesionSegLib.readers.dicom_pixels import Span, StoredFrames
+from UltrasoundLesionSegLib.readers.dicom_pixels import StoredFrames
 from UltrasoundLesionSegLib.readers.dicom_timing import order_notes, read_timing
 from UltrasoundLesionSegLib.readers.video_frames import VideoFrames
 from UltrasoundLesionSegLib.readers.video_index import index_video
