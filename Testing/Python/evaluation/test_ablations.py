@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib.evaluation.ablations import CONFIGURATIONS, TABLES, 
 from UltrasoundLesionSegLib.evaluation.metrics import FrameScores
 from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, summarize
 from UltrasoundLesionSegLib.evaluation.variants import make_variant
-from UltrasoundLesionSegLib.training import train
+from UltrasoundLesionSegLib.training import trainer
 from UltrasoundLesionSegLib.training.run_state import Checkpoint
 from UltrasoundLesionSegLib.training.train_config import read_train_config
 
@@ -79,22 +79,22 @@ def test_a_killed_command_goes_on(
     output = tmp_path / "out"
     table = ablations.Table("Table II", "stm", names, {"spatial_fusion": "SFM"})
     monkeypatch.setattr(ablations, "TABLES", {"II": table, "III": TABLES["III"]})
-    monkeypatch.setattr(train, "VALIDATION_BATCHES", 1)
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(trainer, "VALIDATION_BATCHES", 1)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0)
     arguments = ["--data", str(many_stills), "--output", str(output), "--dataset", str(davis), "--device", "cpu"]
     arguments += ["--batch", "1", "--size", "32", "--workers", "0", "--threads", "1", "--table", "II"]
     monkeypatch.setattr(sys, "argv", ["ablations", *arguments, "--steps", "2"])
 
     steps = []
-    optimize = train.Trainer._optimize
+    optimize = trainer.Trainer._optimize
 
-    def counted(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def counted(self: trainer.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         steps.append(self._output.name)
         if len(steps) == 4:
             raise KeyboardInterrupt
         return optimize(self, batch)
 
-    monkeypatch.setattr(train.Trainer, "_optimize", counted)
+    monkeypatch.setattr(trainer.Trainer, "_optimize", counted)
     with pytest.raises(KeyboardInterrupt):
         ablations.main()
     assert steps == ["stm", "stm", "stpfnet", "stpfnet"]

@@ -15,7 +15,7 @@ from UltrasoundLesionSegLib.engine import weight_storage
 from UltrasoundLesionSegLib.engine.bundle_writing import save_weights, write_bundle
 from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.errors import ModelError, SourceError
-from UltrasoundLesionSegLib.training import export, train
+from UltrasoundLesionSegLib.training import export, train, trainer
 from UltrasoundLesionSegLib.training.run_state import AveragedWeights, Checkpoint, RunLog
 from UltrasoundLesionSegLib.training.train_config import read_train_config
 
@@ -34,7 +34,7 @@ def bundle(tmp_path: Path) -> Path:
 def run(
     bundle: Path, stills: Path, output: Path, *changes: str, start: Path | None = None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "VALIDATION_BATCHES", 1)
+    monkeypatch.setattr(trainer, "VALIDATION_BATCHES", 1)
     config = bundle / "configs" / "train.json"
     train.run_training(config, stills, output, start=start, overrides=changes, workers=0, threads=1)
 
@@ -71,19 +71,19 @@ def test_a_run_that_stopped_goes_on_as_if_it_had_not(
     whole = Checkpoint.load(tmp_path / "whole" / "checkpoint.pt")
     assert whole.step == 5
 
-    optimize = train.Trainer._optimize
+    optimize = trainer.Trainer._optimize
 
-    def killed(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def killed(self: trainer.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         if self.step == 2:
             raise KeyboardInterrupt
         return optimize(self, batch)
 
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr(train.Trainer, "_optimize", killed)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(trainer.Trainer, "_optimize", killed)
     with pytest.raises(KeyboardInterrupt):
         run(bundle, still_folder, tmp_path / "stopped", monkeypatch=monkeypatch)
     assert Checkpoint.load(tmp_path / "stopped" / "checkpoint.pt").step == 2
-    monkeypatch.setattr(train.Trainer, "_optimize", optimize)
+    monkeypatch.setattr(trainer.Trainer, "_optimize", optimize)
     run(bundle, still_folder, tmp_path / "stopped", monkeypatch=monkeypatch)
     again = Checkpoint.load(tmp_path / "stopped" / "checkpoint.pt")
     assert again.step == 5

@@ -104,17 +104,17 @@ def watched_training() -> None:
     import torch
 
     from UltrasoundLesionSegLib.cli.main import main as command_line
-    from UltrasoundLesionSegLib.training import train
+    from UltrasoundLesionSegLib.training import trainer
     from UltrasoundLesionSegLib.training.run_state import Checkpoint
 
     notes, rank = Path(os.environ["ULS_TEST_NOTES"]), int(os.environ["RANK"])
-    optimize, save, run = train.Trainer._optimize, Checkpoint.save, train.Trainer.run
+    optimize, save, run = trainer.Trainer._optimize, Checkpoint.save, trainer.Trainer.run
 
     def note(kind: str, **values: Any) -> None:
         with (notes / f"{kind}-{rank}.jsonl").open("a") as file:
             file.write(json.dumps(values) + "\n")
 
-    def noted_optimize(self: train.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def noted_optimize(self: trainer.Trainer, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         if os.environ["ULS_TEST_KILL"] == "1" and (rank, self.step) == KILLED:
             os.kill(os.getpid(), signal.SIGKILL)
         result = optimize(self, batch)
@@ -125,13 +125,13 @@ def watched_training() -> None:
         save(self, path)
         note("saved", step=self.step)
 
-    def noted_run(self: train.Trainer) -> None:
+    def noted_run(self: trainer.Trainer) -> None:
         run(self)
         weights = {"network": self._network.state_dict(), "average": self._average.state}
         torch.save(weights, notes / f"weights-{rank}.pt")
 
-    train.CHECKPOINT_SECONDS, train.VALIDATION_BATCHES = 0, 1
-    train.Trainer._optimize, train.Trainer.run = noted_optimize, noted_run  # type: ignore[method-assign]
+    trainer.CHECKPOINT_SECONDS, trainer.VALIDATION_BATCHES = 0, 1
+    trainer.Trainer._optimize, trainer.Trainer.run = noted_optimize, noted_run  # type: ignore[method-assign]
     Checkpoint.save = noted_save  # type: ignore[method-assign]
     command_line()
 

@@ -16,8 +16,8 @@ from UltrasoundLesionSegLib.engine.bundles import Bundle, read_bundle
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.fitting.samples import SampleSettings
 from UltrasoundLesionSegLib.training.export import export_runs
-from UltrasoundLesionSegLib.training.train import Trainer
 from UltrasoundLesionSegLib.training.train_config import Stage, TrainConfig
+from UltrasoundLesionSegLib.training.trainer import Trainer
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 BATCH = 4
