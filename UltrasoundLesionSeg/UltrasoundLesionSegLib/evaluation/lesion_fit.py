@@ -168,9 +168,9 @@ def main() -> None:
     bundle = find_bundle(chosen.model) if chosen.model else default_bundle(PROPAGATE)
     settings = FitSettings(chosen.steps, chosen.batch, chosen.learning_rate, chosen.other_share)
     cases = list(read_cases(chosen.dataset, Layout(chosen.layout)))[chosen.skip :]
-    cases = _evenly(cases, chosen.limit)
+    cases = evenly(cases, chosen.limit)
     others = (
-        _evenly(list(read_cases(chosen.others, Layout(chosen.layout))), chosen.other_videos) if chosen.others else []
+        evenly(list(read_cases(chosen.others, Layout(chosen.layout))), chosen.other_videos) if chosen.others else []
     )
     others = [shortened(case, chosen.frames, chosen.every) for case in others]
     started = time.process_time()
@@ -191,7 +191,7 @@ def main() -> None:
     print(text)
 
 
-def _evenly(cases: list[Case], limit: int | None) -> list[Case]:
+def evenly(cases: list[Case], limit: int | None) -> list[Case]:
     """Return ``limit`` cases, spread evenly over all of them; all where it is None or not less than their number."""
     if not limit or limit >= len(cases):
         return cases
