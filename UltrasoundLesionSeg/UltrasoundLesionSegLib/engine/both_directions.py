@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.engine.signals import overlap
 from UltrasoundLesionSegLib.engine.stretches import Stretch
 
 # Dice of a pass's last mask with the outline drawn on the next frame, from which on the pass arrived at it
-# (Docs/results/ablations.md, "The blend between two anchors")
+# (Docs/results/ablations.md, "Between two anchors")
 ARRIVED = 0.5
 
 

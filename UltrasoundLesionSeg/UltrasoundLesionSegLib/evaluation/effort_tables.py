@@ -1,7 +1,8 @@
 """Effort curves as tables, files and pictures, and the page of all sets.
 
-``python -m UltrasoundLesionSegLib.evaluation.effort_tables RESULTS --output Docs/results/interactive.md`` makes one
-page of the results of ``evaluate --interactive`` in ``RESULTS/SET``.
+``python -m UltrasoundLesionSegLib.evaluation.effort_tables RESULTS ... --output Docs/results/interactive.md`` makes one
+page of the results of ``evaluate --interactive`` in ``RESULTS/SET``. Of a page that is there already, the tables of the
+sets are replaced; what stands above "In one table", and sections with other names than a set's, are left alone.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ WORDS = {
 FITTED_ON = """The estimate of the expected overlap was fitted to `stpfnet_light`, on clips that are like `hard_apart`,
 `simulated_apart` and `moving_stills` but have other patients and other seeds. Nothing was fitted on `phantom`.
 """
+TABLES = "In one table"
 Results = Mapping[str, Sequence[Course]]  # by model
 
 
@@ -230,23 +232,62 @@ def _summary_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]
     return [[*names, str(found[0].cases), *numbers]]
 
 
+def merged(results: Sequence[Path]) -> dict[str, dict[str, list[Course]]]:
+    """Return the courses of several results, by data set and model."""
+    sets: dict[str, dict[str, list[Course]]] = {}
+    for folder in sorted((one for root in results for one in root.iterdir()), key=lambda one: one.name):
+        if (folder / "courses").is_dir():
+            of_set = sets.setdefault(folder.name, {})
+            for model, courses in read_courses(folder).items():
+                of_set.setdefault(model, []).extend(courses)
+    # case by case, as one run would have given them
+    return {
+        name: {model: sorted(of_set[model], key=lambda course: course.case) for model in sorted(of_set)}
+        for name, of_set in sets.items()
+    }
+
+
+def page_text(sets: Mapping[str, Results], picture: str, page: str | None = None, note: str = "") -> str:
+    """Return the page of all sets.
+
+    Parameters
+    ----------
+    sets : mapping of str to mapping of str to sequence of Course
+        By data set, by model.
+    picture : str
+        File name of the plot.
+    page : str or None
+        The page as it is, whose other text is kept; None for a new one.
+    note : str
+        What to know of the results; for a new page.
+    """
+    words = markdown_table(["words in the tables", "meaning"], [[word, meaning] for word, meaning in WORDS.items()])
+    head, *sections = (page or "\n".join([HEAD, *words, "", FITTED_ON, note])).split("\n## ")
+    names = [section.partition("\n")[0] for section in sections]
+    place = names.index(TABLES) if TABLES in names else len(names)
+    others = [one for one, name in zip(sections[place:], names[place:], strict=True) if name not in {TABLES, *sets}]
+    plot_line = f"![Effort curves and reliability]({picture})"
+    made = [f"{TABLES}\n\n{summary_text(sets)}\n\n{plot_line}"]
+    made += [f"{name}\n\n{effort_text(results)}" for name, results in sets.items()]
+    return "\n\n## ".join(one.strip() for one in [head, *sections[:place], *made, *others]) + "\n"
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="a folder for each data set, as evaluate --interactive wrote it")
+    parser.add_argument(
+        "results", type=Path, nargs="+", help="each with a folder for each data set, as evaluate --interactive wrote it"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the page; its plot gets the same name")
-    parser.add_argument("--note", default="", help="what to know of these results: machine, date, what is missing")
+    parser.add_argument("--note", default="", help="of a new page: machine, date, what is missing")
     chosen = parser.parse_args()
-    folders = sorted(one for one in chosen.results.iterdir() if (one / "courses").is_dir())
-    sets = {folder.name: read_courses(folder) for folder in folders}
-    plot(sets, chosen.output.with_suffix(".png"))
-    words = markdown_table(["words in the tables", "meaning"], [[word, meaning] for word, meaning in WORDS.items()])
-    parts = [HEAD, *words, "", FITTED_ON, chosen.note, "", "## In one table", "", summary_text(sets), ""]
-    parts += [f"![Effort curves and reliability]({chosen.output.with_suffix('.png').name})", ""]
-    for name, results in sets.items():
-        parts += [f"## {name}", "", effort_text(results)]
-    with atomic_path(chosen.output) as path:
-        path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    output: Path = chosen.output
+    sets = merged(chosen.results)
+    plot(sets, output.with_suffix(".png"))
+    before = output.read_text(encoding="utf-8") if output.is_file() else None
+    text = page_text(sets, output.with_suffix(".png").name, before, chosen.note)
+    with atomic_path(output) as path:
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
