@@ -112,7 +112,15 @@ def figures(outcome: Outcome) -> list[str]:
 
 
 def write_card(folder: Path, start: Bundle, outcome: Outcome) -> None:
-    """Write an adapted bundle's card, and its name and figures into its metadata."""
+    """Write an adapted bundle's card, and its name and figures into its metadata.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the adapted bundle; its metadata are still those of the start model.
+    start : Bundle
+    outcome : Outcome
+    """
     path = folder / "configs" / "metadata.json"
     metadata = json.loads(path.read_text(encoding="utf-8"))
     title = f"{start.title}, adapted: {outcome.name}"
@@ -130,7 +138,13 @@ def write_card(folder: Path, start: Bundle, outcome: Outcome) -> None:
     }
     with atomic_path(path) as target:
         target.write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    lines = [
+    with atomic_path(folder / "docs" / "README.md") as target:
+        target.write_text("\n".join(_card(start, outcome, title, data)) + "\n", encoding="utf-8")
+
+
+def _card(start: Bundle, outcome: Outcome, title: str, data: str) -> list[str]:
+    """Return the lines of an adapted bundle's card."""
+    return [
         f"# {title}",
         "",
         f"The model {start.name} {start.version}, fitted to {data}. Made by `ultrasound-lesion-seg adapt`.",
@@ -155,5 +169,3 @@ def write_card(folder: Path, start: Bundle, outcome: Outcome) -> None:
         "themselves are scored on nobody. The expected overlap (confidence) is still calibrated for the start model. "
         f"The limits of {start.name} hold as well: see its card.",
     ]
-    with atomic_path(folder / "docs" / "README.md") as target:
-        target.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -143,8 +143,7 @@ def _expected(rows: Sequence[ScoredFrame]) -> float:
     return float(np.mean([row.confidence for row in rows]))
 
 
-def main() -> None:
-    """Run the command line."""
+def _arguments() -> argparse.Namespace:
     defaults = FitSettings()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
@@ -163,7 +162,12 @@ def main() -> None:
     parser.add_argument("--share", type=float, action="append", help="of the way to the fitted weights; repeatable")
     parser.add_argument("--other-share", type=float, default=defaults.other_share, help="of clips with other lesions")
     parser.add_argument("--threads", type=int, default=1)
-    chosen = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the command line."""
+    chosen = _arguments()
     torch.set_num_threads(chosen.threads)
     bundle = find_bundle(chosen.model) if chosen.model else default_bundle(PROPAGATE)
     settings = FitSettings(chosen.steps, chosen.batch, chosen.learning_rate, chosen.other_share)

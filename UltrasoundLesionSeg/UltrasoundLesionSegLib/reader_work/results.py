@@ -145,13 +145,7 @@ def read_machine_result(case: Path) -> CaseMasks | None:
         about = record["source"]
         source = SourceNote(about["sha256"], about["frames"], about["height"], about["width"], about.get("pixels", ""))
         names = tuple(record["anchors"])
-        origins: dict[str, list[Origin | None]] = {name: [None] * source.frames for name in names}
-        confidences = {name: np.full(source.frames, np.nan) for name in names}
-        for row in _rows(case / "measurements.csv"):
-            if row["segment"] in origins:
-                frame = int(row["frame"])
-                origins[row["segment"]][frame] = Origin(row["origin"]) if row["origin"] else None
-                confidences[row["segment"]][frame] = float(row["confidence"] or math.nan)
+        origins, confidences = _read_measurements(case / "measurements.csv", names, source.frames)
         model = {name: str(record["model"][name]) for name in ("name", "version", "sha256")}
         inputs = record.get("inputs", {})
         settings, reader = inputs.get("settings", {}), inputs.get("reader", {}).get("code", "")
@@ -159,14 +153,7 @@ def read_machine_result(case: Path) -> CaseMasks | None:
         raise _unreadable() from None
 
     def read(frame: int) -> NDArray[np.bool_] | None:
-        labels = None
-        try:
-            with Image.open(case / "masks" / f"{frame:05d}.png", formats=["PNG"]) as picture:
-                labels = np.asarray(picture)
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            raise _unreadable() from None
+        labels = _read_labels(case / "masks" / f"{frame:05d}.png")
         _check_not_replaced(case, stamp)
         if labels is None and all(of_frames[frame] is None for of_frames in origins.values()):
             return None
@@ -177,6 +164,31 @@ def read_machine_result(case: Path) -> CaseMasks | None:
     _check_not_replaced(case, stamp)
     digest = hashlib.sha256(written).hexdigest()
     return CaseMasks(source, names, read, origins, confidences, model, settings, reader, digest)
+
+
+def _read_measurements(
+    table: Path, names: Sequence[str], frames: int
+) -> tuple[dict[str, list[Origin | None]], dict[str, NDArray[np.float64]]]:
+    """Return who made the mask of each lesion on each frame, and its confidence, nan where there is none."""
+    origins: dict[str, list[Origin | None]] = {name: [None] * frames for name in names}
+    confidences = {name: np.full(frames, np.nan) for name in names}
+    for row in _rows(table):
+        if row["segment"] in origins:
+            frame = int(row["frame"])
+            origins[row["segment"]][frame] = Origin(row["origin"]) if row["origin"] else None
+            confidences[row["segment"]][frame] = float(row["confidence"] or math.nan)
+    return origins, confidences
+
+
+def _read_labels(path: Path) -> NDArray[Any] | None:
+    """Return a label image, shape (H, W), None where there is no such file."""
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return np.asarray(picture)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise _unreadable() from None
 
 
 def _stamp(case: Path) -> tuple[int, int, int]:

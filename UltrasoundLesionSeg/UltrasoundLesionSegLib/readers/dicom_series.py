@@ -222,14 +222,7 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         calibration = KnownCalibration()
         notes.append("The calibration changes within the series, as when the depth is switched: it is not used.")
     timing = _series_timing(ordered, header)
-    notes += (
-        *_still_note(ordered, levels),
-        *places_note([one.place for one in ordered]),
-        *_views_note(ordered),
-    )
-    numbers = [int(one.moment.number) for one in ordered if one.moment.number is not None]
-    counted = numbers if len(numbers) == len(ordered) else []
-    notes += (*frames.gap_note(counted, "instances"), *frames.late_start_note(counted, "instances"))
+    notes += _notes_on_whole(ordered, levels)
     uids = tuple(one.uid for one in ordered)
     is_each_own = len(set(uids)) == len(uids)
     digest = digest_of_digests(file_digest(path) for path in paths)
@@ -245,6 +238,19 @@ def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
         (*notes, *calibration.notes, *timing.notes),
         calibration.pixel_aspect,
         calibration.other_regions,
+    )
+
+
+def _notes_on_whole(series: Sequence[Instance], levels: Levels | None) -> tuple[str, ...]:
+    """Return what speaks against a series being one cine, or the whole of it."""
+    numbers = [int(one.moment.number) for one in series if one.moment.number is not None]
+    counted = numbers if len(numbers) == len(series) else []
+    return (
+        *_still_note(series, levels),
+        *places_note([one.place for one in series]),
+        *_views_note(series),
+        *frames.gap_note(counted, "instances"),
+        *frames.late_start_note(counted, "instances"),
     )
 
 

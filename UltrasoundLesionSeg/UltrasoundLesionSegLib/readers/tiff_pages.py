@@ -94,12 +94,7 @@ def find_stack(path: Path) -> TiffStack:
         plane = _plane(main)
         # programs that write each picture in its own form mix bilevel, grey and coloured pages
         same = [one for one in found if _plane(one)[:2] == plane[:2]]
-        frames = [frame for one in same for frame in _frames_of(one)]
-        frames = sorted(frames) if len(same) > 1 else frames
-        told = int((file.imagej_metadata or {}).get("images", 0)) if has_one_page else 0
-        check_frame_count(told)
-        if len(frames) == 1 < told:  # tifffile reads a truncated stack with one directory like this
-            frames = [(place,) for place in range(told)]
+        frames = _all_frames(same, (file.imagej_metadata or {}) if has_one_page else {})
         is_apart = len(file.pages) < sum(len(frame) for frame in frames)
         offset = _offset_of_first(main) if is_apart else None
         told = len(frames)
@@ -121,6 +116,16 @@ def find_stack(path: Path) -> TiffStack:
         if is_beyond and offset is None:
             _check_decodable(kinds)
         return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes), main.keyframe, is_beyond)
+
+
+def _all_frames(stacks: list[Any], imagej: dict[str, Any]) -> list[tuple[int, ...]]:
+    """Return the pages of each frame; ``imagej`` has what ImageJ says of a file with one page."""
+    frames = [frame for one in stacks for frame in _frames_of(one)]
+    told = int(imagej.get("images", 0))
+    check_frame_count(told)
+    if len(frames) == 1 < told:  # tifffile reads a truncated stack with one directory like this
+        return [(place,) for place in range(told)]
+    return sorted(frames) if len(stacks) > 1 else frames
 
 
 def _offset_of_first(series: Any) -> int:
