@@ -84,6 +84,20 @@ def test_a_page_keeps_its_text_and_gets_the_tables_and_the_plot(
     assert page.with_suffix(".png").stat().st_size > 1000
 
 
+def test_older_results_without_the_lesion_s_share_make_a_page_of_their_own(
+    results: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, page = results[0] / "frames.csv", tmp_path / "difference.md"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+    run(monkeypatch, *results, "--page", page)
+    text = page.read_text()
+    assert text.startswith("Per image: ")
+    assert "| new | +0.300 (+0.300 to +0.300) | -0.100 (-0.100 to -0.100) | +0.100 (+0.100 to +0.100) | 0 |" in text
+    assert "| seed copied | 4 | 0.500" not in text  # small lesions: of the other methods alone
+    assert "| ours | 4 | 0.900" in text
+
+
 def test_a_card_gets_the_rows_of_the_set(
     results: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +122,6 @@ def test_results_that_cannot_be_read_are_named(tmp_path: Path, results: list[Pat
     with pytest.raises(SourceError, match="there is no frames"):
         result_pages.merged([tmp_path / "nothing"])
     file = results[0] / "frames.csv"
-    file.write_text(file.read_text().replace("share", "sure"))
+    file.write_text(file.read_text().replace("boundary", "border"))
     with pytest.raises(SourceError, match="run 'evaluate' again"):
         result_pages.merged(results)

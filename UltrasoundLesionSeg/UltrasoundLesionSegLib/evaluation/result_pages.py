@@ -47,7 +47,7 @@ def page_with(tables: str, page: str) -> str:
     """Return a page with these tables in place of its own, or below its text where it has none."""
     head, _, own = page.partition(f"{LEVELS[0][1]}: ")
     _, _, below = own.partition(LAST_LINE)
-    return f"{head.rstrip()}\n\n{tables.rstrip()}" + (below or "\n")
+    return f"{head.rstrip()}\n\n{tables.rstrip()}".lstrip() + (below or "\n")
 
 
 def card_with(summaries: Sequence[Summary], data_set: str, card: str) -> str:
@@ -78,14 +78,15 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="+", help="folders that 'evaluate' wrote for one data set")
-    parser.add_argument("--page", type=Path, required=True, help="validation_SET.md, with the text above its tables")
+    parser.add_argument("--page", type=Path, required=True, help="validation_SET.md; a new one has the tables alone")
     parser.add_argument("--card", type=Path, action="append", default=[], help="of a model; repeatable")
     chosen = parser.parse_args()
     page: Path = chosen.page
     try:
         rows = merged(chosen.results)
         summaries = summaries_of(rows)
-        texts = {page: page_with(table_text(summaries), page.read_text(encoding="utf-8"))}
+        before = page.read_text(encoding="utf-8") if page.is_file() else ""
+        texts = {page: page_with(table_text(summaries), before)}
         for card in chosen.card:
             data_set = page.stem.removeprefix("validation_")
             texts[card] = card_with(summaries, data_set, card.read_text(encoding="utf-8"))

@@ -65,7 +65,7 @@ def read_frames(source: Path) -> list[ScoredFrame]:
 def _scored_frame(row: dict[str, str]) -> ScoredFrame:
     scores = FrameScores(*(float(row[score]) for score in SCORES))
     lesion, frame, elapsed = (int(row[key]) for key in KEYS[3:])
-    told = float(row["confidence"]), float(row["share"])
+    told = float(row["confidence"]), float(row.get("share") or "nan")  # older results have no share
     return ScoredFrame(row["method"], row["case"], row["patient"], lesion, frame, elapsed, scores, *told)
 
 
