@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.adaptation.adapt import AdaptSettings, adapt
+from UltrasoundLesionSegLib.adaptation.adapt import adapt
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome, figures
+from UltrasoundLesionSegLib.adaptation.request import AdaptSettings
 from UltrasoundLesionSegLib.cine import Cine, Mask
 from UltrasoundLesionSegLib.engine.outline import signed_distance
 from UltrasoundLesionSegLib.evaluation.methods import OpticalFlow

@@ -38,7 +38,8 @@ from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import HeldError, LesionSegError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ResultNote, ReviewState, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks
-from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder
+from UltrasoundLesionSegLib.reader_work.work import Work
 
 SOURCE = SourceNote("0" * 64, 400, 64, 96)
 MADE = (10, 11, 12)  # frames that a model made

@@ -15,10 +15,11 @@ import pytest
 
 from UltrasoundLesionSegLib.adaptation import adapt as adapting
 from UltrasoundLesionSegLib.adaptation import clips, runs
-from UltrasoundLesionSegLib.adaptation.adapt import AdaptProgress, AdaptSettings, adapt
+from UltrasoundLesionSegLib.adaptation.adapt import adapt
 from UltrasoundLesionSegLib.adaptation.clips import mixed, training_clips
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion, split_patients
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome
+from UltrasoundLesionSegLib.adaptation.request import AdaptProgress, AdaptSettings
 from UltrasoundLesionSegLib.adaptation.scoring import Difference, LesionScore, difference
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.bundles import read_bundle

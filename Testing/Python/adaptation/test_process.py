@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from UltrasoundLesionSegLib.adaptation import process
-from UltrasoundLesionSegLib.adaptation.adapt import AdaptProgress
+from UltrasoundLesionSegLib.adaptation.request import AdaptProgress
 
 
 @pytest.mark.parametrize("is_there", [True, False])

@@ -26,7 +26,8 @@ from UltrasoundLesionSegLib.dicom.ultrasound_image import with_frame_rate, write
 from UltrasoundLesionSegLib.errors import BatchError, FrameError, ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import no_masks
-from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
+from UltrasoundLesionSegLib.reader_work.work import Work
 from UltrasoundLesionSegLib.readers.dicom_identity import patient_digest
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.case_cines import CaseCines

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
-from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
+from UltrasoundLesionSegLib.reader_work.work import Work
 
 
 def square(size: int = 20) -> NDArray[np.bool_]:

@@ -18,7 +18,8 @@ from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine
 from UltrasoundLesionSegLib.errors import OutputError, ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
-from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
+from UltrasoundLesionSegLib.reader_work.work import Work
 from UltrasoundLesionSegLib.review.compare import compare_and_write
 from UltrasoundLesionSegLib.review.comparison import (
     Comparison,

@@ -20,7 +20,8 @@ from UltrasoundLesionSegLib.errors import HeldError, ReviewError
 from UltrasoundLesionSegLib.reader_work import store as store_module
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewRecord, ReviewState, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import no_masks, read_machine_result
-from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder
+from UltrasoundLesionSegLib.reader_work.work import Work
 
 SCHEMA = json.loads(
     (importlib.resources.files("UltrasoundLesionSegLib.reader_work") / "review.schema.json").read_text()

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -32,77 +31,23 @@ from UltrasoundLesionSegLib.adaptation import runs
 from UltrasoundLesionSegLib.adaptation.clips import mixed, rehearsed_clips, training_clips
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, split_patients
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome, write_card, write_outcome
+from UltrasoundLesionSegLib.adaptation.request import AdaptProgress, AdaptSettings, Tell, check_patients, checked_start
 from UltrasoundLesionSegLib.adaptation.scoring import LesionScore, difference, score_lesions
-from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, find_bundle, list_bundles
-from UltrasoundLesionSegLib.engine.device import resolve_device
-from UltrasoundLesionSegLib.errors import ModelError, OutputError, SourceError
+from UltrasoundLesionSegLib.engine.bundles import Bundle
+from UltrasoundLesionSegLib.errors import ModelError, OutputError
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.sessions import Follower, ModelFollower
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
-from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.training.train import make_accelerator
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 PLAN = "plan.json"  # steps of each training
 VERSION = 1  # of what is kept in the work folder; another one is made new
 FOLDS = 3
-FEWEST_PATIENTS = 3
 FEWEST_STEPS, MOST_STEPS = 20, 2000  # of a training
 SPARED = 0.9  # share of the minutes that is planned with
 FIRST_SHARE = 0.15  # of the work, as a guess, that is done before a step was timed
 LONGEST_WAIT = timedelta(hours=12)  # of processes for the one that scores
-
-
-@dataclass(frozen=True)
-class AdaptSettings:
-    """How a model is fitted.
-
-    Parameters
-    ----------
-    start : str
-        Name of the model to begin with.
-    name : str
-        Of the new one.
-    minutes : float
-        How long it may take, of this machine's time.
-    steps : int or None
-        Steps of each training instead: the same on every machine.
-    workers : int
-        Processes that make samples.
-    precision : {"no", "bf16", "fp16"}
-    device : str
-        Where models are scored, see ``resolve_device``.
-    """
-
-    start: str
-    name: str
-    minutes: float = 60.0
-    steps: int | None = None
-    workers: int = 1
-    precision: str = "no"
-    device: str = "auto"
-
-
-@dataclass(frozen=True)
-class AdaptProgress:
-    """How far an adaptation is.
-
-    Parameters
-    ----------
-    share : float
-        Of the work, 0 to 1.
-    sentence : str
-        What is being done.
-    seconds_left : float or None
-        None while it cannot be told.
-    """
-
-    share: float
-    sentence: str
-    seconds_left: float | None = None
-
-
-Tell = Callable[[AdaptProgress], None]
 
 
 @dataclass(frozen=True)
@@ -162,36 +107,6 @@ def adapt(
 
 def _nobody(progress: AdaptProgress) -> None:
     """Tell nobody."""
-
-
-def checked_start(settings: AdaptSettings, models: Path) -> Bundle:
-    """Return the model to begin with, when all that is wanted can be done.
-
-    Raises
-    ------
-    ModelError, DeviceError, OutputError
-    """
-    start = find_bundle(settings.start)
-    if start.role != PROPAGATE:
-        raise ModelError(f"the model '{start.name}' is made to {start.role}; begin with one that propagates")
-    if (models / settings.name).exists() or settings.name in {one.name for one in list_bundles()}:
-        raise ModelError(f"there is a model named '{settings.name}' already; give the new one another name")
-    resolve_device(settings.device)
-    there = next(one for one in (models, *models.absolute().parents) if one.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise OutputError("the folder for the models cannot be written; name a folder with permission to write")
-    return start
-
-
-def check_patients(lesions: Sequence[OutlinedLesion]) -> None:
-    """Raise ``SourceError`` when the lesions are of too few patients."""
-    patients = {lesion.patient for lesion in lesions}
-    if len(patients) < FEWEST_PATIENTS:
-        raise SourceError(
-            f"there are lesions of {counted(len(patients), 'patient')} to learn from, but {FEWEST_PATIENTS} are needed "
-            "to score a model on unseen ones; review more cases, outline each lesion on two frames or more, and where "
-            "the sources do not tell patients apart, do so in the manifest's column 'patient'"
-        )
 
 
 class _Job:

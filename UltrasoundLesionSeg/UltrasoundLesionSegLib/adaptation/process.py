@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from UltrasoundLesionSegLib.adaptation.adapt import AdaptProgress, AdaptSettings
+from UltrasoundLesionSegLib.adaptation.request import AdaptProgress, AdaptSettings
 from UltrasoundLesionSegLib.adaptation.reviewed import SECONDS_BETWEEN, adapt_to_reader
 from UltrasoundLesionSegLib.errors import LesionSegError
 from UltrasoundLesionSegLib.review.case_cines import CaseCines

@@ -21,11 +21,12 @@ import numpy as np
 import torch
 
 from UltrasoundLesionSegLib.adaptation import runs
-from UltrasoundLesionSegLib.adaptation.adapt import AdaptSettings, adapt
+from UltrasoundLesionSegLib.adaptation.adapt import adapt
 from UltrasoundLesionSegLib.adaptation.clips import mixed, rehearsed_clips, training_clips
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion
 from UltrasoundLesionSegLib.adaptation.other_tissue import KINDS, other_tissue
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome
+from UltrasoundLesionSegLib.adaptation.request import AdaptSettings
 from UltrasoundLesionSegLib.adaptation.scoring import Difference, LesionScore, difference, score_lesions
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle, read_bundle

@@ -11,16 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from UltrasoundLesionSegLib.adaptation.adapt import (
-    AdaptProgress,
-    AdaptSettings,
-    Tell,
-    adapt,
-    check_patients,
-    checked_start,
-)
+from UltrasoundLesionSegLib.adaptation.adapt import adapt
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome
+from UltrasoundLesionSegLib.adaptation.request import AdaptProgress, AdaptSettings, Tell, check_patients, checked_start
 from UltrasoundLesionSegLib.batch.manifest import check_name
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, ModelError, OutputError, ReviewError

@@ -133,7 +133,7 @@ def adapt(
     import cv2
     import torch
 
-    from UltrasoundLesionSegLib.adaptation.adapt import AdaptSettings
+    from UltrasoundLesionSegLib.adaptation.request import AdaptSettings
     from UltrasoundLesionSegLib.adaptation.reviewed import FOLDER, MODELS, adapt_to_reader
     from UltrasoundLesionSegLib.cli.progress_bar import share_bar
     from UltrasoundLesionSegLib.engine.bundles import FOLDERS_VARIABLE, list_bundles

@@ -13,30 +13,26 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from UltrasoundLesionSegLib import __version__
-from UltrasoundLesionSegLib.cine import Mask
 from UltrasoundLesionSegLib.errors import HeldError, OutputError, ReviewError
 from UltrasoundLesionSegLib.reader_work.hold import Hold, is_held, take
 from UltrasoundLesionSegLib.reader_work.label_images import LabelImage, LabelTable, decode, digest_of, encode, mask_of
 from UltrasoundLesionSegLib.reader_work.record import (
-    AnchorNote,
-    LesionLabels,
     ReaderAnchor,
     ResultNote,
     ReviewRecord,
-    ReviewState,
-    SourceNote,
     check_reader,
     damaged,
     is_reader,
 )
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks, read_result, write_result
+from UltrasoundLesionSegLib.reader_work.work import DrawnImages, Work
 from UltrasoundLesionSegLib.writers.atomic import atomic_path, folder_to_disk
 
 REVIEW, RECORD, ANCHORS, ASIDE = "review", "review.json", "anchors", ".aside"
@@ -44,45 +40,6 @@ READING_THREADS = 8  # reading small files waits for disks and networks more tha
 _NANOSECONDS_UNTIL_LEFT = 60 * 10**9  # nobody takes that long to take a case up
 _ATTEMPTS = 5  # to read a case that is being stored at the same time
 _Read = TypeVar("_Read")
-
-
-@dataclass(frozen=True)
-class Work:
-    """A reader's whole work on a case, as it is to be stored.
-
-    Parameters
-    ----------
-    source : SourceNote or None
-    anchors : sequence of ReaderAnchor
-    lesions : sequence of str
-        Names in order; further ones of the anchors are added.
-    machine_lesions : mapping of str to str or None
-        See ``ReviewRecord``.
-    state : ReviewState
-    reason : str
-        Of a case that is set aside.
-    seconds : float
-    comment : str
-    result : CaseMasks or None
-        The masks of all frames as the reader sees them, with the model and the settings that made those between
-        anchors. A case that is done needs them: the reader vouches for them.
-    kept : ResultNote or None
-        Instead of ``result``: the masks that were stored last are still those that the reader sees, but for anchors.
-    machine : str
-        Digest of the machine's result (``CaseMasks.digest``) that is there while ``result`` is stored.
-    """
-
-    source: SourceNote | None
-    anchors: Sequence[ReaderAnchor] = ()
-    lesions: Sequence[str] = ()
-    machine_lesions: Mapping[str, str | None] = field(default_factory=dict)
-    state: ReviewState = ReviewState.IN_WORK
-    reason: str = ""
-    seconds: float = 0.0
-    comment: str = ""
-    result: CaseMasks | None = None
-    kept: ResultNote | None = None
-    machine: str = ""
 
 
 class ReviewFolder:
@@ -168,7 +125,7 @@ class CaseWork:
         self.folder = folder
         self.reader = reader
         self.case = case
-        self._drawn = _Drawn()
+        self._drawn = DrawnImages()
 
     @classmethod
     def at(cls, folder: Path) -> CaseWork:
@@ -278,7 +235,7 @@ class CaseWork:
         ReviewError
             When the folder cannot be written.
         """
-        self._drawn = _Drawn()  # whoever had it before may have removed files
+        self._drawn = DrawnImages()  # whoever had it before may have removed files
         return take(self.folder)
 
     def store(self, hold: Hold, work: Work) -> ReviewRecord:
@@ -303,7 +260,7 @@ class CaseWork:
         OutputError
             When a file cannot be written; what was stored before is as it was.
         """
-        _check(work)
+        work.check()
         try:
             record = self._store(work, hold)
         except (HeldError, OutputError):  # who took the case over may have removed files that were being written
@@ -392,52 +349,6 @@ class CaseWork:
             for path in self.folder.glob(".*.hold"):  # of somebody who was killed while taking the case up
                 if stored - path.stat().st_mtime_ns > _NANOSECONDS_UNTIL_LEFT:
                     path.unlink()
-
-
-@dataclass
-class _Drawn:
-    """The label images written last, so that a store looks at the pixels of changed frames alone."""
-
-    table: tuple[LesionLabels, ...] = ()
-    files: dict[int, tuple[tuple[ReaderAnchor, ...], str]] = field(default_factory=dict)
-
-    def notes(self, work: Work, table: LabelTable, write: Callable[[int, LabelImage], str]) -> list[AnchorNote]:
-        by_frame: dict[int, list[ReaderAnchor]] = {}
-        for one in work.anchors:
-            by_frame.setdefault(one.frame, []).append(one)
-        before, is_same_table = self.files, table.lesions() == self.table
-        self.files, notes = {}, []
-        for frame, anchors in sorted(by_frame.items()):
-            assert work.source is not None
-            known, file = before.get(frame, ((), ""))
-            is_same = is_same_table and len(known) == len(anchors)
-            if not (is_same and all(one is other for one, other in zip(known, anchors, strict=True))):
-                masks: Mapping[str, Mask] = {one.lesion: one.mask for one in anchors}
-                file = write(frame, table.image(masks, work.source.shape))
-            self.files[frame] = tuple(anchors), file
-            notes += [AnchorNote(frame, one.lesion, one.how, one.provenance, file) for one in anchors]
-        self.table = table.lesions()
-        return notes
-
-
-def _check(work: Work) -> None:
-    if work.anchors and work.source is None:
-        raise ReviewError("the anchors are of no known cine; say which source they were drawn on")
-    for one in work.anchors:
-        assert work.source is not None
-        if not 0 <= one.frame < work.source.frames or one.mask.shape != work.source.shape:
-            raise ReviewError(
-                f"the anchor on frame {one.frame} does not fit the cine of {work.source.frames} frames of "
-                f"{work.source.height} x {work.source.width} pixels; store anchors of this cine"
-            )
-    if len({(one.frame, one.lesion) for one in work.anchors}) < len(work.anchors):
-        raise ReviewError("a lesion has two anchors on one frame; store one of them")
-    if work.state is ReviewState.DONE and work.result is None:
-        raise ReviewError("a case that is done needs the masks of all frames")
-    if work.result is not None and (work.source is None or not work.result.source.is_same(work.source)):
-        raise ReviewError("the masks are of another cine than the anchors; store those of this cine")
-    if (work.state is ReviewState.SET_ASIDE) != bool(work.reason):
-        raise ReviewError("a case that is set aside needs a reason, and only such a case has one")
 
 
 def _folders(folder: Path) -> list[str]:

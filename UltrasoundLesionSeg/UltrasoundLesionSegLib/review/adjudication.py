@@ -18,7 +18,8 @@ from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.reader_work.hold import Hold
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewRecord, ReviewState
-from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.store import CaseWork, ReviewFolder
+from UltrasoundLesionSegLib.reader_work.work import Work
 from UltrasoundLesionSegLib.review.comparison import MODEL, Named, Side, match_lesions, shared_source, side_of
 
 AGREED = 0.999  # Dice from which on two masks are the same to a person

@@ -10,7 +10,8 @@ from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.hold import Hold
 from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor, ReviewRecord, ReviewState, SourceNote
 from UltrasoundLesionSegLib.reader_work.results import CaseMasks
-from UltrasoundLesionSegLib.reader_work.store import CaseWork, Work
+from UltrasoundLesionSegLib.reader_work.store import CaseWork
+from UltrasoundLesionSegLib.reader_work.work import Work
 
 
 @dataclass

@@ -18,7 +18,8 @@ from UltrasoundLesionSegLib.engine.next_frame import Stretch
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState, SourceNote, check_reader
 from UltrasoundLesionSegLib.reader_work.results import read_machine_result
-from UltrasoundLesionSegLib.reader_work.store import ReviewFolder, Work
+from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
+from UltrasoundLesionSegLib.reader_work.work import Work
 from UltrasoundLesionSegLib.review.case_cines import recognizers
 from UltrasoundLesionSegLib.review.open_case import OpenCase
 from UltrasoundLesionSegLib.review.pace import Pace
