@@ -121,6 +121,13 @@ def join_bits(planes: Iterable[bytes], pixels: int) -> Iterator[bytes]:
 def write_bits(file: BinaryIO, store: PlaneStore, pixels: int) -> None:
     """Write the Pixel Data element of one-bit planes, in the order of their keys.
 
+    Parameters
+    ----------
+    file : binary file
+    store : PlaneStore
+    pixels : int
+        Of a plane.
+
     Raises
     ------
     OutputError

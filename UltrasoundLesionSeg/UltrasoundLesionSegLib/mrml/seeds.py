@@ -52,6 +52,11 @@ def mask_from_segmentation(segmentation_node: Any, segment: str, browser: Any, f
 def masks_from_segmentation(segmentation_node: Any, segment: str, browser: Any) -> dict[int, Mask]:
     """Read a segment as masks by frame.
 
+    Parameters
+    ----------
+    segmentation_node, segment, browser
+        As for :func:`mask_from_segmentation`.
+
     Returns
     -------
     dict of int to ndarray of bool, shape (H, W)
@@ -85,6 +90,11 @@ def masks_from_segmentation(segmentation_node: Any, segment: str, browser: Any) 
 
 def find_segment(segmentation: Any, segment: str) -> str:
     """Return the id of the segment with this id or, where none has it, this name.
+
+    Parameters
+    ----------
+    segmentation : vtkSegmentation
+    segment : str
 
     Raises
     ------

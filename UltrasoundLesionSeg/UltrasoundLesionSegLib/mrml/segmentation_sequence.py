@@ -56,6 +56,13 @@ class SegmentationSequence:
     def create(cls, browser: Any, segments: list[SegmentInfo], name: str | None = None) -> SegmentationSequence:
         """Add a segmentation with these segments, empty on every frame, to the browser.
 
+        Parameters
+        ----------
+        browser : vtkMRMLSequenceBrowserNode
+        segments : list of SegmentInfo
+        name : str, optional
+            Of the sequence; by default that of the cine and "lesions".
+
         Raises
         ------
         SceneError
@@ -143,6 +150,10 @@ class SegmentationSequence:
 
     def rename_segment(self, segment_id: str, name: str) -> None:
         """Rename a segment on all frames.
+
+        Parameters
+        ----------
+        segment_id, name : str
 
         Raises
         ------
@@ -235,6 +246,13 @@ class SegmentationSequence:
 
     def set_state(self, frame: int, segment_id: str, state: SegmentState) -> None:
         """Change who vouches for a stored mask, e.g. to confirm it or to release an anchor; the mask stays.
+
+        Parameters
+        ----------
+        frame : int
+            Counted from 0.
+        segment_id : str
+        state : SegmentState
 
         Raises
         ------

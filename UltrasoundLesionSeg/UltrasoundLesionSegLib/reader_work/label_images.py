@@ -114,6 +114,13 @@ def encode(image: LabelImage) -> bytes:
 def decode(content: bytes, shape: tuple[int, int]) -> LabelImage:
     """Read a PNG that ``encode`` wrote.
 
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    shape : (int, int)
+        ``(H, W)`` that it must have.
+
     Raises
     ------
     ReviewError

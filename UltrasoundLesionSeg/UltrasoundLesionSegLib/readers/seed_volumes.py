@@ -76,6 +76,11 @@ def _page(values: NDArray[Any]) -> Page:
 def target_space(cine: Space | None, seed: Space | None) -> tuple[Space, Space] | None:
     """Return the grids to resample to and from, None where pixels are taken by their numbers.
 
+    Parameters
+    ----------
+    cine, seed : Space or None
+        Where their grids lie, in mm; None for files that say nothing of it.
+
     Raises
     ------
     SeedError

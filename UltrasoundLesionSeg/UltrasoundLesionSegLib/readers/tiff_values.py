@@ -105,6 +105,11 @@ def _values(file: Any, number: int) -> NDArray[Any]:
 def as_picture(values: NDArray[Any], page: Any) -> NDArray[Any]:
     """Return values as a page stores them as ``(H, W)`` or ``(H, W, 3)``, with the higher ones brighter.
 
+    Parameters
+    ----------
+    values : ndarray, shape (H, W), (H, W, C) or, in planes, (C, H, W)
+    page : tifffile.TiffPage
+
     Raises
     ------
     ValueError

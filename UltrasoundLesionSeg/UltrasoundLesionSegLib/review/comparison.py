@@ -245,6 +245,14 @@ def _cases_of(output: Path, code: str) -> list[str]:
 def side_of(output: Path, code: str, case: str) -> Side:
     """Return what a reader, or the model, says of a case.
 
+    Parameters
+    ----------
+    output : Path
+        Folder of a batch.
+    code : str
+        Of the reader, or ``model``.
+    case : str
+
     Raises
     ------
     ReviewError

@@ -37,6 +37,12 @@ class Furniture:
 def draw_box(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
     """Draw where the picture lies in a frame that has space for the interface.
 
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    height, width : int
+        Of the frame, in pixels.
+
     Returns
     -------
     tuple of int

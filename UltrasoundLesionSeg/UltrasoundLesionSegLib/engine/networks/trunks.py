@@ -256,6 +256,14 @@ class MobileNetV2(Trunk):
 def build_trunk(name: str, with_mask: bool = False, frozen_norm: bool = False, stride_on_first: bool = False) -> Trunk:
     """Build a trunk by name: ``resnet50``, ``resnet18`` or ``mobilenet_v2``.
 
+    Parameters
+    ----------
+    name : str
+    with_mask, frozen_norm : bool
+        See ``Trunk``.
+    stride_on_first : bool
+        ResNet-50 "V1" strides.
+
     Raises
     ------
     ValueError
