@@ -26,10 +26,10 @@ def test_panel_readme_and_tutorial_give_the_same_speed() -> None:
         assert [re.sub(r"\s+", " ", one) for one in found] == [CPU_SPEED], name
 
 
-def video_scores(data_set: str) -> dict[str, dict[str, str]]:
-    """Return the figures per video of a results page, by method and column."""
+def video_scores(data_set: str, table: str = "Per video: ") -> dict[str, dict[str, str]]:
+    """Return the figures per video of a results page, by method and column; of the table with this heading."""
     page = (ROOT / "Docs" / "results" / f"validation_{data_set}.md").read_text(encoding="utf-8")
-    heads, _, *rows = page.partition("Per video: ")[2].split("\n\n")[1].splitlines()
+    heads, _, *rows = page.partition(table)[2].split("\n\n")[1].splitlines()
     names, *cells = (re.split(r" *\| *", line.strip("| ")) for line in (heads, *rows))
     return {row[0]: dict(zip(names[1:], row[1:], strict=True)) for row in cells}
 
@@ -64,7 +64,18 @@ def test_the_readme_has_the_figures_of_the_results_pages() -> None:
             page[method]["Dice"],
             page[method]["last frame's Dice"],
         ], method
+    for method, than_flow in re.findall(r"^\| `(\w+)`[^|]* \| 0\.[^|]* \| [^|]* \| ([^|]*) \|$", readme, re.M):
+        differences = video_scores("hard_apart", "Dice per video: mean difference")[method]
+        assert than_flow == differences["minus DIS optical flow"], method
     text = re.sub(r"\s+", " ", readme)
     simulated, easy = ({method: row["Dice"][:5] for method, row in video_scores(one).items()} for one in SHOWN)
     assert f"a mean Dice of {simulated['stpfnet_light']}, and optical flow {simulated['DIS optical flow']}" in text
     assert f"({easy['DIS optical flow']} against {easy['stpfnet_light']})" in text
+
+
+def test_no_document_has_figures_of_code_that_others_do_not_have() -> None:
+    told = re.compile(r"not in (?:the|this) repository")
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("Docs/**/*.md"), *ROOT.glob("Resources/Models/*/docs/*.md")]
+    assert len(documents) > 40
+    found = [path.relative_to(ROOT).as_posix() for path in documents if told.search(path.read_text(encoding="utf-8"))]
+    assert found == []
