@@ -15,7 +15,7 @@ from engine_helpers import SignalsListener, dice, inputs_for
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine
-from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_overlap, list_bundles
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, default_overlap, find_bundle, list_bundles
 from UltrasoundLesionSegLib.engine.expected_overlap import Curve, OverlapEstimate, blend_inputs, log_odds
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals, overlap, soft_overlap
@@ -86,15 +86,18 @@ def test_every_shipped_model_that_propagates_has_an_estimate_that_falls_with_wha
             replace(GOOD, flow_overlap=0.8, likeness=0.1, distance=40.0),
         ):
             assert estimate.of_one(worse) < good - 0.01
-        clear, doubtful = (estimate.of_one(Signals(unseen=sure, hidden=3.0)) for sure in (0.99, 0.2))
+        clear = estimate.of_one(Signals(unseen=0.99, hidden=3.0))
+        doubtful = estimate.of_one(Signals(unseen=0.2, hidden=3.0, refused=0.7))
         assert doubtful < clear - 0.01
         agreed, differing = (estimate.of_blend((0.95, 0.95), (8, 8), one) for one in (0.98, 0.6))
         assert differing < agreed - 0.05
 
 
-def test_a_bundle_without_an_estimate_takes_the_default_model_s(tmp_path: Path) -> None:
-    bundle = replace(next(one for one in list_bundles() if one.role == PROPAGATE), folder=tmp_path)
+def test_a_bundle_without_an_estimate_takes_that_of_a_model_with_the_same_network(tmp_path: Path) -> None:
+    bundle = replace(default_bundle(PROPAGATE), folder=tmp_path)
     assert bundle.overlap_estimate() == default_overlap()
+    of_bas = find_bundle("bas_s_propagate")
+    assert replace(of_bas, folder=tmp_path).overlap_estimate() == of_bas.overlap_estimate() != default_overlap()
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "expected_overlap.json").write_text(json.dumps(content()))
     assert bundle.overlap_estimate().of_one(replace(GOOD, flow_overlap=0.5)) == pytest.approx(0.5)

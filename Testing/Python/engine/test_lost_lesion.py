@@ -13,7 +13,7 @@ from stand_in_networks import BrightNetwork, HoldNetwork
 from torch import Tensor
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
-from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
 from UltrasoundLesionSegLib.engine.confidence import certainty
 from UltrasoundLesionSegLib.engine.contrast import FAINT, RISEN
 from UltrasoundLesionSegLib.engine.last_view import LastView
@@ -72,7 +72,9 @@ def fading(certainties: list[float | None]) -> tuple[Cine, list[np.ndarray]]:
 
 def follow(cine: Cine, anchor: Anchor, sureness: float, certainty_kept: float = 0.0) -> dict[int, FrameResult]:
     settings = TrackerSettings(input_size=96, outline_correction=False, certainty_kept=certainty_kept)
-    inferer = PropagationInferer(settings, torch.device("cpu"))
+    inferer = PropagationInferer(
+        settings, torch.device("cpu"), overlap=find_bundle("bas_s_propagate").overlap_estimate()
+    )
     inputs = inputs_for(cine, [anchor], direction=Direction.BOTH)
     return {result.frame: result for result in inferer(inputs, SureNetwork(sureness))}
 

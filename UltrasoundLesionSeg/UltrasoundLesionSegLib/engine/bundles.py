@@ -130,7 +130,10 @@ class Bundle:
         return settings
 
     def overlap_estimate(self) -> OverlapEstimate:
-        """Return what tells the expected overlap of this model's masks: its own file, or the default model's.
+        """Return what tells the expected overlap of this model's masks: its own file, or that of a model like it.
+
+        A network that does not know a lesion again (``PropagationNetwork.appearance``) needs other curves than one that
+        does, so the file of a shipped model with the same network is taken, and the default model's if there is none.
 
         Raises
         ------
@@ -138,7 +141,7 @@ class Bundle:
             When the file is no estimate.
         """
         if not (self.folder / "configs" / f"{OVERLAP}.json").is_file():
-            return default_overlap()
+            return default_overlap(self.network_def["_target_"])
         return _read_overlap(self.folder)
 
     def build_network(self) -> nn.Module:
@@ -303,15 +306,24 @@ def default_bundle(role: str) -> Bundle:
     return next((bundle for bundle in bundles if bundle.name == DEFAULT_MODELS[role]), bundles[0])
 
 
-def default_overlap() -> OverlapEstimate:
-    """Return the estimate of the expected overlap for models that bring none: that of the default model.
+def default_overlap(network: str = "") -> OverlapEstimate:
+    """Return the estimate of the expected overlap for models that bring none.
+
+    Parameters
+    ----------
+    network : str
+        The network's class with its modules, as ``network_def`` names it. The estimate is that of a shipped model with
+        this network, or else of the default model.
 
     Raises
     ------
     ModelError
         When it is not there.
     """
-    return _read_overlap(models_folder() / DEFAULT_MODELS[PROPAGATE])
+    default = models_folder() / DEFAULT_MODELS[PROPAGATE]
+    shipped = (file.parents[1] for file in sorted(models_folder().glob(f"*/configs/{OVERLAP}.json")))
+    alike = (folder for folder in (default, *shipped) if read_bundle(folder).network_def["_target_"] == network)
+    return _read_overlap(next(alike, default))
 
 
 def _read_overlap(folder: Path) -> OverlapEstimate:

@@ -95,6 +95,16 @@ class PropagationNetwork(nn.Module, ABC):
         frames : Tensor, shape (B, 3, h, w)
         """
 
+    def appearance(self, code: FrameCode) -> Tensor | None:
+        """Return features that tell one structure from another, shape (B, C, h / 16, w / 16); None if there are none.
+
+        Parameters
+        ----------
+        code : FrameCode
+            What ``encode`` returned.
+        """
+        return None
+
     @abstractmethod
     def memorize(self, frames: Tensor, code: FrameCode, masks: Tensor) -> MemoryItem:
         """Encode frames with their masks for the memory.

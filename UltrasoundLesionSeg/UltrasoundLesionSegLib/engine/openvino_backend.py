@@ -203,6 +203,10 @@ class _CompiledSTPFNet(PropagationNetwork):
         key, *features = self._encode(frames)
         return FrameCode(key, tuple(features))
 
+    def appearance(self, code: FrameCode) -> Tensor:
+        """See ``STPFNet``."""
+        return code.key
+
     def memorize(self, frames: Tensor, code: FrameCode, masks: Tensor) -> MemoryItem:
         """See ``STPFNet``."""
         return MemoryItem(*self._memorize(frames, masks, code.key, *code.features))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +32,26 @@ CERTAIN_FAINT = 0.9  # certainty needed if the contrast is lower than the lesion
 # While a lesion leaves the plane, a network's certainty falls within so many frames. It is compared with theirs: where
 # the probe moves all the time, the certainty is low all the time, and a fixed threshold would lose lesions.
 RECENT = 4
+# A network that was at least so certain on them and falls below this share of it may have moved on to other tissue, of
+# which it is as certain a few frames later. For so many frames what it follows must resemble the drawn lesion, or the
+# tissue must be that of the frame before. The true mask of a lesion that leaves is doubted, too: doubt alone loses
+# nothing.
+CERTAIN_BEFORE, DOUBTED = 0.85, 0.88
+FRAMES_OF_DOUBT = 5
+RESEMBLING = 0.55  # share of the highest resemblance on the few frames before
+SAME_TISSUE = 0.6  # likeness
+# Unless the tissue is as it was, what is taken for a lost lesion must resemble the drawn one nearly as much as before.
+UNCHANGED = 0.8  # likeness
+RESEMBLING_AGAIN = 0.7  # share of the highest resemblance before the lesion was lost
+
+
+@dataclass
+class _Doubt:
+    """The lesion before a network's certainty fell."""
+
+    before: LastView
+    resemblance: float
+    frames: int = 0  # since then
 
 
 class Presence:
@@ -52,7 +73,11 @@ class Presence:
     def __init__(self, size: int, margin: float, smallest_side: float, certainty_kept: float = 0.0) -> None:
         self._size, self._margin, self._smallest_side = size, margin, smallest_side
         self._certainty_kept = certainty_kept
-        self._recent: deque[float] = deque(maxlen=RECENT)  # certainties since the lesion was last lost
+        # since the lesion was last lost
+        self._certainties: deque[float] = deque(maxlen=RECENT)
+        self._resemblances: deque[float] = deque(maxlen=RECENT)
+        self._doubt: _Doubt | None = None
+        self._resembled = NAN  # a lost lesion, before it was lost
         self.contrast = NO_CONTRAST
         """The network's own outline on the latest anchor that shows the lesion."""
         self.extent = 0.0
@@ -86,7 +111,8 @@ class Presence:
             Empty where the lesion is not visible: it is lost from the beginning.
         """
         self._last_view = None
-        self._recent.clear()
+        self._forget()
+        self._resembled = NAN
         self.lost = FRAMES_BEFORE_WHOLE
         if mask.any():
             self.lost = 0
@@ -106,7 +132,15 @@ class Presence:
             return NAN
         return self._last_view.likeness(grey(self._last_view.window.cut(frame, self._size)))
 
-    def is_lesion(self, found: Mask, frame: Frame, certainty: float, seen: Contrast, alike: float) -> bool:
+    def is_lesion(
+        self,
+        found: Mask,
+        frame: Frame,
+        certainty: float,
+        seen: Contrast,
+        alike: float,
+        resemblance: Callable[[], float],
+    ) -> bool:
         """Tell whether what is seen is still the lesion or, after it was lost, is it again.
 
         Parameters
@@ -120,13 +154,17 @@ class Presence:
             Of the network's outline.
         alike : float
             As ``likeness`` returns it.
+        resemblance : callable
+            Returns how much it resembles the drawn lesion, seen as that was (``Resemblance.beside_anchor``), -1 to 1
+            or nan. Called only where it decides, because it costs an encoding.
         """
         if certainty < CERTAIN_FAINT and seen.has_gone(self.contrast):
             return False
         area = np.count_nonzero(found)
         if not self.lost:
             is_lesion = certainty >= CERTAIN_REMAINDER or bool(area >= REMAINDER * self.extent**2)
-            is_lesion &= certainty >= self._certainty_kept * max(self._recent, default=0.0)
+            is_lesion &= certainty >= self._certainty_kept * max(self._certainties, default=0.0)
+            is_lesion = is_lesion and not self._is_other_tissue(frame, resemblance)
         elif self._last_seen is None:
             is_lesion = certainty >= CERTAIN_HERE
         else:
@@ -134,7 +172,16 @@ class Presence:
             away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self.extent
             covered = self._covered(found, frame)
             is_lesion = certainty >= certainty_needed(away, alike, area / self.extent**2, covered)
+            if is_lesion and not alike > UNCHANGED:  # each of them may be nan
+                is_lesion = not resemblance() < RESEMBLING_AGAIN * self._resembled
         return is_lesion and not self._is_denied(found, frame)
+
+    def _is_other_tissue(self, frame: Frame, resemblance: Callable[[], float]) -> bool:
+        """Tell whether what is followed in doubt is not what was followed before."""
+        doubt = self._doubt
+        if doubt is None or resemblance() >= RESEMBLING * doubt.resemblance:
+            return False
+        return doubt.before.likeness(grey(doubt.before.window.cut(frame, self._size))) <= SAME_TISSUE
 
     def _covered(self, found: Mask, frame: Frame) -> float:
         """Return the share of the anchor's lesion, carried by optical flow, that a mask covers; 1 if not known."""
@@ -195,15 +242,45 @@ class Presence:
         self.lost, self._sure_of_none, self._last_view, self._denied = 0, 1.0, None, None
 
     def know_certainty(self, certainty: float) -> None:
-        """Take note of the network's certainty, 0 to 1, about the lesion on a frame that shows it."""
-        self._recent.append(certainty)
+        """Take note of the network's certainty, 0 to 1, about the lesion on an anchor."""
+        self._certainties.append(certainty)
+
+    def know_followed(self, certainty: float, resemblance: float, before: tuple[Frame, Mask]) -> None:
+        """Take note of what a network says of the lesion that it followed to a frame.
+
+        Parameters
+        ----------
+        certainty : float
+            0 to 1.
+        resemblance : float
+            To the drawn lesion, -1 to 1; nan if it is not known.
+        before : (ndarray of uint8, ndarray of bool)
+            The frame before, shape (H, W) or (H, W, 3), and the lesion's mask there, shape (H, W), not empty.
+        """
+        if self._doubt is not None:
+            self._doubt.frames += 1
+            if self._doubt.frames == FRAMES_OF_DOUBT:
+                self._doubt = None
+        elif self._resemblances and certainty < DOUBTED * max(self._certainties) >= DOUBTED * CERTAIN_BEFORE:
+            self._doubt = _Doubt(self._view_of(*before), max(self._resemblances))
+        self._certainties.append(certainty)
+        if not math.isnan(resemblance):
+            self._resemblances.append(resemblance)
+
+    def _forget(self) -> None:
+        """Forget what a network said of the lesion while it was followed."""
+        self._certainties.clear()
+        self._resemblances.clear()
+        self._doubt = None
 
     def lose(self, before: Mask) -> None:
         """Take note that the lesion, seen as ``before``, bool (H, W), one frame ago, is not visible."""
         if before.any():
             self._last_seen = _centre(before)
             self.extent = max(self.extent, _extent(before))  # all anchors may be marked "not visible"
-        self._recent.clear()
+        if self._resemblances:
+            self._resembled = max(*self._resemblances, self._doubt.resemblance if self._doubt else -1.0)
+        self._forget()
         self.lost += 1
 
     def deny(self, frame: Frame, wrong: Mask) -> None:

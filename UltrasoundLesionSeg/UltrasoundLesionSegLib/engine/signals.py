@@ -1,7 +1,8 @@
 """Signals that tell how well a mask fits, without the truth.
 
 Signals that predicted nothing on held-out clips are not used: the change of area from frame to frame, the change of the
-whole picture (a moving probe changes it although nothing is wrong), and the contrast to the surroundings.
+whole picture (a moving probe changes it although nothing is wrong), the contrast to the surroundings, and, beside the
+other signals, how much a mask that is kept resembles the lesion.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ class Signals:
         before.
     absence : float
         Frames to the nearest one of the stretch that a person marked "not visible".
+    refused : float
+        How much what the network saw resembles the lesion, -1 to 1 (``resemblance.py``), where it was not taken for it,
+        so that the mask is empty.
     """
 
     certainty: float = NAN
@@ -59,6 +63,7 @@ class Signals:
     distance: float = NAN
     return_overlap: float = NAN
     absence: float = NAN
+    refused: float = NAN
 
 
 SIGNALS = tuple(field.name for field in fields(Signals))

@@ -6,6 +6,7 @@ Stretches and directions are the caller's (``propagation.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from UltrasoundLesionSegLib.engine.network_api import PreviousFrame, Propagation
 from UltrasoundLesionSegLib.engine.network_input import NetworkInput, View
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
 from UltrasoundLesionSegLib.engine.presence import Presence
+from UltrasoundLesionSegLib.engine.resemblance import Resemblance
 from UltrasoundLesionSegLib.engine.signals import NAN, Signals, overlap, soft_overlap
 from UltrasoundLesionSegLib.engine.window import Window
 
@@ -103,6 +105,7 @@ class LesionTracker:
         self._presence = Presence(
             settings.input_size, settings.window_margin, settings.smallest_side, settings.certainty_kept
         )
+        self._resemblance = Resemblance(network, self._input)
         self._bank = MemoryBank(settings.memory)
         self._remembers = False  # whether any anchor is in the memory
         self._past: _Past | None = None
@@ -165,7 +168,9 @@ class LesionTracker:
         redrawn = predicted if self._correction is None else self._correction.apply(predicted)
         found, alike = probabilities > 0.5, self._presence.likeness(frame)
         seen = contrast(view.grey, predicted > 0.5)
-        if found.any() and not self._presence.is_lesion(found, frame, certainty, seen, alike):
+        beside_anchor = partial(self._resemblance.beside_anchor, frame, found)
+        resemblance = self._resemblance.of(view, self._input.cut_mask(probabilities, window)) if found.any() else NAN
+        if found.any() and not self._presence.is_lesion(found, frame, certainty, seen, alike, beside_anchor):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # certainty that nothing is there
         elif self._correction is not None and self._settings.outline_correction:
@@ -178,21 +183,25 @@ class LesionTracker:
             if past.mask.any():
                 self._presence.keep_view(past.frame, past.mask)
                 alike = self._presence.likeness(frame)
-            return Prediction(corrected, self._signals_of_none(certainty, alike))
-        self._presence.know_certainty(certainty)
+            return Prediction(corrected, self._signals_of_none(certainty, alike, resemblance))
+        if past.mask.any():
+            self._presence.know_followed(certainty, resemblance, (past.frame, past.mask))
+        else:
+            self._presence.know_certainty(certainty)
         signals = self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty)
         if self._correction is None:
             agreement = self._presence.anchor_agreement(frame, corrected > 0.5)
             signals = replace(signals, return_overlap=agreement)
         return Prediction(corrected, signals)
 
-    def _signals_of_none(self, certainty: float, alike: float) -> Signals:
+    def _signals_of_none(self, certainty: float, alike: float, refused: float) -> Signals:
         """Return what tells whether the lesion is really not visible."""
         return Signals(
             unseen=certainty,
             hidden=float(self._presence.lost + 1),
             last_likeness=alike,
             anchor_overlap=self._anchor_overlap,
+            refused=refused,
         )
 
     def _signals(self, predicted: NDArray[np.float32], mask: Mask, certainty: float) -> Signals:
@@ -323,6 +332,7 @@ class LesionTracker:
             self._remembers = True
         if mask.any():
             self._presence.know_anchor(mask, contrast(view.grey, seen[0, 0].cpu().numpy() > 0.5))
+            self._resemblance.know_anchor(view, seen, window)
         return _Past(frame, probabilities, mask, view, window, seen)
 
     @torch.inference_mode()

@@ -45,7 +45,7 @@ SEEN = (
     "return_overlap",
     "absence",
 )
-UNSEEN = ("unseen", "hidden", "last_likeness", "absence")
+UNSEEN = ("unseen", "hidden", "last_likeness", "absence", "refused")
 LINE = {"knots": [0.0, 1.0], "values": [0.0, 1.0]}
 KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rises, -1 falls
     "certainty": ((0.5, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97), 1),
@@ -59,6 +59,7 @@ KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rise
     "last_likeness": ((0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8), -1),
     "unseen": ((0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97), 1),
     "absence": ((1.0, 3.0, 6.0, 12.0), 0),  # a mask near it is less sure, an empty one more
+    "refused": ((0.0, 0.2, 0.4, 0.6, 0.8), -1),
     "weighted": ((-1.0, 0.0, 1.0, 2.0, 2.5, 3.0, 3.5, 4.0), 1),
     "lower": ((-1.0, 0.0, 1.0, 2.0, 2.5, 3.0, 3.5, 4.0), 1),
     "agreement": ((0.5, 0.7, 0.8, 0.88, 0.92, 0.95, 0.97, 0.985), 1),

@@ -156,6 +156,10 @@ class STPFNet(PropagationNetwork):
         features = self.trunk(frames)
         return FrameCode(self.key(features[2]), (self.coarse(features), *features))
 
+    def appearance(self, code: FrameCode) -> Tensor:
+        """Return the key: it is trained to be alike where frames show the same structure."""
+        return code.key
+
     def memorize(self, frames: Tensor, code: FrameCode, masks: Tensor) -> MemoryItem:
         """Encode frames with their masks: K_P (B, Ck, h / 16, w / 16) and V_P (B, Cv, h / 16, w / 16)."""
         if isinstance(self.memory_encoder, FusedMaskEncoder):

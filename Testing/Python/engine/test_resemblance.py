@@ -1,0 +1,169 @@
+"""What is followed or found again is compared with the drawn lesion by a network's features."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from engine_helpers import disc, inputs_for
+from stand_in_networks import BrightNetwork
+from torch import Tensor
+
+from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
+from UltrasoundLesionSegLib.engine.bundles import find_bundle
+from UltrasoundLesionSegLib.engine.last_view import LastView
+from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame, PropagationNetwork
+from UltrasoundLesionSegLib.engine.network_input import NetworkInput
+from UltrasoundLesionSegLib.engine.presence import FRAMES_OF_DOUBT
+from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
+from UltrasoundLesionSegLib.engine.resemblance import Resemblance
+from UltrasoundLesionSegLib.engine.stretches import Direction
+from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
+from UltrasoundLesionSegLib.engine.window import Window
+
+SHAPE = (96, 128)
+RED, GREEN = np.array([1.5, 0.75, 0.75]), np.array([0.75, 1.5, 0.75])  # colours of the same brightness
+SURE, DOUBTFUL = 165, 134  # grey levels of which ``ColourNetwork`` is certain, and much less so
+AROUND = 60
+
+
+class ColourNetwork(BrightNetwork):
+    """Finds what is brighter than mid-grey, and tells structures from each other by their colour."""
+
+    def appearance(self, code: FrameCode) -> Tensor:
+        return code.key
+
+    def segment(self, frames: Tensor, code: FrameCode, previous: PreviousFrame, memory: MemoryRead) -> Tensor:
+        return (frames.mean(dim=1, keepdim=True) - 0.5) * 60
+
+
+class ColourBlindNetwork(ColourNetwork):
+    """Finds the same, and cannot tell."""
+
+    def appearance(self, code: FrameCode) -> Tensor:
+        return PropagationNetwork.appearance(self, code)
+
+
+LESION = disc(SHAPE, 48, 64, 14)
+
+
+def coloured(*shown: tuple[np.ndarray, int] | None) -> Cine:
+    """Return a cine with a disc of these colours and brightnesses; None: without it."""
+    frames = np.full((len(shown), *SHAPE, 3), AROUND, np.uint8)
+    for frame, disc_of in zip(frames, shown, strict=True):
+        if disc_of is not None:
+            frame[LESION] = np.clip(disc_of[0] * disc_of[1], 0, 255)
+    return Cine.from_array(frames)
+
+
+def follow(cine: Cine, network: BrightNetwork) -> list[bool]:
+    """Return on which frames after the first, the anchor, a lesion is seen."""
+    settings = TrackerSettings(input_size=96, outline_correction=False)
+    inputs = inputs_for(cine, [Anchor(0, 0, LESION)], direction=Direction.BOTH)
+    results: dict[int, FrameResult] = {
+        one.frame: one for one in PropagationInferer(settings, torch.device("cpu"))(inputs, network)
+    }
+    return [bool(results[frame].masks.any()) for frame in range(1, len(cine))]
+
+
+@pytest.fixture
+def resemblance() -> Resemblance:
+    network = ColourNetwork()
+    return Resemblance(network, NetworkInput(network, 96, torch.device("cpu")))
+
+
+def know(resemblance: Resemblance, network: BrightNetwork | None = None) -> tuple[NetworkInput, Window]:
+    network_input = NetworkInput(network or ColourNetwork(), 96, torch.device("cpu"))
+    window = Window.around(LESION, 2.0, 48.0)
+    view = network_input.view(np.asarray(coloured((RED, SURE)).frames[0]), window)
+    resemblance.know_anchor(view, network_input.cut_mask(LESION.astype(np.float32), window), window)
+    return network_input, window
+
+
+@pytest.mark.parametrize(("colour", "least", "most"), [(RED, 0.99, 1.0), (GREEN, 0.5, 0.95), (-0.3 * RED, -1, 0)])
+def test_what_looks_alike_inside_and_around_resembles_the_drawn_lesion(
+    resemblance: Resemblance, colour: np.ndarray, least: float, most: float
+) -> None:
+    network_input, window = know(resemblance)
+    frame = np.asarray(coloured((colour, SURE)).frames[0])
+    seen = network_input.cut_mask(LESION.astype(np.float32), window)
+    found = resemblance.of(network_input.view(frame, window), seen)
+    assert least <= round(found, 5) <= most
+    assert resemblance.beside_anchor(frame, LESION) == pytest.approx(found, abs=0.01)
+
+
+def test_beside_the_anchor_a_mask_is_seen_as_large_as_the_lesion_was(resemblance: Resemblance) -> None:
+    """Through the small window of a small mask, everything around it would be lesion."""
+    know(resemblance)
+    frame = np.asarray(coloured((RED, SURE)).frames[0])
+    moved = np.roll(frame, (10, -20), (0, 1))
+    assert resemblance.beside_anchor(moved, np.roll(LESION, (10, -20), (0, 1))) == pytest.approx(1, abs=0.01)
+
+
+def test_nothing_is_known_before_an_anchor_or_of_a_network_without_appearance(resemblance: Resemblance) -> None:
+    frame = np.asarray(coloured((RED, SURE)).frames[0])
+    assert math.isnan(resemblance.beside_anchor(frame, LESION))
+    network = ColourBlindNetwork()
+    blind = Resemblance(network, NetworkInput(network, 96, torch.device("cpu")))
+    network_input, window = know(blind, network)
+    seen = network_input.cut_mask(LESION.astype(np.float32), window)
+    assert math.isnan(blind.of(network_input.view(frame, window), seen))
+    assert math.isnan(blind.beside_anchor(frame, LESION))
+
+
+@pytest.mark.parametrize(
+    ("colour", "alike", "network", "followed"),
+    [
+        (GREEN, 0.3, ColourNetwork(), False),
+        (RED, 0.3, ColourNetwork(), True),
+        (GREEN, 0.9, ColourNetwork(), True),
+        (GREEN, 0.3, ColourBlindNetwork(), True),
+    ],
+)
+def test_what_a_network_follows_on_in_doubt_must_resemble_the_lesion_or_lie_in_the_same_tissue(
+    monkeypatch: pytest.MonkeyPatch, colour: np.ndarray, alike: float, network: BrightNetwork, followed: bool
+) -> None:
+    monkeypatch.setattr(LastView, "likeness", lambda view, now: alike)
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING", 0.97)  # colours are never opposites
+    seen = follow(coloured(*[(RED, SURE)] * 4, (colour, DOUBTFUL), (colour, SURE)), network)
+    assert seen == [True] * 4 + [followed]  # the frame of the fall itself keeps its mask
+
+
+def test_without_doubt_and_when_it_has_passed_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LastView, "likeness", lambda view, now: 0.3)
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING", 0.97)
+    assert all(follow(coloured(*[(RED, SURE)] * 4, *[(GREEN, SURE)] * 3), ColourNetwork()))
+    doubted = [(RED, DOUBTFUL)] * (1 + FRAMES_OF_DOUBT)
+    late = follow(coloured(*[(RED, SURE)] * 4, *doubted, *[(GREEN, SURE)] * 2), ColourNetwork())
+    early = follow(coloured(*[(RED, SURE)] * 4, *doubted[:-1], *[(GREEN, SURE)] * 2), ColourNetwork())
+    assert all(late)
+    assert early == [True] * (3 + FRAMES_OF_DOUBT) + [False] * 2
+
+
+@pytest.mark.parametrize(
+    ("colour", "alike", "network", "found"),
+    [
+        (RED, 0.3, ColourNetwork(), True),
+        (GREEN, 0.3, ColourNetwork(), False),
+        (GREEN, 0.9, ColourNetwork(), True),
+        (GREEN, 0.3, ColourBlindNetwork(), True),
+    ],
+)
+def test_what_is_taken_for_a_lost_lesion_must_resemble_it_unless_the_tissue_is_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, colour: np.ndarray, alike: float, network: BrightNetwork, found: bool
+) -> None:
+    monkeypatch.setattr(LastView, "likeness", lambda view, now: alike)
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING_AGAIN", 0.97)
+    seen = follow(coloured(*[(RED, SURE)] * 3, None, None, *[(colour, SURE)] * 3), network)
+    assert seen == [True, True, False, False] + [found] * 3
+
+
+def test_the_shipped_networks_tell_structures_apart_if_they_are_trained_to_compare_frames() -> None:
+    frames = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for name, tells in (("stpfnet_light", True), ("bas_s_propagate", False)):
+        network = find_bundle(name).load_for_inference("cpu")
+        assert isinstance(network, PropagationNetwork)
+        code = network.encode(frames)
+        assert (network.appearance(code) is not None) is tells

@@ -1,0 +1,92 @@
+"""How much what is inside a mask resembles the lesion that was drawn, to the network.
+
+A mask can move from a lesion that leaves the image plane to tissue in its place. A network is as sure of that tissue
+after a few frames, but its features of it are others. They tell the two apart better than brightness, certainty or the
+surroundings (Docs/results/ablations.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
+
+from UltrasoundLesionSegLib.cine import Frame, Mask
+from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
+from UltrasoundLesionSegLib.engine.network_input import NetworkInput, View
+from UltrasoundLesionSegLib.engine.signals import NAN
+from UltrasoundLesionSegLib.engine.window import Window
+
+
+class Resemblance:
+    """Compares masks with the lesion on the latest anchor that shows it.
+
+    A lesion is described by the mean of the network's features inside the mask minus the mean outside, in the window;
+    two descriptions are compared by the cosine between them, -1 to 1.
+
+    Parameters
+    ----------
+    network : PropagationNetwork
+        Nothing is compared if it has no ``appearance``.
+    network_input : NetworkInput
+    """
+
+    def __init__(self, network: PropagationNetwork, network_input: NetworkInput) -> None:
+        self._network, self._input = network, network_input
+        self._drawn: Tensor | None = None
+        self._window: Window | None = None  # through which it was seen
+
+    def know_anchor(self, view: View, seen: Tensor, window: Window) -> None:
+        """Take what the lesion on an anchor looks like.
+
+        Parameters
+        ----------
+        view : View
+            The anchor's frame.
+        seen : Tensor, shape (1, 1, N, N)
+            The drawn mask through the same window, 0 to 1; not empty.
+        window : Window
+        """
+        self._drawn, self._window = self._description(view, seen), window
+
+    def of(self, view: View, seen: Tensor) -> float:
+        """Return how much a mask resembles the drawn lesion; nan if that is not known. Parameters as above."""
+        described = None if self._drawn is None else self._description(view, seen)
+        if self._drawn is None or described is None:
+            return NAN
+        return float(functional.cosine_similarity(described, self._drawn.to(described.device), dim=0))
+
+    def beside_anchor(self, frame: Frame, mask: Mask) -> float:
+        """Return the same for a mask seen through a window as large as the anchor's, which costs one encoding.
+
+        What is seen through a window of another size has other features.
+
+        Parameters
+        ----------
+        frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        mask : ndarray of bool, shape (H, W)
+            Not empty.
+        """
+        if self._drawn is None or self._window is None:
+            return NAN
+        rows, columns = np.nonzero(mask)
+        window = replace(self._window, row=float(rows.mean()), column=float(columns.mean()))
+        seen = self._input.cut_mask(mask.astype(np.float32), window)
+        return self.of(self._input.view(frame, window), seen)
+
+    def _description(self, view: View, seen: Tensor) -> Tensor | None:
+        features = self._network.appearance(view.code)
+        if features is None:
+            return None
+        features = features[0].float()
+        height, width = features.shape[-2:]
+        inside = functional.adaptive_avg_pool2d(seen, (height, width))[0]
+        return _mean(features, inside) - _mean(features, 1 - inside)
+
+
+def _mean(features: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean of features of shape (C, h, w) over the pixels, shape (C,)."""
+    mean: Tensor = (features * weights).sum((1, 2)) / weights.sum().clamp_min(1e-6)
+    return mean
