@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.engine.presence import FRAMES_OF_DOUBT
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.resemblance import Resemblance
 from UltrasoundLesionSegLib.engine.stretches import Direction
-from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
+from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
 from UltrasoundLesionSegLib.engine.window import Window
 
 SHAPE = (96, 128)
@@ -74,11 +74,11 @@ def resemblance() -> Resemblance:
     return Resemblance(network, NetworkInput(network, 96, torch.device("cpu")))
 
 
-def know(resemblance: Resemblance, network: BrightNetwork | None = None) -> tuple[NetworkInput, Window]:
-    network_input = NetworkInput(network or ColourNetwork(), 96, torch.device("cpu"))
-    window = Window.around(LESION, 2.0, 48.0)
-    view = network_input.view(np.asarray(coloured((RED, SURE)).frames[0]), window)
-    resemblance.know_anchor(view, network_input.cut_mask(LESION.astype(np.float32), window), window)
+def know(resemblance: Resemblance, colour: np.ndarray = RED, drawn: np.ndarray = LESION) -> tuple[NetworkInput, Window]:
+    network_input = NetworkInput(ColourNetwork(), 96, torch.device("cpu"))
+    window = Window.around(drawn, 2.0, 48.0)
+    view = network_input.view(np.asarray(coloured((colour, SURE)).frames[0]), window)
+    resemblance.know_anchor(view, network_input.cut_mask(drawn.astype(np.float32), window), window, drawn)
     return network_input, window
 
 
@@ -102,12 +102,41 @@ def test_beside_the_anchor_a_mask_is_seen_as_large_as_the_lesion_was(resemblance
     assert resemblance.beside_anchor(moved, np.roll(LESION, (10, -20), (0, 1))) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("edge_first", [True, False])
+def test_masks_are_compared_with_the_anchor_that_shows_most_of_the_lesion(
+    resemblance: Resemblance, edge_first: bool
+) -> None:
+    edge = LESION & disc(SHAPE, 48, 76, 6)
+    for colour, drawn in [(GREEN, edge), (RED, LESION)] if edge_first else [(RED, LESION), (GREEN, edge)]:
+        know(resemblance, colour, drawn)
+    red, green = (np.asarray(coloured((colour, SURE)).frames[0]) for colour in (RED, GREEN))
+    assert resemblance.beside_anchor(red, LESION) == pytest.approx(1, abs=0.01)
+    assert resemblance.beside_anchor(green, LESION) < 0.95
+
+
+def test_a_lesion_lost_beside_an_anchor_that_shows_its_edge_must_resemble_the_whole_lesion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LastView, "likeness", lambda view, now: 0.3)
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING_AGAIN", 0.97)
+    network = ColourNetwork()
+    tracker = LesionTracker(network, TrackerSettings(input_size=96, outline_correction=False), torch.device("cpu"))
+    cine = coloured((RED, SURE), (GREEN, SURE), None, (GREEN, SURE), (RED, SURE))
+    tracker.remember_anchor(0, np.asarray(cine.frames[0]), LESION)
+    tracker.start_at_anchor(1, np.asarray(cine.frames[1]), LESION & disc(SHAPE, 48, 76, 12))
+    seen = []
+    for frame in (2, 3, 4):
+        found = tracker.step(np.asarray(cine.frames[frame]), frame).probabilities
+        seen.append(bool(tracker.accept(frame, found).any()))
+    assert seen == [False, False, True]
+
+
 def test_nothing_is_known_before_an_anchor_or_of_a_network_without_appearance(resemblance: Resemblance) -> None:
     frame = np.asarray(coloured((RED, SURE)).frames[0])
     assert math.isnan(resemblance.beside_anchor(frame, LESION))
     network = ColourBlindNetwork()
     blind = Resemblance(network, NetworkInput(network, 96, torch.device("cpu")))
-    network_input, window = know(blind, network)
+    network_input, window = know(blind)
     seen = network_input.cut_mask(LESION.astype(np.float32), window)
     assert math.isnan(blind.of(network_input.view(frame, window), seen))
     assert math.isnan(blind.beside_anchor(frame, LESION))

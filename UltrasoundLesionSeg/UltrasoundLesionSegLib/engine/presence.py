@@ -241,9 +241,19 @@ class Presence:
         """Take note that a frame shows the lesion."""
         self.lost, self._sure_of_none, self._last_view, self._denied = 0, 1.0, None, None
 
-    def know_certainty(self, certainty: float) -> None:
-        """Take note of the network's certainty, 0 to 1, about the lesion on an anchor."""
+    def know_certainty(self, certainty: float, resemblance: float = NAN) -> None:
+        """Take note of what a network says of the lesion on an anchor or where it was found again.
+
+        Parameters
+        ----------
+        certainty : float
+            0 to 1.
+        resemblance : float
+            To the drawn lesion, -1 to 1; nan if it is not known, as through the window of a search.
+        """
         self._certainties.append(certainty)
+        if not math.isnan(resemblance):
+            self._resemblances.append(resemblance)
 
     def know_followed(self, certainty: float, resemblance: float, before: tuple[Frame, Mask]) -> None:
         """Take note of what a network says of the lesion that it followed to a frame.
@@ -263,9 +273,7 @@ class Presence:
                 self._doubt = None
         elif self._resemblances and certainty < DOUBTED * max(self._certainties) >= DOUBTED * CERTAIN_BEFORE:
             self._doubt = _Doubt(self._view_of(*before), max(self._resemblances))
-        self._certainties.append(certainty)
-        if not math.isnan(resemblance):
-            self._resemblances.append(resemblance)
+        self.know_certainty(certainty, resemblance)
 
     def _forget(self) -> None:
         """Forget what a network said of the lesion while it was followed."""

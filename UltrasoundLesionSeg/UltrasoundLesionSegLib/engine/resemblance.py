@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.engine.window import Window
 
 
 class Resemblance:
-    """Compares masks with the lesion on the latest anchor that shows it.
+    """Compares masks with the lesion on that anchor in memory which shows most of it; another may show an edge only.
 
     A lesion is described by the mean of the network's features inside the mask minus the mean outside, in the window;
     two descriptions are compared by the cosine between them, -1 to 1.
@@ -35,10 +35,16 @@ class Resemblance:
 
     def __init__(self, network: PropagationNetwork, network_input: NetworkInput) -> None:
         self._network, self._input = network, network_input
-        self._drawn: Tensor | None = None
-        self._window: Window | None = None  # through which it was seen
+        self._drawn: Tensor | None = None  # description
+        self._window: Window | None = None  # through which it was made
+        self._area = 0  # pixels of the frame
 
-    def know_anchor(self, view: View, seen: Tensor, window: Window) -> None:
+    @property
+    def is_known(self) -> bool:
+        """Whether masks can be compared with a lesion."""
+        return self._drawn is not None
+
+    def know_anchor(self, view: View, seen: Tensor, window: Window, mask: Mask) -> None:
         """Take what the lesion on an anchor looks like.
 
         Parameters
@@ -46,10 +52,14 @@ class Resemblance:
         view : View
             The anchor's frame.
         seen : Tensor, shape (1, 1, N, N)
-            The drawn mask through the same window, 0 to 1; not empty.
+            The drawn mask through the same window, 0 to 1.
         window : Window
+        mask : ndarray of bool, shape (H, W)
+            The drawn mask; not empty.
         """
-        self._drawn, self._window = self._description(view, seen), window
+        area = int(np.count_nonzero(mask))
+        if area >= self._area:
+            self._drawn, self._window, self._area = self._description(view, seen), window, area
 
     def of(self, view: View, seen: Tensor) -> float:
         """Return how much a mask resembles the drawn lesion; nan if that is not known. Parameters as above."""

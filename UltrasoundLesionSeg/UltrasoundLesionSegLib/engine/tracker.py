@@ -139,7 +139,9 @@ class LesionTracker:
             # includes a bright rim has another contrast than the dark core inside it, although nothing has changed.
             self._presence.contrast = contrast(view.grey, predicted > 0.5)
             self._anchor_overlap = overlap(drawn > 0.5, predicted > 0.5)
-            self._presence.know_certainty(confidence.certainty(predicted))
+            # the drawn lesion as a whole: this anchor may show its edge only
+            resemblance = 1.0 if self._resemblance.is_known else NAN
+            self._presence.know_certainty(confidence.certainty(predicted), resemblance)
 
     @torch.inference_mode()
     def step(self, frame: Frame, index: int) -> Prediction:
@@ -332,7 +334,7 @@ class LesionTracker:
             self._remembers = True
         if mask.any():
             self._presence.know_anchor(mask, contrast(view.grey, seen[0, 0].cpu().numpy() > 0.5))
-            self._resemblance.know_anchor(view, seen, window)
+            self._resemblance.know_anchor(view, seen, window, mask)
         return _Past(frame, probabilities, mask, view, window, seen)
 
     @torch.inference_mode()
