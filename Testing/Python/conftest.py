@@ -54,7 +54,9 @@ def bright_model(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     network = BrightNetwork()
     settings: dict[str, Any] = {"input_size": 64}
-    described = Bundle("bright", "Bright", "stand-in", "propagate", 64, "1", "0" * 64, Path(), {}, settings)
+    described = Bundle(
+        "bright", "Bright", "stand-in", "propagate", 64, "1", "0" * 64, Path(), {"_target_": "stand-in"}, settings
+    )
     monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
     monkeypatch.setattr(Bundle, "load_network", lambda self, device: network)
     return network
@@ -71,7 +73,7 @@ def pointed_model(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def described(role: str) -> Bundle:
         settings: dict[str, Any] = {"input_size": 64} if role == "propagate" else {}
-        return Bundle(role, role, "stand-in", role, 64, "1", role[0] * 64, Path(), {}, settings)
+        return Bundle(role, role, "stand-in", role, 64, "1", role[0] * 64, Path(), {"_target_": "stand-in"}, settings)
 
     monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", described)
     monkeypatch.setattr(Bundle, "load_network", lambda self, device: networks[self.role])

@@ -28,7 +28,9 @@ class SeesNothing(SuggestionNetwork):
 def networks(monkeypatch: pytest.MonkeyPatch) -> PointedNetwork:
     made = {"click": PointedNetwork(), "suggest": SeesNothing()}
     monkeypatch.setattr(
-        clicks, "default_bundle", lambda role: Bundle(role, role, "", role, 96, "1", "0" * 64, Path(), {}, {})
+        clicks,
+        "default_bundle",
+        lambda role: Bundle(role, role, "", role, 96, "1", "0" * 64, Path(), {"_target_": "stand-in"}, {}),
     )
     monkeypatch.setattr(Bundle, "load_for_inference", lambda self, device: made[self.role])
     return made["click"]  # type: ignore[return-value]

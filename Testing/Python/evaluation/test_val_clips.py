@@ -6,12 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.evaluation import val_clips
 from UltrasoundLesionSegLib.evaluation.evaluate import evaluate
-from UltrasoundLesionSegLib.evaluation.still_walk import ClipPlan, StillWalk, key_framed, soap_film
+from UltrasoundLesionSegLib.evaluation.still_walk import (
+    ClipPlan,
+    StillWalk,
+    key_framed,
+    mirrored_structure,
+    soap_film,
+)
 from UltrasoundLesionSegLib.evaluation.val_clips import (
     APART_FRAMES,
     DIFFICULTIES,
@@ -68,6 +75,22 @@ def test_a_lesion_that_leaves_leaves_nothing_dark_behind(moving_disc: Discs) -> 
     assert contrast > 20  # the disc is darker than its surroundings
     left = (around - frames[away])[:, still.mask].mean(axis=1)
     assert np.abs(left).max() < 0.2 * contrast
+
+
+@pytest.mark.parametrize("half_width", [20, 50])  # beside the wide one there is too little tissue: from above and below
+def test_a_lesion_that_leaves_leaves_no_even_patch_behind(half_width: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (120, 120)).astype(np.float32)
+    tissue = 100 + 20 * cv2.GaussianBlur(noise, (0, 0), 2) / np.float32(0.14)
+    hole = np.zeros((120, 120), bool)
+    hole[40:70, 60 - half_width : 60 + half_width] = True
+    tissue[hole] = 10  # a lesion without structure
+    film = soap_film(tissue, hole)
+    filled = film + mirrored_structure(tissue, hole)
+    inside = cv2.erode(hole.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert film[inside].std() < 0.5 * tissue[~hole].std()
+    assert 0.7 * tissue[~hole].std() < filled[inside].std() < 1.3 * tissue[~hole].std()
+    assert filled[inside].min() > 20
+    assert np.abs(filled - film)[:30].max() == 0
 
 
 def test_key_frames_start_at_zero_and_are_smooth() -> None:

@@ -9,6 +9,7 @@ from UltrasoundLesionSegLib.fitting.appearance import draw_appearance
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip, ClipSettings, Exit, synthesize_clip
 from UltrasoundLesionSegLib.fitting.speckle import SpeckleSource, split_layers
 from UltrasoundLesionSegLib.fitting.still import Still
+from UltrasoundLesionSegLib.fitting.tissue import TissueSheet
 
 TIMES = [0.0, 1.0, 2.0, 5.0, 20.0]
 
@@ -78,6 +79,19 @@ def test_a_lesion_leaves_the_plane_and_the_truth_is_empty(stills: list[Still]) -
     clips = [make(stills, seed, ClipSettings(exit_share=1.0), times) for seed in range(6)]
     assert all(clip.masks[0].any() for clip in clips)
     assert sum(not clip.masks.any(axis=(1, 2)).all() for clip in clips) >= 4
+
+
+def test_where_a_lesion_has_gone_the_tissue_has_the_structure_of_what_is_beside_it() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (200, 200)).astype(np.float32)
+    image = 110 + 25 * cv2.GaussianBlur(noise, (0, 0), 2.5) / np.float32(0.11)
+    lesion = np.zeros((200, 200), bool)
+    lesion[80:120, 80:120] = True
+    image[lesion] = 20  # without structure
+    still = Still(np.clip(image, 0, 255).astype(np.uint8), lesion)
+    sheet = TissueSheet(still, still, Window(100, 100, 160), 160, True)
+    structure = sheet.blank - cv2.GaussianBlur(sheet.blank, (0, 0), 4)
+    assert 0.45 < structure[65:95, 65:95].std() / structure[:, :40].std() < 1.3
+    assert sheet.blank[65:95, 65:95].min() > 40
 
 
 def test_an_exit_goes_and_comes_back() -> None:

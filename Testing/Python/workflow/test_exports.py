@@ -84,7 +84,18 @@ def exported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         # the simulated lesion is dark: what calls bright pixels lesion would lose it
         network = HoldNetwork()
-        described = Bundle("hold", "Hold", "stand-in", "propagate", 64, "1", "0" * 64, Path(), {}, {"input_size": 64})
+        described = Bundle(
+            "hold",
+            "Hold",
+            "stand-in",
+            "propagate",
+            64,
+            "1",
+            "0" * 64,
+            Path(),
+            {"_target_": "stand-in"},
+            {"input_size": 64},
+        )
         patch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
         patch.setattr(Bundle, "load_network", lambda self, device: network)
         record = run_all(source, output)

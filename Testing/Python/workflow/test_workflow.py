@@ -427,7 +427,7 @@ def test_a_suggestion_is_recorded_for_what_it_is(
     logic: UltrasoundLesionWorkflow, discs: Discs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser, truth = discs
-    described = Bundle("eye", "Eye", "stand-in", "suggest", 96, "1", "0" * 64, None, {}, {})
+    described = Bundle("eye", "Eye", "stand-in", "suggest", 96, "1", "0" * 64, None, {"_target_": "stand-in"}, {})
     monkeypatch.setattr("UltrasoundLesionSegLib.engine.bundles.default_bundle", lambda role: described)
     monkeypatch.setattr(Bundle, "load_network", lambda self, device: SeesTheDisc())
     mask = logic.suggest(browser, 3)

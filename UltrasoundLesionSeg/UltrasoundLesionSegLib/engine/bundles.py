@@ -141,7 +141,7 @@ class Bundle:
             When the file is no estimate.
         """
         if not (self.folder / "configs" / f"{OVERLAP}.json").is_file():
-            return default_overlap(self.network_def.get("_target_", ""))
+            return default_overlap(self.network_def["_target_"])
         return _read_overlap(self.folder)
 
     def build_network(self) -> nn.Module:

@@ -54,10 +54,13 @@ class TissueSheet:
         reach = 0.35 * sum(self.radii)
         # 1 in the lesion, falling to 0 over a third of its radius around it
         self.near: Field = np.clip(1 + self.distance / np.float32(reach), 0, 1)
-        grown = cv2.dilate(lesion.astype(np.uint8), np.ones((2 * int(reach * 0.4) + 3,) * 2, np.uint8)) > 0
+        growth = np.ones((2 * int(reach * 0.4) + 3,) * 2, np.uint8)
+        grown = cv2.dilate(lesion.astype(np.uint8), growth) > 0
+        # with its mirror images past the still's edges
+        lesions = cv2.dilate(_cut_mirrored(still.mask.astype(np.uint8) * 255, window, size), growth) > 127
         shrunk = self.distance > min(0.15 * min(self.radii), 4)
         # the lesion filled with its surroundings, and the surroundings filled with the lesion
-        self.blank = _painted_over(self.layers.echo, grown, max(reach * 0.2, 1.0))
+        self.blank = _without(self.layers.echo, grown, lesions, max(reach * 0.2, 1.0))
         self.full = (
             _painted_over(self.layers.echo, (self.near > 0) & ~shrunk, 1.0) if shrunk.any() else self.layers.echo
         )
@@ -136,3 +139,36 @@ def _painted_over(echo: Field, hole: Mask, softness: float) -> Field:
     share = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), softness)
     painted: Field = echo + share * (filled - echo)
     return painted
+
+
+def _without(echo: Field, hole: Mask, lesions: Mask, softness: float) -> Field:
+    """Return the echogenicity with a hole painted over by its level and structured as the tissue beside it.
+
+    A level alone leaves an even patch, which looks like a lesion where none should be. No structure comes from
+    ``lesions``.
+    """
+    structure = echo - cv2.GaussianBlur(echo, (0, 0), 0.04 * echo.shape[0])
+    share = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), softness)
+    painted: Field = _painted_over(echo, hole, softness) + share * _structure_beside(structure, hole, hole | lesions)
+    return painted
+
+
+def _structure_beside(structure: Field, hole: Mask, excluded: Mask) -> Field:
+    """Return for a hole the structure at the same depth, one hole's width to the left and to the right, mixed.
+
+    The nearer side counts for more. Where both sides are excluded, it is 0.
+    """
+    columns = np.flatnonzero(hole.any(axis=0))
+    if not len(columns):
+        return np.zeros_like(structure)
+    first, width, last = columns[0], int(np.ptp(columns)) + 1, structure.shape[1] - 1
+    every = np.arange(last + 1)
+    rightward = np.clip((every - first) / width, 0.02, 0.98).astype(np.float32)
+    mixed, squares = np.zeros_like(structure), np.zeros_like(structure)
+    for shift, near in ((-width, 1 - rightward), (width, rightward)):
+        mirrored = last - np.abs(last - np.abs(every + shift))  # goes on mirrored past the frame's edges
+        weight = near * ~excluded[:, mirrored]
+        mixed += weight * structure[:, mirrored]
+        squares += weight**2
+    # the two sides are not alike, so their variances add up
+    return np.asarray(mixed / np.sqrt(np.maximum(squares, 1e-6)), np.float32)
