@@ -33,25 +33,22 @@ CERTAIN_FAINT = 0.9  # certainty needed if the contrast is lower than the lesion
 # the probe moves all the time, the certainty is low all the time, and a fixed threshold would lose lesions.
 RECENT = 4
 # A network that was at least so certain on them and falls below this share of it may have moved on to other tissue, of
-# which it is as certain a few frames later. For so many frames what it follows must resemble the drawn lesion, or the
-# tissue must be that of the frame before. The true mask of a lesion that leaves is doubted, too: doubt alone loses
-# nothing.
-CERTAIN_BEFORE, DOUBTED = 0.85, 0.88
+# which it is as certain a few frames later. For so many frames what it follows must resemble the drawn lesion. The true
+# mask of a lesion that leaves is doubted, too: doubt alone loses nothing.
+CERTAIN_BEFORE, DOUBTED = 0.85, 0.93
 FRAMES_OF_DOUBT = 5
 RESEMBLING = 0.55  # share of the highest resemblance on the few frames before
-SAME_TISSUE = 0.6  # likeness
-# Unless the tissue is as it was, what is taken for a lost lesion must resemble the drawn one nearly as much as before.
-UNCHANGED = 0.8  # likeness
+# What is taken for a lost lesion must resemble the drawn one nearly as much as before. The tissue around it says
+# nothing: it stays the same where the lesion alone leaves the plane.
 RESEMBLING_AGAIN = 0.7  # share of the highest resemblance before the lesion was lost
 
 
 @dataclass
 class _Doubt:
-    """The lesion before a network's certainty fell."""
+    """Since a network's certainty fell."""
 
-    before: LastView
-    resemblance: float
-    frames: int = 0  # since then
+    resemblance: float  # before
+    frames: int = 0
 
 
 class Presence:
@@ -164,7 +161,8 @@ class Presence:
         if not self.lost:
             is_lesion = certainty >= CERTAIN_REMAINDER or bool(area >= REMAINDER * self.extent**2)
             is_lesion &= certainty >= self._certainty_kept * max(self._certainties, default=0.0)
-            is_lesion = is_lesion and not self._is_other_tissue(frame, resemblance)
+            if is_lesion and self._doubt is not None:
+                is_lesion = not resemblance() < RESEMBLING * self._doubt.resemblance
         elif self._last_seen is None:
             is_lesion = certainty >= CERTAIN_HERE
         else:
@@ -172,16 +170,9 @@ class Presence:
             away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self.extent
             covered = self._covered(found, frame)
             is_lesion = certainty >= certainty_needed(away, alike, area / self.extent**2, covered)
-            if is_lesion and not alike > UNCHANGED:  # each of them may be nan
-                is_lesion = not resemblance() < RESEMBLING_AGAIN * self._resembled
+            if is_lesion:
+                is_lesion = not resemblance() < RESEMBLING_AGAIN * self._resembled  # each of them may be nan
         return is_lesion and not self._is_denied(found, frame)
-
-    def _is_other_tissue(self, frame: Frame, resemblance: Callable[[], float]) -> bool:
-        """Tell whether what is followed in doubt is not what was followed before."""
-        doubt = self._doubt
-        if doubt is None or resemblance() >= RESEMBLING * doubt.resemblance:
-            return False
-        return doubt.before.likeness(grey(doubt.before.window.cut(frame, self._size))) <= SAME_TISSUE
 
     def _covered(self, found: Mask, frame: Frame) -> float:
         """Return the share of the anchor's lesion, carried by optical flow, that a mask covers; 1 if not known."""
@@ -255,7 +246,7 @@ class Presence:
         if not math.isnan(resemblance):
             self._resemblances.append(resemblance)
 
-    def know_followed(self, certainty: float, resemblance: float, before: tuple[Frame, Mask]) -> None:
+    def know_followed(self, certainty: float, resemblance: float) -> None:
         """Take note of what a network says of the lesion that it followed to a frame.
 
         Parameters
@@ -264,15 +255,13 @@ class Presence:
             0 to 1.
         resemblance : float
             To the drawn lesion, -1 to 1; nan if it is not known.
-        before : (ndarray of uint8, ndarray of bool)
-            The frame before, shape (H, W) or (H, W, 3), and the lesion's mask there, shape (H, W), not empty.
         """
         if self._doubt is not None:
             self._doubt.frames += 1
             if self._doubt.frames == FRAMES_OF_DOUBT:
                 self._doubt = None
         elif self._resemblances and certainty < DOUBTED * max(self._certainties) >= DOUBTED * CERTAIN_BEFORE:
-            self._doubt = _Doubt(self._view_of(*before), max(self._resemblances))
+            self._doubt = _Doubt(max(self._resemblances))
         self.know_certainty(certainty, resemblance)
 
     def _forget(self) -> None:

@@ -187,7 +187,7 @@ class LesionTracker:
                 alike = self._presence.likeness(frame)
             return Prediction(corrected, self._signals_of_none(certainty, alike, resemblance))
         if past.mask.any():
-            self._presence.know_followed(certainty, resemblance, (past.frame, past.mask))
+            self._presence.know_followed(certainty, resemblance)
         else:
             self._presence.know_certainty(certainty)
         signals = self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty)
