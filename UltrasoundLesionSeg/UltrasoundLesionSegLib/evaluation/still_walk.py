@@ -152,8 +152,9 @@ def soap_film(level: Field, hole: NDArray[np.bool_]) -> Field:
 def mirrored_structure(level: Field, hole: NDArray[np.bool_]) -> Field:
     """Return the structure of the tissue around a hole, mirrored into it; 0 outside the hole.
 
-    A hole filled by a smooth surface alone is an even patch between structured tissue: again like a lesion. What lies
-    beside the hole counts ten times as much as what lies below and above it, because tissue is layered by depth.
+    A hole filled by a smooth surface alone is an even patch, which tells a network that the lesion has gone as no real
+    cine does. What lies beside the hole counts ten times as much as what lies below and above it, because tissue is
+    layered by depth.
 
     Parameters
     ----------

@@ -144,8 +144,8 @@ def _painted_over(echo: Field, hole: Mask, softness: float) -> Field:
 def _without(echo: Field, hole: Mask, lesions: Mask, softness: float) -> Field:
     """Return the echogenicity with a hole painted over by its level and structured as the tissue beside it.
 
-    A level alone leaves an even patch, which looks like a lesion where none should be. No structure comes from
-    ``lesions``.
+    A level alone leaves an even patch, as no real cine shows, and networks learn it as a sign that the lesion has gone.
+    No structure comes from ``lesions``.
     """
     structure = echo - cv2.GaussianBlur(echo, (0, 0), 0.04 * echo.shape[0])
     share = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), softness)
