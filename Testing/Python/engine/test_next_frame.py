@@ -24,10 +24,14 @@ def test_gains_are_the_written_formula_between_anchors() -> None:
     reach = rule.REACH * 40 + rule.NEAR
     for frame in (0, 3, 12, 16, 30, 39):
         left, right = (-1, 7) if frame < 7 else (7, 25) if frame < 25 else (25, 40)
-        wins = [
-            rule.SHARE * max(1 - rule.FLOOR - expected[t], 0) * np.exp(-abs(t - frame) / reach)
-            for t in range(left + 1, right)
-        ]
+        errors = {t: max(1 - rule.FLOOR - expected[t], 0) for t in range(left + 1, right)}
+        half = rule.RUN // 2
+        runs = [[t for t in range(middle - half, middle + half + 1) if t in errors] for middle in errors]
+        wins = [errors[frame]]
+        for t in errors:
+            # the highest error that a whole run of frames with this one has
+            shared = max(min(errors[one] for one in run) for run in runs if t in run)
+            wins.append((t != frame) * rule.SHARE * shared * np.exp(-abs(t - frame) / reach))
         assert gains[frame] == pytest.approx(sum(wins))
 
 
@@ -51,6 +55,8 @@ def test_beside_a_frame_marked_not_visible_any_frame_may_be_offered_and_a_correc
     offer = next_frame([Outlook(values, (0, 10), absent=(10,))])
     assert offer is not None
     assert offer.frame == 11
+    values[11 : 11 + rule.RUN] = 0.1
+    assert next_frame([Outlook(values, (0, 10), absent=(10,))]).frame == 11 + rule.RUN // 2
     assert next_frame([Outlook(values, (0, 10))]).frame > 10 + rule.NEIGHBOURS
     gains = expected_gains([Outlook(values, (0, 10), absent=(10,))])
     assert gains[10] == 0
@@ -66,6 +72,17 @@ def test_a_poor_run_of_frames_comes_before_the_worst_frame() -> None:
     order = [offer.frame for offer in review_order([outlook(expected, 0)])]
     assert 18 <= order[0] <= 27
     assert 50 in order
+
+
+def test_an_error_of_few_frames_is_not_put_right_by_a_correction_beside_it() -> None:
+    for length, spreads in ((rule.RUN - 1, False), (rule.RUN, True)):
+        expected = [0.98] * 40
+        expected[20 : 20 + length] = [0.5] * length
+        gains = expected_gains([outlook(expected, 0)])
+        assert gains[20] == pytest.approx(0.47, abs=0.001) if not spreads else gains[20] > 1
+        assert bool(gains[19] > 0) == spreads
+        order = [offer.frame for offer in review_order([outlook(expected, 0)])]
+        assert len(order) > 1 or spreads  # a correction leaves the others of the few frames as they are
 
 
 def test_what_is_expected_to_fall_in_place_already_is_not_offered_again() -> None:
@@ -88,7 +105,7 @@ def test_no_lesion_no_frame() -> None:
 
 def test_lesions_count_together_each_with_its_own_anchors() -> None:
     first, second = [0.97] * 40, [0.97] * 40
-    first[20:26] = [0.7] * 6
+    first[20:25] = [0.7] * 5
     second[8:14] = [0.8] * 6
     both = [outlook(first, 0), outlook(second, 39)]
     assert 18 <= next_frame(both).frame <= 27

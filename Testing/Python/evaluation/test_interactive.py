@@ -190,7 +190,7 @@ def test_who_clicks_the_seed_too_is_counted_in_clicks(drifting: Path, monkeypatc
 def test_choosers() -> None:
     expected = np.full(20, 0.97)
     expected[[0, 19]] = np.nan
-    expected[8:12] = 0.6
+    expected[8:13] = 0.6
     labelled = np.ones(20, bool)
     labelled[10] = False
     true = np.full(20, 0.9)
