@@ -281,3 +281,18 @@ def test_a_single_part_stays_wherever_it_is() -> None:
     before = np.zeros((60, 60), bool)
     before[50:, 50:] = True
     assert np.array_equal(plausible_parts(p, before), p)
+
+
+@pytest.mark.parametrize("ends", [(0,), (0, 11)])
+def test_a_drawing_of_a_tiny_part_changes_its_own_frame_alone(ends: tuple[int, ...]) -> None:
+    cine, truth = clip_of_moving_discs(frames=12)
+    whole = [Anchor(0, frame, truth[frame][0]) for frame in ends]
+    part = np.zeros_like(truth[5][0])
+    rows, columns = np.nonzero(truth[5][0])
+    part[rows[:9], columns[:9]] = True
+    with_part = {r.frame: r for r in run(cine, [*whole, Anchor(0, 5, part)]) if r.computed.any()}
+    without = {r.frame: r for r in run(cine, whole) if r.frame != 5}
+    assert sorted(with_part) == sorted(without)
+    for frame, result in without.items():
+        np.testing.assert_array_equal(with_part[frame].masks, result.masks)
+        assert with_part[frame].final.all()

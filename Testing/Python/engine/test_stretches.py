@@ -105,3 +105,22 @@ def test_a_stretch_whose_anchors_show_a_small_part_also_knows_the_anchor_that_sh
     assert {one.frame for one in plan[-1].anchors} == {2, 5}
     assert plan[-1].ends[0].frame == 5  # masks are carried from the near anchor only
     assert list(plan[-1].walk(forward=True)) == [6, 7, 8, 9, 10, 11]
+
+
+def test_an_anchor_that_shows_a_tiny_part_is_its_own_frame_alone() -> None:
+    whole, part, tiny = (np.arange(100) < area for area in (100, 10, 9))
+    masks = [whole, tiny, part, tiny, np.zeros(100, bool)]
+    places = [Anchor(0, 4 * place, mask.reshape(10, 10)) for place, mask in enumerate(masks)]
+    plan = plan_stretches(places, Direction.BOTH, range(20))
+    assert described(plan) == [(0, 0, 8, range(1, 8)), (0, 8, None, range(9, 20))]
+    assert [set(stretch.tiny) for stretch in plan] == [{4}, {12}]
+    assert [list(stretch.absent) for stretch in plan] == [[], [16]]
+    assert plan[0].computed == [1, 2, 3, 5, 6, 7]
+    # no other result depends on it
+    assert [[one.frame for one in stretch.anchors] for stretch in plan] == [[0, 8], [8, 0, 16]]
+
+
+def test_a_tiny_anchor_between_two_computed_frames_leaves_no_empty_stretch() -> None:
+    whole, tiny = np.ones((10, 10), bool), np.arange(100).reshape(10, 10) < 5
+    plan = plan_stretches([Anchor(0, 0, whole), Anchor(0, 1, tiny), Anchor(0, 2, whole)], Direction.BOTH, range(3))
+    assert plan == []

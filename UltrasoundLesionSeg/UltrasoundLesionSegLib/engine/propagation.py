@@ -237,7 +237,7 @@ class _Sweep:
     def _joined(self, run: _Run, index: int, probabilities: NDArray[np.float32], expected: float) -> Joined:
         """Return this direction's result, between two anchors joined with the other's where that is known."""
         stretch = run.stretch
-        if not stretch.is_two_sided or index not in stretch.frames:
+        if not stretch.is_two_sided or not stretch.computes(index):
             return Joined(stretch.lesion, index, probabilities, expected)
         if not self._forward:
             return self._both.join(stretch, index, probabilities, expected)

@@ -6,7 +6,8 @@ only its two neighbouring stretches stale. Where these anchors show a small part
 anchor that shows most, too: who has only seen an edge does not know the lesion when all of it comes into view.
 
 An anchor that says that the lesion is not visible does not end a stretch. Masks are not carried from it, since it knows
-nothing of the lesion: they are carried past it.
+nothing of the lesion: they are carried past it. Nor are they carried from an anchor that shows a tiny part of it, from
+which the lesion would not be known again. Such an anchor is a drawing of its own frame alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from UltrasoundLesionSegLib.cine import Anchor
 
 # of the lesion's largest area on an anchor; a stretch whose own anchors show less also uses that anchor
 SMALL_PART = 0.5
+# of that area; an anchor that shows less does not end a stretch
+TINY_PART = 0.1
 
 
 class Direction(str, Enum):
@@ -42,9 +45,11 @@ class Stretch:
         The anchor before the first and after the last frame of the run from which masks are carried; None where
         there is none or where the direction does not use it. At least one is given.
     frames : range
-        From the first to the last frame of the run, ascending; not all of them are in ``absent``.
+        From the first to the last frame of the run, ascending; some are neither in ``absent`` nor in ``tiny``.
     absent : mapping of int to Anchor
         The anchors on the way that say that the lesion is not visible, by frame. Their frames are not computed.
+    tiny : frozenset of int
+        Frames of anchors on the way that show less than ``TINY_PART`` of the lesion. Walked through, not computed.
     fullest : Anchor or None
         The anchor that shows most of the lesion, wherever it is, if the end anchors show less than ``SMALL_PART`` of
         that area; else None. It is remembered; masks are not carried from it.
@@ -55,6 +60,7 @@ class Stretch:
     right: Anchor | None
     frames: range
     absent: Mapping[int, Anchor] = field(default_factory=dict)
+    tiny: frozenset[int] = frozenset()
     fullest: Anchor | None = None
 
     @property
@@ -80,11 +86,11 @@ class Stretch:
     @property
     def computed(self) -> list[int]:
         """The frames to compute, ascending; not empty."""
-        return [index for index in self.frames if index not in self.absent]
+        return [index for index in self.frames if self.computes(index)]
 
     def computes(self, index: int) -> bool:
         """Tell whether a frame is to be computed; others are only walked through."""
-        return index in self.frames and index not in self.absent
+        return index in self.frames and index not in self.absent and index not in self.tiny
 
     def distances(self, index: int) -> tuple[int, int]:
         """Return how many frames the nearest anchors before and after a frame are away, of a stretch that has both.
@@ -134,10 +140,11 @@ def plan_stretches(anchors: Iterable[Anchor], direction: Direction, frames: rang
 
 def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -> Iterable[Stretch]:
     """Yield the stretches of one lesion, whose anchors ascend by frame."""
-    # a lesion that no anchor shows can only be looked for, from each frame where it is known not to be visible
     areas = {anchor.frame: int(np.count_nonzero(anchor.mask)) for anchor in anchors}
-    ends = [anchor for anchor in anchors if areas[anchor.frame]] or list(anchors)
-    fullest = max(ends, key=lambda one: areas[one.frame])  # the first of several
+    fullest = max(anchors, key=lambda one: areas[one.frame])  # the first of several
+    tiny = {frame for frame, area in areas.items() if 0 < area < TINY_PART * areas[fullest.frame]}
+    # a lesion that no anchor shows can only be looked for, from each frame where it is known not to be visible
+    ends = [one for one in anchors if areas[one.frame] and one.frame not in tiny] or list(anchors)
     for left, right in zip([None, *ends], [*ends, None], strict=True):
         start = frames.start if left is None else max(frames.start, left.frame + 1)
         stop = frames.stop if right is None else min(frames.stop, right.frame)
@@ -148,8 +155,10 @@ def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -
         # those that lie before the range asked for, between it and the anchor that is carried from, are passed too
         first = start if source_left is None else source_left.frame + 1
         last = stop if source_right is None else source_right.frame
-        absent = {one.frame: one for one in anchors if first <= one.frame < last}
-        if any(index not in absent for index in range(start, stop)):
+        passed = {one.frame: one for one in anchors if first <= one.frame < last}
+        if any(index not in passed for index in range(start, stop)):
+            absent = {frame: one for frame, one in passed.items() if frame not in tiny}
             shown = max(areas[one.frame] for one in (source_left, source_right) if one is not None)
             more = fullest if shown < SMALL_PART * areas[fullest.frame] else None
-            yield Stretch(anchors[0].lesion, source_left, source_right, range(start, stop), absent, more)
+            drawn = frozenset(tiny & passed.keys())
+            yield Stretch(anchors[0].lesion, source_left, source_right, range(start, stop), absent, drawn, more)

@@ -79,7 +79,7 @@ class ModelFollower:
         filled: dict[int, Filled] = {}
         for result in self._model.propagate(inputs):
             found[result.frame] = result.masks
-            if result.frame in anchors:
+            if result.frame not in frames or result.frame in anchors:
                 continue
             masks = tuple(PackedProbabilities.pack(mask) for mask in result.masks)
             before = filled[result.frame].expected if result.frame in filled else result.confidence
