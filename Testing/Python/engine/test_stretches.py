@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from UltrasoundLesionSegLib.cine import Anchor
 from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
@@ -124,3 +125,12 @@ def test_a_tiny_anchor_between_two_computed_frames_leaves_no_empty_stretch() -> 
     whole, tiny = np.ones((10, 10), bool), np.arange(100).reshape(10, 10) < 5
     plan = plan_stretches([Anchor(0, 0, whole), Anchor(0, 1, tiny), Anchor(0, 2, whole)], Direction.BOTH, range(3))
     assert plan == []
+
+
+@pytest.mark.parametrize(("direction", "starts"), [(Direction.FORWARD, (0, 8)), (Direction.BACKWARD, (8, 16))])
+def test_a_tiny_anchor_starts_masks_where_no_other_can(direction: Direction, starts: tuple[int, ...]) -> None:
+    whole, tiny = np.ones((10, 10), bool), np.arange(100).reshape(10, 10) < 5
+    places = [Anchor(0, frame, whole if frame == 8 else tiny) for frame in (0, 8, 16)]
+    plan = plan_stretches(places, direction, range(20))
+    assert {anchor.frame for stretch in plan for anchor in stretch.ends} == set(starts)
+    assert [set(stretch.tiny) for stretch in plan if stretch.tiny] == [{16} if direction is Direction.FORWARD else {0}]

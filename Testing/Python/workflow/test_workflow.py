@@ -146,6 +146,28 @@ def test_a_drawing_that_shows_much_more_of_the_lesion_makes_what_knows_a_small_p
     assert logic.propagate(browser).frames_computed == [7, 8, 10, 11]
 
 
+def test_a_drawing_of_a_tiny_part_leaves_every_other_frame_and_is_named(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[2][0], frame=2)
+    before = logic.propagate(browser)
+    assert before.notices == []
+    rows, columns = np.nonzero(truth[6][0])
+    part = np.zeros_like(truth[6][0])
+    part[rows[:9], columns[:9]] = True
+    logic.setSeed(browser, part, frame=6)
+    again = logic.propagate(browser)
+    assert again.frames_computed == []
+    assert again.notices == [
+        "Less than a tenth of the lesion is drawn on frame 6: such a drawing changes no other frame."
+    ]
+    assert np.array_equal(stored(browser, segment)[6], part)
+    logic.releaseAnchor(browser, 6)
+    assert 6 in logic.propagate(browser).frames_computed
+    assert dice(stored(browser, segment)[6], truth[6][0]) > 0.9
+
+
 def test_a_released_anchor_is_computed_again(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

@@ -142,7 +142,7 @@ def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -
     """Yield the stretches of one lesion, whose anchors ascend by frame."""
     areas = {anchor.frame: int(np.count_nonzero(anchor.mask)) for anchor in anchors}
     fullest = max(anchors, key=lambda one: areas[one.frame])  # the first of several
-    tiny = {frame for frame, area in areas.items() if 0 < area < TINY_PART * areas[fullest.frame]}
+    tiny = _tiny(areas, direction)
     # a lesion that no anchor shows can only be looked for, from each frame where it is known not to be visible
     ends = [one for one in anchors if areas[one.frame] and one.frame not in tiny] or list(anchors)
     for left, right in zip([None, *ends], [*ends, None], strict=True):
@@ -162,3 +162,13 @@ def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -
             more = fullest if shown < SMALL_PART * areas[fullest.frame] else None
             drawn = frozenset(tiny & passed.keys())
             yield Stretch(anchors[0].lesion, source_left, source_right, range(start, stop), absent, drawn, more)
+
+
+def _tiny(areas: Mapping[int, int], direction: Direction) -> set[int]:
+    """Return the frames of anchors that show a tiny part, from the areas of all: masks can be carried past them."""
+    limit = TINY_PART * max(areas.values())
+    ends = [frame for frame, area in areas.items() if area >= limit]
+    # in one direction there is nothing to carry past those that come before all others
+    first = min(ends) if direction is Direction.FORWARD else 0
+    last = max(ends) if direction is Direction.BACKWARD else max(areas)
+    return {frame for frame, area in areas.items() if 0 < area < limit and first <= frame <= last}

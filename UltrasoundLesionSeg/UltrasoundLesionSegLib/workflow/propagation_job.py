@@ -35,6 +35,7 @@ UNFINISHED = ""  # provenance of a forward result that still waits for its backw
 EditableArea = Callable[[int, str], Mask]
 
 NOTHING_BEYOND = "No frame lies in the direction {direction} of the seeds: nothing was propagated; choose another one."
+TINY_DRAWING = "Less than a tenth of the lesion is drawn on {frames}: such a drawing changes no other frame."
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,9 @@ class PropagationJob:
         self._wanted = (reached | {anchor.frame for anchor in anchors}) & set(plan.frames)
         if not any(stretch.computed for stretch in stretches) and self._wanted < set(plan.frames):
             self.summary.notices.append(NOTHING_BEYOND.format(direction=plan.direction.value))
+        if tiny := sorted({frame for stretch in stretches for frame in stretch.tiny}):
+            listed = ", ".join(str(frame) for frame in tiny)
+            self.summary.notices.append(TINY_DRAWING.format(frames=f"frame{'s' * (len(tiny) > 1)} {listed}"))
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
         self.stretches = [stretch for stretch in stretches if self._is_stale(stretch)]
         self._stretch_at = {
