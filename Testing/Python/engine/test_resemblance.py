@@ -58,14 +58,17 @@ def coloured(*shown: tuple[np.ndarray, int] | None) -> Cine:
     return Cine.from_array(frames)
 
 
-def follow(cine: Cine, network: BrightNetwork) -> list[bool]:
-    """Return on which frames after the first, the anchor, a lesion is seen."""
+def follow(cine: Cine, network: BrightNetwork, not_visible: int | None = None) -> list[bool]:
+    """Return on which frames after the first, the anchor, a lesion is seen; one may be marked "not visible"."""
     settings = TrackerSettings(input_size=96, outline_correction=False)
-    inputs = inputs_for(cine, [Anchor(0, 0, LESION)], direction=Direction.BOTH)
+    anchors = [Anchor(0, 0, LESION)]
+    if not_visible is not None:
+        anchors.append(Anchor(0, not_visible, np.zeros_like(LESION)))
+    inputs = inputs_for(cine, anchors, direction=Direction.BOTH)
     results: dict[int, FrameResult] = {
         one.frame: one for one in PropagationInferer(settings, torch.device("cpu"))(inputs, network)
     }
-    return [bool(results[frame].masks.any()) for frame in range(1, len(cine))]
+    return [frame in results and bool(results[frame].masks.any()) for frame in range(1, len(cine))]
 
 
 @pytest.fixture
@@ -180,6 +183,31 @@ def test_what_is_taken_for_a_lost_lesion_must_resemble_it(
     monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING_AGAIN", 0.97)
     seen = follow(coloured(*[(RED, SURE)] * 3, None, None, *[(colour, SURE)] * 3), network)
     assert seen == [True, True, False, False] + [found] * 3
+
+
+def test_what_is_found_lies_between_what_was_denied_and_the_drawn_lesion(resemblance: Resemblance) -> None:
+    red, green, between = (np.asarray(coloured((one, SURE)).frames[0]) for one in (RED, GREEN, (RED + GREEN) / 2))
+    know(resemblance)
+    assert math.isnan(resemblance.from_denied(red, LESION))
+    resemblance.know_denied(green, LESION)
+    assert resemblance.from_denied(red, LESION) == pytest.approx(1, abs=0.01)
+    assert resemblance.from_denied(green, LESION) == pytest.approx(0, abs=0.01)
+    assert 0.3 < resemblance.from_denied(between, LESION) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("colour", "network", "found"),
+    [(GREEN, ColourNetwork(), False), (RED, ColourNetwork(), True), (RED, ColourBlindNetwork(), False)],
+)
+def test_a_lesion_that_returns_in_the_place_of_what_was_denied_is_taken_for_it_if_it_looks_like_it(
+    monkeypatch: pytest.MonkeyPatch, colour: np.ndarray, network: BrightNetwork, found: bool
+) -> None:
+    monkeypatch.setattr(LastView, "shows", lambda view, now, lesion: True)
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING", 0.0)
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING_AGAIN", 0.0)
+    cine = coloured(*[(RED, SURE)] * 3, *[(GREEN, SURE)] * 3, *[(colour, SURE)] * 2)
+    seen = follow(cine, network, not_visible=4)
+    assert seen == [True, True, True, False, False] + [found] * 2
 
 
 def test_the_shipped_networks_tell_structures_apart_if_they_are_trained_to_compare_frames() -> None:

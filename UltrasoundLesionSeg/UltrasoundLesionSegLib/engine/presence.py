@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.engine.contrast import NO_CONTRAST, Contrast
 from UltrasoundLesionSegLib.engine.last_view import LastView
+from UltrasoundLesionSegLib.engine.resemblance import Resemblance
 from UltrasoundLesionSegLib.engine.returning import CERTAIN_HERE, certainty_needed
 from UltrasoundLesionSegLib.engine.signals import NAN, overlap
 from UltrasoundLesionSegLib.engine.window import Window, grey
@@ -41,6 +41,9 @@ RESEMBLING = 0.55  # share of the highest resemblance on the few frames before
 # What is taken for a lost lesion must resemble the drawn one nearly as much as before. The tissue around it says
 # nothing: it stays the same where the lesion alone leaves the plane.
 RESEMBLING_AGAIN = 0.7  # share of the highest resemblance before the lesion was lost
+# The lesion comes back in the place of what a person said is not the lesion, and may look like it. It is taken for the
+# lesion from this share of the way on, in features, from what was denied to what was drawn.
+FROM_DENIED = 0.3
 
 
 @dataclass
@@ -56,6 +59,8 @@ class Presence:
 
     Parameters
     ----------
+    resemblance : Resemblance
+        To the drawn lesion. Asked only where it decides, because each answer costs an encoding.
     size : int
         Side in pixels of the pictures that are compared.
     margin : float
@@ -67,7 +72,10 @@ class Presence:
         lesion.
     """
 
-    def __init__(self, size: int, margin: float, smallest_side: float, certainty_kept: float = 0.0) -> None:
+    def __init__(
+        self, resemblance: Resemblance, size: int, margin: float, smallest_side: float, certainty_kept: float = 0.0
+    ) -> None:
+        self._resemblance = resemblance
         self._size, self._margin, self._smallest_side = size, margin, smallest_side
         self._certainty_kept = certainty_kept
         # since the lesion was last lost
@@ -129,15 +137,7 @@ class Presence:
             return NAN
         return self._last_view.likeness(grey(self._last_view.window.cut(frame, self._size)))
 
-    def is_lesion(
-        self,
-        found: Mask,
-        frame: Frame,
-        certainty: float,
-        seen: Contrast,
-        alike: float,
-        resemblance: Callable[[], float],
-    ) -> bool:
+    def is_lesion(self, found: Mask, frame: Frame, certainty: float, seen: Contrast, alike: float) -> bool:
         """Tell whether what is seen is still the lesion or, after it was lost, is it again.
 
         Parameters
@@ -151,9 +151,6 @@ class Presence:
             Of the network's outline.
         alike : float
             As ``likeness`` returns it.
-        resemblance : callable
-            Returns how much it resembles the drawn lesion, seen as that was (``Resemblance.beside_anchor``), -1 to 1
-            or nan. Called only where it decides, because it costs an encoding.
         """
         if certainty < CERTAIN_FAINT and seen.has_gone(self.contrast):
             return False
@@ -162,7 +159,7 @@ class Presence:
             is_lesion = certainty >= CERTAIN_REMAINDER or bool(area >= REMAINDER * self.extent**2)
             is_lesion &= certainty >= self._certainty_kept * max(self._certainties, default=0.0)
             if is_lesion and self._doubt is not None:
-                is_lesion = not resemblance() < RESEMBLING * self._doubt.resemblance
+                is_lesion = not self._resemblance.beside_anchor(frame, found) < RESEMBLING * self._doubt.resemblance
         elif self._last_seen is None:
             is_lesion = certainty >= CERTAIN_HERE
         else:
@@ -171,7 +168,8 @@ class Presence:
             covered = self._covered(found, frame)
             is_lesion = certainty >= certainty_needed(away, alike, area / self.extent**2, covered)
             if is_lesion:
-                is_lesion = not resemblance() < RESEMBLING_AGAIN * self._resembled  # each of them may be nan
+                resemblance = self._resemblance.beside_anchor(frame, found)
+                is_lesion = not resemblance < RESEMBLING_AGAIN * self._resembled  # each of them may be nan
         return is_lesion and not self._is_denied(found, frame)
 
     def _covered(self, found: Mask, frame: Frame) -> float:
@@ -187,7 +185,9 @@ class Presence:
             return False
         window = self._denied.window
         seen = window.cut(found.astype(np.float32), self._size) > 0.5
-        return self._denied.shows(grey(window.cut(frame, self._size)), seen)
+        if not self._denied.shows(grey(window.cut(frame, self._size)), seen):
+            return False
+        return not self._resemblance.from_denied(frame, found) > FROM_DENIED  # which may be nan
 
     def certainty_of_none(self, certainty: float) -> float:
         """Return how certain it is that a frame does not show the lesion.
@@ -281,7 +281,7 @@ class Presence:
         self.lost += 1
 
     def deny(self, frame: Frame, wrong: Mask) -> None:
-        """Keep what a person said is not the lesion: while it looks the same, it is not taken for the lesion.
+        """Keep what a person said is not the lesion: while that looks the same, it is not taken for the lesion.
 
         Parameters
         ----------
@@ -290,6 +290,7 @@ class Presence:
             What the network took for the lesion; not empty.
         """
         self._denied = self._view_of(frame, wrong)
+        self._resemblance.know_denied(frame, wrong)
 
     def return_to_anchor(self) -> None:
         """Look for the lesion where it is on the anchor: what was followed since may never have been the lesion."""

@@ -38,6 +38,7 @@ class Resemblance:
         self._drawn: Tensor | None = None  # description
         self._window: Window | None = None  # through which it was made
         self._area = 0  # pixels of the frame
+        self._denied: Tensor | None = None  # description
 
     @property
     def is_known(self) -> bool:
@@ -63,10 +64,7 @@ class Resemblance:
 
     def of(self, view: View, seen: Tensor) -> float:
         """Return how much a mask resembles the drawn lesion; nan if that is not known. Parameters as above."""
-        described = None if self._drawn is None else self._description(view, seen)
-        if self._drawn is None or described is None:
-            return NAN
-        return float(functional.cosine_similarity(described, self._drawn.to(described.device), dim=0))
+        return NAN if self._drawn is None else self._to_drawn(self._description(view, seen))
 
     def beside_anchor(self, frame: Frame, mask: Mask) -> float:
         """Return the same for a mask seen through a window as large as the anchor's, which costs one encoding.
@@ -79,12 +77,36 @@ class Resemblance:
         mask : ndarray of bool, shape (H, W)
             Not empty.
         """
-        if self._drawn is None or self._window is None:
+        return self._to_drawn(self._description_beside_anchor(frame, mask))
+
+    def know_denied(self, frame: Frame, mask: Mask) -> None:
+        """Take what a person said is not the lesion looks like. Parameters as above."""
+        self._denied = self._description_beside_anchor(frame, mask)
+
+    def from_denied(self, frame: Frame, mask: Mask) -> float:
+        """Return how far a mask is on the way from what was denied, 0, to the drawn lesion, 1; nan if not known.
+
+        The projection of its description on the line between those two. Costs one encoding. Parameters as above.
+        """
+        described = self._description_beside_anchor(frame, mask)
+        if self._drawn is None or self._denied is None or described is None:
             return NAN
+        denied = self._denied.to(described.device)
+        way = self._drawn.to(described.device) - denied
+        return float((described - denied) @ way / (way @ way).clamp_min(1e-6))
+
+    def _to_drawn(self, described: Tensor | None) -> float:
+        if self._drawn is None or described is None:
+            return NAN
+        return float(functional.cosine_similarity(described, self._drawn.to(described.device), dim=0))
+
+    def _description_beside_anchor(self, frame: Frame, mask: Mask) -> Tensor | None:
+        """Return the description of a mask seen through a window as large as the anchor's; None if not known."""
+        if self._window is None:
+            return None
         rows, columns = np.nonzero(mask)
         window = replace(self._window, row=float(rows.mean()), column=float(columns.mean()))
-        seen = self._input.cut_mask(mask.astype(np.float32), window)
-        return self.of(self._input.view(frame, window), seen)
+        return self._description(self._input.view(frame, window), self._input.cut_mask(mask.astype(np.float32), window))
 
     def _description(self, view: View, seen: Tensor) -> Tensor | None:
         features = self._network.appearance(view.code)

@@ -6,7 +6,6 @@ Stretches and directions are the caller's (``propagation.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -102,10 +101,14 @@ class LesionTracker:
         self._network = network
         self._settings = settings
         self._input = NetworkInput(network, settings.input_size, device)
-        self._presence = Presence(
-            settings.input_size, settings.window_margin, settings.smallest_side, settings.certainty_kept
-        )
         self._resemblance = Resemblance(network, self._input)
+        self._presence = Presence(
+            self._resemblance,
+            settings.input_size,
+            settings.window_margin,
+            settings.smallest_side,
+            settings.certainty_kept,
+        )
         self._bank = MemoryBank(settings.memory)
         self._remembers = False  # whether any anchor is in the memory
         self._past: _Past | None = None
@@ -170,9 +173,8 @@ class LesionTracker:
         redrawn = predicted if self._correction is None else self._correction.apply(predicted)
         found, alike = probabilities > 0.5, self._presence.likeness(frame)
         seen = contrast(view.grey, predicted > 0.5)
-        beside_anchor = partial(self._resemblance.beside_anchor, frame, found)
         resemblance = self._resemblance.of(view, self._input.cut_mask(probabilities, window)) if found.any() else NAN
-        if found.any() and not self._presence.is_lesion(found, frame, certainty, seen, alike, beside_anchor):
+        if found.any() and not self._presence.is_lesion(found, frame, certainty, seen, alike):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # certainty that nothing is there
         elif self._correction is not None and self._settings.outline_correction:
