@@ -12,13 +12,14 @@ from stand_in_networks import BrightNetwork
 from torch import Tensor
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
-from UltrasoundLesionSegLib.engine.bundles import find_bundle
+from UltrasoundLesionSegLib.engine.bundles import default_overlap, find_bundle
 from UltrasoundLesionSegLib.engine.last_view import LastView
 from UltrasoundLesionSegLib.engine.network_api import FrameCode, MemoryRead, PreviousFrame, PropagationNetwork
 from UltrasoundLesionSegLib.engine.network_input import NetworkInput
 from UltrasoundLesionSegLib.engine.presence import FRAMES_OF_DOUBT
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.resemblance import Resemblance
+from UltrasoundLesionSegLib.engine.signals import Signals
 from UltrasoundLesionSegLib.engine.stretches import Direction
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
 from UltrasoundLesionSegLib.engine.window import Window
@@ -92,7 +93,7 @@ def test_what_looks_alike_inside_and_around_resembles_the_drawn_lesion(
     network_input, window = know(resemblance)
     frame = np.asarray(coloured((colour, SURE)).frames[0])
     seen = network_input.cut_mask(LESION.astype(np.float32), window)
-    found = resemblance.of(network_input.view(frame, window), seen)
+    found = resemblance.of(resemblance.describe(network_input.view(frame, window), seen))
     assert least <= round(found, 5) <= most
     assert resemblance.beside_anchor(frame, LESION) == pytest.approx(found, abs=0.01)
 
@@ -141,7 +142,7 @@ def test_nothing_is_known_before_an_anchor_or_of_a_network_without_appearance(re
     blind = Resemblance(network, NetworkInput(network, 96, torch.device("cpu")))
     network_input, window = know(blind)
     seen = network_input.cut_mask(LESION.astype(np.float32), window)
-    assert math.isnan(blind.of(network_input.view(frame, window), seen))
+    assert math.isnan(blind.of(blind.describe(network_input.view(frame, window), seen)))
     assert math.isnan(blind.beside_anchor(frame, LESION))
 
 
@@ -217,7 +218,7 @@ def test_what_is_found_lies_between_what_was_denied_and_the_drawn_lesion(resembl
     ("colour", "network", "found"),
     [(GREEN, ColourNetwork(), False), (RED, ColourNetwork(), True), (RED, ColourBlindNetwork(), False)],
 )
-def test_a_lesion_that_returns_in_the_place_of_what_was_denied_is_taken_for_it_if_it_looks_like_it(
+def test_a_lesion_that_returns_in_the_place_of_what_was_denied_is_known_by_its_look(
     monkeypatch: pytest.MonkeyPatch, colour: np.ndarray, network: BrightNetwork, found: bool
 ) -> None:
     monkeypatch.setattr(LastView, "shows", lambda view, now, lesion: True)
@@ -225,7 +226,43 @@ def test_a_lesion_that_returns_in_the_place_of_what_was_denied_is_taken_for_it_i
     monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING_AGAIN", 0.0)
     cine = coloured(*[(RED, SURE)] * 3, *[(GREEN, SURE)] * 3, *[(colour, SURE)] * 2)
     seen = follow(cine, network, not_visible=4)
-    assert seen == [True, True, True, False, False] + [found] * 2
+    taken_back = not isinstance(network, ColourBlindNetwork)
+    assert seen == [True, True, not taken_back, False, False] + [found] * 2
+
+
+RED_THEN_GREEN = [(RED, SURE)] * 3 + [(GREEN, SURE)] * 6
+EXPECTED = default_overlap().of_one(Signals(unseen=1.0, hidden=2.0, distance=4.0, absence=2.0))
+
+
+def results_of(shown: list[tuple[np.ndarray, int]], drawn: list[int], not_visible: int) -> list[FrameResult]:
+    settings = TrackerSettings(input_size=96, outline_correction=False)
+    anchors = [Anchor(0, frame, LESION) for frame in drawn] + [Anchor(0, not_visible, np.zeros_like(LESION))]
+    inputs = inputs_for(coloured(*shown), anchors, direction=Direction.BOTH)
+    return list(PropagationInferer(settings, torch.device("cpu"))(inputs, ColourNetwork()))
+
+
+@pytest.mark.parametrize("forward", [True, False])
+def test_what_was_followed_before_a_frame_where_it_is_denied_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch, forward: bool
+) -> None:
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING", 0.0)
+    shown = RED_THEN_GREEN if forward else RED_THEN_GREEN[::-1]
+    results = results_of(shown, [0 if forward else 8], 6 if forward else 2)
+    order = [one.frame if forward else 8 - one.frame for one in results]
+    assert order == [1, 2, 3, 4, 5, 6, 7, 8, 3, 4, 5]
+    assert all(one.final[0] for one in results if one.computed[0])
+    last = {place: one for place, one in zip(order, results, strict=True)}
+    assert [place for place, one in last.items() if one.masks.any()] == [1, 2]
+    assert last[4].confidence[0] == pytest.approx(EXPECTED)
+
+
+def test_between_two_anchors_each_pass_takes_back_its_own_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING", 0.0)
+    shown = [(RED, SURE)] * 3 + [(GREEN, SURE)] * 7 + [(RED, SURE)] * 3
+    results = results_of(shown, [0, 12], 6)
+    last = {one.frame: one for one in results}
+    assert sorted(frame for frame, one in last.items() if one.masks.any()) == [1, 2, 10, 11]
+    assert all(one.final.all() for frame, one in last.items() if frame != 6)
 
 
 def test_the_shipped_networks_tell_structures_apart_if_they_are_trained_to_compare_frames() -> None:

@@ -5,12 +5,15 @@ pass that follows other tissue is sure of it, and so is one that takes a lesion 
 things do tell. A pass that never finds the lesion again, not even beside the outline drawn at the far end, has lost it;
 and a pass that has followed the lesion from its anchor without a gap probably follows it still. The first is known only
 when the pass has ended, so such frames are blended at first, and decided when both passes have ended.
+
+What a person marked "not visible" on one frame a pass may have followed there for a while. It learns so on that frame,
+and takes the masks on the frames before back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +84,9 @@ class BothDirections:
         # by the stretch's identity and whether forward
         self._lost: set[tuple[int, bool]] = set()
         self._arrived: dict[tuple[int, bool], bool] = {}
+        # forward results of frames that the backward pass may take back, and what is taken back, by lesion and frame
+        self._before_absent: dict[tuple[int, int], _Result] = {}
+        self._taken_back: dict[tuple[int, int], Joined] = {}
 
     def hold(self, stretch: Stretch, index: int, probabilities: NDArray[np.float32], expected: float) -> None:
         """Keep a forward result until the backward one is there.
@@ -104,11 +110,10 @@ class BothDirections:
         held = self._held.pop((stretch.lesion, index), None)
         if held is None:  # the forward pass could not read this frame, the backward pass could
             return Joined(stretch.lesion, index, probabilities, expected)
-        distances, both = stretch.distances(index), (held.expected, expected)
-        forward = held.probabilities.unpack()
-        blended = blend(forward, probabilities, both, distances)
-        seen, seen_back = forward > 0.5, probabilities > 0.5
-        told = self._overlap.of_blend(both, distances, overlap(seen, seen_back))
+        if any(one < index for one in stretch.absent):
+            self._before_absent[stretch.lesion, index] = held
+        seen, seen_back = held.probabilities.unpack() > 0.5, probabilities > 0.5
+        blended, told = self._blend(stretch, index, held, probabilities, expected)
         is_open = bool(seen.any()) != bool(seen_back.any())
         if is_open:
             unbroken = (id(stretch), False) not in self._lost
@@ -117,8 +122,38 @@ class BothDirections:
             self._open.setdefault(id(stretch), (stretch, []))[1].append(kept)
         return Joined(stretch.lesion, index, blended, told, not is_open)
 
+    def _blend(
+        self, stretch: Stretch, index: int, held: _Result, probabilities: NDArray[np.float32], expected: float
+    ) -> tuple[NDArray[np.float32], float]:
+        """Return the blend of a forward result held and a backward one, and its expected overlap."""
+        distances, both = stretch.distances(index), (held.expected, expected)
+        forward = held.probabilities.unpack()
+        agreement = overlap(forward > 0.5, probabilities > 0.5)
+        return blend(forward, probabilities, both, distances), self._overlap.of_blend(both, distances, agreement)
+
+    def take_back(self, stretch: Stretch, nothing: Joined, *, forward: bool) -> None:
+        """Replace the result of one pass on a frame by an empty one; ``decided`` gives the new one.
+
+        Parameters
+        ----------
+        stretch : Stretch
+        nothing : Joined
+            The empty result of that pass alone.
+        forward : bool
+            Which pass.
+        """
+        place = nothing.lesion, nothing.index
+        self._lost.add((id(stretch), forward))
+        if forward and stretch.is_two_sided:
+            self._held[place] = _Result(PackedProbabilities.pack(nothing.probabilities), nothing.expected)
+            return
+        if (held := self._before_absent.get(place)) is not None:
+            blended, told = self._blend(stretch, nothing.index, held, nothing.probabilities, nothing.expected)
+            nothing = replace(nothing, probabilities=blended, expected=told)
+        self._taken_back[place] = nothing
+
     def decided(self) -> Iterator[Joined]:
-        """Yield the frames that were not final, stretch by stretch, when both passes have ended.
+        """Yield the frames that were not final or that were taken back, when both passes have ended.
 
         The frame gets the result of the pass that sees the lesion, if it has followed it up to there without a gap and
         the other pass did not arrive at its far anchor. Otherwise it keeps the blend; also where a person marked frames
@@ -126,11 +161,15 @@ class BothDirections:
         """
         for key, (stretch, frames) in self._open.items():
             for one in frames:
+                if (stretch.lesion, one.index) in self._taken_back:
+                    continue
                 # None where the frame beside the far anchor was not computed
                 other_failed = self._arrived.get((key, not one.is_forward)) is False and not stretch.absent
                 result = one.sees if one.sees.unbroken and other_failed else one.blended
                 yield Joined(stretch.lesion, one.index, result.probabilities.unpack(), result.expected)
         self._open.clear()
+        yield from self._taken_back.values()
+        self._taken_back.clear()
 
     def _note(self, stretch: Stretch, index: int, probabilities: NDArray[np.float32], *, forward: bool) -> None:
         """Take note of whether a pass lost the lesion, and of whether it arrived."""

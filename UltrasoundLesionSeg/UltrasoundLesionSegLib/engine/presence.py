@@ -47,6 +47,9 @@ RESEMBLING_MUCH = 0.9
 # The lesion comes back in the place of what a person said is not the lesion, and may look like it. It is taken for the
 # lesion from this share of the way on, in features, from what was denied to what was drawn.
 FROM_DENIED = 0.3
+# And what was followed on the frames before it was denied is the same up to this share. Less, since true masks are lost
+# by this: a lesion that fades looks more and more like what is left in its place.
+STILL_DENIED = 0.2
 
 
 @dataclass

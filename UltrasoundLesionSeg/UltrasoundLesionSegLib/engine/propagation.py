@@ -26,7 +26,7 @@ from UltrasoundLesionSegLib.engine.heap import keep_working_memory
 from UltrasoundLesionSegLib.engine.merge import merge_lesions
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.openvino_backend import is_compiled
-from UltrasoundLesionSegLib.engine.signals import NAN
+from UltrasoundLesionSegLib.engine.signals import NAN, Signals
 from UltrasoundLesionSegLib.engine.stretches import Stretch
 from UltrasoundLesionSegLib.engine.threads import number_for_inference
 from UltrasoundLesionSegLib.engine.tracker import LesionTracker, Prediction, TrackerSettings
@@ -98,8 +98,9 @@ class PropagationInferer(Inferer):
 
         Where the sweeps share no frame (one seed, and every frame from there to both ends) they run side by side on a
         CPU and take turns, forward first. Otherwise the backward sweep follows the forward one: between two anchors
-        the forward result comes first, not yet ``final``, and is replaced later by the blend of both. Frames on which
-        one direction alone saw the lesion come a third time, when both sweeps have ended (``both_directions.py``).
+        the forward result comes first, not yet ``final``, and is replaced later by the blend of both. When both sweeps
+        have ended, frames on which one direction alone saw the lesion come a third time (``both_directions.py``), and
+        once more those whose mask is taken back, since it showed what a person says is not the lesion.
 
         A frame is read, and ``known`` asked, in the caller's thread before the result of the frame before it in the
         sweep is yielded; the rest is computed in other threads, and goes on while the caller deals with a result.
@@ -126,8 +127,8 @@ class PropagationInferer(Inferer):
         else:
             for sweep in sweeps:
                 yield from computed_ahead([sweep.tasks()], threads)
-            for joined in both.decided():
-                yield _decision(inputs, joined)
+        for joined in both.decided():
+            yield _decision(inputs, joined)
 
 
 @dataclass
@@ -206,7 +207,7 @@ class _Sweep:
         runs = [self._run_of(stretch, given.anchored) for stretch in self._schedule[index]]
         for run in runs:
             if index in run.stretch.absent:
-                self._pass_absent(run, given.frame, index)
+                self._take_back(run, self._pass_absent(run, given.frame, index), index)
         followed = [run for run in runs if index not in run.stretch.absent]
         found = self._follow(followed, given) if followed else []
         self._runs = {k: run for k, run in self._runs.items() if index != run.stretch.walk(self._forward)[-1]}
@@ -279,8 +280,20 @@ class _Sweep:
     def _step(self, run: _Run, frame: Frame, index: int) -> Prediction:
         return self._falling_back(lambda: run.tracker.step(frame, index), index)
 
-    def _pass_absent(self, run: _Run, frame: Frame | None, index: int) -> None:
-        self._falling_back(lambda: run.tracker.pass_absent(frame, index), index)
+    def _pass_absent(self, run: _Run, frame: Frame | None, index: int) -> list[int]:
+        return self._falling_back(lambda: run.tracker.pass_absent(frame, index), index)
+
+    def _take_back(self, run: _Run, wrong: list[int], absent: int) -> None:
+        """Empty the masks on the frames on which a run followed what is not the lesion, as frame ``absent`` says."""
+        nothing = np.zeros(self._inputs.cine.shape, np.float32)
+        computed = [index for index in sorted(wrong, reverse=not self._forward) if run.stretch.computes(index)]
+        for hidden, index in enumerate(computed, start=1):
+            distance, absence = float(abs(index - run.start)), float(abs(index - absent))
+            told = Signals(unseen=1.0, hidden=float(hidden), distance=distance, absence=absence)
+            expected = self._inferer.overlap.of_one(told)
+            self._both.take_back(
+                run.stretch, Joined(run.stretch.lesion, index, nothing, expected), forward=self._forward
+            )
 
     def _falling_back(self, work: Callable[[], T], index: int) -> T:
         """Return what ``work`` returns, on the CPU where the GPU's memory does not suffice."""

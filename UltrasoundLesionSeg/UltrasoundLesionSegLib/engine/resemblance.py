@@ -60,11 +60,23 @@ class Resemblance:
         """
         area = int(np.count_nonzero(mask))
         if area >= self._area:
-            self._drawn, self._window, self._area = self._description(view, seen), window, area
+            self._drawn, self._window, self._area = self.describe(view, seen), window, area
 
-    def of(self, view: View, seen: Tensor) -> float:
-        """Return how much a mask resembles the drawn lesion; nan if that is not known. Parameters as above."""
-        return NAN if self._drawn is None else self._to_drawn(self._description(view, seen))
+    def describe(self, view: View, seen: Tensor) -> Tensor | None:
+        """Return the description of a mask, shape (C,); None if the network has no features. Parameters as above."""
+        features = self._network.appearance(view.code)
+        if features is None:
+            return None
+        features = features[0].float()
+        height, width = features.shape[-2:]
+        inside = functional.adaptive_avg_pool2d(seen, (height, width))[0]
+        return _mean(features, inside) - _mean(features, 1 - inside)
+
+    def of(self, described: Tensor | None) -> float:
+        """Return how much a mask of this description resembles the drawn lesion, -1 to 1; nan if that is not known."""
+        if self._drawn is None or described is None:
+            return NAN
+        return float(functional.cosine_similarity(described, self._drawn.to(described.device), dim=0))
 
     def beside_anchor(self, frame: Frame, mask: Mask) -> float:
         """Return the same for a mask seen through a window as large as the anchor's, which costs one encoding.
@@ -77,45 +89,37 @@ class Resemblance:
         mask : ndarray of bool, shape (H, W)
             Not empty.
         """
-        return self._to_drawn(self._description_beside_anchor(frame, mask))
+        return self.of(self._beside_anchor(frame, mask))
 
     def know_denied(self, frame: Frame, mask: Mask) -> None:
         """Take what a person said is not the lesion looks like. Parameters as above."""
-        self._denied = self._description_beside_anchor(frame, mask)
+        self._denied = self._beside_anchor(frame, mask)
 
     def from_denied(self, frame: Frame, mask: Mask) -> float:
         """Return how far a mask is on the way from what was denied, 0, to the drawn lesion, 1; nan if not known.
 
-        The projection of its description on the line between those two. Costs one encoding. Parameters as above.
+        Costs one encoding. Parameters as above.
         """
-        described = self._description_beside_anchor(frame, mask)
-        if self._drawn is None or self._denied is None or described is None:
+        return self.on_the_way(self._denied, self._beside_anchor(frame, mask))
+
+    def on_the_way(self, denied: Tensor | None, described: Tensor | None) -> float:
+        """Return how far a description is on the way from another, 0, to the drawn lesion, 1; nan if not known.
+
+        The projection on the line between those two.
+        """
+        if self._drawn is None or denied is None or described is None:
             return NAN
-        denied = self._denied.to(described.device)
+        denied = denied.to(described.device)
         way = self._drawn.to(described.device) - denied
         return float((described - denied) @ way / (way @ way).clamp_min(1e-6))
 
-    def _to_drawn(self, described: Tensor | None) -> float:
-        if self._drawn is None or described is None:
-            return NAN
-        return float(functional.cosine_similarity(described, self._drawn.to(described.device), dim=0))
-
-    def _description_beside_anchor(self, frame: Frame, mask: Mask) -> Tensor | None:
+    def _beside_anchor(self, frame: Frame, mask: Mask) -> Tensor | None:
         """Return the description of a mask seen through a window as large as the anchor's; None if not known."""
         if self._window is None:
             return None
         rows, columns = np.nonzero(mask)
         window = replace(self._window, row=float(rows.mean()), column=float(columns.mean()))
-        return self._description(self._input.view(frame, window), self._input.cut_mask(mask.astype(np.float32), window))
-
-    def _description(self, view: View, seen: Tensor) -> Tensor | None:
-        features = self._network.appearance(view.code)
-        if features is None:
-            return None
-        features = features[0].float()
-        height, width = features.shape[-2:]
-        inside = functional.adaptive_avg_pool2d(seen, (height, width))[0]
-        return _mean(features, inside) - _mean(features, 1 - inside)
+        return self.describe(self._input.view(frame, window), self._input.cut_mask(mask.astype(np.float32), window))
 
 
 def _mean(features: Tensor, weights: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.engine.memory import MemoryBank, MemorySettings
 from UltrasoundLesionSegLib.engine.network_api import PreviousFrame, PropagationNetwork
 from UltrasoundLesionSegLib.engine.network_input import NetworkInput, View
 from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
-from UltrasoundLesionSegLib.engine.presence import Presence
+from UltrasoundLesionSegLib.engine.presence import STILL_DENIED, Presence
 from UltrasoundLesionSegLib.engine.resemblance import Resemblance
 from UltrasoundLesionSegLib.engine.signals import NAN, Signals, overlap, soft_overlap
 from UltrasoundLesionSegLib.engine.window import Window
@@ -116,6 +116,7 @@ class LesionTracker:
         self._correction: OutlineCorrection | None = None
         self._anchor_overlap = NAN  # of the network's outline on the anchor with the drawn one
         self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was returned
+        self._followed: dict[int, Tensor | None] = {}  # descriptions of what was seen since it was last lost, by frame
 
     def remember_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
         """Put an anchor into the memory permanently, without going on from it.
@@ -173,7 +174,10 @@ class LesionTracker:
         redrawn = predicted if self._correction is None else self._correction.apply(predicted)
         found, alike = probabilities > 0.5, self._presence.likeness(frame)
         seen = contrast(view.grey, predicted > 0.5)
-        resemblance = self._resemblance.of(view, self._input.cut_mask(probabilities, window)) if found.any() else NAN
+        described = (
+            self._resemblance.describe(view, self._input.cut_mask(probabilities, window)) if found.any() else None
+        )
+        resemblance = self._resemblance.of(described)
         if found.any() and not self._presence.is_lesion(found, frame, certainty, seen, alike):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # certainty that nothing is there
@@ -190,8 +194,10 @@ class LesionTracker:
             return Prediction(corrected, self._signals_of_none(certainty, alike, resemblance))
         if past.mask.any():
             self._presence.know_followed(certainty, resemblance)
+            self._followed[index] = described
         else:
             self._presence.know_certainty(certainty)
+            self._followed[index] = None  # a search window is another
         signals = self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty)
         if self._correction is None:
             agreement = self._presence.anchor_agreement(frame, corrected > 0.5)
@@ -256,7 +262,7 @@ class LesionTracker:
         return final
 
     @torch.inference_mode()
-    def pass_absent(self, frame: Frame | None, index: int) -> None:
+    def pass_absent(self, frame: Frame | None, index: int) -> list[int]:
         """Go past a frame that a person marked "not visible": the lesion is lost from here on.
 
         What would have been followed through it is another structure. While it looks the same, it is not taken for the
@@ -267,11 +273,17 @@ class LesionTracker:
         frame : ndarray of uint8, shape (H, W) or (H, W, 3), or None
             None where it cannot be read.
         index : int
+
+        Returns
+        -------
+        list of int
+            The frames just before, latest first, on which that structure was followed already.
         """
         assert self._past is not None, "start_at_anchor comes before pass_absent"
-        past = self._past
+        past, wrong_before = self._past, []
         if frame is not None and (wrong := self.step(frame, index).probabilities > 0.5).any():
             self._presence.deny(frame, wrong)
+            wrong_before = self._followed_before(index)
         nothing = np.zeros_like(past.probabilities)
         view = past.view if frame is None else self._input.view(frame, past.window)
         self._past = replace(
@@ -287,10 +299,22 @@ class LesionTracker:
             # the mask followed up to here may never have been the lesion: only the anchors are certain
             self._bank.forget_passing()
             self._presence.return_to_anchor()
+        return wrong_before
+
+    def _followed_before(self, index: int) -> list[int]:
+        """Return the frames, latest first, on which what is seen on a frame was followed, not yet the lesion."""
+        here = self._followed.pop(index)
+        before: list[int] = []
+        for one, described in reversed(self._followed.items()) if here is not None else ():
+            if described is not None and not self._resemblance.on_the_way(here, described) <= STILL_DENIED:
+                break
+            before.append(one)
+        return before
 
     def _lose(self, before: Mask) -> None:
         """Take note that the lesion, seen as ``before`` one frame ago, is not visible."""
         self._presence.lose(before)
+        self._followed.clear()
         self._correction = None  # the returning lesion is cut in another section
 
     def to(self, device: torch.device) -> None:

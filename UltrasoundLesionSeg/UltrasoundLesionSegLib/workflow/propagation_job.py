@@ -68,7 +68,8 @@ class PropagationProgress:
     frame : int
         The frame just done.
     done, total : int
-        Steps; a frame between two anchors takes two, and a third where one direction alone saw the lesion.
+        Steps; a frame between two anchors takes two, and one more where one direction alone saw the lesion, or where
+        its mask is taken back.
     seconds : float
         Since the start.
     error : str
