@@ -178,7 +178,7 @@ class Presence:
                 resemblance = self._resemblance.beside_anchor(frame, found)  # it and the one before may be nan
                 is_lesion = not resemblance < RESEMBLING_AGAIN * self._resembled
                 is_lesion &= certainty >= needed or resemblance >= RESEMBLING_MUCH * self._resembled
-        return is_lesion and not self._is_denied(found, frame)
+        return is_lesion
 
     def _covered(self, found: Mask, frame: Frame) -> float:
         """Return the share of the anchor's lesion, carried by optical flow, that a mask covers; 1 if not known."""
@@ -187,8 +187,15 @@ class Presence:
         seen, drawn = self._beside_anchor(self._begun, frame, found)
         return float(seen[drawn].mean()) if drawn.any() else 0.0
 
-    def _is_denied(self, found: Mask, frame: Frame) -> bool:
-        """Tell whether what is seen again is what a person said is not the lesion."""
+    def is_denied(self, found: Mask, frame: Frame) -> bool:
+        """Tell whether what is seen, instead of a lost lesion, is what a person said is not the lesion.
+
+        Parameters
+        ----------
+        found : ndarray of bool, shape (H, W)
+            Not empty.
+        frame : ndarray of uint8, shape (H, W) or (H, W, 3)
+        """
         if self._denied is None:
             return False
         window = self._denied.window

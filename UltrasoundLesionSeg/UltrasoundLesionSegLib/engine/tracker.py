@@ -174,11 +174,10 @@ class LesionTracker:
         redrawn = predicted if self._correction is None else self._correction.apply(predicted)
         found, alike = probabilities > 0.5, self._presence.likeness(frame)
         seen = contrast(view.grey, predicted > 0.5)
-        described = (
-            self._resemblance.describe(view, self._input.cut_mask(probabilities, window)) if found.any() else None
-        )
+        described = self._described(view, probabilities, window)
         resemblance = self._resemblance.of(described)
-        if found.any() and not self._presence.is_lesion(found, frame, certainty, seen, alike):
+        denied = bool(found.any()) and self._presence.is_denied(found, frame)
+        if found.any() and (denied or not self._presence.is_lesion(found, frame, certainty, seen, alike)):
             probabilities = corrected = np.zeros_like(probabilities)
             certainty = 1 - certainty  # certainty that nothing is there
         elif self._correction is not None and self._settings.outline_correction:
@@ -191,7 +190,8 @@ class LesionTracker:
             if past.mask.any():
                 self._presence.keep_view(past.frame, past.mask)
                 alike = self._presence.likeness(frame)
-            return Prediction(corrected, self._signals_of_none(certainty, alike, resemblance))
+            # what was denied may resemble the lesion: that does not make the mask doubtful
+            return Prediction(corrected, self._signals_of_none(certainty, alike, NAN if denied else resemblance))
         if past.mask.any():
             self._presence.know_followed(certainty, resemblance)
             self._followed[index] = described
@@ -203,6 +203,12 @@ class LesionTracker:
             agreement = self._presence.anchor_agreement(frame, corrected > 0.5)
             signals = replace(signals, return_overlap=agreement)
         return Prediction(corrected, signals)
+
+    def _described(self, view: View, probabilities: NDArray[np.float32], window: Window) -> Tensor | None:
+        """Return the description of what is seen, None where that is nothing."""
+        if not (probabilities > 0.5).any():
+            return None
+        return self._resemblance.describe(view, self._input.cut_mask(probabilities, window))
 
     def _signals_of_none(self, certainty: float, alike: float, refused: float) -> Signals:
         """Return what tells whether the lesion is really not visible."""
