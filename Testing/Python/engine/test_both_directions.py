@@ -103,3 +103,16 @@ def test_frames_that_one_direction_lost_come_again_when_both_have_ended() -> Non
         drawn = truth[one.frame][0]
         assert 2 * (one.masks[0] & drawn).sum() / (one.masks[0].sum() + drawn.sum()) > 0.9
         assert one.confidence[0] > 0.5
+
+
+@pytest.mark.parametrize("with_absent", [False, True])
+def test_near_a_frame_marked_not_visible_the_pass_from_beyond_it_counts_if_masks_cannot_be_compared(
+    with_absent: bool,
+) -> None:
+    nothing = np.zeros((32, 32), np.float32)
+    anchors = [Anchor(0, 0, outline()), Anchor(0, 5, nothing > 0), Anchor(0, 10, outline())]
+    (stretch,) = plan_stretches(anchors, Direction.BOTH, range(1, 10))
+    both = BothDirections(default_overlap())
+    both.hold(stretch, 4, outline().astype(np.float32), SURE)
+    joined = both.join(stretch, 4, nothing, SURE, with_absent=with_absent)
+    assert bool((joined.probabilities > 0.5).any()) is not with_absent

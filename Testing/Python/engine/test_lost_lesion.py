@@ -309,14 +309,14 @@ def test_what_a_person_said_is_not_the_lesion_is_not_taken_for_it_again() -> Non
     assert all(dice(told[frame].masks[0], truth[frame]) > 0.9 for frame in (13, 14, 15))
 
 
-def test_between_anchors_a_frame_declared_empty_counts_on_both_of_its_sides() -> None:
+def test_between_anchors_a_frame_declared_empty_counts_on_both_of_its_sides_if_masks_cannot_be_compared() -> None:
     """Of a disc that one direction holds and the other does not see, what is nearer to the empty frame is not there."""
     cine, truth = shown([HERE] * 3 + [None] * 10 + [HERE] * 2)
     held = truth[0]
     anchors = [Anchor(0, 0, held), Anchor(0, 8, np.zeros(SHAPE, bool)), Anchor(0, 14, truth[14])]
     inferer = PropagationInferer(TrackerSettings(input_size=96, outline_correction=False), torch.device("cpu"))
     inputs = inputs_for(cine, anchors)
-    assert [stretch.distances(6) for stretch in inputs.stretches] == [(6, 2)]
+    assert [stretch.distances(6, with_absent=True) for stretch in inputs.stretches] == [(6, 2)]
     final = {r.frame: r for r in inferer(inputs, HoldNetwork()) if r.final[0]}
     # holding goes on from a seed, and from nothing after a frame without the lesion
     held_on = {frame for frame, one in final.items() if one.masks.any()}

@@ -66,7 +66,9 @@ def test_an_anchor_without_the_lesion_is_passed_and_ends_nothing() -> None:
     assert [list(stretch.absent) for stretch in plan] == [[4], [12], [], []]
     assert plan[0].computed == [1, 2, 3, 5, 6, 7]
     assert [plan[0].computes(frame) for frame in (0, 3, 4, 8)] == [False, True, False, False]
-    assert [plan[0].distances(frame) for frame in (1, 3, 5, 7)] == [(1, 3), (3, 1), (1, 3), (3, 1)]
+    assert [plan[0].distances(frame) for frame in (1, 3, 5, 7)] == [(1, 7), (3, 5), (5, 3), (7, 1)]
+    past_absent = [plan[0].distances(frame, with_absent=True) for frame in (1, 3, 5, 7)]
+    assert past_absent == [(1, 3), (3, 1), (1, 3), (3, 1)]
     forward = plan_stretches(places[:4], Direction.FORWARD, range(20))
     assert described(forward) == [(0, 0, None, range(1, 8)), (0, 8, None, range(9, 20))]
     assert [list(stretch.absent) for stretch in forward] == [[4], [12]]

@@ -104,8 +104,25 @@ class BothDirections:
         unbroken = (id(stretch), True) not in self._lost
         self._held[stretch.lesion, index] = _Result(PackedProbabilities.pack(probabilities), expected, unbroken)
 
-    def join(self, stretch: Stretch, index: int, probabilities: NDArray[np.float32], expected: float) -> Joined:
-        """Return the blend of a backward result and the forward one held. Parameters as for ``hold``."""
+    def join(
+        self,
+        stretch: Stretch,
+        index: int,
+        probabilities: NDArray[np.float32],
+        expected: float,
+        *,
+        with_absent: bool = False,
+    ) -> Joined:
+        """Return the blend of a backward result and the forward one held.
+
+        Parameters
+        ----------
+        stretch, index, probabilities, expected
+            As for ``hold``.
+        with_absent : bool
+            Whether the pass that has come past a frame marked "not visible" counts for more near it. Only where masks
+            are not taken back: what was followed up to there by mistake would be believed.
+        """
         self._note(stretch, index, probabilities, forward=False)
         held = self._held.pop((stretch.lesion, index), None)
         if held is None:  # the forward pass could not read this frame, the backward pass could
@@ -113,7 +130,8 @@ class BothDirections:
         if any(one < index for one in stretch.absent):
             self._before_absent[stretch.lesion, index] = held
         seen, seen_back = held.probabilities.unpack() > 0.5, probabilities > 0.5
-        blended, told = self._blend(stretch, index, held, probabilities, expected)
+        distances = stretch.distances(index, with_absent=with_absent)
+        blended, told = self._blend(distances, held, probabilities, expected)
         is_open = bool(seen.any()) != bool(seen_back.any())
         if is_open:
             unbroken = (id(stretch), False) not in self._lost
@@ -123,10 +141,10 @@ class BothDirections:
         return Joined(stretch.lesion, index, blended, told, not is_open)
 
     def _blend(
-        self, stretch: Stretch, index: int, held: _Result, probabilities: NDArray[np.float32], expected: float
+        self, distances: tuple[int, int], held: _Result, probabilities: NDArray[np.float32], expected: float
     ) -> tuple[NDArray[np.float32], float]:
         """Return the blend of a forward result held and a backward one, and its expected overlap."""
-        distances, both = stretch.distances(index), (held.expected, expected)
+        both = held.expected, expected
         forward = held.probabilities.unpack()
         agreement = overlap(forward > 0.5, probabilities > 0.5)
         return blend(forward, probabilities, both, distances), self._overlap.of_blend(both, distances, agreement)
@@ -148,7 +166,8 @@ class BothDirections:
             self._held[place] = _Result(PackedProbabilities.pack(nothing.probabilities), nothing.expected)
             return
         if (held := self._before_absent.get(place)) is not None:
-            blended, told = self._blend(stretch, nothing.index, held, nothing.probabilities, nothing.expected)
+            distances = stretch.distances(nothing.index)
+            blended, told = self._blend(distances, held, nothing.probabilities, nothing.expected)
             nothing = replace(nothing, probabilities=blended, expected=told)
         self._taken_back[place] = nothing
 

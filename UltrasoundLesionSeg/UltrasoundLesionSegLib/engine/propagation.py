@@ -241,7 +241,8 @@ class _Sweep:
         if not stretch.is_two_sided or not stretch.computes(index):
             return Joined(stretch.lesion, index, probabilities, expected)
         if not self._forward:
-            return self._both.join(stretch, index, probabilities, expected)
+            with_absent = not run.tracker.compares
+            return self._both.join(stretch, index, probabilities, expected, with_absent=with_absent)
         self._both.hold(stretch, index, probabilities, expected)
         return Joined(stretch.lesion, index, probabilities, expected, is_final=False)
 

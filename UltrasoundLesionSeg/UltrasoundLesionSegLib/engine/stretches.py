@@ -92,13 +92,16 @@ class Stretch:
         """Tell whether a frame is to be computed; others are only walked through."""
         return index in self.frames and index not in self.absent and index not in self.tiny
 
-    def distances(self, index: int) -> tuple[int, int]:
+    def distances(self, index: int, *, with_absent: bool = False) -> tuple[int, int]:
         """Return how many frames the nearest anchors before and after a frame are away, of a stretch that has both.
 
-        Those that say that the lesion is not visible count: next to them, what is followed from the far side of them is
-        the better answer.
+        Parameters
+        ----------
+        index : int
+        with_absent : bool
+            Whether those count that say that the lesion is not visible.
         """
-        frames = [anchor.frame for anchor in (*self.ends, *self.absent.values())]
+        frames = [anchor.frame for anchor in (*self.ends, *(self.absent.values() if with_absent else ()))]
         before, after = (index - one for one in frames if one < index), (one - index for one in frames if one > index)
         return min(before), min(after)
 

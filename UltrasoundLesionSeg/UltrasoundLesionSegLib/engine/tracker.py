@@ -147,6 +147,11 @@ class LesionTracker:
             resemblance = 1.0 if self._resemblance.is_known else NAN
             self._presence.know_certainty(confidence.certainty(predicted), resemblance)
 
+    @property
+    def compares(self) -> bool:
+        """Whether it can compare what it follows with the drawn lesion (``Resemblance``)."""
+        return self._resemblance.is_known
+
     @torch.inference_mode()
     def step(self, frame: Frame, index: int) -> Prediction:
         """Segment the next frame; the caller must ``accept`` the result, changed or not, before the next step.
