@@ -186,24 +186,6 @@ def test_what_is_taken_for_a_lost_lesion_must_resemble_it(
     assert seen == [True, True, False, False] + [found] * 3
 
 
-@pytest.mark.parametrize(
-    ("colour", "alike", "network", "found"),
-    [
-        (RED, 0.3, ColourNetwork(), True),
-        (GREEN, 0.3, ColourNetwork(), False),
-        (RED, 0.9, ColourNetwork(), False),  # the tissue around the lesion is still there: the lesion left alone
-        (RED, 0.3, ColourBlindNetwork(), False),
-    ],
-)
-def test_what_resembles_a_lost_lesion_much_is_known_again_elsewhere_with_less_certainty(
-    monkeypatch: pytest.MonkeyPatch, colour: np.ndarray, alike: float, network: BrightNetwork, found: bool
-) -> None:
-    monkeypatch.setattr(LastView, "likeness", lambda view, now: alike)
-    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.RESEMBLING_MUCH", 0.97)
-    monkeypatch.setattr("UltrasoundLesionSegLib.engine.presence.certainty_needed", lambda *seen: 1.1)
-    assert follow(coloured(*[(RED, SURE)] * 3, None, None, (colour, SURE)), network)[-1] is found
-
-
 def test_what_is_found_lies_between_what_was_denied_and_the_drawn_lesion(resemblance: Resemblance) -> None:
     red, green, between = (np.asarray(coloured((one, SURE)).frames[0]) for one in (RED, GREEN, (RED + GREEN) / 2))
     know(resemblance)

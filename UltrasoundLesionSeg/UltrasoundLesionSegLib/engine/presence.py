@@ -16,7 +16,7 @@ from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.engine.contrast import NO_CONTRAST, Contrast
 from UltrasoundLesionSegLib.engine.last_view import LastView
 from UltrasoundLesionSegLib.engine.resemblance import Resemblance
-from UltrasoundLesionSegLib.engine.returning import ALIKE, CERTAIN_HERE, certainty_needed
+from UltrasoundLesionSegLib.engine.returning import CERTAIN_HERE, certainty_needed
 from UltrasoundLesionSegLib.engine.signals import NAN, overlap
 from UltrasoundLesionSegLib.engine.window import Window, grey
 
@@ -41,9 +41,6 @@ RESEMBLING = 0.55  # share of the highest resemblance on the few frames before
 # What is taken for a lost lesion must resemble the drawn one nearly as much as before. The tissue around it says
 # nothing: it stays the same where the lesion alone leaves the plane.
 RESEMBLING_AGAIN = 0.7  # share of the highest resemblance before the lesion was lost
-# From this share on it may be anywhere. But where the lesion left alone, and the tissue around it is still in view,
-# what is seen elsewhere is other tissue.
-RESEMBLING_MUCH = 0.9
 # The lesion comes back in the place of what a person said is not the lesion, and may look like it. It is taken for the
 # lesion from this share of the way on, in features, from what was denied to what was drawn.
 FROM_DENIED = 0.3
@@ -172,12 +169,10 @@ class Presence:
             row, column = _centre(found)
             away = math.hypot(row - self._last_seen[0], column - self._last_seen[1]) / self.extent
             covered = self._covered(found, frame)
-            needed = certainty_needed(away, alike, area / self.extent**2, covered)
-            least = needed if alike > ALIKE else min(needed, CERTAIN_HERE)
-            if is_lesion := certainty >= least:
-                resemblance = self._resemblance.beside_anchor(frame, found)  # it and the one before may be nan
-                is_lesion = not resemblance < RESEMBLING_AGAIN * self._resembled
-                is_lesion &= certainty >= needed or resemblance >= RESEMBLING_MUCH * self._resembled
+            is_lesion = certainty >= certainty_needed(away, alike, area / self.extent**2, covered)
+            if is_lesion:
+                resemblance = self._resemblance.beside_anchor(frame, found)
+                is_lesion = not resemblance < RESEMBLING_AGAIN * self._resembled  # each of them may be nan
         return is_lesion
 
     def _covered(self, found: Mask, frame: Frame) -> float:
