@@ -211,6 +211,27 @@ def test_cancel_keeps_what_is_done(logic: UltrasoundLesionWorkflow, discs: Discs
     assert all(mask.any() for mask in stored(browser, segment))
 
 
+def test_a_cancelled_propagation_past_a_frame_marked_not_visible_is_done_again(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    """Masks before that frame may still have been taken back."""
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[0][0], frame=0)
+    logic.setSeed(browser, truth[4][0], frame=4)
+    logic.markNotVisible(browser, frame=8)
+
+    steps = logic.propagateSteps(browser)
+    while next(steps).frame != 11:
+        pass
+    steps.close()  # before the pass back from frame 4 to 0
+    again = logic.propagate(browser)
+    assert again.frames_computed == [1, 2, 3, 5, 6, 7, 9, 10, 11]
+    assert logic.propagate(browser).frames_computed == []
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    assert {sequence.provenance(frame, segment) for frame in (5, 6, 7)} == {sequence.provenance(9, segment)}
+
+
 def test_undo_takes_the_whole_propagation_back_but_nothing_drawn_since(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

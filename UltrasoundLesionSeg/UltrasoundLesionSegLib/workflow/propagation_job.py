@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -225,6 +225,7 @@ class PropagationJob:
         self._plan = plan
         self._computed: set[int] = set()
         self._unfinished: set[int] = set()
+        self._to_settle: dict[tuple[int, str], str] = {}  # provenances to be written at the end
         self._seen: dict[tuple[int, str], bool] = {}  # whether the latest mask of a frame and a segment shows anything
         self._before: dict[tuple[int, str], _Before] = {}
         self._segment_ids = [segment.id for segment in sequence.segments()]
@@ -280,6 +281,7 @@ class PropagationJob:
                     result.frame, done, total, stage_started - started, result.error, frames_done, len(self._wanted)
                 )
                 stage_started = time.perf_counter()  # without the time that the caller took
+            self._settle()
         finally:
             results.close()
             return_free_memory()
@@ -378,7 +380,12 @@ class PropagationJob:
             confidences[segment_id] = float(result.confidence[k])
             # a result limited by masking is not the full result of anchors and model, so it never counts as done
             is_whole = self._plan.editable is None and (result.final[k] or bool(result.error))
-            provenances[segment_id] = self._provenance[id(self._stretch_at[k, frame])] if is_whole else UNFINISHED
+            stretch = self._stretch_at[k, frame]
+            provenances[segment_id] = self._provenance[id(stretch)] if is_whole else UNFINISHED
+            if stretch.absent and frame == stretch.computed[0]:
+                # masks may still be taken back: one frame keeps a cancelled stretch from counting as done
+                self._to_settle[frame, segment_id] = provenances[segment_id]
+                provenances[segment_id] = UNFINISHED
             self._seen[frame, segment_id] = bool(masks[segment_id].any())
         self._sequence.write(frame, masks, origins, confidences, provenances)
         if result.final.any():
@@ -386,6 +393,14 @@ class PropagationJob:
             self._unfinished.discard(frame)
         else:
             self._unfinished.add(frame)
+
+    def _settle(self) -> None:
+        """Let stretches count as done of which no mask is taken back any more."""
+        present = self._present()
+        for (frame, segment_id), provenance in self._to_settle.items():
+            if segment_id in present and not self._is_anchor(frame, segment_id):
+                state = self._sequence.state(frame, segment_id)
+                self._sequence.set_state(frame, segment_id, replace(state, provenance=provenance))
 
     def _without_lesion(self) -> list[int]:
         shown = {frame for (frame, _), seen in self._seen.items() if seen}
