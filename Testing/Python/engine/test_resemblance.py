@@ -25,7 +25,8 @@ from UltrasoundLesionSegLib.engine.tracker import LesionTracker, TrackerSettings
 from UltrasoundLesionSegLib.engine.window import Window
 
 SHAPE = (96, 128)
-RED, GREEN = np.array([1.5, 0.75, 0.75]), np.array([0.75, 1.5, 0.75])  # colours of the same brightness
+# colours of the same brightness
+RED, GREEN, BLUE = np.array([1.5, 0.75, 0.75]), np.array([0.75, 1.5, 0.75]), np.array([0.75, 0.75, 1.5])
 SURE, DOUBTFUL = 165, 134  # grey levels of which ``ColourNetwork`` is certain, and much less so
 AROUND = 60
 
@@ -194,6 +195,18 @@ def test_what_is_found_lies_between_what_was_denied_and_the_drawn_lesion(resembl
     assert resemblance.from_denied(red, LESION) == pytest.approx(1, abs=0.01)
     assert resemblance.from_denied(green, LESION) == pytest.approx(0, abs=0.01)
     assert 0.3 < resemblance.from_denied(between, LESION) < 0.7
+
+
+def test_what_looks_like_any_section_that_was_drawn_is_the_lesion(resemblance: Resemblance) -> None:
+    """Only an edge of it does not count: it looks like what is left in its place."""
+    know(resemblance, RED)
+    know(resemblance, BLUE)
+    know(resemblance, GREEN, LESION & disc(SHAPE, 48, 76, 6))
+    red, green, blue = (np.asarray(coloured((one, SURE)).frames[0]) for one in (RED, GREEN, BLUE))
+    resemblance.know_denied(green, LESION)
+    assert resemblance.from_denied(red, LESION) == pytest.approx(1, abs=0.01)
+    assert resemblance.from_denied(blue, LESION) == pytest.approx(1, abs=0.01)
+    assert resemblance.from_denied(green, LESION) == pytest.approx(0, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.cine import Frame, Mask
 from UltrasoundLesionSegLib.engine.network_api import PropagationNetwork
 from UltrasoundLesionSegLib.engine.network_input import NetworkInput, View
 from UltrasoundLesionSegLib.engine.signals import NAN
+from UltrasoundLesionSegLib.engine.stretches import SMALL_PART
 from UltrasoundLesionSegLib.engine.window import Window
 
 
@@ -38,6 +39,7 @@ class Resemblance:
         self._drawn: Tensor | None = None  # description
         self._window: Window | None = None  # through which it was made
         self._area = 0  # pixels of the frame
+        self._anchors: list[tuple[int, Tensor]] = []  # area and description of each
         self._denied: Tensor | None = None  # description
 
     @property
@@ -58,9 +60,11 @@ class Resemblance:
         mask : ndarray of bool, shape (H, W)
             The drawn mask; not empty.
         """
-        area = int(np.count_nonzero(mask))
+        area, described = int(np.count_nonzero(mask)), self.describe(view, seen)
+        if described is not None:
+            self._anchors.append((area, described))
         if area >= self._area:
-            self._drawn, self._window, self._area = self.describe(view, seen), window, area
+            self._drawn, self._window, self._area = described, window, area
 
     def describe(self, view: View, seen: Tensor) -> Tensor | None:
         """Return the description of a mask, shape (C,); None if the network has no features. Parameters as above."""
@@ -105,13 +109,16 @@ class Resemblance:
     def on_the_way(self, denied: Tensor | None, described: Tensor | None) -> float:
         """Return how far a description is on the way from another, 0, to the drawn lesion, 1; nan if not known.
 
-        The projection on the line between those two.
+        The projection on the line between those two; the largest over the anchors, since the lesion looks different
+        in other sections. Those that show less than ``SMALL_PART`` of it are left out: an edge of the lesion looks like
+        what is left in its place.
         """
-        if self._drawn is None or denied is None or described is None:
+        if denied is None or described is None:
             return NAN
         denied = denied.to(described.device)
-        way = self._drawn.to(described.device) - denied
-        return float((described - denied) @ way / (way @ way).clamp_min(1e-6))
+        shown = [one for area, one in self._anchors if area >= SMALL_PART * self._area]
+        ways = [one.to(described.device) - denied for one in shown]
+        return max((float((described - denied) @ way / (way @ way).clamp_min(1e-6)) for way in ways), default=NAN)
 
     def _beside_anchor(self, frame: Frame, mask: Mask) -> Tensor | None:
         """Return the description of a mask seen through a window as large as the anchor's; None if not known."""
