@@ -59,11 +59,13 @@ def masks_after_both(seen_forward: Sequence[int], seen_back: Sequence[int], fram
     [
         pytest.param([1, 2, 3, 4, 5], [5], [1, 2, 3, 4, 5], id="backward lost it"),
         pytest.param([1], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5], id="forward lost it"),
-        pytest.param([1, 2, 5], [4, 5], [1, 2, 4, 5], id="forward found it again: the nearer anchor counts"),
+        pytest.param([1, 2, 5], [4, 5], [1, 2, 4, 5], id="what forward found again, backward sees, too"),
         pytest.param([1, 2, 3, 4], [5], [1, 2, 3, 4, 5], id="both lost it for good: what each followed counts"),
-        pytest.param([1, 4], [5], [1, 5], id="forward found it again, but did not arrive: the nearer anchor counts"),
-        pytest.param([1, 2, 3, 4], [1, 3, 5], [1, 2, 3, 5], id="backward found it again: the nearer anchor counts"),
-        pytest.param([1, 5], [1, 2, 5], [1, 5], id="both found it again: the nearer anchor counts"),
+        pytest.param([1, 4], [5], [1, 5], id="what forward found again does not count"),
+        pytest.param(
+            [1, 2, 3, 4], [1, 3, 5], [1, 2, 3, 5], id="backward found it again: forward counts, nearer to its anchor"
+        ),
+        pytest.param([1, 5], [1, 2, 5], [1, 5], id="both found it again: what one sees alone does not count"),
     ],
 )
 def test_what_a_pass_follows_without_a_gap_counts_where_the_other_has_lost_it_for_good(
@@ -71,6 +73,13 @@ def test_what_a_pass_follows_without_a_gap_counts_where_the_other_has_lost_it_fo
 ) -> None:
     found = masks_after_both(forward, backward, range(LAST + 1))
     assert [index for index in sorted(found) if found[index]] == seen
+
+
+def test_what_a_pass_found_again_does_not_count_near_its_anchor_either() -> None:
+    """The blend would follow it: its anchor is the nearer one."""
+    assert masks_after_both([1, 3], [5], range(LAST + 1)) == {1: True, 2: False, 3: False, 4: False, 5: True}
+    assert masks_after_both([1], [3, 5], range(LAST + 1)) == {1: True, 2: False, 3: False, 4: False, 5: True}
+    assert masks_after_both([1], [4, 3], range(LAST + 1)) == {1: True, 2: False, 3: False, 4: False, 5: False}
 
 
 def test_in_part_of_a_stretch_nothing_tells_who_arrived() -> None:

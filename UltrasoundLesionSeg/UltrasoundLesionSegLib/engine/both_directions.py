@@ -3,8 +3,9 @@
 Where one pass sees the lesion and the other sees nothing, their expected overlaps say little about which is right: a
 pass that follows other tissue is sure of it, and so is one that takes a lesion in view for one that has left. Two
 things do tell. A pass that never finds the lesion again, not even beside the outline drawn at the far end, has lost it;
-and a pass that has followed the lesion from its anchor without a gap probably follows it still. The first is known only
-when the pass has ended, so such frames are blended at first, and decided when both passes have ended.
+and a pass that has followed the lesion from its anchor without a gap probably follows it still. What it found again
+while the other pass sees nothing is something else. All this is known only when the pass has ended, so such frames are
+blended at first, and decided when both passes have ended.
 
 What a person marked "not visible" on one frame a pass may have followed there for a while. It learns so on that frame,
 and takes the masks on the frames before back.
@@ -64,7 +65,8 @@ class _Open:
 
     index: int
     sees: _Result
-    is_forward: bool  # which pass that is
+    other: _Result
+    is_forward: bool  # which pass sees it
     blended: _Result
 
 
@@ -135,8 +137,9 @@ class BothDirections:
         is_open = bool(seen.any()) != bool(seen_back.any())
         if is_open:
             unbroken = (id(stretch), False) not in self._lost
-            sees = held if seen.any() else _Result(PackedProbabilities.pack(probabilities), expected, unbroken)
-            kept = _Open(index, sees, sees is held, _Result(PackedProbabilities.pack(blended), told))
+            backward = _Result(PackedProbabilities.pack(probabilities), expected, unbroken)
+            sees, other = (held, backward) if seen.any() else (backward, held)
+            kept = _Open(index, sees, other, sees is held, _Result(PackedProbabilities.pack(blended), told))
             self._open.setdefault(id(stretch), (stretch, []))[1].append(kept)
         return Joined(stretch.lesion, index, blended, told, not is_open)
 
@@ -174,9 +177,9 @@ class BothDirections:
     def decided(self) -> Iterator[Joined]:
         """Yield the frames that were not final or that were taken back, when both passes have ended.
 
-        The frame gets the result of the pass that sees the lesion, if it has followed it up to there without a gap and
-        the other pass did not arrive at its far anchor. Otherwise it keeps the blend; also where a person marked frames
-        on the way "not visible": a pass that lost the lesion there has not failed.
+        A frame gets the empty result if the pass that sees the lesion has lost it on the way to there. It gets what
+        that pass sees if the other one did not arrive at its far anchor. Otherwise it keeps the blend; also where a
+        person marked frames on the way "not visible": a pass that lost the lesion there has not failed.
         """
         for key, (stretch, frames) in self._open.items():
             for one in frames:
@@ -184,7 +187,9 @@ class BothDirections:
                     continue
                 # None where the frame beside the far anchor was not computed
                 other_failed = self._arrived.get((key, not one.is_forward)) is False and not stretch.absent
-                result = one.sees if one.sees.unbroken and other_failed else one.blended
+                result = one.sees if other_failed else one.blended
+                if not one.sees.unbroken:
+                    result = one.other
                 yield Joined(stretch.lesion, one.index, result.probabilities.unpack(), result.expected)
         self._open.clear()
         yield from self._taken_back.values()
