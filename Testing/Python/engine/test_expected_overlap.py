@@ -16,7 +16,7 @@ from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, default_overlap, find_bundle, list_bundles
-from UltrasoundLesionSegLib.engine.expected_overlap import Curve, OverlapEstimate, blend_inputs, log_odds
+from UltrasoundLesionSegLib.engine.expected_overlap import Curve, OverlapEstimate, Surface, blend_inputs, log_odds
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals, overlap, soft_overlap
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
@@ -49,8 +49,27 @@ def test_curves_are_summed_and_what_is_missing_has_its_own_value() -> None:
     assert estimate.of_one(Signals(unseen=0.9, hidden=1.0)) == pytest.approx(0.7)  # an empty mask has its own
 
 
+def test_a_surface_is_bilinear_between_knots_and_has_values_for_what_is_missing() -> None:
+    surface = Surface(("certainty", "likeness"), ((0.0, 1.0), (0.0, 2.0)), ((0, 4, 7), (1, 5, 8), (2, 6, 9)))
+    inputs = [(0, 0), (1, 2), (0.5, 1), (0.5, 50), (-3, 0.5), (math.nan, 1), (0.5, math.nan), (math.nan, math.nan)]
+    found = [surface({"certainty": one, "likeness": other}) for one, other in inputs]
+    assert found == pytest.approx([0, 5, 2.5, 4.5, 1, 4, 7.5, 9])
+
+
+def test_a_surface_joins_the_sum() -> None:
+    surface = {
+        "inputs": ["certainty", "flow_overlap"],
+        "knots": [[0, 1], [0, 1]],
+        "values": [[0] * 3, [0, 0.2, 0], [0] * 3],
+    }
+    seen = content()["seen"]
+    estimate = OverlapEstimate.from_json(content(seen=seen | {"surfaces": [surface]}))
+    assert estimate.of_one(replace(GOOD, certainty=0.5, flow_overlap=0.6)) == pytest.approx(0.6 + 0.5 * 0.6 * 0.2)
+    assert estimate.of_one(replace(GOOD, certainty=0.5, flow_overlap=math.nan)) == pytest.approx(0.25)
+
+
 def test_a_blend_means_the_same_played_backwards() -> None:
-    one, other = blend_inputs((0.9, 0.6), (2, 10), 0.8), blend_inputs((0.6, 0.9), (10, 2), 0.8)
+    one, other = blend_inputs((0.9, 0.6), (2, 10), 0.8, 0.9), blend_inputs((0.6, 0.9), (10, 2), 0.8, 0.9)
     assert one.keys() == other.keys()
     assert list(one.values()) == pytest.approx(list(other.values()))
     assert one["weighted"] > log_odds(0.8)  # the nearer side counts more
@@ -66,6 +85,17 @@ def test_a_blend_means_the_same_played_backwards() -> None:
         {"seen": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0, float("nan")]}}},
         {"seen": {"curves": {}, "overlap": {"knots": [0, 1], "values": [0, True]}}},
         {"seen": {"curves": [], "overlap": {"knots": [0], "values": [0]}}},
+        *(
+            {"seen": content()["seen"] | {"surfaces": [one]}}
+            for one in (
+                {"inputs": ["certainty", "colour"], "knots": [[0], [0]], "values": [[0, 0], [0, 0]]},
+                {"inputs": ["certainty"], "knots": [[0], [0]], "values": [[0, 0], [0, 0]]},
+                {"inputs": ["certainty", "likeness"], "knots": [[0], [1, 0]], "values": [[0, 0, 0], [0, 0, 0]]},
+                {"inputs": ["certainty", "likeness"], "knots": [[0], [0]], "values": [[0, 0], [0]]},
+                {"inputs": ["certainty", "likeness"], "knots": [[0], [0]], "values": [[0, 0]]},
+                {"inputs": ["certainty", "likeness"], "knots": [[0], [0]], "values": [[0, 0], [0, float("inf")]]},
+            )
+        ),
         {"seen": {"curves": {}}},
         {"blend": None},
     ],
@@ -78,18 +108,18 @@ def test_what_is_no_estimate_is_refused(changes: dict[str, Any]) -> None:
 def test_every_shipped_model_that_propagates_has_an_estimate_that_falls_with_what_tells() -> None:
     for bundle in [one for one in list_bundles() if one.role == PROPAGATE]:
         estimate = bundle.overlap_estimate()
-        good = estimate.of_one(GOOD)
-        assert 0.9 < good < 1
+        assert 0.9 < estimate.of_one(GOOD) < 1
+        fair = replace(GOOD, certainty=0.9)  # of a mask of which the network is surer, the flow tells little
         for worse in (
-            replace(GOOD, flow_overlap=0.6),
-            replace(GOOD, certainty=0.6, soft_overlap=0.75),
-            replace(GOOD, flow_overlap=0.8, likeness=0.1, distance=40.0),
+            replace(fair, flow_overlap=0.6),
+            replace(fair, certainty=0.6, soft_overlap=0.75),
+            replace(fair, flow_overlap=0.8, likeness=0.1, distance=40.0),
         ):
-            assert estimate.of_one(worse) < good - 0.01
+            assert estimate.of_one(worse) < estimate.of_one(fair) - 0.01
         clear = estimate.of_one(Signals(unseen=0.99, hidden=3.0))
         doubtful = estimate.of_one(Signals(unseen=0.2, hidden=3.0, refused=0.7))
         assert doubtful < clear - 0.01
-        agreed, differing = (estimate.of_blend((0.95, 0.95), (8, 8), one) for one in (0.98, 0.6))
+        agreed, differing = (estimate.of_blend((0.95, 0.95), (8, 8), one, 0.98) for one in (0.98, 0.6))
         assert differing < agreed - 0.05
 
 

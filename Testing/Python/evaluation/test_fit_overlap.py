@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from UltrasoundLesionSegLib.cine import Cine, FrameResult
 from UltrasoundLesionSegLib.engine.bundles import find_bundle
 from UltrasoundLesionSegLib.engine.expected_overlap import OverlapEstimate
+from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
 from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals
 from UltrasoundLesionSegLib.evaluation.calibration import (
     calibration_error,
@@ -17,9 +20,9 @@ from UltrasoundLesionSegLib.evaluation.calibration import (
     rank_correlation,
     reliability,
 )
-from UltrasoundLesionSegLib.evaluation.fit_overlap import fit, one_sided
+from UltrasoundLesionSegLib.evaluation.fit_overlap import Told, fit, fit_curves, one_sided
 from UltrasoundLesionSegLib.evaluation.layouts import write_davis_video
-from UltrasoundLesionSegLib.evaluation.overlap_records import Run, record
+from UltrasoundLesionSegLib.evaluation.overlap_records import Recorder, Run, record, run_of
 from UltrasoundLesionSegLib.evaluation.phantom_clips import Phantom
 
 
@@ -41,8 +44,8 @@ def made_up_run(number: int, anchors: list[int], frames: int = 40) -> Run:
     signals[empty, SIGNALS.index("hidden")] = 1.0
     dice[empty] = signals[empty, SIGNALS.index("unseen")] > 0.4
     final = np.array([len(anchors) == 1] * len(forward) + [True] * len(backward))
-    blends = [(frame - anchors[0], anchors[-1] - frame, 0.9) for frame in backward]
-    return Run(f"m/set/{number}", np.array(anchors), steps, final, dice, signals, np.array(blends).reshape(-1, 3))
+    blends = [(frame - anchors[0], anchors[-1] - frame, 0.9, 0.9) for frame in backward]
+    return Run(f"m/set/{number}", np.array(anchors), steps, final, dice, signals, np.array(blends).reshape(-1, 4))
 
 
 def test_a_fit_finds_what_tells_and_is_calibrated() -> None:
@@ -51,13 +54,51 @@ def test_a_fit_finds_what_tells_and_is_calibrated() -> None:
     told = one_sided([made_up_run(number, [0]) for number in range(100, 106)])
     expected = np.array([estimate.of_one(Signals(*map(float, row))) for row in zip(*told.inputs.values(), strict=True)])
     seen = np.isnan(told.inputs["unseen"])
-    assert mean_rank_correlation(expected[seen], told.found[seen], told.clips[seen]) > 0.95
+    assert mean_rank_correlation(expected[seen], told.found[seen], told.runs[seen]) > 0.95
     assert calibration_error(expected, told.found) < 0.03
     good = Signals(0.9, soft_overlap=0.95, flow_overlap=0.95, likeness=0.5, anchor_overlap=0.95, distance=5.0)
     assert estimate.of_one(good) == pytest.approx(0.95, abs=0.03)
     assert (
         estimate.of_one(Signals(unseen=0.1, hidden=1.0)) < 0.4 < 0.7 < estimate.of_one(Signals(unseen=0.9, hidden=1.0))
     )
+
+
+def test_what_tells_masks_of_one_run_apart_is_fitted_although_runs_say_the_opposite() -> None:
+    rng = np.random.default_rng(0)
+    runs, inside = np.repeat(np.arange(20), 30), rng.uniform(0, 0.05, 600)
+    level = np.repeat(np.linspace(0.75, 0.9, 20), 30)  # runs of which the network is more certain are worse
+    found = np.clip(1.6 - level + inside, 0, 1)
+    told = Told({"certainty": level + inside}, found, runs.astype(str))
+
+    def rank(weight: float) -> float:
+        (curve,) = (fit_curves(told, weight)["curves"]).values()
+        expected = np.interp(told.inputs["certainty"], curve["knots"], curve["values"])
+        return mean_rank_correlation(expected + rng.normal(0, 1e-3, 600), found, told.runs)
+
+    assert rank(0.0) < 0.5
+    assert rank(10.0) > 0.9
+
+
+def test_a_run_in_which_masks_were_taken_back_is_left_out() -> None:
+    class TakingBack:
+        """A model that is asked about more masks than it gives, as where masks are taken back."""
+
+        def __init__(self, recorder: Recorder, more: int) -> None:
+            self.recorder, self.more = recorder, more
+
+        def propagate(self, inputs: PropagationInputs) -> Iterator[FrameResult]:
+            one = np.ones(1, bool)
+            for frame in range(1, len(inputs.cine)):
+                for _ in range(1 + self.more):
+                    self.recorder.of_one(Signals(0.9))
+                yield FrameResult(frame, inputs.known(frame), np.ones(1, np.float32), one, one)
+
+    truth = np.ones((5, 16, 16), bool)
+    cine, recorder = Cine.from_array(np.zeros((5, 16, 16), np.uint8)), Recorder()
+    whole = run_of(cine, truth, [0], TakingBack(recorder, 0), recorder)
+    assert whole is not None
+    assert whole.dice.tolist() == [1.0] * 4
+    assert run_of(cine, truth, [0], TakingBack(recorder, 1), recorder) is None
 
 
 def test_rank_correlation_is_spearman_s_with_ties() -> None:
@@ -97,14 +138,16 @@ def test_records_are_made_once_for_a_model_and_its_settings_and_know_frames_mark
     masks = np.stack([shown & (not 4 <= t < 8) for t in range(12)])
     write_davis_video(tmp_path / "clips" / "leaves", "one", np.where(masks, 60, 140).astype(np.uint8), masks)
     bundle = find_bundle("bas_l_propagate")
-    single, double, told = record(bundle, tmp_path / "clips", tmp_path / "records", "cpu")
+    single, double, four, told = record(bundle, tmp_path / "clips", tmp_path / "records", "cpu")
     assert told.anchors.tolist() == [0]
     assert told.frames.tolist() == [frame for frame in range(1, 12) if frame != 6]
     assert told.signals[:, SIGNALS.index("absence")].tolist() == [abs(frame - 6) for frame in told.frames]
     assert masks[single.anchors].any(axis=(1, 2)).all()
     assert double.anchors.tolist() == [2, 9]
     assert 6 not in double.frames  # the middle of the frames without the lesion
+    assert four.anchors.tolist() == [0, 2, 8, 11]
     assert len(double.signals) == len(double.frames) == 2 * 5 + 2 + 2
+    assert ((double.blends[:, 2:] >= 0) & (double.blends[:, 2:] <= 1)).all()
     assert double.blends[:, :2].tolist() == [[2, 1], [1, 2], [3, 1], [2, 2], [1, 3]]
     (kept,) = (tmp_path / "records").rglob("one.npz")
     before = kept.stat().st_mtime_ns

@@ -68,7 +68,9 @@ class SignalsListener:
         self.told.append(signals)
         return 0.5
 
-    def of_blend(self, expected: tuple[float, float], distances: tuple[int, int], agreement: float) -> float:
+    def of_blend(
+        self, expected: tuple[float, float], distances: tuple[int, int], agreement: float, decided: float
+    ) -> float:
         return 0.5
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.engine.expected_overlap import Judge
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities, blend
-from UltrasoundLesionSegLib.engine.signals import overlap
+from UltrasoundLesionSegLib.engine.signals import overlap, soft_overlap
 from UltrasoundLesionSegLib.engine.stretches import Stretch
 
 # Dice of a pass's last mask with the outline drawn on the next frame, from which on the pass arrived at it
@@ -150,7 +150,9 @@ class BothDirections:
         both = held.expected, expected
         forward = held.probabilities.unpack()
         agreement = overlap(forward > 0.5, probabilities > 0.5)
-        return blend(forward, probabilities, both, distances), self._overlap.of_blend(both, distances, agreement)
+        blended = blend(forward, probabilities, both, distances)
+        decided = soft_overlap(blended, (blended > 0.5).astype(np.float32))
+        return blended, self._overlap.of_blend(both, distances, agreement, decided)
 
     def take_back(self, stretch: Stretch, nothing: Joined, *, forward: bool) -> None:
         """Replace the result of one pass on a frame by an empty one; ``decided`` gives the new one.

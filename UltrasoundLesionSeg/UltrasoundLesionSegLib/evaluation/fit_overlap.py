@@ -4,8 +4,9 @@
 
 Clips of training patients and simulated sweeps with seeds of their own are made once (``FOLDER/clips``), each model is
 run on each clip once (``FOLDER/records``), and one estimate for all the models is fitted. The logarithm of the error is
-fitted, so that Dice 0.97 and 0.94 are as different as 0.8 and 0.6. A curve that should rise (or fall) is restricted to
-do so. The last curve turns the sum into a calibrated number.
+fitted, so that Dice 0.97 and 0.94 are as different as 0.8 and 0.6; and, as heavily, its differences inside each run,
+which tell a person where to look. A curve or a surface that should rise (or fall) is restricted to do so. The last
+curve turns the sum into a calibrated number.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.engine.bundles import OVERLAP, find_bundle
-from UltrasoundLesionSegLib.engine.expected_overlap import OF_BLEND, OverlapEstimate, blend_inputs
+from UltrasoundLesionSegLib.engine.expected_overlap import OF_BLEND, OverlapEstimate, blend_inputs, knot_shares
 from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals
 from UltrasoundLesionSegLib.evaluation.calibration import Values, calibration_error, mean_rank_correlation
 from UltrasoundLesionSegLib.evaluation.overlap_records import Run, record, write_clips
@@ -32,6 +33,9 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 OFFSET = 0.02  # added to the error before its logarithm: readers do not agree closer
 SMOOTH, SHRINK, SIGNED = 0.02, 0.003, 3.0  # weights of a curve's bends, values, and steps in the wrong direction
+# Weight of the differences inside a run, divided by their standard deviation and STEADY. Not of empty masks, which are
+# right or wrong: with it they are ranked worse.
+INSIDE, STEADY = 1.0, 0.1
 LEVELS = 20  # groups of equally many masks that the last curve is made of
 PRIOR = 3  # masks of the mean of all that join each group: no few masks that were all right promise that all will be
 FOLDS = 5
@@ -46,13 +50,16 @@ SEEN = (
     "absence",
 )
 UNSEEN = ("unseen", "hidden", "last_likeness", "absence", "refused")
+# what the network's certainty tells depends on whether the tissue alone carries the outline to the same place
+PAIRS = (("certainty", "flow_overlap"),)
+PAIR_KNOTS = {"certainty": (0.85, 0.91, 0.95), "flow_overlap": (0.6, 0.85, 0.95, 0.985)}
 LINE = {"knots": [0.0, 1.0], "values": [0.0, 1.0]}
 KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rises, -1 falls
     "certainty": ((0.5, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97), 1),
     "soft_overlap": ((0.7, 0.8, 0.88, 0.92, 0.95, 0.97, 0.985), 1),
-    "flow_overlap": ((0.3, 0.5, 0.65, 0.75, 0.82, 0.88, 0.92, 0.95, 0.97, 0.985), 1),
+    "flow_overlap": ((0.3, 0.5, 0.65, 0.75, 0.82, 0.88, 0.92, 0.95, 0.97, 0.985, 0.995, 0.999), 1),
     "return_overlap": ((0.2, 0.4, 0.6, 0.7, 0.8, 0.9), 1),
-    "likeness": ((0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8), 1),
+    "likeness": ((0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 0.9, 0.97, 0.99), 1),
     "anchor_overlap": ((0.8, 0.88, 0.92, 0.95, 0.97), 1),
     "distance": ((1.0, 3.0, 6.0, 10.0, 16.0, 25.0, 40.0, 80.0), -1),
     "hidden": ((1.0, 2.0, 3.0, 6.0, 12.0, 24.0), 0),  # falls where the lesion may have come back
@@ -64,6 +71,7 @@ KNOTS: dict[str, tuple[tuple[float, ...], int]] = {  # and the direction: 1 rise
     "lower": ((-1.0, 0.0, 1.0, 2.0, 2.5, 3.0, 3.5, 4.0), 1),
     "agreement": ((0.5, 0.7, 0.8, 0.88, 0.92, 0.95, 0.97, 0.985), 1),
     "nearest": ((1.0, 3.0, 6.0, 10.0, 16.0, 25.0, 40.0), -1),
+    "decided": ((0.6, 0.8, 0.9, 0.95, 0.97, 0.985, 0.99), 1),
 }
 
 
@@ -77,64 +85,117 @@ class Told:
         By name; nan where an input does not apply.
     found : ndarray of float, shape (N,)
         Dice of the masks.
-    clips : ndarray of str, shape (N,)
+    runs : ndarray of str, shape (N,)
+        The propagation that each is of.
     """
 
     inputs: Mapping[str, Values]
     found: Values
-    clips: NDArray[np.str_]
+    runs: NDArray[np.str_]
 
     def chosen(self, masks: NDArray[np.bool_], names: Sequence[str]) -> Told:
         """Return the masks chosen by ``masks``, bool (n,), and the inputs of these names."""
-        return Told({name: self.inputs[name][masks] for name in names}, self.found[masks], self.clips[masks])
+        return Told({name: self.inputs[name][masks] for name in names}, self.found[masks], self.runs[masks])
 
 
-def fit_curves(told: Told) -> dict[str, Any]:
-    """Fit an additive model and return it as JSON."""
+def fit_curves(told: Told, inside: float) -> dict[str, Any]:
+    """Fit an additive model and return it as JSON; ``inside`` is the weight of the differences inside runs."""
     inputs, found = told.inputs, told.found
-    designs = {name: torch.from_numpy(_design(values, KNOTS[name][0])) for name, values in inputs.items()}
+    pairs = [pair for pair in PAIRS if set(pair) <= set(inputs)]
+    designs = {name: torch.from_numpy(knot_shares(values, KNOTS[name][0])) for name, values in inputs.items()}
+    grids = [torch.from_numpy(_grid(inputs, pair)) for pair in pairs]
     target = torch.from_numpy(-np.log(1 - found + OFFSET))
-    weights = {
-        name: torch.zeros(one.shape[1], dtype=torch.float64, requires_grad=True) for name, one in designs.items()
-    }
+    curves = {name: _zeros(one.shape[1]) for name, one in designs.items()}
+    surfaces = [_zeros(one.shape[1]) for one in grids]
     bias = target.mean().clone().requires_grad_()
-    optimiser = torch.optim.LBFGS([bias, *weights.values()], max_iter=300, line_search_fn="strong_wolfe")
+    differences = _Differences(told.runs, target)
+    optimiser = torch.optim.LBFGS([bias, *curves.values(), *surfaces], max_iter=300, line_search_fn="strong_wolfe")
+
+    def summed() -> torch.Tensor:
+        alone = sum((designs[name] @ one for name, one in curves.items()), bias)
+        return sum((grid @ one for grid, one in zip(grids, surfaces, strict=True)), alone)
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        total = sum((designs[name] @ one for name, one in weights.items()), bias)
-        value = ((total - target) ** 2).mean()
-        for name, one in weights.items():
-            steps, sign = torch.diff(one[:-1]), KNOTS[name][1]
-            value = value + SMOOTH * (torch.diff(steps) ** 2).sum() + SHRINK * (one**2).sum()
-            value = value + SIGNED * (torch.relu(-sign * steps) ** 2).sum()
+        total = summed()
+        value = ((total - target) ** 2).mean() + inside * differences.error(total)
+        for name, one in curves.items():
+            steps = torch.diff(one[:-1])
+            value = value + SMOOTH * (torch.diff(steps) ** 2).sum() + _wrong(steps, name)
+        for pair, one in zip(pairs, surfaces, strict=True):
+            known = one.reshape(-1, len(PAIR_KNOTS[pair[1]]) + 1)[:-1, :-1]
+            for axis, name in enumerate(pair):
+                value = value + _wrong(torch.diff(known, dim=axis), name)
+        value = value + SHRINK * sum((one**2).sum() for one in (*curves.values(), *surfaces))
         value.backward()
         return value
 
     optimiser.step(loss)
-    curves = {name: one.detach().numpy() for name, one in weights.items()}
-    total = float(bias.detach()) + sum(designs[name].numpy() @ one for name, one in curves.items())
-    knots, values = _levels(total - float(bias.detach()), found)
+    total = (summed() - bias).detach().numpy()
+    knots, values = _levels(total, found)
     return {
-        "curves": {
-            name: {
-                "knots": list(KNOTS[name][0]),
-                "values": np.round(one[:-1], 5).tolist(),
-                "missing": round(float(one[-1]), 5),
-            }
-            for name, one in curves.items()
-        },
+        "curves": {name: _as_curve(name, one.detach().numpy()) for name, one in curves.items()},
+        "surfaces": [_as_surface(pair, one.detach().numpy()) for pair, one in zip(pairs, surfaces, strict=True)],
         "overlap": {"knots": np.round(knots, 5).tolist(), "values": np.round(values, 5).tolist()},
     }
 
 
-def _design(values: Values, knots: Sequence[float]) -> NDArray[np.float64]:
-    """Return each knot's share in each value, and in a last column whether it is nan, shape (N, knots + 1)."""
-    missing = np.isnan(values)
-    shares = [np.interp(values, knots, np.eye(len(knots))[place]) for place in range(len(knots))]
-    design = np.stack([*shares, np.zeros(len(values))], axis=1)
-    design[missing] = np.eye(len(knots) + 1)[-1]
-    return design
+class _Differences:
+    """Those inside runs.
+
+    Parameters
+    ----------
+    runs : ndarray of str, shape (N,)
+    target : Tensor of float64, shape (N,)
+    """
+
+    def __init__(self, runs: NDArray[np.str_], target: torch.Tensor) -> None:
+        self._run = torch.from_numpy(np.unique(runs, return_inverse=True)[1])
+        self._masks = torch.bincount(self._run).double()
+        self._target = self._centred(target)
+        self._scale = self._means(self._target**2).sqrt()[self._run] + STEADY
+
+    def error(self, total: torch.Tensor) -> torch.Tensor:
+        """Return the mean square error of what was predicted, float64 (N,), less each run's mean."""
+        return (((self._centred(total) - self._target) / self._scale) ** 2).mean()
+
+    def _centred(self, values: torch.Tensor) -> torch.Tensor:
+        return values - self._means(values)[self._run]
+
+    def _means(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(self._masks).index_add(0, self._run, values) / self._masks
+
+
+def _wrong(steps: torch.Tensor, name: str) -> torch.Tensor:
+    """Return what steps from one knot of an input to the next cost where they go in the wrong direction."""
+    return SIGNED * (torch.relu(-KNOTS[name][1] * steps) ** 2).sum()
+
+
+def _zeros(count: int) -> torch.Tensor:
+    return torch.zeros(count, dtype=torch.float64, requires_grad=True)
+
+
+def _grid(inputs: Mapping[str, Values], pair: tuple[str, str]) -> NDArray[np.float64]:
+    """Return the share of each pair of knots in each pair of values, shape (N, pairs of knots)."""
+    rows, columns = (knot_shares(inputs[name], PAIR_KNOTS[name]) for name in pair)
+    return (rows[:, :, None] * columns[:, None, :]).reshape(len(rows), -1)
+
+
+def _as_curve(name: str, values: Values) -> dict[str, Any]:
+    return {
+        "knots": list(KNOTS[name][0]),
+        "values": np.round(values[:-1], 5).tolist(),
+        "missing": round(float(values[-1]), 5),
+    }
+
+
+def _as_surface(pair: tuple[str, str], values: Values) -> dict[str, Any]:
+    knots = [list(PAIR_KNOTS[name]) for name in pair]
+    return {
+        "inputs": list(pair),
+        "knots": knots,
+        "values": np.round(values.reshape(-1, len(knots[1]) + 1), 5).tolist(),
+    }
 
 
 def _levels(total: Values, found: Values) -> tuple[Values, Values]:
@@ -157,39 +218,39 @@ def _levels(total: Values, found: Values) -> tuple[Values, Values]:
 
 
 def one_sided(runs: Sequence[Run]) -> Told:
-    """Return signals, Dice and clip of every result of one direction."""
+    """Return signals, Dice and run of every result of one direction."""
     kept = [~(run.between & run.final) for run in runs]  # between anchors what is final is a blend
     signals = np.concatenate([run.signals[keep] for run, keep in zip(runs, kept, strict=True)])
     found = np.concatenate([run.dice[keep] for run, keep in zip(runs, kept, strict=True)])
-    clips = np.concatenate([[run.clip] * int(keep.sum()) for run, keep in zip(runs, kept, strict=True)])
-    return Told(dict(zip(SIGNALS, signals.T, strict=True)), found, clips)
+    ran = np.repeat([f"{run.clip} {number}" for number, run in enumerate(runs)], [int(keep.sum()) for keep in kept])
+    return Told(dict(zip(SIGNALS, signals.T, strict=True)), found, ran)
 
 
 def blended(runs: Sequence[Run], estimate: OverlapEstimate) -> Told:
-    """Return the inputs of the blend's model, Dice and clip of every blend."""
-    rows, found, clips = [], [], []
-    for run in runs:
+    """Return the inputs of the blend's model, Dice and run of every blend."""
+    rows, found, ran = [], [], []
+    for number, run in enumerate(runs):
         expected = [estimate.of_one(Signals(*signals)) for signals in run.signals.tolist()]
         steps = zip(run.frames, run.final, expected, strict=True)
         forward = {frame: value for frame, final, value in steps if not final}
         both = [place for place in np.flatnonzero(run.between & run.final) if run.frames[place] in forward]
-        for place, (left, right, agreement) in zip(both, run.blends, strict=True):
+        for place, (left, right, agreement, decided) in zip(both, run.blends, strict=True):
             pair = forward[run.frames[place]], expected[place]
-            inputs = blend_inputs(pair, (int(left), int(right)), float(agreement))
+            inputs = blend_inputs(pair, (int(left), int(right)), float(agreement), float(decided))
             rows.append([inputs[name] for name in OF_BLEND])
             found.append(run.dice[place])
-            clips.append(run.clip)
-    return Told(dict(zip(OF_BLEND, np.array(rows).T, strict=True)), np.array(found), np.array(clips))
+            ran.append(f"{run.clip} {number}")
+    return Told(dict(zip(OF_BLEND, np.array(rows).T, strict=True)), np.array(found), np.array(ran))
 
 
 def fit(runs: Sequence[Run]) -> dict[str, Any]:
     """Fit an estimate on runs and return it as JSON."""
     told = one_sided(runs)
     empty = ~np.isnan(told.inputs["unseen"])
-    seen = fit_curves(told.chosen(~empty, SEEN))
-    unseen = fit_curves(told.chosen(empty, UNSEEN))
+    seen = fit_curves(told.chosen(~empty, SEEN), INSIDE)
+    unseen = fit_curves(told.chosen(empty, UNSEEN), 0.0)
     so_far = OverlapEstimate.from_json({"seen": seen, "unseen": unseen, "blend": {"curves": {}, "overlap": LINE}})
-    return {"seen": seen, "unseen": unseen, "blend": fit_curves(blended(runs, so_far))}
+    return {"seen": seen, "unseen": unseen, "blend": fit_curves(blended(runs, so_far), INSIDE)}
 
 
 def cross_validated(runs: Sequence[Run]) -> str:
@@ -203,18 +264,18 @@ def cross_validated(runs: Sequence[Run]) -> str:
         one, both = one_sided(apart), blended(apart, estimate)
         rows = zip(*one.inputs.values(), strict=True)
         expected = np.array([estimate.of_one(Signals(*(float(value) for value in row))) for row in rows])
-        parts["one direction"].append((expected, one.found, one.clips))
+        parts["one direction"].append((expected, one.found, one.runs))
         rows = zip(*both.inputs.values(), strict=True)
         expected = np.array([estimate.blend(dict(zip(OF_BLEND, row, strict=True))) for row in rows])
         expected = np.minimum(expected, (1 + both.inputs["agreement"]) / 2)
-        parts["blend"].append((expected, both.found, both.clips))
+        parts["blend"].append((expected, both.found, both.runs))
     lines = []
     for part, folds in parts.items():
-        expected, found, clips = (np.concatenate(values) for values in zip(*folds, strict=True))
+        expected, found, ran = (np.concatenate(values) for values in zip(*folds, strict=True))
         poor = found < POOR
         lines.append(
             f"{part}: {len(found)} masks, "
-            f"rank correlation inside clips {mean_rank_correlation(expected, found, clips):.2f}, "
+            f"rank correlation inside runs {mean_rank_correlation(expected, found, ran):.2f}, "
             f"calibration error {calibration_error(expected, found):.3f}, "
             f"{int(poor.sum())} below {POOR:g}, told apart {told_apart(expected[poor], expected[~poor]):.3f}"
         )

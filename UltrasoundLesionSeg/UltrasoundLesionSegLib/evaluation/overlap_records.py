@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Anchor, Cine
+from UltrasoundLesionSegLib.cine import Anchor, Cine, FrameResult
 from UltrasoundLesionSegLib.engine.bundles import Bundle
 from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
 from UltrasoundLesionSegLib.engine.signals import Signals
@@ -32,7 +34,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 FIRST_SEED = 150_000  # of the clips; no other set's seeds are near
 MOVING_SEED = 180_000  # of the moving stills
-VERSION = 5  # of the records; those of another version are made again
+VERSION = 6  # of the records; those of another version are made again
 COUNTS = {"hard": 48, "simulated": 36, "hard_exits": 12, "easy": 12, "moving": 24, "exits": 20}
 
 
@@ -77,28 +79,31 @@ class Recorder:
 
     def __init__(self) -> None:
         self.signals: list[Signals] = []
-        self.blends: list[tuple[int, int, float]] = []
+        self.blends: list[tuple[int, int, float, float]] = []
 
     def of_one(self, signals: Signals) -> float:
         """Keep the signals of a step."""
         self.signals.append(signals)
-        return min(max(signals.certainty, 0.0), 1.0)
+        # of the lesion, or of none where the mask is empty: nan would empty the blend
+        return signals.certainty if math.isnan(signals.unseen) else signals.unseen
 
-    def of_blend(self, expected: tuple[float, float], distances: tuple[int, int], agreement: float) -> float:
+    def of_blend(
+        self, expected: tuple[float, float], distances: tuple[int, int], agreement: float, decided: float
+    ) -> float:
         """Keep what is known of a blend."""
-        self.blends.append((*distances, agreement))
+        self.blends.append((*distances, agreement, decided))
         return agreement
 
 
 @dataclass(frozen=True)
 class Run:
-    """One propagation of a clip from one or two anchors, step by step: the forward sweep, then the backward one.
+    """One propagation of a clip from one or more anchors, step by step: the forward sweep, then the backward one.
 
     Parameters
     ----------
     clip : str
         Name of the clip, with its model's and set's.
-    anchors : ndarray of int, shape (1,) or (2,)
+    anchors : ndarray of int, shape (A,)
         Those that show the lesion.
     frames : ndarray of int, shape (N,)
     final : ndarray of bool, shape (N,)
@@ -106,8 +111,9 @@ class Run:
     dice : ndarray of float, shape (N,)
         Of each step's result: of the blend, where the backward sweep made one.
     signals : ndarray of float, shape (N, len(SIGNALS))
-    blends : ndarray of float, shape (M, 3)
-        Of each blend in the order of the steps that made them: frames to the left and to the right anchor, agreement.
+    blends : ndarray of float, shape (M, 4)
+        Of each blend in the order of the steps that made them: frames to the left and to the right anchor, the Dice of
+        both results, and the soft Dice of the blend with its own mask.
     """
 
     clip: str
@@ -120,7 +126,7 @@ class Run:
 
     @property
     def between(self) -> NDArray[np.bool_]:
-        """Which steps are between two anchors, shape (N,)."""
+        """Which steps are between the outermost anchors, shape (N,)."""
         return (self.frames > self.anchors.min()) & (self.frames < self.anchors.max())
 
 
@@ -156,23 +162,28 @@ def _key(bundle: Bundle) -> str:
 
 
 def _runs_of(case: Case, number: int, model: Model, recorder: Recorder) -> Iterator[Run]:
-    """Yield a propagation from one anchor and one from two; where these are alternates from clip to clip.
+    """Yield propagations from one anchor, from two and from four; where these are alternates from clip to clip.
 
     Where the lesion leaves and comes back, a frame between the two anchors is marked "not visible" in every other clip,
-    and a third propagation begins at the first anchor and passes such a frame.
+    and one more propagation begins at the first anchor and passes such a frame.
     """
     cine = Cine.from_array(np.stack(list(case.cine)))
     truth = np.stack([_lesion(case, frame) for frame in range(len(cine))])
     seen = np.flatnonzero(truth.any(axis=(1, 2)))
     first, last = int(seen[0]), int(seen[-1])
     quarter = (last - first) // 4
-    yield _run(cine, truth, [first] if number % 3 else [int(seen[len(seen) // 2])], model, recorder)
     ends = [first, last] if number % 2 else [first + quarter, last - quarter]
     gone = np.flatnonzero(~truth[first:last].any(axis=(1, 2))) + first
     absent = [int(gone[len(gone) // 2])] if len(gone) and number % 4 < 2 else []
-    yield _run(cine, truth, ends, model, recorder, absent)
+    four = sorted({int(seen[place]) for place in np.linspace(0, len(seen) - 1, 4).astype(int)})
+    runs = [
+        run_of(cine, truth, [first] if number % 3 else [int(seen[len(seen) // 2])], model, recorder),
+        run_of(cine, truth, ends, model, recorder, absent),
+        run_of(cine, truth, four, model, recorder),
+    ]
     if len(gone):
-        yield _run(cine, truth, [first], model, recorder, [int(gone[len(gone) // (2 + number % 3)])])
+        runs.append(run_of(cine, truth, [first], model, recorder, [int(gone[len(gone) // (2 + number % 3)])]))
+    yield from (run for run in runs if run is not None)
 
 
 def _lesion(case: Case, frame: int) -> NDArray[np.bool_]:
@@ -181,14 +192,37 @@ def _lesion(case: Case, frame: int) -> NDArray[np.bool_]:
     return masks[0]
 
 
-def _run(
+class Propagating(Protocol):
+    """A model, as far as it is needed here."""
+
+    def propagate(self, inputs: PropagationInputs) -> Iterator[FrameResult]:
+        """Yield results."""
+        ...
+
+
+def run_of(
     cine: Cine,
     truth: NDArray[np.bool_],
     ends: list[int],
-    model: Model,
+    model: Propagating,
     recorder: Recorder,
     absent: Sequence[int] = (),
-) -> Run:
+) -> Run | None:
+    """Return a propagation without a name; None where masks were taken back, since their signals are of no step.
+
+    Parameters
+    ----------
+    cine : Cine
+        Of T frames.
+    truth : ndarray of bool, shape (T, H, W)
+    ends : list of int
+        Frames drawn.
+    model : Propagating
+        Asks ``recorder`` for the expected overlaps.
+    recorder : Recorder
+    absent : sequence of int
+        Frames marked "not visible".
+    """
     recorder.signals.clear()
     recorder.blends.clear()
     given = [Anchor(0, one, truth[one]) for one in (*ends, *absent)]
@@ -207,7 +241,9 @@ def _run(
             scores.append(dice(result.masks[0], truth[result.frame]))
     signals = np.array([astuple(one) for one in recorder.signals])
     showing = np.array([one for one in ends if truth[one].any()] or ends)
-    blends = np.array(recorder.blends).reshape(-1, 3)
+    blends = np.array(recorder.blends).reshape(-1, 4)
+    if len(signals) != len(frames):
+        return None
     return Run("", showing, np.array(frames), np.array(final), np.array(scores), signals, blends)
 
 
