@@ -146,7 +146,8 @@ def test_confirm_not_visible_and_release(discs: Any, drawing: np.ndarray) -> Non
     assert user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
     discs.browser.SetSelectedItemNumber(8)
     user.click("notVisibleButton")
-    assert user.read("anchorsLabel") == "Anchors: Lesion on frames 3, 8."
+    assert user.read("anchorsLabel") == "Anchors: Lesion on frame 3, not visible on frame 8."
+    assert discs.logic.framesNotVisible(discs.browser) == {"lesion-1": [8]}
     user.click("releaseButton")
     assert user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
     np.testing.assert_array_equal(discs.mask(3), drawing)

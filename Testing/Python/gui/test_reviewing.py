@@ -135,7 +135,10 @@ def test_the_timeline_paints_only_what_changed(results: Any) -> None:
         for step in range(6):
             confidences = confidences.copy()
             confidences[step] = 0.5
-            rows = [TimelineRow("One", confidences, [0, 7]), TimelineRow("Two", confidences[::-1].copy(), [3])]
+            rows = [
+                TimelineRow("One", confidences, {0: True, 7: False}),
+                TimelineRow("Two", confidences[::-1].copy(), {3: True}),
+            ]
             stepwise.show(rows, 12, step, [5])
         before = len(painted)
         stepwise.show_current(9)
@@ -174,6 +177,20 @@ def test_the_timeline_shows_confidence_anchors_and_the_frame_shown(results: Any)
     below = picture.height() - 2
     assert picture.pixelColor(300, below).getRgb()[:3] == (178, 60, 20), "frame 7 is worth a look"
     assert picture.pixelColor(380, below).getRgb()[:3] != (178, 60, 20), "frame 9 is not"
+
+
+def test_the_timeline_shows_which_anchors_are_not_visible(results: Any) -> None:
+    results.browser.SetSelectedItemNumber(9)
+    results.user.click("notVisibleButton")
+    results.browser.SetSelectedItemNumber(4)
+    label = results.user.see("timelineLabel")
+    label.resize(480, label.height())
+    picture = label.pixmap().toImage()
+    ink = (25, 25, 25)
+    middle, cap = 12 + 7, 12 - 4  # of the first lesion's row
+    assert [picture.pixelColor(x, cap).getRgb()[:3] == ink for x in (20, 60, 380)] == [True, False, True]
+    assert picture.pixelColor(20, middle).getRgb()[:3] == ink, "the lesion is drawn on frame 0"
+    assert picture.pixelColor(380, middle).getRgb()[:3] != ink, "the lesion is not visible on frame 9"
 
 
 def test_renaming_holds_on_all_frames(results: Any) -> None:

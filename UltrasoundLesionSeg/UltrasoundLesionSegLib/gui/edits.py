@@ -97,17 +97,19 @@ class EditKeeper:
             self._guard.stop()
         self._guard = self._guarded = self._browser = None
 
-    def painted(self) -> tuple[int, dict[str, bool]]:
-        """Return the frame shown, and the segments changed on it and not stored yet: whether each is an anchor now.
+    def painted(self) -> tuple[int, dict[str, bool | None]]:
+        """Return the frame shown, and the segments changed on it and not stored yet.
 
-        A drawing that was stored and then undone does not count.
+        Each with whether the lesion is drawn there now; None where the frame is no anchor of it, since a drawing that
+        was stored and then undone does not count.
         """
         lesions = self._lesions()
         if lesions is None:
             return -1, {}
-        origins = {segment: origin for segment, (_, origin) in lesions.painted().items()}
-        anchors = {segment: origin is not None and origin.is_anchor for segment, origin in origins.items()}
-        return lesions.shown_frame, anchors
+        return lesions.shown_frame, {
+            segment: bool(mask.any()) if origin is not None and origin.is_anchor else None
+            for segment, (mask, origin) in lesions.painted().items()
+        }
 
     def _observe_drawing(self, proxy: Any | None) -> None:
         if self._shown is not None:

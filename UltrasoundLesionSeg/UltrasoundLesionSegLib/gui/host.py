@@ -43,8 +43,11 @@ class Host(Protocol):
     def selected_name(self) -> str:
         """Return the name of the lesion selected in the editor, '' when there is none."""
 
-    def anchors(self) -> dict[str, list[int]]:
-        """Return the anchors by segment ID, with what is drawn on the frame shown and not stored yet."""
+    def anchors(self) -> dict[str, dict[int, bool]]:
+        """Return the anchors by segment ID, with what is drawn on the frame shown and not stored yet.
+
+        The frames of each segment, ascending, with whether the lesion is seen there.
+        """
 
     def last_propagation(self) -> Any | None:
         """Return the ``PropagationSummary`` of the last propagation of the chosen cine, None where there was none."""

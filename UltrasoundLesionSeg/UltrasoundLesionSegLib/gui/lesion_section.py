@@ -234,8 +234,16 @@ class LesionSection(LoadingFirst):
         for segment, frames in self.host.anchors().items():
             found = segmentation.GetSegmentation().GetSegment(segment)
             if found is not None and frames:
-                more = f" and {len(frames) - LISTED_ANCHORS} more" if len(frames) > LISTED_ANCHORS else ""
-                shown = ", ".join(str(frame) for frame in frames[:LISTED_ANCHORS])
-                lines.append(f"{found.GetName()} on {'frames' if len(frames) > 1 else 'frame'} {shown}{more}")
+                drawn = [frame for frame, seen in frames.items() if seen]
+                absent = [frame for frame, seen in frames.items() if not seen]
+                parts = [f"on {_listed(drawn)}"] if drawn else []
+                parts += [f"not visible on {_listed(absent)}"] if absent else []
+                lines.append(f"{found.GetName()} {', '.join(parts)}")
         text = "Anchors: " + "; ".join(lines) + "." if lines else "No anchors yet: draw the lesion on one frame."
         tell(self.ui.anchorsLabel, text)
+
+
+def _listed(frames: list[int]) -> str:
+    """Return frames in words: "frames 3, 8", at most LISTED_ANCHORS of them."""
+    more = f" and {len(frames) - LISTED_ANCHORS} more" if len(frames) > LISTED_ANCHORS else ""
+    return f"{'frames' if len(frames) > 1 else 'frame'} {', '.join(map(str, frames[:LISTED_ANCHORS]))}{more}"

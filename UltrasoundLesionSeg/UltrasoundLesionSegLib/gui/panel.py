@@ -72,7 +72,7 @@ class Panel:
         self._unseen: set[str] = set()  # of RESULTS and TABLES: stored, and not shown yet
         self._propagation_shown: Any = None  # summary of the last propagation whose results are shown
         self._drawing_is_due = False
-        self._drawing_shown: tuple[int, dict[str, bool], list[str]] | None = None
+        self._drawing_shown: tuple[int, dict[str, bool | None], list[str]] | None = None
         self._alive = True
         self.dependencies = DependencySection(self)
         self.propagation = PropagationSection(self)
@@ -205,19 +205,21 @@ class Panel:
             return ""
         return str(segmentation.GetSegmentation().GetSegment(segment).GetName())
 
-    def anchors(self) -> dict[str, list[int]]:
+    def anchors(self) -> dict[str, dict[int, bool]]:
         """Return the anchors by segment ID, with what is drawn on the frame shown and not stored yet."""
         if self.browser is None:
             return {}
         try:
-            anchors = dict(self.logic.anchors(self.browser))
+            anchors = self.logic.anchors(self.browser)
+            absent = self.logic.framesNotVisible(self.browser)
             frame, painted = self.edits.painted()
         except LesionSegError:
             return {}
-        for segment, is_anchor in painted.items():
-            others = set(anchors.get(segment, [])) - {frame}
-            anchors[segment] = sorted(others | {frame} if is_anchor else others)
-        return anchors
+        seen = {one: {each: each not in absent[one] for each in frames} for one, frames in anchors.items()}
+        for segment, is_drawn in painted.items():
+            others = {each: drawn for each, drawn in seen.get(segment, {}).items() if each != frame}
+            seen[segment] = dict(sorted((others if is_drawn is None else others | {frame: is_drawn}).items()))
+        return seen
 
     def last_propagation(self) -> Any | None:
         """Return what the last propagation of the chosen cine did, None where there was none."""

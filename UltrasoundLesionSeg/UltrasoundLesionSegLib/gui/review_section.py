@@ -35,7 +35,7 @@ class ReviewSection(Section):
         self._entered = False
         self._seconds: Any = None  # of every frame, None where they are unknown
         self._confidences: dict[str, Any] = {}
-        self._anchors: dict[str, list[int]] = {}
+        self._anchors: dict[str, dict[int, bool]] = {}
         self._visited: set[int] = set()  # frames already visited in this round
         self._order: list[int] = []  # frames to look at
         self._is_new = False  # whether there are results that the line does not describe yet
@@ -120,7 +120,7 @@ class ReviewSection(Section):
             for segment, values in self._confidences.items():
                 found = segmentation.GetSegmentation().GetSegment(segment)
                 name = found.GetName() if found is not None else segment
-                rows.append(TimelineRow(name, values, self._anchors.get(segment, [])))
+                rows.append(TimelineRow(name, values, self._anchors.get(segment, {})))
         frames = browser.GetNumberOfItems() if browser is not None else 0
         self._timeline.show(rows, frames, self._current(), self._order)
 
@@ -165,7 +165,7 @@ class ReviewSection(Section):
         known = [
             values[frame]
             for segment, values in self._confidences.items()
-            if 0 <= frame < len(values) and frame not in self._anchors.get(segment, [])
+            if 0 <= frame < len(values) and frame not in self._anchors.get(segment, {})
         ]
         finite = [value for value in known if np.isfinite(value)]
         self._annotate(frame, min(finite) if finite else None)

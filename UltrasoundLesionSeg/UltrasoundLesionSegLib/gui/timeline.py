@@ -32,12 +32,13 @@ class TimelineRow:
     name : str
     confidences : ndarray of float32, shape (T,)
         nan where no model result is.
-    anchors : list of int
+    anchors : dict of int to bool
+        Frames, and whether the lesion is seen there.
     """
 
     name: str
     confidences: NDArray[np.float32]
-    anchors: list[int]
+    anchors: dict[int, bool]
 
 
 class Timeline:
@@ -94,7 +95,7 @@ class Timeline:
         width, height = self._label.width, self._label.height
         if width < 2 or height < 2:
             return
-        rows = self._rows or [TimelineRow("", np.empty(0, np.float32), [])]
+        rows = self._rows or [TimelineRow("", np.empty(0, np.float32), {})]
         look = (width, height, self._frames, is_dark(self._label), [row.anchors for row in rows], self._to_look_at)
         if look != self._look:
             self._look = look
@@ -122,9 +123,10 @@ class Timeline:
                     painter.fillRect(start + first, top, last - first, ROW, qt.QColor(*color))
         for number, row in enumerate(rows):  # all of them: a mark reaches into the row above
             top = MARKS + number * (ROW + GAP)
-            for frame in row.anchors:
+            for frame, seen in row.anchors.items():
                 x = round((frame + 0.5) * len(columns[number]) / max(1, self._frames))
-                painter.fillRect(x - 1, top - 3, 3, ROW + 6, mark)
+                if seen:
+                    painter.fillRect(x - 1, top - 3, 3, ROW + 6, mark)
                 painter.fillRect(x - 3, top - 5, 7, 3, mark)
         for frame in self._to_look_at:
             x = round((frame + 0.5) * len(columns[0]) / max(1, self._frames))
@@ -232,6 +234,7 @@ def legend() -> str:
     mark = '<span style="color:#{:02x}{:02x}{:02x};">&#9646;</span>'.format(*SCALE[0])
     return (
         f"{unsure} unsure&nbsp;&nbsp;&nbsp;{sure} sure&nbsp;&nbsp;&nbsp;<b>I</b> anchor"
+        "&nbsp;&nbsp;&nbsp;<b>&#8254;</b> not visible"
         f"&nbsp;&nbsp;&nbsp;{mark} below: worth a look"
     )
 

@@ -305,6 +305,11 @@ class SegmentationSequence:
         ids = segment_ids(stored[0])
         return {one: [frame for frame, each in enumerate(stored) if _is_anchor(each, one)] for one in ids}
 
+    def frames_not_visible(self) -> dict[str, list[int]]:
+        """Return, for each segment, the anchors with an empty mask, in order."""
+        anchors = self.anchors().items()
+        return {one: [frame for frame in frames if not self.read(frame, one).any()] for one, frames in anchors}
+
     # --- a person's edits
 
     def commit_edit(self) -> list[str]:

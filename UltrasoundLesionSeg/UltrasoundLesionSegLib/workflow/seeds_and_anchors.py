@@ -342,6 +342,11 @@ class SeedsAndAnchors(ModelAccess):
         sequence = self._find_sequence(browser)
         return sequence.anchors() if sequence else {}
 
+    def framesNotVisible(self, browser: Any) -> dict[str, list[int]]:
+        """Return those of the ``anchors`` on which a person said that the lesion is not visible."""
+        sequence = self._find_sequence(browser)
+        return sequence.frames_not_visible() if sequence else {}
+
     def commitEdit(self, browser: Any) -> bool:
         """Store what was drawn on the shown segmentation, as an anchor; cheap when nothing was.
 
