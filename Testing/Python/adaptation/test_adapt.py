@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.adaptation.clips import mixed, training_clips
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, outlined_lesion, split_patients
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome
 from UltrasoundLesionSegLib.adaptation.request import AdaptProgress, AdaptSettings
-from UltrasoundLesionSegLib.adaptation.scoring import Difference, LesionScore, difference
+from UltrasoundLesionSegLib.adaptation.scoring import Difference, LesionScore, difference, mean_over_patients
 from UltrasoundLesionSegLib.cine import Cine
 from UltrasoundLesionSegLib.engine.bundles import read_bundle
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
@@ -95,6 +95,8 @@ def test_differences_have_patients_as_their_units() -> None:
     # Student's t, 2 degrees of freedom: 4.303 * 0.1 / sqrt(3)
     assert found.high - found.mean == pytest.approx(0.2484, abs=1e-3)
     assert np.isnan(difference(after[:1], before[3:], lambda one: one.overlap).low)
+    # 0.75, 0.7 and 0.9: so the means tell the same as their difference
+    assert mean_over_patients(after, lambda one: one.overlap) == pytest.approx(0.7833, abs=1e-4)
 
 
 def outcome(overlap: Difference, area: Difference) -> Outcome:
@@ -136,11 +138,14 @@ def test_a_better_model_becomes_a_bundle_with_its_card(
     outlined: MakeLesion, settings: AdaptSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided(monkeypatch, better=True)
-    lesions = [outlined(number, f"p{number}") for number in range(3)]
+    lesions = [outlined(number, f"p{number // 2}") for number in (0, 1, 2, 4)]
     told: list[AdaptProgress] = []
     found = adapt(lesions, settings, tmp_path / "work", tmp_path / "models", told.append, ["a note"])
-    assert (found.patients, found.outlined_frames, found.steps) == (3, 9, 2)
+    assert (found.patients, found.outlined_frames, found.steps) == (3, 12, 2)
     assert Outcome.read(tmp_path / "work") == found
+    assert found.overlap[1] - found.overlap[0] == pytest.approx(found.overlap_difference.mean), "both over patients"
+    area = [(curve[0] + 2 * curve[1] + curve[2]) / 4 for curve in found.curves]
+    assert area[1] - area[0] == pytest.approx(found.area_difference.mean)
 
     bundle = read_bundle(tmp_path / "models" / "own")
     state, start = bundle.load_network().state_dict(), read_bundle(tmp_path / "tiny-models" / "tiny").load_network()
@@ -152,7 +157,7 @@ def test_a_better_model_becomes_a_bundle_with_its_card(
     assert metadata.keys() >= began.keys()  # all that MONAI's schema asks for
     assert metadata["eval_metrics"] == {"mean_dice": round(found.overlap[1], 3)}
     card = (bundle.folder / "docs" / "README.md").read_text()
-    assert "3 lesions of 3 patients" in card
+    assert "4 lesions of 3 patients" in card
     assert "A note." in card
     training = json.loads((bundle.folder / "configs" / "train.json").read_text())["train"]
     assert training["stages"][0]["steps"] == 2

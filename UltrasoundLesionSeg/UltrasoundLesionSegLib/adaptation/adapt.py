@@ -32,7 +32,13 @@ from UltrasoundLesionSegLib.adaptation.clips import mixed, rehearsed_clips, trai
 from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion, split_patients
 from UltrasoundLesionSegLib.adaptation.outcome import Outcome, write_card, write_outcome
 from UltrasoundLesionSegLib.adaptation.request import AdaptProgress, AdaptSettings, Tell, check_patients, checked_start
-from UltrasoundLesionSegLib.adaptation.scoring import LesionScore, difference, score_lesions
+from UltrasoundLesionSegLib.adaptation.scoring import (
+    CORRECTIONS,
+    LesionScore,
+    difference,
+    mean_over_patients,
+    score_lesions,
+)
 from UltrasoundLesionSegLib.engine.bundles import Bundle
 from UltrasoundLesionSegLib.errors import ModelError, OutputError
 from UltrasoundLesionSegLib.evaluation.methods import Model
@@ -322,6 +328,9 @@ class _Job:
         found += score_lesions(chosen, follower, self._work / "scores" / name, tell)
 
     def _outcome(self, before: list[LesionScore], after: list[LesionScore], plan: Plan) -> Outcome:
+        def overlap(score: LesionScore) -> float:
+            return score.overlap
+
         return Outcome(
             start=self._start.name,
             name=self._settings.name,
@@ -329,9 +338,9 @@ class _Job:
             patients=len({lesion.patient for lesion in self._lesions}),
             outlined_frames=sum(len(lesion.masks) for lesion in self._lesions),
             steps=plan.steps,
-            overlap=(_mean([one.overlap for one in before]), _mean([one.overlap for one in after])),
+            overlap=(mean_over_patients(before, overlap), mean_over_patients(after, overlap)),
             curves=(_curve(before), _curve(after)),
-            overlap_difference=difference(after, before, lambda one: one.overlap),
+            overlap_difference=difference(after, before, overlap),
             area_difference=difference(after, before, lambda one: one.area),
             notes=self._notes,
         )
@@ -362,9 +371,9 @@ class _Job:
             (self._work / "key.txt").unlink()
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
 def _curve(scores: Sequence[LesionScore]) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.mean([one.curve for one in scores], axis=0))
+    return tuple(mean_over_patients(scores, partial(_after, step)) for step in range(CORRECTIONS + 1))
+
+
+def _after(corrections: int, score: LesionScore) -> float:
+    return score.curve[corrections]

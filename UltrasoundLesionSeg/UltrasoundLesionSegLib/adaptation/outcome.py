@@ -27,9 +27,9 @@ class Outcome:
     steps : int
         Of each training.
     overlap : tuple of float
-        Mean Dice from one outline, start model and adapted ones.
+        Mean Dice from one outline, start model and adapted ones; over the patients.
     curves : tuple of tuple of float
-        Their mean effort curves (``LesionScore``).
+        Their mean effort curves (``LesionScore``), over the patients.
     overlap_difference, area_difference : Difference
         Of the overlap, and of the area under the effort curve.
     notes : tuple of str
@@ -102,11 +102,11 @@ def figures(outcome: Outcome) -> list[str]:
     return [
         *markdown_table(heads, rows),
         "",
-        f"Difference of the Dice from one outline {outcome.overlap_difference}, of the area under the effort curve "
-        f"{outcome.area_difference}; means over patients, Student's t. {outcome.lesions} lesions of {outcome.patients} "
-        f"patients, {outcome.outlined_frames} outlined frames; each lesion was scored by a model trained for "
-        f"{outcome.steps} steps on other patients. *after 0, 1, ...*: mean Dice over the outlined frames after that "
-        "many corrections of the frame that is offered; frames with a person's outline count as 1.",
+        f"All figures are means over patients. Difference of the Dice from one outline {outcome.overlap_difference}, "
+        f"of the area under the effort curve {outcome.area_difference} (Student's t). {outcome.lesions} lesions of "
+        f"{outcome.patients} patients, {outcome.outlined_frames} outlined frames; each lesion was scored by a model "
+        f"trained for {outcome.steps} steps on other patients. *after 0, 1, ...*: mean Dice over the outlined frames "
+        "after that many corrections of the frame that is offered; frames with a person's outline count as 1.",
         *(f"\n{note[0].upper()}{note[1:]}." for note in outcome.notes),
     ]
 

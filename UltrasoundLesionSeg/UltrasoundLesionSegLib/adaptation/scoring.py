@@ -127,12 +127,27 @@ def difference(
         What is compared.
     """
     reference = {one.lesion: quantity(one) for one in others}
-    by_patient: dict[str, list[float]] = {}
-    for one in scores:
-        by_patient.setdefault(one.patient, []).append(quantity(one) - reference[one.lesion])
-    means = [float(np.mean(values)) for values in by_patient.values()]
+    means = _patient_means(scores, lambda one: quantity(one) - reference[one.lesion])
     if len(means) < 2 or np.ptp(means) == 0:
         low = high = means[0] if len(means) > 1 else float("nan")
     else:
         low, high = stats.ttest_1samp(means, 0).confidence_interval()
     return Difference(float(np.mean(means)), float(low), float(high), len(means))
+
+
+def mean_over_patients(scores: Sequence[LesionScore], quantity: Callable[[LesionScore], float]) -> float:
+    """Return the mean of a quantity over the patients, so that differences of such means are those of ``difference``.
+
+    Parameters
+    ----------
+    scores : sequence of LesionScore
+    quantity : callable
+    """
+    return float(np.mean(_patient_means(scores, quantity)))
+
+
+def _patient_means(scores: Sequence[LesionScore], quantity: Callable[[LesionScore], float]) -> list[float]:
+    by_patient: dict[str, list[float]] = {}
+    for one in scores:
+        by_patient.setdefault(one.patient, []).append(quantity(one))
+    return [float(np.mean(values)) for values in by_patient.values()]
