@@ -1,7 +1,7 @@
 """A worker process whose cases take no time: the real one, with another ``run_case`` and no network libraries.
 
 What it does with a source is written in it: ``hang``, ``die``, ``crash``, ``refuse``, ``stumble``, ``log``, ``note``,
-``wait N``, or the confidences of the frames. Run as a script.
+``wait N``, ``suggested`` (a seed on frame 1, of two), or the confidences of the frames. Run as a script.
 """
 
 from __future__ import annotations
@@ -45,14 +45,16 @@ def run_case(request: CaseRequest, progress: Callable[[Any], None]) -> None:
     elif asked.startswith("wait"):
         time.sleep(float(asked.split()[1]))
         asked = "0.9"
+    suggested_on = 1 if asked == "suggested" else None
+    asked = asked.replace("suggested", "0.98 0.98")
     notes = ["Something to know of the cine."] if asked == "note" else []
     confidences = [float(value) for value in asked.replace("note", "0.9").split()]
     for frame in range(len(confidences)):
         progress(SimpleNamespace(frame=frame, frames_done=frame + 1, frames=len(confidences)))
-    write_case(request, confidences, notes)
+    write_case(request, confidences, notes, suggested_on)
 
 
-def write_case(request: CaseRequest, confidences: list[float], notes: list[str]) -> None:
+def write_case(request: CaseRequest, confidences: list[float], notes: list[str], suggested_on: int | None) -> None:
     folder = request.output
     (folder / "masks").mkdir(parents=True)
     rows = "".join(f"{frame},{value},model\n" for frame, value in enumerate(confidences))
@@ -67,7 +69,7 @@ def write_case(request: CaseRequest, confidences: list[float], notes: list[str])
     record = {
         "software": {"version": "0.1.0"},
         "source": {"frames": len(confidences), "sha256": "0" * 64, "notes": notes},
-        "suggested_on_frame": None,
+        "suggested_on_frame": suggested_on,
         "unreadable_frames": {},
         "model": {"name": "stand-in"},
         "device": "cpu",

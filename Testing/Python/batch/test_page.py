@@ -94,6 +94,8 @@ def test_the_table_has_three_columns_a_reader() -> None:
     shown = reviews()
     assert shown.columns[:3] == ["review_A", "frames_drawn_A", "review_seconds_A"]
     assert shown.cells(row(1)) == {
+        "frames_to_look_at": 2,
+        "first_frame_to_look_at": 4,
         "review_A": "in work",
         "frames_drawn_A": 0,
         "review_seconds_A": 12.5,
@@ -101,7 +103,21 @@ def test_the_table_has_three_columns_a_reader() -> None:
         "frames_drawn_B": 0,
         "review_seconds_B": 12.5,
     }
-    assert shown.cells(row(3)) == {}
+    assert shown.cells(row(3)) == {"frames_to_look_at": 2, "first_frame_to_look_at": 4}
+    assert shown.cells(CaseRow("case-0009", "failed")) == {}
+
+
+def test_a_suggested_seed_is_a_frame_to_look_at_until_a_reader_has_dealt_with_it(tmp_path: Path) -> None:
+    done, unseen = row(0, suggested_on=30), row(7, suggested_on=30, gain=0.0, offers=(), offer_count=0)
+    shown = reviews()
+    (page,) = write_pages(tmp_path / "index.html", [done, unseen], b"", shown)
+    assert re.findall(r"<td>(\d+: [\d, ]+|none)</td>", page.read_text()) == ["2: 4, 9", "1: 30"]
+    cells = [shown.cells(one) for one in (done, unseen, row(8, suggested_on=30), row(9, offers=(), offer_count=0))]
+    assert [one["frames_to_look_at"] for one in cells] == [2, 1, 3, 0]
+    assert [one["first_frame_to_look_at"] for one in cells] == [4, 30, 30, ""]
+    assert shown.to_look_at(row(8, suggested_on=30)) == ((30, 4, 9), 3)
+    more_to_win = row(10, gain=50.0)
+    assert sorted([done, more_to_win, unseen], key=shown.urgency) == [unseen, more_to_win, done]
 
 
 def test_the_plot_marks_the_cases_by_state() -> None:

@@ -52,6 +52,17 @@ def test_every_case_has_a_folder_and_all_have_one_table_one_plot_and_one_page(
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_a_case_with_a_suggested_seed_that_nobody_looked_at_comes_first(
+    batch: Batch, cases: Cases, tmp_path: Path
+) -> None:
+    batch(cases(sure="0.98 0.98", unsure="0.9 0.2 0.7", unseen="suggested"))
+    row = {row["case"]: row for row in table(tmp_path / "out" / "cases.csv")}["unseen"]
+    assert (row["frames_to_look_at"], row["first_frame_to_look_at"]) == ("1", "1")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert re.findall(r'href="cases/([a-z]+)/', page) == ["unseen", "unsure", "sure"]
+    assert page.count("<td>1: 1</td>") == 2
+
+
 def test_finished_cases_are_not_computed_twice(batch: Batch, cases: Cases, tmp_path: Path) -> None:
     manifest = cases(a="0.9", b="refuse")
     batch(manifest)

@@ -144,7 +144,7 @@ def test_key_frames_say_why(case):
 
 def test_a_seed_that_no_person_drew_is_marked_and_not_called_a_persons(unwatched_case):
     page = Page(make_report(unwatched_case, pixels_allowed=True)).text
-    assert "seed" in key_frames(unwatched_case)[3][0]
+    assert key_frames(unwatched_case)[3][-1].endswith("seed")
     assert "drawn by a person" not in page
     assert "by a person: frame" not in page
     origin = unwatched_case.lesions[0].by_frame[3].origin
@@ -208,5 +208,7 @@ def test_a_suggested_seed_is_to_look_at_first(case):
     assert "No frame needs a look first" not in page
     page = make_report(replace(suggested, look_first=((5, 0.5),)), pixels_allowed=False)
     assert page.index(first) < page.index("Then look at frame 5 (confidence 0.50)")
+    pictures = key_frames(replace(suggested, look_first=((5, 0.5),)))
+    assert (pictures[3][0], pictures[5][0]) == ("to look at first", "to look at next")
     drawn = replace(case, lesions=())
     assert "needs a look first" not in make_report(drawn, pixels_allowed=False)

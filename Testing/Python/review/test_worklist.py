@@ -100,10 +100,24 @@ def test_a_suggested_seed_is_looked_at_once_a_reader_confirmed_it(output: Path, 
             store(case, [anchor(5)], state=ReviewState.DONE if how == "done" else ReviewState.IN_WORK)
     expected = unseen if how == "another frame" else ""
     assert worklist.case("poor").remark == expected
+    assert (worklist.case("poor").next_frame == 4) is (how == "another frame")
     assert Worklist(output, "B").case("poor").remark == unseen, "each reader looks for herself"
     row = read_case(BatchFolder(output), "poor")
     assert row is not None
     assert Reviews.of(output).remarks(row) == ([expected] if expected else [])
+
+
+def test_cases_with_a_suggested_seed_come_first_and_keep_their_place(output: Path, anchor: Anchor) -> None:
+    for name in ("good", "fair"):
+        record = output / "cases" / name / "run.json"
+        record.write_text(record.read_text().replace('"suggested_on_frame": null', '"suggested_on_frame": 4'))
+    (output / ".batch" / "index.jsonl").unlink()
+    worklist = Worklist(output, "A")
+    assert names(worklist) == ["fair", "good", "poor", "broken"]
+    with worklist.open("fair") as case:
+        store(case, [anchor(4, how=How.CONFIRMED)])
+    assert names(worklist) == ["fair", "good", "poor", "broken"]
+    assert worklist.next_case(after="fair") == "good"
 
 
 def test_a_case_is_opened_drawn_on_and_done(output: Path, anchor: Anchor) -> None:

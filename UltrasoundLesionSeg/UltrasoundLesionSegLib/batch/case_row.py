@@ -31,7 +31,7 @@ class CaseRow:
     ----------
     name, state, reason : str
     cells : mapping
-        What ``cases.csv`` says of its result; empty without one.
+        What ``cases.csv`` says of its result, whoever has looked at it; empty without one.
     lesions : int
     long_axes : mapping of str to tuple of float
         Longest long axis of each lesion, by unit (``mm``, ``px``).
@@ -42,9 +42,9 @@ class CaseRow:
     gain : float
         Dice that corrections are expected to win, summed over frames and lesions.
     offers : tuple of int
-        The first frames to look at, in that order.
+        The first frames whose correction is worth its time, in that order.
     offer_count : int
-        How many frames there are to look at in all.
+        How many they are in all.
     stretch : Stretch or None
         Where the expected overlap is lowest.
     remarks : tuple of str
@@ -151,7 +151,7 @@ def read_case(folder: BatchFolder, name: str) -> CaseRow | None:
     return CaseRow(
         name,
         "done",
-        cells=_cells(record, [offer.frame for offer in offers], lowest, stretch),
+        cells=_cells(record, lowest, stretch),
         lesions=len(lesions),
         long_axes={unit: sizes for unit in ("mm", "px") if (sizes := _long_axes(lesions, unit))},
         lowest=lowest,
@@ -196,9 +196,7 @@ def _outlook(measured: Sequence[Mapping[str, str]], frames: int) -> list[Outlook
     ]
 
 
-def _cells(
-    record: Mapping[str, Any], offers: Sequence[int], lowest: tuple[int, float] | None, stretch: Stretch | None
-) -> dict[str, Any]:
+def _cells(record: Mapping[str, Any], lowest: tuple[int, float] | None, stretch: Stretch | None) -> dict[str, Any]:
     suggested, fit = record.get("suggested_on_frame"), record.get("fit")
     cells = {
         "frames": record["source"]["frames"],
@@ -210,11 +208,8 @@ def _cells(
         "version": record["software"]["version"],
         "seconds": round(sum(record["seconds"].values()), 1),
         "source_sha256": record["source"]["sha256"],
-        "frames_to_look_at": len(offers),
         "reader": _reader(record),
     }
-    if offers:
-        cells["first_frame_to_look_at"] = offers[0]
     if lowest:
         cells["lowest_confidence_frame"], cells["lowest_confidence"] = lowest
     if stretch:

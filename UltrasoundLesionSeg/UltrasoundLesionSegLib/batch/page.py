@@ -80,7 +80,7 @@ def _page(rows: Sequence[CaseRow], plot: bytes, reviews: Reviews, names: Sequenc
         shown = done[number * CASES_ON_A_PAGE : (number + 1) * CASES_ON_A_PAGE]
         pages = _navigation(names, number)
         parts.append(
-            f"<section><h2>Cases, those with most to win from a correction first</h2>{pages}"
+            f"<section><h2>Cases, those that most need a look first</h2>{pages}"
             f"{_done_table(shown, reviews)}{pages}</section>"
         )
     if done and number == 0:
@@ -188,7 +188,7 @@ def _cells(row: CaseRow, reviews: Reviews) -> list[str]:
     remarks = [f"computed with the anchors of reader {row.reader}"] if row.reader else []
     return [
         link,
-        _to_look_at(row),
+        _to_look_at(row, reviews),
         *confidence,
         str(row.cells["frames"]),
         str(row.lesions),
@@ -198,12 +198,12 @@ def _cells(row: CaseRow, reviews: Reviews) -> list[str]:
     ]
 
 
-def _to_look_at(row: CaseRow) -> str:
+def _to_look_at(row: CaseRow, reviews: Reviews) -> str:
     """How many frames a person should look at, and the first ones in that order."""
-    if not row.offers:
+    first, count = reviews.to_look_at(row)
+    if not first:
         return "none"
-    shown = ", ".join(map(str, row.offers))
-    return f"{row.offer_count}: {shown}" + (" …" if row.offer_count > len(row.offers) else "")
+    return f"{count}: {', '.join(map(str, first))}" + (" …" if count > len(first) else "")
 
 
 def _longest_axis(row: CaseRow) -> str:

@@ -56,8 +56,11 @@ class Reviews:
         return [f"{kind}_{reader}" for reader in self._records for kind in kinds]
 
     def cells(self, row: CaseRow) -> dict[str, Any]:
-        """Return what ``cases.csv`` says of readers' work on a case."""
+        """Return what ``cases.csv`` says of readers' work on a case, and of the frames that a person should look at."""
         cells: dict[str, Any] = {f"review_{reader}": DAMAGED for reader in self._damaged.get(row.name, ())}
+        if row.has_result:
+            first, count = self.to_look_at(row)
+            cells["frames_to_look_at"], cells["first_frame_to_look_at"] = count, first[0] if first else ""
         for reader, record in self._of(row).items():
             cells[f"review_{reader}"] = self._state(record, row).value
             cells[f"frames_drawn_{reader}"] = len(record.frames_drawn)
@@ -74,6 +77,18 @@ class Reviews:
         """Return how far the reader is who is furthest with a case."""
         states = {self._state(record, row) for record in self._of(row).values()}
         return next((state for state in _FURTHEST if state in states), ReviewState.NEW)
+
+    def to_look_at(self, row: CaseRow) -> tuple[tuple[int, ...], int]:
+        """Return the first frames to look at, in that order, and how many they are in all.
+
+        A suggested seed that nobody has looked at is the first one: all other masks follow from it.
+        """
+        unseen = unseen_seed(row, self._of(row).values())
+        return (row.offers, row.offer_count) if unseen is None else ((unseen, *row.offers), row.offer_count + 1)
+
+    def urgency(self, row: CaseRow) -> tuple[bool, float, float]:
+        """Sorts cases that most need a look to the front: those with an unseen seed, then as their masks need it."""
+        return unseen_seed(row, self._of(row).values()) is None, *row.urgency
 
     def remarks(self, row: CaseRow) -> list[str]:
         """Return what a person should know of a case."""
@@ -103,9 +118,22 @@ def remarks_of(row: CaseRow, records: Iterable[ReviewRecord]) -> list[str]:
     records = list(records)
     outdated = sorted(record.reader for record in records if record.is_of_another(*row.source))
     remarks = [f"the source has changed since the work of {', '.join(outdated)}"] if outdated else []
-    if row.suggested_on is not None and not any(_has_seen(record, row, row.suggested_on) for record in records):
-        remarks.append(f"suggested seed on frame {row.suggested_on}, not looked at")
+    if (unseen := unseen_seed(row, records)) is not None:
+        remarks.append(f"suggested seed on frame {unseen}, not looked at")
     return [*remarks, *row.remarks]
+
+
+def unseen_seed(row: CaseRow, records: Iterable[ReviewRecord]) -> int | None:
+    """Return the frame of a suggested seed that none of these readers has looked at; None where there is none.
+
+    Parameters
+    ----------
+    row : CaseRow
+    records : iterable of ReviewRecord
+        Of readers' work on the case.
+    """
+    frame = row.suggested_on
+    return None if frame is None or any(_has_seen(record, row, frame) for record in records) else frame
 
 
 def _has_seen(record: ReviewRecord, row: CaseRow, frame: int) -> bool:

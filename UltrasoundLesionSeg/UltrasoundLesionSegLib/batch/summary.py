@@ -33,7 +33,7 @@ def write_summary(folder: BatchFolder, listed: Sequence[ListedCase]) -> None:
     folder.put_changed_aside()
     reviews = Reviews.of(folder.root)
     write_table(folder.root / TABLE, folder, rows, reviews)
-    worst_first = sorted(rows, key=lambda row: (*row.urgency, row.name))
+    worst_first = sorted(rows, key=lambda row: (*reviews.urgency(row), row.name))
     plot = png_of(make_plot(worst_first, reviews))
     with atomic_path(folder.root / PLOT) as temporary:
         temporary.write_bytes(plot)

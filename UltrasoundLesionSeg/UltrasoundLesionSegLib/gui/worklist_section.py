@@ -300,7 +300,7 @@ class WorklistSection(Section):
         return f"No other case is free: {others}."
 
     def close(self) -> None:
-        """Store the open case and close it; the next one is then again the one with most to win."""
+        """Store the open case and close it; the next one is then again the first of the list."""
         if self._case.close():
             self._last = ""
 

@@ -152,6 +152,12 @@ class CaseReport:
         )
         return [calibration for calibration in found if calibration is not None]
 
+    @property
+    def unseen(self) -> list[int]:
+        """Frames of seeds that a model suggested and nobody has looked at, ascending."""
+        items = (item for lesion in self.lesions for item in lesion.by_frame.items())
+        return sorted({frame for frame, one in items if one.origin is Origin.SUGGESTED})
+
     def frame_rows(self, lesion: LesionReport) -> list[FrameRow]:
         """Rows of the table of frames for one lesion."""
         return [FrameRow(frame, self.seconds(frame), lesion.name, one) for frame, one in lesion.by_frame.items()]

@@ -29,7 +29,8 @@ def key_frames(case: CaseReport) -> dict[int, list[str]]:
         Frame to reasons, by frame; at most 12, the first reasons of every lesion first.
     """
     candidates = [_candidates(lesion) for lesion in case.lesions]
-    chosen = {frame: ["to look at first"] for frame, _ in case.look_first[:1]}
+    to_look_at = [*case.unseen[:1], *(frame for frame, _ in case.look_first[:1])]
+    chosen = {frame: [why] for frame, why in zip(to_look_at, ("to look at first", "to look at next"), strict=False)}
     for rank in range(max((len(one) for one in candidates), default=0)):
         for number, (lesion, ranked) in enumerate(zip(case.lesions, candidates, strict=True)):
             if rank >= len(ranked):

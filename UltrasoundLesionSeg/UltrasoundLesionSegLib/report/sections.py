@@ -114,11 +114,9 @@ def look_first(case: CaseReport) -> str:
     """The frames that a person should look at first; nothing where no model made masks."""
     if not any(origin is Origin.MODEL for lesion in case.lesions for origin in lesion.origins):
         return ""
-    origins = (item for lesion in case.lesions for item in lesion.by_frame.items())
-    unseen = sorted({str(frame) for frame, one in origins if one.origin is Origin.SUGGESTED}, key=int)
-    suggested = ""
+    unseen, suggested = case.unseen, ""
     if unseen:
-        named = f"frame{'s' if len(unseen) > 1 else ''} {', '.join(unseen)}"
+        named = f"frame{'s' if len(unseen) > 1 else ''} {', '.join(map(str, unseen))}"
         why = "a model suggested the lesion there, and nobody has looked at it"
         suggested = f"<p><strong>Look first at {named}</strong>: {why}.</p>"
     if not case.look_first:

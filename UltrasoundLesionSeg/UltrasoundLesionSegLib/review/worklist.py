@@ -1,4 +1,4 @@
-"""The list of cases that a reader has to look at, those first for which a correction gains most."""
+"""The list of cases that a reader has to look at: suggested seeds first, then where a correction gains most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from UltrasoundLesionSegLib.batch.folder import BatchFolder
 from UltrasoundLesionSegLib.batch.index import read_index
 from UltrasoundLesionSegLib.batch.manifest import ListedCase, read_listed, write_listed
 from UltrasoundLesionSegLib.batch.plan import find_cases, named_cases
-from UltrasoundLesionSegLib.batch.reviews import remarks_of
+from UltrasoundLesionSegLib.batch.reviews import remarks_of, unseen_seed
 from UltrasoundLesionSegLib.engine.next_frame import Stretch
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.record import ReviewRecord, ReviewState, SourceNote, check_reader
@@ -45,7 +45,8 @@ class WorkCase:
     gain : float
         Dice that corrections are expected to win, summed over frames and lesions.
     next_frame : int or None
-        The frame to look at first: that of a suggested seed, or the one whose correction is expected to win most.
+        The frame to look at first: that of a suggested seed that the reader has not looked at, or the one whose
+        correction is expected to win most.
     frames_drawn : int
         Frames that the reader drew or confirmed.
     seconds : float
@@ -56,6 +57,8 @@ class WorkCase:
         ``done``, ``failed`` or ``waiting``: how far the batch is with it.
     remark : str
         What a person should know, or ''.
+    is_suggested : bool
+        Whether a model suggested the seed.
     """
 
     name: str
@@ -69,6 +72,7 @@ class WorkCase:
     reason: str = ""
     machine: str = "waiting"
     remark: str = ""
+    is_suggested: bool = False
 
     @property
     def overlap(self) -> float | None:
@@ -76,9 +80,12 @@ class WorkCase:
         return self.stretch.overlap if self.stretch else None
 
     @property
-    def place(self) -> tuple[float, str]:
-        """Sorts the cases with the largest expected gain to the front; cases without a result come last."""
-        return (-self.gain if self.frames is not None else math.inf), self.name
+    def place(self) -> tuple[bool, float, str]:
+        """Sorts cases whose seed was suggested to the front, then those with the largest expected gain.
+
+        Cases without a result come last. The place stays while the reader works, so that "the next one" has a meaning.
+        """
+        return not self.is_suggested, (-self.gain if self.frames is not None else math.inf), self.name
 
 
 class Worklist:
@@ -143,12 +150,17 @@ class Worklist:
             case = replace(case, machine="failed")
             remarks.append(f"not computed: {listed.reason}")
         if row is not None and row.has_result:
-            # every other mask follows from a seed that nobody has looked at
-            first = (row.suggested_on,) if row.suggested_on is not None else row.offers
-            next_frame = first[0] if first else None
-            frames = int(row.cells["frames"])
-            case = replace(case, frames=frames, stretch=row.stretch, gain=row.gain, next_frame=next_frame)
-            remarks += remarks_of(row, [record] if isinstance(record, ReviewRecord) else [])
+            records = [record] if isinstance(record, ReviewRecord) else []
+            unseen = unseen_seed(row, records)
+            case = replace(
+                case,
+                frames=int(row.cells["frames"]),
+                stretch=row.stretch,
+                gain=row.gain,
+                next_frame=unseen if unseen is not None else next(iter(row.offers), None),
+                is_suggested=row.suggested_on is not None,
+            )
+            remarks += remarks_of(row, records)
         if isinstance(record, ReviewError):
             remarks.append(str(record))
         elif record is not None:
@@ -168,7 +180,7 @@ class Worklist:
         return self._reviews.readers()
 
     def cases(self, states: Collection[ReviewState] | None = None) -> list[WorkCase]:
-        """Return the cases, those with the largest expected gain first; done ones and those set aside come last.
+        """Return the cases in the order of ``WorkCase.place``; done ones and those set aside come last.
 
         Parameters
         ----------
@@ -200,7 +212,7 @@ class Worklist:
         return Pace(len(done), sum(one.state is ReviewState.SET_ASIDE for one in cases), len(cases), seconds_left)
 
     def next_case(self, after: str | None = None) -> str | None:
-        """Return the case to open next: new or in work, in nobody's hands, the one with most to win first.
+        """Return the case to open next: new or in work, in nobody's hands, the first one of the list.
 
         Parameters
         ----------
