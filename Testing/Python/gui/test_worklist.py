@@ -99,7 +99,7 @@ def test_work_is_stored_at_every_change_and_is_there_again(reader: Any) -> None:
     assert reader.browser is None
     assert not reader.user.sees("openCaseLabel")
     reader.activate(0)
-    assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
+    assert reader.user.module.widget.panel.anchors() == {"lesion-1": {2: True}}
     reader.select(1)
     reader.click("openCaseButton")
     assert reader.user.read("openCaseLabel").startswith(reader.names()[1])
@@ -117,7 +117,7 @@ def test_a_cine_that_was_exported_again_opens_with_the_work_on_it_and_says_so(re
     assert reader.message() == (
         "The file of the cine is another one than the reader drew on, but it has the same images."
     )
-    assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
+    assert reader.user.module.widget.panel.anchors() == {"lesion-1": {2: True}}
     reader.draw(3)
     reader.click("closeCaseButton")
     assert reader.record(first).frames_drawn == (2, 3)
@@ -203,7 +203,7 @@ def test_a_case_that_was_taken_over_keeps_its_cine_and_what_was_drawn(reader: An
     reader.browser.SetSelectedItemNumber(3)
     reader.wait()
     assert "taken over" in reader.message()
-    assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
+    assert reader.user.module.widget.panel.anchors() == {"lesion-1": {2: True}}
     assert not reader.user.sees("openCaseLabel")
     assert list((reader.output / "review" / "A" / ".aside").iterdir())
 
@@ -227,7 +227,7 @@ def test_a_case_that_cannot_be_stored_stays_open_with_everything_drawn(
             reader.click(button)
             assert "The disk is full" in reader.message()
             assert reader.user.read("openCaseLabel").startswith(f"{first} is open")
-            assert reader.user.module.widget.panel.anchors() == {"lesion-1": [2]}
+            assert reader.user.module.widget.panel.anchors() == {"lesion-1": {2: True}}
     reader.click("closeCaseButton")
     assert reader.record(first).frames_drawn == (2,)
 
@@ -356,7 +356,7 @@ def test_a_computed_case_has_its_masks_and_is_reviewed_as_any_other(computed: An
     overlap = float(computed.rows()[0][3])
     computed.activate(0)
     logic, browser = computed.user.module.widget.logic, computed.browser
-    assert computed.user.module.widget.panel.anchors() == {"lesion-1": [0]}
+    assert computed.user.module.widget.panel.anchors() == {"lesion-1": {0: True}}
     confidences = logic.confidences(browser)["lesion-1"]
     assert np.nanmin(confidences) <= overlap + 0.005
     order = logic.reviewOrder(browser)
