@@ -25,8 +25,8 @@ SHARE, FLOOR = 0.6, 0.03
 REACH, NEAR = 0.05, 8.0
 RUN = 5
 NEIGHBOURS = 2  # frames on both sides of an anchor that are never offered, because their masks are almost the anchor's
-# Least expected gain in Dice, summed over frames and as a mean over the frames with a mask. A correction below both is
-# not worth a person's time.
+# Least expected gain in Dice, summed over frames and as a mean over the frames with a mask. A correction below either
+# is not worth a person's time.
 LEAST_SUM, LEAST_MEAN = 0.25, 0.004
 STRETCH = 10  # frames of a stretch that is called the worst: what a person sees at a glance
 
