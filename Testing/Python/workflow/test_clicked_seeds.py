@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,21 @@ def test_clicks_are_taken_back_by_leaving_them_out(
     assert sequence.state(6, segment) == state
     assert logic.anchors(browser)[segment] == [2]
     assert logic.propagate(browser).frames_computed == []
+
+
+def test_clicks_correct_what_is_there_and_are_not_called_a_new_seed(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser, truth = discs
+    row, column = middle(truth[5][0])
+    with caplog.at_level(logging.INFO, "UltrasoundLesionSegLib"):
+        one = logic.click(browser, [(row, column)], frame=5)
+        two = logic.click(browser, [(row, column), (row, column - 6, False)], frame=5)
+        assert not np.array_equal(one, two)
+        logic.setSeed(browser, truth[2][0], frame=2)
+        logic.click(browser, [(row, column - 6, False)], frame=2)
+    assert not np.array_equal(logic.masks(browser)[2], truth[2][0])
+    assert not caplog.records
 
 
 def test_a_proposal_is_written_by_whoever_accepts_it(

@@ -130,7 +130,6 @@ class ClickedSeeds(SeedsAndAnchors):
         if editable is not None:
             drawn = np.where(editable, drawn, clicked.mask)
         if (clicks or around is not None) and drawn.any():
-            self._log_replaced(sequence, cine, at, identifier, drawn)
             made_by = self._click_model(model).as_provenance()
             sequence.write(at, {identifier: drawn}, {identifier: Origin.EDITED}, provenance={identifier: made_by})
             clicked.written = drawn
