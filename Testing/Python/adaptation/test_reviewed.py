@@ -282,7 +282,7 @@ BAD_CALLS = {
     "a reader with no case": ({"--reader": "B"}, "lesions of 0 patients to learn from, but 3 are needed"),
     "a reader with too few cases": ({}, "lesions of 1 patient to learn from, but 3 are needed"),
     "a model that is not there": ({"--from": "other"}, "the model 'other' is unknown"),
-    "a model that suggests": ({"--from": "bas_s"}, "begin with one that propagates"),
+    "a model that suggests": ({"--from": "bas_s"}, "is made to suggest, not to propagate; choose one of: "),
     "no folder of sources": ({"--sources": "nowhere"}, "the folder to look for moved cines in is not there"),
     "a file for the models": ({"--models": "cine0/0.png"}, "the folder for the models cannot be written"),
 }

@@ -228,6 +228,8 @@ def test_what_is_wrong_with_every_case_is_said_at_once(batch: Batch, cases: Case
     manifest = cases(a="0.9")
     with pytest.raises(ModelError):
         batch(manifest, model="magic")
+    with pytest.raises(ModelError, match=r"'bas_s' is made to suggest, not to propagate; .*stpfnet_light"):
+        batch(manifest, model="bas_s")
     with pytest.raises(OutputError, match="magic"):
         batch(manifest, further_kinds=("magic",))
     with pytest.raises(DeviceError):

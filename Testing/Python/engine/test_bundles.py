@@ -312,6 +312,12 @@ def test_unknown_names_are_answered_with_the_known_ones(tiny: Path, tiny_propaga
     with pytest.raises(ModelError, match=r"the model 'nobody' is unknown; choose one of: .*tiny_propagate") as error:
         find_bundle("nobody")
     assert " tiny," not in str(error.value)  # no weights: not to be chosen
+    assert ", bas_s," in str(error.value)
+    for asked in ("nobody", "bas_s"):
+        with pytest.raises(ModelError, match="choose one of: ") as error:
+            find_bundle(asked, bundles.PROPAGATE)
+        named = str(error.value).split("choose one of: ")[1].split(", ")
+        assert named == [one.name for one in list_bundles() if one.role == bundles.PROPAGATE]
     with pytest.raises(ModelError, match="unknown"):
         find_bundle("../tiny")
 

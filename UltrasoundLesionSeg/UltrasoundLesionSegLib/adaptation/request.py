@@ -81,9 +81,7 @@ def checked_start(settings: AdaptSettings, models: Path) -> Bundle:
     ------
     ModelError, DeviceError, OutputError
     """
-    start = find_bundle(settings.start)
-    if start.role != PROPAGATE:
-        raise ModelError(f"the model '{start.name}' is made to {start.role}; begin with one that propagates")
+    start = find_bundle(settings.start, PROPAGATE)
     if (models / settings.name).exists() or settings.name in {one.name for one in list_bundles()}:
         raise ModelError(f"there is a model named '{settings.name}' already; give the new one another name")
     resolve_device(settings.device)

@@ -101,7 +101,7 @@ def _led_to(path: Path) -> tuple[Path, ...]:
 
 
 def _settings(request: CaseRequest) -> dict[str, Any]:
-    propagating = default_bundle(PROPAGATE) if request.model is None else find_bundle(request.model)
+    propagating = default_bundle(PROPAGATE) if request.model is None else find_bundle(request.model, PROPAGATE)
     settings: dict[str, Any] = {
         "model": propagating.name,
         "weights": propagating.sha256,

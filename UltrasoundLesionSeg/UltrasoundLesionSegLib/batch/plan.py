@@ -252,7 +252,7 @@ def check_settings(settings: BatchSettings, folder: BatchFolder) -> None:
     BatchError, ModelError, OutputError, ReviewError
     """
     _check_values(settings)
-    find_bundle(settings.model) if settings.model else default_bundle(PROPAGATE)
+    find_bundle(settings.model, PROPAGATE) if settings.model else default_bundle(PROPAGATE)
     check_kinds(settings.further_kinds, settings.pixels_allowed)
     if settings.reader is not None:
         ReviewFolder(folder.root).check_known(settings.reader)

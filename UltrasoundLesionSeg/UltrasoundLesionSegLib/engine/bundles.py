@@ -275,21 +275,34 @@ def list_bundles() -> list[Bundle]:
     return bundles
 
 
-def find_bundle(name: str) -> Bundle:
+def find_bundle(name: str, role: str = "") -> Bundle:
     """Return the bundle of that name.
+
+    Parameters
+    ----------
+    name : str
+    role : str
+        What it must be made to do (``propagate``, ``suggest`` or ``click``); anything when left out.
 
     Raises
     ------
     ModelError
-        When there is none, there are two, or it is not a sound bundle.
+        When there is none, there are two, it is not a sound bundle, or it has another role.
     """
     folders = [folder for folder in _bundle_folders() if folder.name == name]
     if not folders:
-        known = ", ".join(bundle.name for bundle in list_bundles()) or "none"
-        raise ModelError(f"the model '{name}' is unknown; choose one of: {known}")
+        raise ModelError(f"the model '{name}' is unknown; choose one of: {_names(role)}")
     if len(folders) > 1:
         raise ModelError(f"there are {len(folders)} models named '{name}'; rename the folder of one of them")
-    return read_bundle(folders[0])
+    bundle = read_bundle(folders[0])
+    if role and bundle.role != role:
+        raise ModelError(f"the model '{name}' is made to {bundle.role}, not to {role}; choose one of: {_names(role)}")
+    return bundle
+
+
+def _names(role: str) -> str:
+    """Return the names of the models with a role, of all for '', as a sentence lists them."""
+    return ", ".join(bundle.name for bundle in list_bundles() if role in ("", bundle.role)) or "none"
 
 
 def default_bundle(role: str) -> Bundle:

@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=2, help="take every N-th frame")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    bundle = find_bundle(chosen.model) if chosen.model else default_bundle(PROPAGATE)
+    bundle = find_bundle(chosen.model, PROPAGATE) if chosen.model else default_bundle(PROPAGATE)
     follower = ModelFollower(Model(bundle, "cpu"))
     cases = read_cases(chosen.dataset, Layout.DAVIS, None)
     masks = [mask for case in cases for mask in poor_masks(case, follower, chosen.every)]

@@ -24,7 +24,6 @@ from UltrasoundLesionSegLib.engine.contrast import contrast
 from UltrasoundLesionSegLib.engine.device import resolve_device
 from UltrasoundLesionSegLib.engine.network_api import ClickNetwork, SuggestionNetwork
 from UltrasoundLesionSegLib.engine.suggestion import suggest_mask
-from UltrasoundLesionSegLib.errors import ModelError
 from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.metrics import bootstrap_interval, score_frame
 from UltrasoundLesionSegLib.training.click_simulation import next_click
@@ -114,11 +113,8 @@ class ClickScorer:
         self, clicking: str | None = None, suggesting: str | None = None, device: str = "cpu", hand: int | None = None
     ) -> None:
         self._device = resolve_device(device)
-        self._clicking = find_bundle(clicking) if clicking else default_bundle(CLICK)
-        self._suggesting = find_bundle(suggesting) if suggesting else default_bundle(SUGGEST)
-        for bundle, role in ((self._clicking, CLICK), (self._suggesting, SUGGEST)):
-            if bundle.role != role:
-                raise ModelError(f"the model '{bundle.name}' is made to {bundle.role}, not to {role}; name another one")
+        self._clicking = find_bundle(clicking, CLICK) if clicking else default_bundle(CLICK)
+        self._suggesting = find_bundle(suggesting, SUGGEST) if suggesting else default_bundle(SUGGEST)
         network, suggester = (one.load_for_inference(self._device) for one in (self._clicking, self._suggesting))
         assert isinstance(network, ClickNetwork)
         assert isinstance(suggester, SuggestionNetwork)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Cine
-from UltrasoundLesionSegLib.engine.bundles import Bundle, find_bundle
+from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, Bundle, find_bundle
 from UltrasoundLesionSegLib.engine.next_frame import expected_gains
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation.fitted_sessions import Fit, FittedSession, ModelFit
@@ -290,7 +290,7 @@ def evaluate_interactive(
     layout, plan = Layout(layout), plan or Plan()
     if layout is Layout.STILLS:
         raise SourceError("stills have no frame to go on to; evaluate videos with --interactive")
-    bundles = [model if isinstance(model, Bundle) else find_bundle(model) for model in models]
+    bundles = [model if isinstance(model, Bundle) else find_bundle(model, PROPAGATE) for model in models]
     followers: dict[str, Follower] = {}
     courses: dict[str, list[Course]] = {bundle.name: [] for bundle in bundles}
     cases = list(read_cases(dataset, layout, split))

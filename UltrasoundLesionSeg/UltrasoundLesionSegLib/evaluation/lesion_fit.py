@@ -169,7 +169,7 @@ def main() -> None:
     """Run the command line."""
     chosen = _arguments()
     torch.set_num_threads(chosen.threads)
-    bundle = find_bundle(chosen.model) if chosen.model else default_bundle(PROPAGATE)
+    bundle = find_bundle(chosen.model, PROPAGATE) if chosen.model else default_bundle(PROPAGATE)
     settings = FitSettings(chosen.steps, chosen.batch, chosen.learning_rate, chosen.other_share)
     cases = list(read_cases(chosen.dataset, Layout(chosen.layout)))[chosen.skip :]
     cases = evenly(cases, chosen.limit)

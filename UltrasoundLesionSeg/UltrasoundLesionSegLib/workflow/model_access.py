@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from UltrasoundLesionSegLib.errors import ModelError
 from UltrasoundLesionSegLib.workflow.scene_access import SceneAccess
 
 if TYPE_CHECKING:
@@ -31,10 +30,7 @@ class ModelAccess(SceneAccess):
     def _bundle(model: str | None, role: str) -> Bundle:
         from UltrasoundLesionSegLib.engine.bundles import default_bundle, find_bundle
 
-        bundle = default_bundle(role) if model is None else find_bundle(model)
-        if bundle.role != role:
-            raise ModelError(f"the model '{bundle.name}' is made to {bundle.role}, not to {role}; choose another one")
-        return bundle
+        return default_bundle(role) if model is None else find_bundle(model, role)
 
     @staticmethod
     def _resolve_device(name: str) -> device:
