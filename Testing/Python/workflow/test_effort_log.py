@@ -101,6 +101,9 @@ def test_clicks_are_counted_once(
     log = logic.effort(browser)
     assert log == EffortLog(frames_drawn=(5,), clicks=3, seconds=30.0)
     assert log.phrase == "1 frame drawn, 3 clicks, 30 s"
+    logic.click(browser, [], 5)
+    assert not any(logic.anchors(browser).values())
+    assert logic.effort(browser) == log, "what was taken back took time"
     # as the panel does: proposed, drawn, stored
     mask = logic.proposeFromClicks(browser, [first], np.zeros_like(truth[5][0]), 6)
     logic.setSeed(browser, mask, frame=6)
