@@ -56,7 +56,7 @@ def test_says_what_was_measured_by_whom_and_with_what(page, case):
         "Not for diagnosis. This software is not a medical device.",
         "cine-3fa92c1b",
         "1 frame drawn by a person",
-        "1 frame made by the model, corrected by a person",
+        "1 frame made by a model from a person's clicks, or corrected by a person",
         "10 frames made by the model alone",
         "by a person: frames 0–1, 9",
         "stpfnet_light, version 1.2",
@@ -144,11 +144,11 @@ def test_key_frames_say_why(case):
 
 def test_a_seed_that_no_person_drew_is_marked_and_not_called_a_persons(unwatched_case):
     page = Page(make_report(unwatched_case, pixels_allowed=True)).text
-    assert key_frames(unwatched_case)[3][-1].endswith("seed")
     assert "drawn by a person" not in page
     assert "by a person: frame" not in page
     origin = unwatched_case.lesions[0].by_frame[3].origin
-    assert f", {origin.value} seed" in describe(unwatched_case, 3)[0]
+    assert describe(unwatched_case, 3)[0].endswith(f", {origin.value} seed")
+    assert f"Mass left: {origin.value} seed" in key_frames(unwatched_case)[3]
     assert ", confidence" in describe(unwatched_case, 4)[0]
 
 

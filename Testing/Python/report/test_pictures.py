@@ -1,11 +1,16 @@
 """Video and contact sheet."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.measurement.frame import measure_frame
+from UltrasoundLesionSegLib.report import contact_sheet
 from UltrasoundLesionSegLib.report.contact_sheet import choose_frames, make_contact_sheet, write_contact_sheet
 from UltrasoundLesionSegLib.report.video import write_overlay_video
 
@@ -70,6 +75,39 @@ def test_contact_sheet(tmp_path, case):
     np.testing.assert_array_equal(np.array(image), sheet)
     assert sheet.shape[1] == 10 + 6 * 270
     assert (sheet == (255, 214, 102)).all(axis=2).any()  # a caption of a frame drawn by a person
+
+
+def test_only_frames_with_a_result_are_on_the_sheet_and_their_captions_say_what_they_are(case, monkeypatch):
+    texts, nan = [], float("nan")
+
+    def noted(canvas, position, text, *rest):
+        texts.append(text)
+        return canvas
+
+    monkeypatch.setattr(contact_sheet, "write_text", noted)
+    lesion = case.lesions[0]
+    empty = measure_frame(np.zeros((90, 121), bool), np.zeros((90, 121), np.uint8), None, 0.93, Origin.MODEL)
+    made = [
+        replace(empty, origin=Origin.MANUAL, confidence=nan),
+        replace(lesion.by_frame[5], origin=Origin.SUGGESTED, confidence=nan),
+        replace(lesion.by_frame[5], origin=Origin.EDITED, confidence=nan),
+        empty,
+        replace(lesion.by_frame[5], confidence=0.55),
+    ]
+    few = replace(lesion, frames=(2, 3, 4, 7, 9), measurements=tuple(made))
+    make_contact_sheet(replace(case, lesions=(few,), masks=lambda frame: case.masks(frame)[:1]))
+    assert "14 frames, 5 with a result." in texts[0]
+    assert [text.split("   ")[0] for text in texts[1:]] == ["2", "3", "4", "7", "9"]
+    assert [text.split(" s   ")[1] for text in texts[1:]] == [
+        "marked not visible",
+        "suggested seed",
+        "clicked or corrected",
+        "not visible   confidence 0.93",
+        "confidence 0.55",
+    ]
+    texts.clear()
+    make_contact_sheet(replace(case, lesions=(), masks=lambda frame: case.masks(frame)[:0]))
+    assert len(texts) == 1 + 14, "nothing has a result yet: all frames are shown"
 
 
 def test_the_first_seed_is_on_the_contact_sheet(unwatched_case):

@@ -1,4 +1,4 @@
-"""The cine at a glance: evenly chosen frames with outlines, in one picture."""
+"""The cine at a glance: evenly chosen frames that have a result, with outlines, in one picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.report.case import DISCLAIMER, CaseReport, check_pixels_allowed
 from UltrasoundLesionSegLib.report.overlay import RgbImage, View, draw_case_frame, write_text
+from UltrasoundLesionSegLib.report.wording import frame_words
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 COLUMNS = 6
@@ -35,9 +36,11 @@ def choose_frames(count: int, most: int) -> list[int]:
 
 
 def make_contact_sheet(case: CaseReport) -> RgbImage:
-    """Lay up to 24 evenly chosen frames out in rows of six, each with outlines, its number, time and confidence.
+    """Lay up to 24 frames out in rows of six, each with outlines and a caption.
 
-    The first seed is always among them. Seeds and frames that a person drew or confirmed have their caption in yellow.
+    They are chosen evenly among the frames that have a result, the first seed always among them; of a cine without any
+    result, among all frames. A caption gives number and time, and says as ``frame_words`` what the masks are. It is
+    yellow for seeds and for frames that a person drew or confirmed.
 
     Parameters
     ----------
@@ -47,14 +50,17 @@ def make_contact_sheet(case: CaseReport) -> RgbImage:
     -------
     ndarray of uint8, shape (height, width, 3)
     """
-    frames = _with_first_start(choose_frames(len(case.cine), COLUMNS * ROWS), case)
+    known = sorted({frame for lesion in case.lesions for frame in lesion.frames})
+    shown = known or list(range(len(case.cine)))
+    frames = _with_first_start([shown[place] for place in choose_frames(len(shown), COLUMNS * ROWS)], case)
     columns = min(COLUMNS, len(frames))
     rows = -(-len(frames) // columns)
     view = View.whole(case, TILE_WIDTH)
     tile_height = view.size[0]
     step_row, step_column = tile_height + CAPTION + GAP, TILE_WIDTH + GAP
     sheet = np.full((GAP + CAPTION + GAP + rows * step_row, GAP + columns * step_column, 3), PAPER, np.uint8)
-    sheet = write_text(sheet, (GAP, GAP), f"{case.name}, {len(case.cine)} frames. {DISCLAIMER}", 15, INK)
+    count = f"{len(case.cine)} frames" + (f", {len(known)} with a result" if len(known) < len(case.cine) else "")
+    sheet = write_text(sheet, (GAP, GAP), f"{case.name}, {count}. {DISCLAIMER}", 15, INK)
     for number, frame in enumerate(frames):
         row = GAP + CAPTION + GAP + number // columns * step_row
         column = GAP + number % columns * step_column
@@ -102,18 +108,10 @@ def _with_first_start(frames: list[int], case: CaseReport) -> list[int]:
 
 
 def _caption(case: CaseReport, frame: int) -> str:
-    """Number, time and the lowest confidence of a frame's lesions."""
+    """Number and time of a frame, and what its masks are."""
     parts = [f"{frame}"]
     if case.cine.timing:
         parts.append(f"{case.seconds(frame):.2f} s")
     found = [lesion.by_frame[frame] for lesion in case.lesions if frame in lesion.by_frame]
-    confidences = [one.confidence for one in found if not one.is_anchor and not np.isnan(one.confidence)]
-    if frame in case.unreadable:
-        parts.append("cannot be read")
-    elif any(one.is_anchor for one in found):
-        parts.append("by a person")
-    elif any(one.origin is not None and one.origin.is_anchor for one in found):
-        parts.append("seed")
-    elif confidences:
-        parts.append(f"confidence {min(confidences):.2f}")
-    return "   ".join(parts)
+    visible = any(one.is_visible for one in found)
+    return "   ".join([*parts, *frame_words([one.origin for one in found], [one.confidence for one in found], visible)])

@@ -10,6 +10,7 @@ import numpy as np
 from UltrasoundLesionSegLib.measurement.shape import Box, bounding_box
 from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport
 from UltrasoundLesionSegLib.report.overlay import PICTURE_WIDTH, View
+from UltrasoundLesionSegLib.report.wording import frame_words
 
 MOST_PICTURES = 12  # of about 100 kB each
 # Around the lesions as much again as they take on every side, but never less than this share of the frame.
@@ -86,5 +87,6 @@ def _candidates(lesion: LesionReport) -> list[tuple[int, str]]:
     if lesion.anchors:
         found.append((lesion.anchors[0], "first frame drawn or confirmed by a person"))
     elif lesion.starts:
-        found.append((lesion.starts[0], "seed"))
+        start = lesion.starts[0]
+        found.append((start, ", ".join(frame_words([lesion.by_frame[start].origin], (), True))))
     return found

@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement
 from UltrasoundLesionSegLib.measurement.outline import Points, trace_outline
 from UltrasoundLesionSegLib.measurement.shape import Box
 from UltrasoundLesionSegLib.report.case import CaseReport, Colour
+from UltrasoundLesionSegLib.report.wording import ANCHOR_WORDS
 
 RgbImage = NDArray[np.uint8]
 
@@ -230,9 +231,10 @@ def describe(case: CaseReport, frame: int, named: bool = False) -> list[str]:
         else:
             text = "not visible"
         if found.origin is not None and found.is_anchor:
-            text += ", drawn by a person" if found.origin is Origin.MANUAL else f", {found.origin.value} by a person"
+            drawn = "drawn" if found.is_visible else "marked"
+            text += f", {drawn if found.origin is Origin.MANUAL else ANCHOR_WORDS[found.origin]} by a person"
         elif found.origin is not None and found.origin.is_anchor:
-            text += f", {found.origin.value} seed"
+            text += f", {ANCHOR_WORDS[found.origin]}"
         elif not np.isnan(found.confidence):
             text += f", confidence {found.confidence:.2f}"
         lines.append(f"{title}: {text}")

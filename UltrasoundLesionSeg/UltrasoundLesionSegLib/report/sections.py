@@ -52,7 +52,7 @@ SHOWN_BY_FRAME = (
 
 MADE_BY = {
     Origin.MANUAL: "drawn by a person",
-    Origin.EDITED: "made by the model, corrected by a person",
+    Origin.EDITED: "made by a model from a person's clicks, or corrected by a person",
     Origin.CONFIRMED: "made by the model, confirmed by a person",
     Origin.SUGGESTED: "suggested by a model and taken as the seed, seen by nobody",
     Origin.SIMULATED: "a simulated seed",

@@ -10,19 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.report.wording import frame_words
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
-ANCHOR_WORDS = {
-    Origin.MANUAL: "seed",
-    Origin.SIMULATED: "simulated seed",
-    Origin.SUGGESTED: "suggested seed",
-    Origin.CONFIRMED: "confirmed",
-    Origin.EDITED: "corrected",
-}
 INK = (255, 255, 255)
 ANCHOR_INK = (255, 220, 0)  # of the caption and the frame around a picture of an anchor
 _BORDER = 4  # pixels
@@ -59,8 +52,8 @@ def save_slice_views(browser: Any, frames: Sequence[int], folder: Path, size: tu
     sequence = SegmentationSequence.find(browser)
     with SliceView(browser, *size) as view:
         for frame in frames:
-            words, is_anchor = _state_of(sequence, frame) if sequence else ("", False)
-            picture = _labelled(view.picture(frame), f"frame {frame}{words}", is_anchor)
+            words, is_anchor = _state_of(sequence, frame) if sequence else ([], False)
+            picture = _labelled(view.picture(frame), ", ".join([f"frame {frame}", *words]), is_anchor)
             _save(picture, folder / f"frame_{frame:05d}.png")
             pictures.append(picture)
     overview = folder / "overview.png"
@@ -68,18 +61,14 @@ def save_slice_views(browser: Any, frames: Sequence[int], folder: Path, size: tu
     return overview
 
 
-def _state_of(sequence: SegmentationSequence, frame: int) -> tuple[str, bool]:
+def _state_of(sequence: SegmentationSequence, frame: int) -> tuple[list[str], bool]:
     """Return what to say of a frame's masks, and whether one of them is an anchor."""
     segments = [segment.id for segment in sequence.segments()]
     states = [sequence.state(frame, segment) for segment in segments]
-    anchors = [state.origin for state in states if state.origin is not None and state.origin.is_anchor]
-    if anchors:
-        return f": {ANCHOR_WORDS[anchors[0]]}", True
-    if not any(state.origin for state in states):
-        return "", False
-    seen = "" if any(sequence.read(frame, segment).any() for segment in segments) else ", not visible"
-    confidences = [state.confidence for state in states if not np.isnan(state.confidence)]
-    return seen + (f", confidence {min(confidences):.2f}" if confidences else ""), False
+    origins = [state.origin for state in states]
+    is_visible = any(sequence.read(frame, segment).any() for segment in segments)
+    words = frame_words(origins, [state.confidence for state in states], is_visible)
+    return words, any(origin is not None and origin.is_anchor for origin in origins)
 
 
 def _labelled(picture: NDArray[np.uint8], text: str, is_anchor: bool) -> NDArray[np.uint8]:
