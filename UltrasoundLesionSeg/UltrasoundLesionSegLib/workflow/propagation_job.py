@@ -2,7 +2,8 @@
 
 Only stretches whose result is not there yet are computed: every frame written carries its provenance (model, anchors,
 direction), and a stretch whose frames all carry the provenance it would give now is left alone. So a correction costs
-the frames up to the neighbouring anchors that show the lesion, and asking twice costs nothing.
+the frames up to the neighbouring anchors that show the lesion, and asking twice costs nothing. Where lesions may not
+overlap, a stretch is computed again, too, if one of its masks lies on what was drawn of another lesion since.
 """
 
 from __future__ import annotations
@@ -247,7 +248,8 @@ class PropagationJob:
             listed = ", ".join(str(frame) for frame in tiny)
             self.summary.notices.append(TINY_DRAWING.format(frames=f"frame{'s' * (len(tiny) > 1)} {listed}"))
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
-        self.stretches = [stretch for stretch in stretches if self._is_stale(stretch)]
+        covered = [] if plan.allow_overlap else self._covered(stretches, anchors)
+        self.stretches = [one for one in stretches if self._is_stale(one) or _competes(one, covered)]
         self._stretch_at = {
             (stretch.lesion, index): stretch for stretch in self.stretches for index in stretch.computed
         }
@@ -353,6 +355,19 @@ class PropagationJob:
         wanted = self._provenance[id(stretch)]
         return any(self._sequence.provenance(index, segment_id) != wanted for index in stretch.computed)
 
+    def _covered(self, stretches: list[Stretch], anchors: list[Anchor]) -> list[tuple[Stretch, Anchor]]:
+        """Return the stretches with a stored mask that lies on an anchor of another lesion, each with that anchor."""
+        by_frame: dict[int, list[Anchor]] = {}
+        for anchor in anchors:
+            by_frame.setdefault(anchor.frame, []).append(anchor)
+        return [
+            (stretch, anchor)
+            for stretch in stretches
+            for index in stretch.computed
+            for anchor in by_frame.get(index, ())
+            if (self._sequence.read(index, self._segment_ids[stretch.lesion]) & anchor.mask).any()
+        ]
+
     def _known(self, index: int) -> NDArray[np.bool_]:
         return np.stack([self._sequence.read(index, segment_id) for segment_id in self._segment_ids])
 
@@ -416,3 +431,8 @@ class PropagationJob:
         if (frame, segment_id) not in self._before:
             mask = PackedProbabilities.pack(self._sequence.read(frame, segment_id))
             self._before[frame, segment_id] = _Before(mask, self._sequence.state(frame, segment_id))
+
+
+def _competes(stretch: Stretch, covered: list[tuple[Stretch, Anchor]]) -> bool:
+    """Tell whether a stretch covers an anchor of another lesion, or begins or ends at one that is covered."""
+    return any(stretch is one or any(anchor is end for end in stretch.ends) for one, anchor in covered)

@@ -1,0 +1,89 @@
+"""Lesions that are drawn one after the other, and what is stored of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from engine_helpers import clip_of_moving_discs
+from numpy.typing import NDArray
+from stand_in_networks import BrightNetwork
+
+from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+Discs = tuple[Any, NDArray[np.bool_]]
+
+
+def right_half(mask: Mask) -> Mask:
+    columns = np.nonzero(mask)[1]
+    return mask & (np.arange(mask.shape[1]) > columns.mean())
+
+
+def overlaps(logic: UltrasoundLesionWorkflow, browser: Any) -> list[int]:
+    """Pixels that both lesions have, frame by frame."""
+    return [int(one.sum()) for one in logic.masks(browser, "Lesion") & logic.masks(browser, "Lesion 2")]
+
+
+def test_a_lesion_drawn_over_the_mask_of_another_competes_with_it(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser)
+    before = logic.masks(browser, "Lesion")
+    drawn = right_half(truth[8][0])
+    logic.setSeed(browser, drawn, frame=8, segment="Lesion 2")
+    logic.propagate(browser)
+    first, second = logic.masks(browser, "Lesion"), logic.masks(browser, "Lesion 2")
+    assert overlaps(logic, browser) == [0] * 12
+    np.testing.assert_array_equal(second[8], drawn)
+    assert first[8].any()
+    assert all(second[frame].sum() > 30 for frame in (9, 10, 11))
+    np.testing.assert_array_equal(first[:5], before[:5])  # nothing was drawn on these
+    assert logic.propagate(browser).frames_computed == []
+
+
+def test_a_drawing_that_was_stored_under_the_mask_of_another_lesion_competes_too(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    """As after a propagation of a part of the cine in which nothing is drawn of the second lesion."""
+    browser, truth = discs
+    logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser)
+    logic.setSeed(browser, right_half(truth[8][0]), frame=8, segment="Lesion 2")
+    logic.propagate(browser, frames=(9, 12))
+    assert logic.masks(browser, "Lesion 2")[9].sum() < 30
+    assert logic.propagate(browser).frames_computed == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert overlaps(logic, browser) == [0] * 12
+    assert all(logic.masks(browser, "Lesion 2")[frame].sum() > 30 for frame in (9, 10, 11))
+    assert logic.propagate(browser).frames_computed == []
+
+
+def test_a_lesion_drawn_beside_another_leaves_its_masks_as_they_are(
+    logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
+) -> None:
+    cine, truth = clip_of_moving_discs(frames=12, lesions=2)
+    browser = logic.addCine(cine)
+    logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser)
+    once = bright_model.segmented
+    logic.setSeed(browser, truth[5][1], frame=5, segment="Lesion 2")
+    logic.propagate(browser)
+    assert bright_model.segmented == 2 * once
+    logic.setSeed(browser, truth[8][1], frame=8, segment="Lesion 2")
+    logic.propagate(browser)
+    computed_again = 2 * 2 + 3 + 3  # frames 6 and 7 both ways, those from 9 on, and the anchors
+    assert bright_model.segmented == 2 * once + computed_again
+
+
+def test_lesions_that_may_overlap_are_not_computed_again_for_each_other(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser, allowOverlap=True)
+    once = bright_model.segmented
+    logic.setSeed(browser, right_half(truth[8][0]), frame=8, segment="Lesion 2")
+    logic.propagate(browser, allowOverlap=True)
+    assert bright_model.segmented == 2 * once
