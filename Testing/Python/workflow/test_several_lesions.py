@@ -87,3 +87,22 @@ def test_lesions_that_may_overlap_are_not_computed_again_for_each_other(
     logic.setSeed(browser, right_half(truth[8][0]), frame=8, segment="Lesion 2")
     logic.propagate(browser, allowOverlap=True)
     assert bright_model.segmented == 2 * once
+
+
+def test_a_mask_that_is_about_to_be_computed_again_takes_no_pixels_from_another_lesion(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    half = right_half(truth[8][0])
+    logic.setSeed(browser, truth[8][0], frame=8, segment="Lesion 2")
+    logic.propagate(browser)
+    logic.setSeed(browser, half, frame=8, segment="Lesion 2")
+    logic.setSeed(browser, truth[5][0], frame=5, segment="Lesion")
+    logic.propagate(browser)
+
+    fresh = logic.addCine(logic.cine(browser), "fresh")
+    logic.setSeed(fresh, half, frame=8, segment="Lesion 2")
+    logic.setSeed(fresh, truth[5][0], frame=5, segment="Lesion")
+    logic.propagate(fresh)
+    for lesion in ("Lesion", "Lesion 2"):
+        np.testing.assert_array_equal(logic.masks(browser, lesion), logic.masks(fresh, lesion))

@@ -369,7 +369,13 @@ class PropagationJob:
         ]
 
     def _known(self, index: int) -> NDArray[np.bool_]:
-        return np.stack([self._sequence.read(index, segment_id) for segment_id in self._segment_ids])
+        """Return the masks that hold on a frame, bool (K, H, W): without those that this job is still to replace."""
+        known = np.stack([self._sequence.read(index, segment_id) for segment_id in self._segment_ids])
+        for k, segment_id in enumerate(self._segment_ids):
+            is_awaited = (k, index) in self._stretch_at and (index, segment_id) not in self._before
+            if is_awaited and not self._is_anchor(index, segment_id):
+                known[k] = self._within_editable(index, segment_id, np.zeros_like(known[k]))
+        return known
 
     def _write(self, result: FrameResult) -> None:
         frame = result.frame
