@@ -296,3 +296,20 @@ def test_a_drawing_of_a_tiny_part_changes_its_own_frame_alone(ends: tuple[int, .
     for frame, result in without.items():
         np.testing.assert_array_equal(with_part[frame].masks, result.masks)
         assert with_part[frame].final.all()
+
+
+@pytest.mark.parametrize("ends", [(2,), (2, 11), (11,)])
+def test_a_drawing_that_is_walked_past_keeps_its_pixels_and_no_others(ends: tuple[int, ...]) -> None:
+    cine, truth = clip_of_moving_discs(frames=12)
+    anchors = []
+    for frame in ends:
+        right = truth[frame][0] & (np.arange(128) > np.nonzero(truth[frame][0])[1].mean())
+        anchors += [Anchor(0, frame, truth[frame][0] & ~right), Anchor(1, frame, right)]
+    row, column = np.argwhere(truth[7][0]).mean(axis=0)
+    tiny = disc(cine.shape, row, column - 7, 3)  # in the middle of the other lesion
+    inputs = inputs_for(cine, [*anchors, Anchor(1, 7, tiny)])
+    results = {r.frame: r for r in PropagationInferer(SMALL, torch.device("cpu"))(inputs, BrightNetwork())}
+    first, second = results[7].masks
+    np.testing.assert_array_equal(second, tiny)
+    assert not (first & tiny).any()
+    assert dice(first, truth[7][0] & ~tiny) > 0.9

@@ -217,11 +217,8 @@ class _Sweep:
         """Return what is known of the lesions that are followed through a frame."""
         index = given.index
         predictions = [self._step(run, given.frame, index) for run in runs]
-        lesions = [run.stretch.lesion for run in runs]
-        others: Mask = np.logical_or.reduce(np.delete(given.known, lesions, axis=0), axis=0)
         maps = [prediction.probabilities for prediction in predictions]
-        stacked = np.stack(maps) if len(maps) > 1 else maps[0][None]
-        merged = merge_lesions(stacked, others, self._inputs.allow_overlap)
+        merged = self._apart(np.stack(maps) if len(maps) > 1 else maps[0][None], runs, given)
         found: list[Joined] = []
         for place, run in enumerate(runs):
             run.tracker.accept(index, merged[place])
@@ -231,9 +228,23 @@ class _Sweep:
         if self._forward or len(runs) == 1:
             return found
         # the trackers keep views of `merged`: their own direction, not the blend
-        blends = np.stack([one.probabilities for one in found])
-        apart = merge_lesions(blends, others, self._inputs.allow_overlap)
+        apart = self._apart(np.stack([one.probabilities for one in found]), runs, given)
         return [replace(one, probabilities=map_) for one, map_ in zip(found, apart, strict=True)]
+
+    def _apart(self, maps: NDArray[np.float32], runs: list[_Run], given: _Given) -> NDArray[np.float32]:
+        """Return the runs' probabilities, (R, H, W), after their lesions and the others there made room.
+
+        A drawing that a run walks past holds for the other lesions; the run itself goes on as if it was not there.
+        """
+        lesions = [run.stretch.lesion for run in runs]
+        merged = merge_lesions(maps, _others(given.known, lesions), self._inputs.allow_overlap)
+        computed = [place for place, run in enumerate(runs) if given.index not in run.stretch.tiny]
+        if not 0 < len(computed) < len(runs):
+            return merged
+        others = _others(given.known, [lesions[place] for place in computed])
+        apart = merged.copy()
+        apart[computed] = merge_lesions(maps[computed], others, self._inputs.allow_overlap)
+        return apart
 
     def _joined(self, run: _Run, index: int, probabilities: NDArray[np.float32], expected: float) -> Joined:
         """Return this direction's result, between two anchors joined with the other's where that is known."""
@@ -314,9 +325,14 @@ class _Sweep:
 def _decision(inputs: PropagationInputs, joined: Joined) -> FrameResult:
     """Return the final result of a lesion on a frame on which one direction alone saw it."""
     known = inputs.known(joined.index)
-    others: Mask = np.logical_or.reduce(np.delete(known, joined.lesion, axis=0), axis=0)
-    apart = merge_lesions(joined.probabilities[None], others, inputs.allow_overlap)[0]
+    apart = merge_lesions(joined.probabilities[None], _others(known, [joined.lesion]), inputs.allow_overlap)[0]
     return _frame_result(joined.index, known, [replace(joined, probabilities=apart)])
+
+
+def _others(known: NDArray[np.bool_], lesions: list[int]) -> Mask:
+    """Return the pixels of all lesions but these, bool (H, W), from all masks (K, H, W)."""
+    others: Mask = np.logical_or.reduce(np.delete(known, lesions, axis=0), axis=0)
+    return others
 
 
 def _frame_result(index: int, known: NDArray[np.bool_], found: list[Joined]) -> FrameResult:
