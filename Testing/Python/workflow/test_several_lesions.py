@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from engine_helpers import clip_of_moving_discs
+from engine_helpers import clip_of_moving_discs, disc
 from numpy.typing import NDArray
 from stand_in_networks import BrightNetwork
 
@@ -106,3 +106,18 @@ def test_a_mask_that_is_about_to_be_computed_again_takes_no_pixels_from_another_
     logic.propagate(fresh)
     for lesion in ("Lesion", "Lesion 2"):
         np.testing.assert_array_equal(logic.masks(browser, lesion), logic.masks(fresh, lesion))
+
+
+def test_frames_without_a_lesion_are_those_that_show_none_of_them(
+    logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
+) -> None:
+    cine, truth = clip_of_moving_discs(frames=12, hidden=range(5, 8))
+    browser = logic.addCine(cine)
+    logic.setSeed(browser, truth[2][0], frame=2)
+    logic.propagate(browser)
+    logic.setSeed(browser, disc(cine.shape, 8, 8, 4), frame=3, segment="Lesion 2")
+    logic.setSeed(browser, disc(cine.shape, 8, 8, 4), frame=6, segment="Lesion 2")
+    summary = logic.propagate(browser)
+    assert not logic.masks(browser, "Lesion 2")[4].any()
+    assert summary.frames_computed == [0, 1, 2, 4, 5, 7, 8, 9, 10, 11]
+    assert summary.frames_without_lesion == [5, 7]

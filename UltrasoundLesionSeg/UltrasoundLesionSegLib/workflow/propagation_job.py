@@ -153,7 +153,7 @@ class PropagationSummary:
     frames_unfinished : list of int
         Frames whose new result has seen one direction only when the propagation was cancelled, ascending.
     frames_without_lesion : list of int
-        Those of ``frames_computed`` that show no lesion, ascending.
+        Those of ``frames_computed`` that show none of the lesions, ascending.
     unreadable : dict of int to str
         Frames that could not be read, each with a sentence that says so and why.
     notices : list of str
@@ -227,7 +227,7 @@ class PropagationJob:
         self._computed: set[int] = set()
         self._unfinished: set[int] = set()
         self._to_settle: dict[tuple[int, str], str] = {}  # provenances to be written at the end
-        self._seen: dict[tuple[int, str], bool] = {}  # whether the latest mask of a frame and a segment shows anything
+        self._empty: set[int] = set()  # frames written last that show no lesion
         self._before: dict[tuple[int, str], _Before] = {}
         self._segment_ids = [segment.id for segment in sequence.segments()]
         self._settings = bundle.tracker_settings()
@@ -236,8 +236,7 @@ class PropagationJob:
             bundle.name, bundle.version, bundle.sha256, describe_device(device, network), plan.direction.value
         )
         anchors = self._anchors()
-        self._drawn = {anchor.frame for anchor in anchors if anchor.mask.any()}
-        if not self._drawn:
+        if not any(anchor.mask.any() for anchor in anchors):
             raise SeedError("the cine has no seed: draw the lesion on at least one frame, or accept a suggestion")
         stretches = plan_stretches(anchors, plan.direction, plan.frames)
         reached = {index for stretch in stretches for index in stretch.frames}
@@ -290,7 +289,7 @@ class PropagationJob:
             self.summary.cancelled = bool(open_frames)
             self.summary.frames_computed = sorted(self._computed)
             self.summary.frames_unfinished = sorted(self._unfinished)
-            self.summary.frames_without_lesion = self._without_lesion()
+            self.summary.frames_without_lesion = sorted((self._computed & self._empty) - set(self.summary.unreadable))
 
     @property
     def has_changed(self) -> bool:
@@ -407,8 +406,9 @@ class PropagationJob:
                 # masks may still be taken back: one frame keeps a cancelled stretch from counting as done
                 self._to_settle[frame, segment_id] = provenances[segment_id]
                 provenances[segment_id] = UNFINISHED
-            self._seen[frame, segment_id] = bool(masks[segment_id].any())
         self._sequence.write(frame, masks, origins, confidences, provenances)
+        is_empty = not any(self._sequence.read(frame, segment_id).any() for segment_id in present)
+        (self._empty.add if is_empty else self._empty.discard)(frame)
         if result.final.any():
             self._computed.add(frame)
             self._unfinished.discard(frame)
@@ -422,10 +422,6 @@ class PropagationJob:
             if segment_id in present and not self._is_anchor(frame, segment_id):
                 state = self._sequence.state(frame, segment_id)
                 self._sequence.set_state(frame, segment_id, replace(state, provenance=provenance))
-
-    def _without_lesion(self) -> list[int]:
-        shown = {frame for (frame, _), seen in self._seen.items() if seen}
-        return sorted(self._computed - shown - self._drawn - set(self.summary.unreadable))
 
     def _within_editable(self, frame: int, segment_id: str, mask: Mask) -> Mask:
         """Return the new mask where it may be changed, the old one elsewhere."""
