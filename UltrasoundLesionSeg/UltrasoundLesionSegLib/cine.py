@@ -22,7 +22,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.errors import SeedError, SourceError
+from UltrasoundLesionSegLib.errors import FrameError, SeedError, SourceError
 
 Frame = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -257,6 +257,14 @@ class Cine:
 
     def __iter__(self) -> Iterator[Frame]:
         return (self.frames[index] for index in range(len(self)))
+
+    def can_read(self, frame: int) -> bool:
+        """Whether a frame can be read; takes as long as reading it."""
+        try:
+            self.frames[frame]
+        except FrameError:
+            return False
+        return True
 
     @property
     def shape(self) -> tuple[int, int]:

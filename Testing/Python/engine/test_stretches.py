@@ -116,7 +116,7 @@ def test_an_anchor_that_shows_a_tiny_part_is_its_own_frame_alone() -> None:
     places = [Anchor(0, 4 * place, mask.reshape(10, 10)) for place, mask in enumerate(masks)]
     plan = plan_stretches(places, Direction.BOTH, range(20))
     assert described(plan) == [(0, 0, 8, range(1, 8)), (0, 8, None, range(9, 20))]
-    assert [set(stretch.tiny) for stretch in plan] == [{4}, {12}]
+    assert [set(stretch.lone) for stretch in plan] == [{4}, {12}]
     assert [list(stretch.absent) for stretch in plan] == [[], [16]]
     assert plan[0].computed == [1, 2, 3, 5, 6, 7]
     # no other result depends on it
@@ -135,4 +135,21 @@ def test_a_tiny_anchor_starts_masks_where_no_other_can(direction: Direction, sta
     places = [Anchor(0, frame, whole if frame == 8 else tiny) for frame in (0, 8, 16)]
     plan = plan_stretches(places, direction, range(20))
     assert {anchor.frame for stretch in plan for anchor in stretch.ends} == set(starts)
-    assert [set(stretch.tiny) for stretch in plan if stretch.tiny] == [{16} if direction is Direction.FORWARD else {0}]
+    assert [set(stretch.lone) for stretch in plan if stretch.lone] == [{16} if direction is Direction.FORWARD else {0}]
+
+
+def test_nothing_is_carried_from_a_frame_that_cannot_be_read() -> None:
+    whole, part = np.ones((10, 10), bool), np.arange(100).reshape(10, 10) < 40
+    places = [Anchor(0, 2, part), Anchor(0, 6, whole), Anchor(0, 9, UNSEEN)]
+    plan = plan_stretches(places, Direction.BOTH, range(12), unreadable={6, 9})
+    assert described(plan) == [(0, None, 2, range(2)), (0, 2, None, range(3, 12))]
+    assert plan[1].computed == [3, 4, 5, 7, 8, 10, 11]
+    assert [(set(stretch.lone), list(stretch.absent)) for stretch in plan] == [(set(), []), ({6}, [9])]
+    assert all([one.frame for one in stretch.remembered] == [2] for stretch in plan)
+
+
+@pytest.mark.parametrize("masks", [(True,), (True, False), (False,)])
+def test_a_lesion_without_a_drawing_that_can_be_read_is_left_out(masks: tuple[bool, ...]) -> None:
+    """Whether it is drawn there, drawn there and marked not visible elsewhere, or marked not visible there."""
+    places = [Anchor(0, 3 * place, np.full((2, 2), drawn)) for place, drawn in enumerate(masks)]
+    assert plan_stretches(places, Direction.BOTH, range(12), unreadable={0}) == []

@@ -295,3 +295,17 @@ def test_the_weights_move_by_the_share_asked_for(quick: Path) -> None:
     assert float((whole - none).abs().max()) > 1e-3
     again = run_to_end(fit_steps(bundle, drawn, QUICK))
     assert between(bundle, again, 0.5).sha256 == between(bundle, led_to, 0.5).sha256
+
+
+def test_a_drawing_on_a_frame_that_cannot_be_read_is_left_out_of_the_fit(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always(monkeypatch, kept=True)
+    cine, truth = clip_of_moving_discs(frames=6, broken=(5,))
+    browser = logic.addCine(cine)
+    for frame in (0, 5):
+        logic.setSeed(browser, truth[frame, 0], frame)
+    summary = logic.fitToLesion(browser, "tiny", device="cpu")
+    assert summary.fit is not None
+    assert summary.fit.anchors == [0]
+    assert summary.fit.way_back["without"] > 0

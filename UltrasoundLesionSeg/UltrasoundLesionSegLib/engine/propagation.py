@@ -238,7 +238,7 @@ class _Sweep:
         """
         lesions = [run.stretch.lesion for run in runs]
         merged = merge_lesions(maps, _others(given.known, lesions), self._inputs.allow_overlap)
-        computed = [place for place, run in enumerate(runs) if given.index not in run.stretch.tiny]
+        computed = [place for place, run in enumerate(runs) if given.index not in run.stretch.lone]
         if not 0 < len(computed) < len(runs):
             return merged
         others = _others(given.known, [lesions[place] for place in computed])

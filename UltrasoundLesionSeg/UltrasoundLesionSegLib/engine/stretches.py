@@ -7,12 +7,13 @@ anchor that shows most, too: who has only seen an edge does not know the lesion 
 
 An anchor that says that the lesion is not visible does not end a stretch. Masks are not carried from it, since it knows
 nothing of the lesion: they are carried past it. Nor are they carried from an anchor that shows a tiny part of it, from
-which the lesion would not be known again. Such an anchor is a drawing of its own frame alone.
+which the lesion would not be known again, or one whose frame cannot be read. Such an anchor is a drawing of its own
+frame alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -45,11 +46,12 @@ class Stretch:
         The anchor before the first and after the last frame of the run from which masks are carried; None where
         there is none or where the direction does not use it. At least one is given.
     frames : range
-        From the first to the last frame of the run, ascending; some are neither in ``absent`` nor in ``tiny``.
+        From the first to the last frame of the run, ascending; some are neither in ``absent`` nor in ``lone``.
     absent : mapping of int to Anchor
         The anchors on the way that say that the lesion is not visible, by frame. Their frames are not computed.
-    tiny : frozenset of int
-        Frames of anchors on the way that show less than ``TINY_PART`` of the lesion. Walked through, not computed.
+    lone : frozenset of int
+        Frames of drawings on the way from which masks are not carried: they show less than ``TINY_PART`` of the lesion,
+        or cannot be read. Walked through, not computed.
     fullest : Anchor or None
         The anchor that shows most of the lesion, wherever it is, if the end anchors show less than ``SMALL_PART`` of
         that area; else None. It is remembered; masks are not carried from it.
@@ -60,7 +62,7 @@ class Stretch:
     right: Anchor | None
     frames: range
     absent: Mapping[int, Anchor] = field(default_factory=dict)
-    tiny: frozenset[int] = frozenset()
+    lone: frozenset[int] = frozenset()
     fullest: Anchor | None = None
 
     @property
@@ -90,7 +92,7 @@ class Stretch:
 
     def computes(self, index: int) -> bool:
         """Tell whether a frame is to be computed; others are only walked through."""
-        return index in self.frames and index not in self.absent and index not in self.tiny
+        return index in self.frames and index not in self.absent and index not in self.lone
 
     def distances(self, index: int, *, with_absent: bool = False) -> tuple[int, int]:
         """Return how many frames the nearest anchors before and after a frame are away, of a stretch that has both.
@@ -115,7 +117,9 @@ class Stretch:
         return range(self.right.frame - 1, self.frames.start - 1, -1) if self.right else range(0)
 
 
-def plan_stretches(anchors: Iterable[Anchor], direction: Direction, frames: range) -> list[Stretch]:
+def plan_stretches(
+    anchors: Iterable[Anchor], direction: Direction, frames: range, unreadable: Collection[int] = ()
+) -> list[Stretch]:
     """Cut the frames to compute into stretches, lesion by lesion.
 
     Parameters
@@ -125,6 +129,8 @@ def plan_stretches(anchors: Iterable[Anchor], direction: Direction, frames: rang
     direction : Direction
     frames : range
         Frames to compute, step 1; anchors among them are left alone.
+    unreadable : collection of int
+        Frames from whose anchors nothing can be carried.
 
     Returns
     -------
@@ -137,17 +143,23 @@ def plan_stretches(anchors: Iterable[Anchor], direction: Direction, frames: rang
     return [
         stretch
         for lesion in sorted(by_lesion)
-        for stretch in _of_lesion([one for _, one in sorted(by_lesion[lesion].items())], direction, frames)
+        for stretch in _of_lesion([one for _, one in sorted(by_lesion[lesion].items())], direction, frames, unreadable)
     ]
 
 
-def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -> Iterable[Stretch]:
+def _of_lesion(
+    anchors: Sequence[Anchor], direction: Direction, frames: range, unreadable: Collection[int]
+) -> Iterable[Stretch]:
     """Yield the stretches of one lesion, whose anchors ascend by frame."""
-    areas = {anchor.frame: int(np.count_nonzero(anchor.mask)) for anchor in anchors}
-    fullest = max(anchors, key=lambda one: areas[one.frame])  # the first of several
-    tiny = _tiny(areas, direction)
+    readable = [one for one in anchors if one.frame not in unreadable]
+    lost = {one.frame for one in anchors if one.frame in unreadable and one.mask.any()}
+    areas = {anchor.frame: int(np.count_nonzero(anchor.mask)) for anchor in readable}
+    if not areas or (lost and not any(areas.values())):
+        return  # nothing that shows the lesion can be carried
+    fullest = max(readable, key=lambda one: areas[one.frame])  # the first of several
+    lone = _tiny(areas, direction) | lost
     # a lesion that no anchor shows can only be looked for, from each frame where it is known not to be visible
-    ends = [one for one in anchors if areas[one.frame] and one.frame not in tiny] or list(anchors)
+    ends = [one for one in readable if areas[one.frame] and one.frame not in lone] or readable
     for left, right in zip([None, *ends], [*ends, None], strict=True):
         start = frames.start if left is None else max(frames.start, left.frame + 1)
         stop = frames.stop if right is None else min(frames.stop, right.frame)
@@ -160,10 +172,10 @@ def _of_lesion(anchors: Sequence[Anchor], direction: Direction, frames: range) -
         last = stop if source_right is None else source_right.frame
         passed = {one.frame: one for one in anchors if first <= one.frame < last}
         if any(index not in passed for index in range(start, stop)):
-            absent = {frame: one for frame, one in passed.items() if frame not in tiny}
+            absent = {frame: one for frame, one in passed.items() if frame not in lone}
             shown = max(areas[one.frame] for one in (source_left, source_right) if one is not None)
             more = fullest if shown < SMALL_PART * areas[fullest.frame] else None
-            drawn = frozenset(tiny & passed.keys())
+            drawn = frozenset(lone & passed.keys())
             yield Stretch(anchors[0].lesion, source_left, source_right, range(start, stop), absent, drawn, more)
 
 

@@ -203,7 +203,8 @@ class FittingToLesion(PropagationAndReview):
 
         settings, started = FitSettings(), time.perf_counter()
         anchors = {segment: tuple(frames) for segment, frames in self._sequence(browser).anchors().items()}
-        drawn_on = sorted({frame for of_segment in anchors.values() for frame in of_segment})
+        can_read = self.cine(browser).can_read
+        drawn_on = sorted({frame for of_segment in anchors.values() for frame in of_segment if can_read(frame)})
         on = self._resolve_device(device)
         steps = fit_steps(bundle, self._drawn(browser), settings, on if on.type == "cuda" else "cpu")
         fitted, why_not = None, ""
@@ -233,11 +234,11 @@ class FittingToLesion(PropagationAndReview):
         """Return each lesion's way from its farthest result of a range to what was drawn, by segment ID."""
         from UltrasoundLesionSegLib.fitting.way_back import farthest
 
-        sequence = self._sequence(browser)
+        cine, sequence = self.cine(browser), self._sequence(browser)
         ways = {
             segment: farthest(
                 [frame for frame in within if np.isfinite(expected[segment][frame])],
-                {frame: sequence.read(frame, segment) for frame in frames},
+                {frame: sequence.read(frame, segment) for frame in frames if cine.can_read(frame)},
             )
             for segment, frames in sequence.anchors().items()
         }
@@ -363,13 +364,13 @@ class FittingToLesion(PropagationAndReview):
         return bundle, None, ANCHORS_CHANGED
 
     def _drawn(self, browser: Any) -> list[tuple[Any, Any]]:
-        """Return each anchor that shows a lesion, with its frame."""
+        """Return each anchor that shows a lesion, with its frame, where that can be read."""
         cine, sequence = self.cine(browser), self._sequence(browser)
         return [
             (cine.frames[frame], mask)
             for segment, anchors in sequence.anchors().items()
             for frame in anchors
-            if (mask := sequence.read(frame, segment)).any()
+            if cine.can_read(frame) and (mask := sequence.read(frame, segment)).any()
         ]
 
     def _digest(self, browser: Any, anchors: Mapping[str, Sequence[int]]) -> str:

@@ -37,6 +37,8 @@ EditableArea = Callable[[int, str], Mask]
 
 NOTHING_BEYOND = "No frame lies in the direction {direction} of the seeds: nothing was propagated; choose another one."
 TINY_DRAWING = "Less than a tenth of the lesion is drawn on {frames}: such a drawing changes no other frame."
+UNREADABLE_DRAWING = "The image cannot be read on {frames}: what is drawn there changes no other frame."
+LOST_LESION = "Lesion {number} is drawn only where the image cannot be read: draw it on another frame, too."
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ class PropagationJob:
     Raises
     ------
     SeedError
-        When no frame has a lesion drawn or confirmed.
+        When no frame that can be read has a lesion drawn or confirmed.
     """
 
     def __init__(
@@ -236,16 +238,18 @@ class PropagationJob:
             bundle.name, bundle.version, bundle.sha256, describe_device(device, network), plan.direction.value
         )
         anchors = self._anchors()
-        if not any(anchor.mask.any() for anchor in anchors):
+        drawn = [anchor for anchor in anchors if anchor.mask.any()]
+        if not drawn:
             raise SeedError("the cine has no seed: draw the lesion on at least one frame, or accept a suggestion")
-        stretches = plan_stretches(anchors, plan.direction, plan.frames)
+        unreadable = {frame for frame in {anchor.frame for anchor in anchors} if not cine.can_read(frame)}
+        self._tell_unreadable(drawn, unreadable)
+        stretches = plan_stretches(anchors, plan.direction, plan.frames, unreadable)
         reached = {index for stretch in stretches for index in stretch.frames}
         self._wanted = (reached | {anchor.frame for anchor in anchors}) & set(plan.frames)
         if not any(stretch.computed for stretch in stretches) and self._wanted < set(plan.frames):
             self.summary.notices.append(NOTHING_BEYOND.format(direction=plan.direction.value))
-        if tiny := sorted({frame for stretch in stretches for frame in stretch.tiny}):
-            listed = ", ".join(str(frame) for frame in tiny)
-            self.summary.notices.append(TINY_DRAWING.format(frames=f"frame{'s' * (len(tiny) > 1)} {listed}"))
+        if tiny := {frame for stretch in stretches for frame in stretch.lone} - unreadable:
+            self.summary.notices.append(TINY_DRAWING.format(frames=_listed(tiny)))
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
         covered = [] if plan.allow_overlap else self._covered(stretches, anchors)
         self.stretches = [one for one in stretches if self._is_stale(one) or _competes(one, covered)]
@@ -338,6 +342,20 @@ class PropagationJob:
             for lesion, segment_id in enumerate(self._segment_ids)
             for frame in by_segment.get(segment_id, ())
         ]
+
+    def _tell_unreadable(self, drawn: list[Anchor], unreadable: set[int]) -> None:
+        """Say of which drawings the frame cannot be read; raises ``SeedError`` where there are no others."""
+        lost = {anchor.frame for anchor in drawn if anchor.frame in unreadable}
+        if not lost:
+            return
+        usable = {anchor.lesion for anchor in drawn if anchor.frame not in unreadable}
+        if not usable:
+            raise SeedError(
+                f"the image cannot be read on {_listed(lost)}, the only drawn; draw the lesion on another frame"
+            )
+        self.summary.notices.append(UNREADABLE_DRAWING.format(frames=_listed(lost)))
+        without = sorted({anchor.lesion for anchor in drawn} - usable)
+        self.summary.notices += [LOST_LESION.format(number=lesion + 1) for lesion in without]
 
     def _provenance_of(self, stretch: Stretch) -> str:
         """Return a short digest of everything a stretch's result depends on."""
@@ -438,3 +456,8 @@ class PropagationJob:
 def _competes(stretch: Stretch, covered: list[tuple[Stretch, Anchor]]) -> bool:
     """Tell whether a stretch covers an anchor of another lesion, or begins or ends at one that is covered."""
     return any(stretch is one or any(anchor is end for end in stretch.ends) for one, anchor in covered)
+
+
+def _listed(frames: set[int]) -> str:
+    """Return frame numbers for a sentence: ``frame 3`` or ``frames 3, 7``."""
+    return f"frame{'s' * (len(frames) > 1)} {', '.join(map(str, sorted(frames)))}"
