@@ -26,6 +26,7 @@ from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import run_case
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
+from UltrasoundLesionSegLib.workflow.fitting_to_lesion import FittingToLesion
 
 QUICK = FitSettings(steps=2, batch=1, learning_rate=3e-2, share=1.0)
 FITTED = "tiny (fitted to this cine)"
@@ -108,6 +109,18 @@ def test_a_result_that_is_not_kept_leaves_the_one_without(
     assert f"(Dice {summary.fit.way_back['with']:.2f})" in notice
     assert not logic.isFitted(browser, "tiny")
     assert logic.propagate(browser, "tiny", device="cpu").frames_computed == []
+
+
+def test_a_fit_that_could_not_be_checked_is_kept_with_a_notice(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, nothing = seeded(logic), np.zeros((96, 128), bool)
+    monkeypatch.setattr(FittingToLesion, "_ends", lambda _self, _browser, ways: dict.fromkeys(ways, nothing))
+    summary = logic.fitToLesion(browser, "tiny", device="cpu")
+    assert summary.fit is not None
+    assert (summary.fit.used, summary.fit.way_back) == (True, {})
+    (notice,) = summary.notices
+    assert "kept without a check: on frame 5, from which the lesion would be followed back" in notice
 
 
 @pytest.mark.parametrize(

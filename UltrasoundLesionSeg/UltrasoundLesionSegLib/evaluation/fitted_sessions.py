@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,17 +78,23 @@ class FittedSession(Session):
         if fitted is None:
             return plain
         found = self._filled_by(fitted)
-        ways_back = (self._ways_back(fitted, found), self._ways_back(self.follower, plain))
+        ways_back = self._ways_back(((fitted, found), (self.follower, plain)))
         return found if is_kept(*ways_back) else plain
 
-    def _ways_back(self, follower: Follower, results: Mapping[int, Filled]) -> list[float]:
-        """Return how well each lesion leads back to what was drawn, from the frame farthest from all drawings."""
-        agreement = []
+    def _ways_back(self, both: Sequence[tuple[Follower, Mapping[int, Filled]]]) -> list[list[float]]:
+        """Return how well each lesion of both results leads back to what was drawn, from the frame farthest from it.
+
+        A lesion that neither result shows there has nothing to lead back.
+        """
+        agreement: list[list[float]] = [[] for _ in both]
         for lesion in range(self.lesions):
-            way = farthest(results, {frame: masks[lesion] for frame, masks in self.anchors.items()})
+            way = farthest(both[0][1], {frame: masks[lesion] for frame, masks in self.anchors.items()})
             if way is None:
                 continue
-            mask = results[way.frame].masks[lesion].unpack() > 0.5
-            back = follower.fill(self.cine, {way.frame: mask[None]}, way.frames)[way.anchor] if mask.any() else None
-            agreement.append(0.0 if back is None else dice(back.masks[0].unpack() > 0.5, way.drawn))
+            ends = [results[way.frame].masks[lesion].unpack() > 0.5 for _, results in both]
+            if not any(end.any() for end in ends):
+                continue
+            for (follower, _), end, own in zip(both, ends, agreement, strict=True):
+                back = follower.fill(self.cine, {way.frame: end[None]}, way.frames)[way.anchor] if end.any() else None
+                own.append(0.0 if back is None else dice(back.masks[0].unpack() > 0.5, way.drawn))
         return agreement

@@ -38,6 +38,10 @@ NOT_KEPT = (
     "The fit to this lesion was not used: followed back to the drawn frame, its result agrees less with the drawing "
     "(Dice {with:.2f}) than the result without it (Dice {without:.2f})."
 )
+NOT_CHECKED = (
+    "The fit to this lesion was kept without a check: on frame {frame}, from which {lesion} would be followed back to "
+    "the drawn frame, neither the result with it nor the one without shows a lesion; look at the masks."
+)
 NOT_FITTED = "The model was not fitted to this lesion: {reason}."
 ANCHORS_CHANGED = (
     "A frame that the model was fitted to was drawn otherwise or released, so its own weights were used; fit again if "
@@ -101,11 +105,12 @@ class FittingToLesion(PropagationAndReview):
         """Fit a model to the lesions drawn on a cine, once for all anchors, and propagate with it.
 
         The cine is propagated without and with the fit. The result with the fit stays unless it leads back to the drawn
-        outline less well than the one without (``fitting.way_back``); then that one stays, and a notice says so.
-        Fitted weights are kept
-        in memory with the cine. Later propagations with this model use them, also after further frames were drawn or
-        confirmed, until one of the anchors that it was fitted to changes or is released, or until ``clearFit``. Where
-        the lesions drawn are too small to fit to, the result is that without a fit, and a notice says so.
+        outline less well than the one without (``fitting.way_back``); then that one stays, and a notice says so. So it
+        does where neither result shows a lesion to lead back, and the one with the fit stays unchecked. Fitted weights
+        are kept in memory with the cine. Later propagations with this model use them, also after further frames were
+        drawn or confirmed, until one of the anchors that it was fitted to changes or is released, or until
+        ``clearFit``. Where the lesions drawn are too small to fit to, the result is that without a fit, and a notice
+        says so.
 
         Parameters
         ----------
@@ -176,8 +181,15 @@ class FittingToLesion(PropagationAndReview):
             if key in self._fits:
                 yield from propagated(WITH)
                 both = ((bundle, ends), (self._fits[key].bundle, self._ends(browser, ways)))
-                agreement = yield from self._led_back(browser, device, ways, both)
-                self._judge(browser, plain_job, plain, agreement)
+                shown = {one: way for one, way in ways.items() if any(masks[one].any() for _, masks in both)}
+                agreement = yield from self._led_back(browser, device, shown, both)
+                names = self.segmentNames(browser)
+                unchecked = [
+                    NOT_CHECKED.format(frame=way.frame, lesion=names[one] if len(names) > 1 else "the lesion")
+                    for one, way in ways.items()
+                    if one not in shown
+                ]
+                self._judge(browser, plain_job, plain, agreement, unchecked)
             is_done = True
         finally:
             if not is_done and browser.GetScene() is not None:
@@ -288,8 +300,9 @@ class FittingToLesion(PropagationAndReview):
         plain_job: PropagationJob,
         plain: dict[str, NDArray[np.float32]],
         agreement: Sequence[Sequence[float]],
+        unchecked: Sequence[str],
     ) -> None:
-        """Keep the result that is there now, or else that of ``plain_job``."""
+        """Keep the result that is there now, and say what was not checked, or else that of ``plain_job``."""
         from UltrasoundLesionSegLib.fitting.way_back import is_kept
 
         key = browser.GetID()
@@ -307,6 +320,7 @@ class FittingToLesion(PropagationAndReview):
         record = replace(self._fits[key].record, used=is_used, expected_overlap=expected, way_back=way_back)
         if is_used:
             job.summary.fit = record
+            job.summary.notices.extend(unchecked)
             self._fits[key] = replace(self._fits[key], record=record)
             return
         if job.has_changed:

@@ -124,7 +124,7 @@ class FitRecord:
         ``without`` and ``with`` the fit: the mean over all masks that were computed.
     way_back : dict of str to float
         The same two: Dice of what was drawn and what the result leads back to (``fitting.way_back``), mean over the
-        lesions. It decides whether the fit is used. Empty where nothing can be compared.
+        lesions. It decides whether the fit is used. Empty where nothing could be compared.
     """
 
     used: bool
