@@ -187,6 +187,15 @@ def test_fitted_weights_hold_for_their_cine_until_what_they_were_fitted_to_chang
     assert logic.propagate(browser, "tiny", device="cpu").model == "tiny"
 
 
+def test_nothing_is_fitted_where_every_frame_is_drawn(logic: UltrasoundLesionWorkflow) -> None:
+    browser = seeded(logic, frames=3, also=(1, 2))
+    summary = logic.fitToLesion(browser, "tiny", device="cpu")
+    assert summary.fit is None
+    (notice,) = summary.notices
+    assert notice.startswith("Nothing was computed")
+    assert not logic.isFitted(browser, "tiny")
+
+
 def test_a_lesion_too_small_to_fit_to_gives_the_result_without_a_fit(
     logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:

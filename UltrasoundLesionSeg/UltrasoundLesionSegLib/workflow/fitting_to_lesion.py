@@ -177,7 +177,8 @@ class FittingToLesion(PropagationAndReview):
             ways = self._ways(browser, plain, range(*frames) if frames else range(len(self.cine(browser))))
             ends = self._ends(browser, ways)
             bundle = self._bundle(model, "propagate")
-            yield from self._fitted(browser, bundle, device, plain_job)
+            if ways:  # else there is no frame to use a fit on
+                yield from self._fitted(browser, bundle, device, plain_job)
             if key in self._fits:
                 yield from propagated(WITH)
                 both = ((bundle, ends), (self._fits[key].bundle, self._ends(browser, ways)))

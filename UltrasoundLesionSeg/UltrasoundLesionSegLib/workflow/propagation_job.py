@@ -28,6 +28,7 @@ from UltrasoundLesionSegLib.engine.stretches import Direction, Stretch, plan_str
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentState
+from UltrasoundLesionSegLib.report.wording import counted
 
 FRAMES_BETWEEN_TRIMS = 100
 UNFINISHED = ""  # provenance of a forward result that still waits for its backward pass
@@ -36,6 +37,10 @@ UNFINISHED = ""  # provenance of a forward result that still waits for its backw
 EditableArea = Callable[[int, str], Mask]
 
 NOTHING_BEYOND = "No frame lies in the direction {direction} of the seeds: nothing was propagated; choose another one."
+ALL_DRAWN = (
+    "Nothing was computed, because every frame asked for ({frames}) has a seed or was drawn or confirmed: give a seed "
+    "on fewer frames, or release those that the model is to compute."
+)
 TINY_DRAWING = "Less than a tenth of the lesion is drawn on {frames}: such a drawing changes no other frame."
 UNREADABLE_DRAWING = "The image cannot be read on {frames}: what is drawn there changes no other frame."
 LOST_LESION = "Lesion {number} is drawn only where the image cannot be read: draw it on another frame, too."
@@ -246,8 +251,11 @@ class PropagationJob:
         stretches = plan_stretches(anchors, plan.direction, plan.frames, unreadable)
         reached = {index for stretch in stretches for index in stretch.frames}
         self._wanted = (reached | {anchor.frame for anchor in anchors}) & set(plan.frames)
-        if not any(stretch.computed for stretch in stretches) and self._wanted < set(plan.frames):
-            self.summary.notices.append(NOTHING_BEYOND.format(direction=plan.direction.value))
+        if not any(stretch.computed for stretch in stretches):
+            if self._wanted < set(plan.frames):
+                self.summary.notices.append(NOTHING_BEYOND.format(direction=plan.direction.value))
+            elif len(cine) > 1:  # of a still, nothing but the drawing is expected
+                self.summary.notices.append(ALL_DRAWN.format(frames=counted(len(plan.frames), "frame")))
         if tiny := {frame for stretch in stretches for frame in stretch.lone} - unreadable:
             self.summary.notices.append(TINY_DRAWING.format(frames=_listed(tiny)))
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
