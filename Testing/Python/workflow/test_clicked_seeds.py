@@ -144,6 +144,49 @@ def test_what_somebody_else_did_since_is_mended_not_forgotten(
     assert sequence_of(browser).origin(3, segment) is Origin.MANUAL
 
 
+@pytest.mark.parametrize("said", ["confirmed", "not visible"])
+@pytest.mark.parametrize("again", [True, False])
+def test_what_was_said_of_a_frame_since_the_last_click_is_what_was_there(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork, said: str, again: bool
+) -> None:
+    browser, truth = discs
+    (segment,) = logic.setSeed(browser, truth[5][0], frame=5)
+    if said == "confirmed":
+        logic.propagate(browser)
+    points = [middle(truth[8][0])]
+    logic.click(browser, points, frame=8)
+    before = logic.click(browser, [], frame=8)
+    assert logic.anchors(browser)[segment] == [5]
+    logic.confirmFrame(browser, 8) if said == "confirmed" else logic.markNotVisible(browser, 8)
+    if again:
+        logic.click(browser, points, frame=8)
+    logic.click(browser, [], frame=8)
+    assert logic.anchors(browser)[segment] == [5, 8]
+    assert np.array_equal(sequence_of(browser).read(8, segment), before)
+
+
+def test_a_mask_copied_to_another_frame_is_not_what_was_clicked_there(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
+) -> None:
+    browser, truth = discs
+    mask = logic.click(browser, [middle(truth[8][0])], frame=8)
+    (segment,) = logic.setSeed(browser, mask, frame=9)
+    logic.click(browser, [(20, 20)], frame=9)
+    assert (pointed_model.seen[-1][0, 6] > 0.5).any()  # the copy was part of the prompt
+    assert np.array_equal(logic.click(browser, [], frame=9), mask)
+    assert logic.anchors(browser)[segment] == [8, 9]
+
+
+def test_clicks_are_taken_back_after_a_proposal_on_another_frame(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
+) -> None:
+    browser, truth = discs
+    logic.click(browser, [middle(truth[8][0])], frame=8)
+    logic.proposeFromClicks(browser, [middle(truth[2][0])], np.zeros_like(truth[2][0]), frame=2)
+    assert not logic.click(browser, [], frame=8).any()
+    assert [*logic.anchors(browser).values()] == [[]]
+
+
 def test_other_lesions_and_masked_pixels_are_kept(
     logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
 ) -> None:

@@ -28,19 +28,28 @@ class _Clicked:
 
     Parameters
     ----------
-    segment : str
-    drawing : ClickDrawing
+    place : (int, str)
+        Frame and segment ID.
     mask, state
         What was stored before the first click, for when all clicks are taken back.
-    written : ndarray of bool, shape (H, W)
+    written, written_state
         What was stored after the last one.
     """
 
-    segment: str
-    drawing: ClickDrawing
+    place: tuple[int, str]
     mask: Mask
     state: SegmentState
     written: Mask
+    written_state: SegmentState
+
+    def is_as_left(self, place: tuple[int, str], mask: Mask, state: SegmentState) -> bool:
+        """Whether nobody did anything to this lesion on this frame since the last click."""
+        left = self.written_state
+        return (
+            self.place == place
+            and (left.origin, left.provenance) == (state.origin, state.provenance)
+            and np.array_equal(self.written, mask)
+        )
 
 
 class ClickedSeeds(SeedsAndAnchors):
@@ -115,14 +124,11 @@ class ClickedSeeds(SeedsAndAnchors):
         clicked = self._clicked.get(browser.GetID())
         name = segment or DEFAULT_SEGMENT
         identifier = self._find_segment(sequence, name) or self._add_segment(sequence, name)
-        stored = sequence.read(at, identifier)
-        same = clicked is not None and clicked.segment == identifier and np.array_equal(clicked.written, stored)
-        start = clicked.mask if clicked is not None and same else stored
-        drawing = self._drawing(browser, at, start, model, device)
-        if clicked is None or not same or clicked.drawing is not drawing:
-            clicked = _Clicked(identifier, drawing, stored, sequence.state(at, identifier), stored)
+        stored, state = sequence.read(at, identifier), sequence.state(at, identifier)
+        if clicked is None or not clicked.is_as_left((at, identifier), stored, state):
+            clicked = _Clicked((at, identifier), stored, state, stored, state)
             self._clicked[browser.GetID()] = clicked
-        drawn = drawing.mask(clicks, around)
+        drawn = self._drawing(browser, at, clicked.mask, model, device).mask(clicks, around)
         self.efforts.clicked(sequence, at, [*([] if box is None else [box]), *points], identifier)
         for other in sequence.segments():
             if other.id != identifier:
@@ -132,11 +138,10 @@ class ClickedSeeds(SeedsAndAnchors):
         if (clicks or around is not None) and drawn.any():
             made_by = self._click_model(model).as_provenance()
             sequence.write(at, {identifier: drawn}, {identifier: Origin.EDITED}, provenance={identifier: made_by})
-            clicked.written = drawn
             self._log_mask(sequence, at, Origin.EDITED)
         else:
-            # the state first, because a mask that is no anchor does not overwrite an anchor's
             state = clicked.state
+            # the state first, because a mask that is no anchor does not overwrite an anchor's
             sequence.set_state(at, identifier, state)
             sequence.write(
                 at,
@@ -145,7 +150,7 @@ class ClickedSeeds(SeedsAndAnchors):
                 {identifier: state.confidence},
                 {identifier: state.provenance},
             )
-            clicked.written = clicked.mask
+        clicked.written, clicked.written_state = sequence.read(at, identifier), sequence.state(at, identifier)
         return drawn
 
     def proposeFromClicks(
