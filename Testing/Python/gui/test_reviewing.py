@@ -257,6 +257,14 @@ def test_an_empty_name_is_refused_in_one_sentence(results: Any) -> None:
     assert [one.name for one in SegmentationSequence.find(results.browser).segments()] == ["Lesion"]
 
 
+def test_the_name_of_another_lesion_is_refused_and_stays_to_be_changed(results: Any) -> None:
+    results.logic.addSegment(results.browser, "Cyst")
+    results.user.type_into("segmentNameEdit", "Cyst")
+    assert "another lesion of this cine has this name already" in results.user.read("reviewMessageLabel").lower()
+    assert results.user.see("segmentNameEdit").text() == "Cyst"
+    assert [*results.logic.segmentNames(results.browser).values()] == ["Lesion", "Cyst"]
+
+
 def test_deleting_needs_two_presses_and_holds_on_all_frames(results: Any) -> None:
     results.user.click("deleteSegmentButton")
     assert results.user.read("deleteSegmentButton") == "Delete on all frames?"

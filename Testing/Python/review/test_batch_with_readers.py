@@ -114,6 +114,20 @@ def test_a_lesion_that_the_reader_renamed_is_one_lesion(
     assert record["anchors"] == {"Mass": [1, 4]}
 
 
+def test_names_that_the_reader_exchanged_are_exchanged(
+    folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
+) -> None:
+    (seed,) = (folder / "cines").glob("*.seed.1.png")
+    other = np.roll(truth[1][0], 40, axis=1) & ~truth[1][0]
+    Image.fromarray(np.where(other, 2, truth[1][0]).astype(np.uint8)).save(seed)
+    batch()
+    anchor = ReaderAnchor(4, "Lesion 2", truth[4][0], How.CONFIRMED)
+    draw("case-0001", [anchor], machine_lesions={"Lesion": "Lesion 2", "Lesion 2": "Lesion"})
+    assert "case-0001" in batch(reader="A").computed
+    record = json.loads((folder / "out" / "cases" / "case-0001" / "run.json").read_text())
+    assert record["anchors"] == {"Lesion 2": [1, 4], "Lesion": [1]}
+
+
 def test_anchors_of_another_version_of_the_cine_are_no_anchors(
     folder: Path, batch: Batch, draw: Draw, truth: np.ndarray
 ) -> None:

@@ -42,7 +42,7 @@ def tracking_id(source: SourceIdentity, number: int) -> str:
     ----------
     source : SourceIdentity
     number : int
-        The lesion, counted from 1.
+        The lesion, counted from 1; it stays with the lesion, as the tracking UID does.
     """
     return f"{source.short_name} lesion {number}"
 

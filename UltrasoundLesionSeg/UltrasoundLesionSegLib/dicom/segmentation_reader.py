@@ -23,6 +23,7 @@ from UltrasoundLesionSegLib.dicom.segmentation_planes import SegmentationPlanes,
 from UltrasoundLesionSegLib.dicom.terminology import BACKGROUND, Terminology
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.readers.deflated import plain_stream
+from UltrasoundLesionSegLib.readers.lesion_names import distinct_names
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 
 _ORIGIN_COMMENT = re.compile(r"segment (\d+): (\w+)")
@@ -61,7 +62,8 @@ class ImportedSegment:
     number : int
         Segment number in the file.
     name : str
-        Its label; text of the file, to be shown to a person but not logged.
+        Its label, with a number behind it where an earlier segment has the same: they are different lesions. Text of
+        the file, to be shown to a person but not logged.
     masks : mapping of int to ndarray of bool, shape (H, W)
         By cine frame, counted from 0.
     origins : mapping of int to Origin
@@ -177,13 +179,12 @@ def _assemble(
         )
     ours = normalize.text(dataset, "ManufacturerModelName") == PRODUCT
     segments = []
-    for item in dataset.SegmentSequence:
+    items = [item for item in dataset.SegmentSequence if not _is_background(item)]
+    for item, name in zip(items, distinct_names(_label(item) for item in items), strict=True):
         number = int(item.SegmentNumber)
-        if _is_background(item):
-            continue
         frames = {frame: tuple(found) for frame, found in indices.get(number, {}).items()}
         said = {frame: comments[number, frame] if ours else "" for frame in frames}
-        segments.append(_segment(item, SegmentMasks(planes, number, frames), said))
+        segments.append(_segment(item, name, SegmentMasks(planes, number, frames), said))
     return ImportedSegmentation(tuple(segments), _notes(planes))
 
 
@@ -248,13 +249,18 @@ def _is_background(item: Dataset) -> bool:
     return int(item.SegmentNumber) == 0 or normalize.text(types[0], "CodeValue") == BACKGROUND.value
 
 
-def _segment(item: Dataset, masks: SegmentMasks, comments: Mapping[int, str]) -> ImportedSegment:
+def _label(item: Dataset) -> str:
+    """Return a segment's label, which need not be there."""
+    return normalize.text(item, "SegmentLabel") or f"Segment {int(item.SegmentNumber)}"
+
+
+def _segment(item: Dataset, name: str, masks: SegmentMasks, comments: Mapping[int, str]) -> ImportedSegment:
     """Describe one Segment Sequence item."""
     number = int(item.SegmentNumber)
     of_type = _ORIGIN_OF_TYPE.get(normalize.text(item, "SegmentAlgorithmType"), Origin.MODEL)
     return ImportedSegment(
         number,
-        normalize.text(item, "SegmentLabel") or f"Segment {number}",
+        name,
         masks,
         {frame: _said_origin(comments[frame], number) or of_type for frame in masks},
         normalize.text(item, "TrackingUID"),

@@ -31,6 +31,7 @@ DICOM_INSTANCE_UIDS = "DICOM.instanceUIDs"  # Slicer's own name
 ROLE = _PREFIX + "Role"
 ROLE_LESIONS = "Lesions"
 EFFORT = _PREFIX + "Effort"  # JSON: what a person did, absent before anything was
+REMOVED_SEGMENTS = _PREFIX + "RemovedSegments"  # JSON list of IDs, none of which is given again
 
 # --- attribute of each segmentation in it; Slicer copies it to the proxy, which so tells which frame it shows
 INDEX_VALUE = _PREFIX + "IndexValue"

@@ -10,6 +10,7 @@ Three rules follow from how Slicer's Sequences module works:
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,20 @@ class SegmentationNodes:
         value = self.proxy.GetAttribute(layout.INDEX_VALUE)
         frame = master_sequence(self.browser).GetItemNumberFromIndexValue(value) if value is not None else -1
         return int(frame) if frame >= 0 else max(0, int(self.browser.GetSelectedItemNumber()))
+
+    def removed_ids(self) -> list[str]:
+        """Return the ids of the segments that were removed."""
+        try:
+            found = json.loads(self.sequence.GetAttribute(layout.REMOVED_SEGMENTS) or "[]")
+        except ValueError:  # a scene edited by hand
+            return []
+        return [str(one) for one in found] if isinstance(found, list) else []
+
+    def remember_removed(self, segment_id: str) -> None:
+        """Keep the id of a segment that is removed: none is given again, also after the scene was saved and loaded."""
+        with layout.without_events(self.sequence):
+            removed = sorted({*self.removed_ids(), segment_id})
+            self.sequence.SetAttribute(layout.REMOVED_SEGMENTS, json.dumps(removed))
 
     def refresh_proxy(self, stored: Any) -> None:
         """Show a changed stored segmentation, keeping the proxy's segments: an editor may have one selected."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from UltrasoundLesionSegLib.mrml.segments import (
     write_before,
     write_state,
 )
+from UltrasoundLesionSegLib.readers.lesion_names import free_lesion_name, tidied
 
 
 class SegmentationSequence:
@@ -137,15 +139,22 @@ class SegmentationSequence:
         segmentation = self._nodes.stored(0)
         return [info_of(segmentation, one) for one in segment_ids(segmentation)]
 
+    @property
+    def used_ids(self) -> set[str]:
+        """The ids of all segments that are or were here, in this session or before the scene was saved."""
+        return {*segment_ids(self._nodes.stored(0)), *self._nodes.removed_ids()}
+
     def add_segment(self, info: SegmentInfo) -> None:
         """Add a segment, empty, to all frames.
 
         Raises
         ------
         SceneError
-            When there is a segment with this id.
+            When there is or was a segment with this id, or another one has this name.
         """
-        _check_distinct([*segment_ids(self._nodes.stored(0)), info.id])
+        if info.id in self.used_ids:
+            raise SceneError("a segment of this cine has or had the same id; give another one")
+        _check_free([tidied(info.name)], [one.name for one in self.segments()])
         self._add_to_all(info)
 
     def rename_segment(self, segment_id: str, name: str) -> None:
@@ -158,24 +167,27 @@ class SegmentationSequence:
         Raises
         ------
         SceneError
-            When there is no such segment or the name is empty.
+            When there is no such segment, the name is empty, or another segment has it.
         """
-        old = info_of(self._nodes.stored(0), self._known(segment_id))
-        self.update_segment(SegmentInfo(old.id, name, old.color, old.terminology))
+        self.rename_segments({segment_id: name})
 
-    def update_segment(self, info: SegmentInfo) -> None:
-        """Give the segment with this id another name, colour and terminology on all frames.
+    def rename_segments(self, names: Mapping[str, str]) -> None:
+        """Rename several segments at once: they may exchange their names.
+
+        Parameters
+        ----------
+        names : mapping of segment id to str
 
         Raises
         ------
         SceneError
-            When there is no such segment.
+            As for ``rename_segment``; then none is renamed.
         """
-        self._known(info.id)
-        for segmentation in self._stored_and_shown():
-            segment = segmentation.GetSegment(info.id)
-            if segment is not None:
-                apply_info(segment, info)
+        infos = {one.id: one for one in self.segments()}
+        renamed = [replace(infos[self._known(one)], name=tidied(name)) for one, name in names.items()]
+        _check_free([one.name for one in renamed], [one.name for one in infos.values() if one.id not in names])
+        for info in renamed:
+            self._update(info)
 
     def remove_segment(self, segment_id: str) -> None:
         """Remove a segment with its masks from all frames.
@@ -186,6 +198,7 @@ class SegmentationSequence:
             When there is no such segment.
         """
         self._known(segment_id)
+        self._nodes.remember_removed(segment_id)
         for segmentation in self._stored_and_shown():
             segmentation.RemoveSegment(segment_id)
 
@@ -318,8 +331,8 @@ class SegmentationSequence:
         A changed mask becomes ``Origin.MANUAL`` where no model stored one or what it stored is empty, else
         ``Origin.EDITED``. Where undo brought back the mask from before a person drew on the frame, its earlier state
         comes back, too: the frame is no anchor. A segment that was added, renamed or recoloured on the proxy is so on
-        all frames afterwards. One that was deleted on the proxy stays stored: only :meth:`remove_segment` removes from
-        all frames.
+        all frames afterwards; a name that another one has gets a number. One that was deleted on the proxy stays
+        stored: only :meth:`remove_segment` removes from all frames.
 
         Returns
         -------
@@ -436,17 +449,33 @@ class SegmentationSequence:
     def _adopt_descriptions(self, painted: Any) -> None:
         """Take segments added, and names and colours changed, on the proxy over to all frames."""
         known = {one.id: one for one in self.segments()}
-        for one in segment_ids(painted):
-            info = info_of(painted, one)
+        shown = {one: info_of(painted, one) for one in segment_ids(painted)}
+        taken = [info.name for one, info in known.items() if one not in shown or shown[one].name == info.name]
+        for one, info in shown.items():
+            if one not in known or known[one].name != info.name:
+                info = replace(info, name=free_lesion_name(info.name, taken))
+                taken.append(info.name)
             if one not in known:
                 self._add_to_all(info)
-            elif info != known[one]:
-                self.update_segment(info)
+            if info != known.get(one, shown[one]):
+                self._update(info)
+
+    def _update(self, info: SegmentInfo) -> None:
+        """Give the segment with this id another name, colour and terminology on all frames."""
+        for segmentation in self._stored_and_shown():
+            segment = segmentation.GetSegment(info.id)
+            if segment is not None:
+                apply_info(segment, info)
 
 
 def _check_distinct(ids: list[str]) -> None:
     if len(set(ids)) != len(ids):
         raise SceneError("two segments have the same id; give each its own")
+
+
+def _check_free(names: list[str], taken: list[str]) -> None:
+    if len({*names, *taken}) < len(names) + len(set(taken)):
+        raise SceneError("another lesion of this cine has this name already; choose another name")
 
 
 def _is_anchor(segmentation: Any, segment_id: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -16,6 +17,7 @@ import vtk
 from UltrasoundLesionSegLib.cine import Mask, Origin
 from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml import layout
+from UltrasoundLesionSegLib.readers.lesion_names import tidied
 
 # Category, type and anatomic region as Slicer serialises them: SCT codes of DICOM's breast imaging context groups
 BREAST_MASS_TERMINOLOGY = (
@@ -55,7 +57,7 @@ class SegmentInfo:
     Parameters
     ----------
     id : str
-        Identifies the segment in all data nodes and never changes.
+        Identifies the segment in all data nodes, never changes, and is not given again when the segment was removed.
     name : str
     color : tuple of float
         Red, green, blue in [0, 1].
@@ -82,6 +84,12 @@ class SegmentInfo:
         """Make the lesion with this number, counted from 1, in the next colour of the palette."""
         return cls(f"lesion-{number}", name or f"Lesion {number}", _COLORS[(number - 1) % len(_COLORS)])
 
+    @property
+    def number(self) -> int | None:
+        """The number that ``numbered`` gave it; None for a segment that others made."""
+        found = re.fullmatch(r"lesion-([1-9][0-9]*)", self.id)
+        return int(found[1]) if found else None
+
 
 @dataclass(frozen=True)
 class SegmentState:
@@ -107,7 +115,7 @@ def info_of(segmentation: Any, segment_id: str) -> SegmentInfo:
     segment = segmentation.GetSegment(segment_id)
     return SegmentInfo(
         segment_id,
-        segment.GetName() or segment_id,
+        (segment.GetName() or "").strip() or segment_id,
         tuple(segment.GetColor()),
         get_tag(segment, _terminology_tag()) or "",
     )
@@ -116,7 +124,7 @@ def info_of(segmentation: Any, segment_id: str) -> SegmentInfo:
 def apply_info(segment: Any, info: SegmentInfo) -> None:
     """Give a vtkSegment this name, colour and terminology."""
     # a line break would end the segment's header line in .seg.nrrd
-    segment.SetName(" ".join(info.name.split()))
+    segment.SetName(tidied(info.name))
     segment.SetColor(*info.color)
     segment.SetTag(_terminology_tag(), info.terminology)
 

@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.logs import collected, log_event
 from UltrasoundLesionSegLib.measurement.columns import LesionRow
 from UltrasoundLesionSegLib.reader_work.record import EXPORTED_AGAIN, SourceNote
 from UltrasoundLesionSegLib.reader_work.store import CaseWork
+from UltrasoundLesionSegLib.readers.lesion_names import distinct_names
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
@@ -220,12 +221,11 @@ class _CaseRun:
                 "the reader's anchors are of another version of the cine; bring that one back, or have the reader look "
                 "at the case again"
             )
-        for segment, name in logic.segmentNames(browser).items():
-            own = record.name_of(name)
-            if own is None:
-                logic.removeSegment(browser, segment)
-            elif own != name:
-                logic.renameSegment(browser, segment, own)
+        names = {segment: record.name_of(name) for segment, name in logic.segmentNames(browser).items()}
+        for segment in [one for one, own in names.items() if own is None]:
+            logic.removeSegment(browser, segment)
+        kept = {segment: own for segment, own in names.items() if own is not None}
+        logic.renameSegments(browser, dict(zip(kept, distinct_names(kept.values()), strict=True)))
         logic.importAnchors(browser, work.anchors())
         if record.source.sha256 != source.sha256:
             self._notices.append(EXPORTED_AGAIN)

@@ -168,12 +168,13 @@ class ExportJob:
         from UltrasoundLesionSegLib.dicom.identifiers import tracking_id, tracking_uid
         from UltrasoundLesionSegLib.dicom.lesions import LesionDescription, ModelIdentity
         from UltrasoundLesionSegLib.workflow.segment_terminology import terminology_of
+        from UltrasoundLesionSegLib.workflow.tracking import lesion_numbers
 
         summary = self.source.propagation
         # a reopened scene does not say which model made its masks; the version of the software is still right
         model = ModelIdentity(summary.model, summary.version) if summary else ModelIdentity("unknown", __version__)
         found = []
-        for number, segment in enumerate(self.segments, start=1):
+        for number, segment in zip(lesion_numbers(self.segments), self.segments, strict=True):
             states = self.source.sequence.states(segment.id)
             seeds = [Suggester.from_provenance(state.provenance) for state in states]
             found.append(

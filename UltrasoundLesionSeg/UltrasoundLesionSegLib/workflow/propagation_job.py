@@ -252,10 +252,7 @@ class PropagationJob:
         reached = {index for stretch in stretches for index in stretch.frames}
         self._wanted = (reached | {anchor.frame for anchor in anchors}) & set(plan.frames)
         if not any(stretch.computed for stretch in stretches):
-            if self._wanted < set(plan.frames):
-                self.summary.notices.append(NOTHING_BEYOND.format(direction=plan.direction.value))
-            elif len(cine) > 1:  # of a still, nothing but the drawing is expected
-                self.summary.notices.append(ALL_DRAWN.format(frames=counted(len(plan.frames), "frame")))
+            self._tell_nothing_computed()
         if tiny := {frame for stretch in stretches for frame in stretch.lone} - unreadable:
             self.summary.notices.append(TINY_DRAWING.format(frames=_listed(tiny)))
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
@@ -351,6 +348,13 @@ class PropagationJob:
             for frame in by_segment.get(segment_id, ())
         ]
 
+    def _tell_nothing_computed(self) -> None:
+        """Say why there is nothing to compute."""
+        if self._wanted < set(self._plan.frames):
+            self.summary.notices.append(NOTHING_BEYOND.format(direction=self._plan.direction.value))
+        elif len(self._cine) > 1:  # of a still, nothing but the drawing is expected
+            self.summary.notices.append(ALL_DRAWN.format(frames=counted(len(self._plan.frames), "frame")))
+
     def _tell_unreadable(self, drawn: list[Anchor], unreadable: set[int]) -> None:
         """Say of which drawings the frame cannot be read; raises ``SeedError`` where there are no others."""
         lost = {anchor.frame for anchor in drawn if anchor.frame in unreadable}
@@ -395,11 +399,12 @@ class PropagationJob:
 
     def _known(self, index: int) -> NDArray[np.bool_]:
         """Return the masks that hold on a frame, bool (K, H, W): without those that this job is still to replace."""
-        known = np.stack([self._sequence.read(index, segment_id) for segment_id in self._segment_ids])
+        present, nothing = self._present(), np.zeros(self._cine.shape, np.bool_)
+        known = np.stack([self._sequence.read(index, one) if one in present else nothing for one in self._segment_ids])
         for k, segment_id in enumerate(self._segment_ids):
             is_awaited = (k, index) in self._stretch_at and (index, segment_id) not in self._before
-            if is_awaited and not self._is_anchor(index, segment_id):
-                known[k] = self._within_editable(index, segment_id, np.zeros_like(known[k]))
+            if is_awaited and segment_id in present and not self._is_anchor(index, segment_id):
+                known[k] = self._within_editable(index, segment_id, nothing)
         return known
 
     def _write(self, result: FrameResult) -> None:

@@ -18,6 +18,7 @@ from UltrasoundLesionSegLib.cine import Calibration, Cine, SourceIdentity, Timin
 from UltrasoundLesionSegLib.errors import SceneError, SeedError, SourceError
 from UltrasoundLesionSegLib.mrml import headless
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
+from UltrasoundLesionSegLib.readers.lesion_names import tidied
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
@@ -190,18 +191,27 @@ class SceneAccess:
 
     @staticmethod
     def _find_segment(sequence: SegmentationSequence, segment: str) -> str | None:
-        """Return the ID of the segment with this ID or name."""
-        infos = sequence.segments()
-        return next((one.id for one in infos if segment in (one.id, one.name)), None)
+        """Return the ID of the segment with this ID or, where none has it, this name."""
+        is_id = any(one.id == segment for one in sequence.segments())
+        return segment if is_id else SceneAccess._find_named(sequence, segment)
 
     @staticmethod
-    def _add_segment(sequence: SegmentationSequence, name: str) -> str:
-        """Add a lesion: "Lesion 3" has the number 3 where it is free, as in a label image with 1 and 3."""
+    def _find_named(sequence: SegmentationSequence, name: str) -> str | None:
+        """Return the ID of the segment with this name."""
+        return next((one.id for one in sequence.segments() if one.name == tidied(name)), None)
+
+    @staticmethod
+    def _add_segment(sequence: SegmentationSequence, name: str, number: int | None = None) -> str:
+        """Add a lesion, with this number where no other has or had it.
+
+        "Lesion 3" by default has the number 3, as in a label image with 1 and 3.
+        """
         from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 
-        used = {one.id for one in sequence.segments()}
+        used = sequence.used_ids
         own = re.fullmatch(r"Lesion ([1-9][0-9]?)", name)
-        numbers = [*([int(own[1])] if own else []), *range(1, len(used) + 2)]
+        wanted = number or (int(own[1]) if own else 1)
+        numbers = [wanted, *range(1, len(used) + 2)]
         number = next(n for n in numbers if SegmentInfo.numbered(n).id not in used)
         info = SegmentInfo.numbered(number, name)
         sequence.add_segment(info)

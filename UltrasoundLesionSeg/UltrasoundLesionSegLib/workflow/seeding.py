@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
 from UltrasoundLesionSegLib.errors import FrameError, SeedError, SourceError
+from UltrasoundLesionSegLib.readers.lesion_names import distinct_names
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 from UltrasoundLesionSegLib.readers.seed_tissue import cut_at_a_level
 from UltrasoundLesionSegLib.readers.seed_values import Page, read_pages
@@ -74,10 +75,15 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> FileSeeds:
         segments = [(one.name, at, mask) for one in read.segments for at, mask in sorted(one.masks.items())]
         return FileSeeds(segments)
     file = read_seed_file(path, cine.shape, _space_of_cine(cine), len(cine))
-    found = []
-    for at, labels in file.masks.items():
-        for label, mask in _lesions_of(labels):
-            found.append((file.names.get(label, _numbered(name, label)), frame if at is None else at, mask))
+    lesions = {at: _lesions_of(labels) for at, labels in file.masks.items()}
+    numbers = sorted({label for of_frame in lesions.values() for label, _ in of_frame})
+    called = distinct_names(file.names.get(label, _numbered(name, label)) for label in numbers)
+    names = dict(zip(numbers, called, strict=True))
+    found = [
+        (names[label], frame if at is None else at, mask)
+        for at, of_frame in lesions.items()
+        for label, mask in of_frame
+    ]
     return FileSeeds(found, "; ".join((*file.remarks, *_cut_from_frames(found, cine))))
 
 

@@ -6,7 +6,7 @@ The method names are camelCase because Slicer's logic class inherits them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,13 +106,13 @@ class SeedsAndAnchors(ModelAccess):
         if isinstance(source, np.ndarray):
             from UltrasoundLesionSegLib.workflow.seeding import seeds_from_array
 
-            return self._write_seeds(browser, seeds_from_array(source, at, name), origin)
+            return self._write_seeds(browser, seeds_from_array(source, at, name), origin, name)
         if isinstance(source, (str, Path)):
             from UltrasoundLesionSegLib.workflow.seeding import seeds_from_file
 
             cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
             read = seeds_from_file(Path(source), cine, at, name)
-            identifiers = self._write_seeds(browser, read.found, origin, from_file=True)
+            identifiers = self._write_seeds(browser, read.found, origin, name, from_file=True)
             self._readings[browser.GetID()] = read.read_as
             if read.read_as:
                 sentence = f"the seed was read in this way: {read.read_as}"
@@ -121,15 +121,21 @@ class SeedsAndAnchors(ModelAccess):
         from UltrasoundLesionSegLib.mrml.seeds import mask_from_segmentation
 
         painted = segment or source.GetSegmentation().GetNthSegmentID(0)
-        return self._write_seeds(browser, [(name, at, mask_from_segmentation(source, painted, browser))], origin)
+        return self._write_seeds(browser, [(name, at, mask_from_segmentation(source, painted, browser))], origin, name)
 
     def lastSeedReading(self, browser: Any) -> str:
         """Return how the last seed file of a cine was read, '' for a plain mask, label image or segmentation."""
         return self._readings.get(browser.GetID(), "")
 
     def _write_seeds(
-        self, browser: Any, found: Sequence[tuple[str, int, Mask]], origin: Origin | None, from_file: bool = False
+        self,
+        browser: Any,
+        found: Sequence[tuple[str, int, Mask]],
+        origin: Origin | None,
+        given: str,
+        from_file: bool = False,
     ) -> list[str]:
+        """Write masks of lesions by name; ``given`` is what a person named, and may be an ID."""
         cine = self.cine(browser)
         if not any(mask.any() for _, _, mask in found):
             raise SeedError("the seed is empty; draw the lesion on it, or give another mask")
@@ -139,7 +145,8 @@ class SeedsAndAnchors(ModelAccess):
         sequence = self._sequence(browser)
         identifiers = []
         for name, frame, mask in found:
-            identifier = self._find_segment(sequence, name) or self._add_segment(sequence, name)
+            find = self._find_segment if name == given else self._find_named
+            identifier = find(sequence, name) or self._add_segment(sequence, name)
             made_by = origin or self._hand(browser, frame, mask)
             self._log_replaced(sequence, cine, frame, identifier, mask)
             provenance = self._provenance(browser, frame, made_by)
@@ -198,11 +205,13 @@ class SeedsAndAnchors(ModelAccess):
             When the file is no SEG, or belongs to another cine.
         """
         from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
+        from UltrasoundLesionSegLib.workflow.tracking import lesion_number
 
-        sequence = self._sequence(browser)
+        sequence, cine = self._sequence(browser), self.cine(browser)
         identifiers = []
-        for segment in read_segmentation(Path(path), self.cine(browser), between_frames).segments:
-            identifier = self._find_segment(sequence, segment.name) or self._add_segment(sequence, segment.name)
+        for segment in read_segmentation(Path(path), cine, between_frames).segments:
+            number = lesion_number(cine.identity, segment)
+            identifier = self._find_named(sequence, segment.name) or self._add_segment(sequence, segment.name, number)
             for frame, mask in segment.masks.items():
                 made_by = segment.origins.get(frame, Origin.MANUAL)
                 sequence.write(frame, {identifier: mask}, {identifier: made_by})
@@ -222,7 +231,7 @@ class SeedsAndAnchors(ModelAccess):
         """
         sequence = self._sequence(browser)
         for one in anchors:
-            segment = self._find_segment(sequence, one.lesion) or self._add_segment(sequence, one.lesion)
+            segment = self._find_named(sequence, one.lesion) or self._add_segment(sequence, one.lesion)
             sequence.write(one.frame, {segment: one.mask}, {segment: one.how.origin}, None, {segment: one.provenance})
         self.efforts.seeded_from_file(sequence, [one.frame for one in anchors])
 
@@ -404,15 +413,25 @@ class SeedsAndAnchors(ModelAccess):
             self._log_mask(sequence, frame, hand)
 
     def addSegment(self, browser: Any, name: str | None = None) -> str:
-        """Add a lesion to draw, empty on all frames; returns its segment ID."""
+        """Add a lesion to draw, empty on all frames; returns its segment ID.
+
+        The name, "Lesion" and a number by default, must not be that of another lesion; ``SceneError`` otherwise.
+        """
         sequence = self._sequence(browser)
-        number = len(sequence.segments()) + 1
-        return self._add_segment(sequence, name or (DEFAULT_SEGMENT if number == 1 else f"{DEFAULT_SEGMENT} {number}"))
+        taken = [one.name for one in sequence.segments()]
+        number = len(taken) + 1
+        while f"{DEFAULT_SEGMENT} {number}" in taken:
+            number += 1
+        return self._add_segment(sequence, name or (f"{DEFAULT_SEGMENT} {number}" if taken else DEFAULT_SEGMENT))
 
     def renameSegment(self, browser: Any, segment: str, name: str) -> None:
-        """Rename a segment in all frames."""
+        """Rename a segment in all frames; ``SceneError`` where the name is empty or that of another lesion."""
         sequence = self._sequence(browser)
         sequence.rename_segment(self._segments(sequence, segment)[0], name)
+
+    def renameSegments(self, browser: Any, names: Mapping[str, str]) -> None:
+        """Give several segments, named by ID, other names at once: they may exchange them."""
+        self._sequence(browser).rename_segments(names)
 
     def removeSegment(self, browser: Any, segment: str) -> None:
         """Remove a segment from all frames."""
