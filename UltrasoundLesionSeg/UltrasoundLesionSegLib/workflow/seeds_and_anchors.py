@@ -121,7 +121,8 @@ class SeedsAndAnchors(ModelAccess):
         from UltrasoundLesionSegLib.mrml.seeds import mask_from_segmentation
 
         painted = segment or source.GetSegmentation().GetNthSegmentID(0)
-        return self._write_seeds(browser, [(name, at, mask_from_segmentation(source, painted, browser))], origin, name)
+        found = [(name, at, mask_from_segmentation(source, painted, browser, at))]
+        return self._write_seeds(browser, found, origin, name)
 
     def lastSeedReading(self, browser: Any) -> str:
         """Return how the last seed file of a cine was read, '' for a plain mask, label image or segmentation."""
