@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK
 from engine_helpers import clip_of_moving_discs, disc
 from numpy.typing import NDArray
+from PIL import Image
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cine import Mask
@@ -121,3 +124,19 @@ def test_frames_without_a_lesion_are_those_that_show_none_of_them(
     assert not logic.masks(browser, "Lesion 2")[4].any()
     assert summary.frames_computed == [0, 1, 2, 4, 5, 7, 8, 9, 10, 11]
     assert summary.frames_without_lesion == [5, 7]
+
+
+def test_a_drawing_is_whole_in_exports_of_one_image_where_lesions_overlap(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork, tmp_path: Path
+) -> None:
+    browser, truth = discs
+    logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser, allowOverlap=True)
+    drawn = right_half(truth[8][0])
+    logic.setSeed(browser, drawn, frame=8, segment="Lesion 2")
+    assert overlaps(logic, browser)[8] == drawn.sum()
+    logic.export(browser, tmp_path, ("masks", "nifti"))
+    volume = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "masks.nii.gz")))
+    for image in (np.asarray(Image.open(tmp_path / "masks" / "00008.png")), volume[8]):
+        np.testing.assert_array_equal(image == 2, drawn)
+        assert (image == 1).any()

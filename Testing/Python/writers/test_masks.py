@@ -5,7 +5,7 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from UltrasoundLesionSegLib.cine import Calibration
+from UltrasoundLesionSegLib.cine import Calibration, Origin
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.writers.masks import davis_palette, label_map, write_davis, write_nifti
 
@@ -25,6 +25,29 @@ def test_the_first_lesion_is_kept_where_two_overlap():
     np.testing.assert_array_equal(labels == 1, masks[0])
     np.testing.assert_array_equal(labels == 2, masks[1] & ~masks[0])
     assert (masks[0] & masks[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("origins", "kept"),
+    [
+        ((Origin.MODEL, Origin.MANUAL), 2),
+        ((Origin.MODEL, Origin.SUGGESTED), 2),
+        ((Origin.SUGGESTED, Origin.CONFIRMED), 2),
+        ((None, Origin.EDITED), 2),
+        ((Origin.EDITED, Origin.MANUAL), 1),
+        ((Origin.MODEL, None), 1),
+    ],
+)
+def test_where_two_overlap_a_persons_mask_is_kept_whole(tmp_path, origins, kept):
+    masks = two_lesions(0)
+    labels = label_map(masks, origins)
+    np.testing.assert_array_equal(labels == kept, masks[kept - 1])
+    np.testing.assert_array_equal(labels > 0, masks.any(axis=0))
+    of_all = [[one] * 2 for one in origins]
+    (png, _) = write_davis(tmp_path, two_lesions, 2, origins=of_all)
+    np.testing.assert_array_equal(np.array(Image.open(png)), labels)
+    volume = SimpleITK.ReadImage(str(write_nifti(tmp_path / "masks.nii", two_lesions, 2, None, of_all)))
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(volume)[0], labels)
 
 
 def test_no_lesion_and_the_most_lesions():

@@ -126,7 +126,8 @@ def read_machine_result(case: Path) -> CaseMasks | None:
     Parameters
     ----------
     case : Path
-        ``OUT/cases/CASE``. Lesions that share pixels do so only in ``segmentation.dcm``; here the first one has them.
+        ``OUT/cases/CASE``. Lesions that share pixels do so only in ``segmentation.dcm``; here one has them, a
+        person's before a model's and then the first.
 
     Raises
     ------

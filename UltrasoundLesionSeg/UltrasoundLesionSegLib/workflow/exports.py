@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib import __version__
-from UltrasoundLesionSegLib.cine import Calibration, Cine
+from UltrasoundLesionSegLib.cine import Calibration, Cine, Origin
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 from UltrasoundLesionSegLib.workflow.effort_log import read_effort
@@ -136,6 +136,11 @@ class ExportJob:
         return np.stack([self.source.sequence.read(frame, segment.id) for segment in self.segments])
 
     @cached_property
+    def origins(self) -> list[list[Origin | None]]:
+        """Who made each lesion's mask on each frame, K x T."""
+        return [[state.origin for state in self.source.sequence.states(segment.id)] for segment in self.segments]
+
+    @cached_property
     def calibration(self) -> Calibration | None:
         """The calibration that holds for all masks; None when one lies where another or none holds."""
         visible = [one for segment in self.source.measured.segments for one in segment.measurements if one.is_visible]
@@ -147,12 +152,7 @@ class ExportJob:
     @cached_property
     def frames_without_result(self) -> frozenset[int]:
         """Frames on which nobody drew and nothing was computed, for any lesion: they are no empty masks."""
-        known = {
-            frame
-            for segment in self.segments
-            for frame, state in enumerate(self.source.sequence.states(segment.id))
-            if state.origin is not None
-        }
+        known = {frame for one in self.origins for frame, origin in enumerate(one) if origin is not None}
         return frozenset(range(len(self.cine))) - known
 
     @cached_property
@@ -246,7 +246,7 @@ def _rgb(segment: SegmentInfo) -> tuple[int, int, int]:
 def _masks(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.masks import write_davis
 
-    return write_davis(job.folder / "masks", job.masks, len(job.cine), job.frames_without_result)
+    return write_davis(job.folder / "masks", job.masks, len(job.cine), job.frames_without_result, job.origins)
 
 
 def _csv(job: ExportJob) -> list[Path]:
@@ -322,7 +322,7 @@ def _coco(job: ExportJob) -> list[Path]:
         [segment.name for segment in job.segments],
         job.cine.identity.short_name,
         np.array([[state.confidence for state in one] for one in states]) if states else None,
-        [[state.origin for state in one] for one in states],
+        job.origins,
         job.frames_without_result,
     )
     return [written]
@@ -331,7 +331,7 @@ def _coco(job: ExportJob) -> list[Path]:
 def _nifti(job: ExportJob) -> list[Path]:
     from UltrasoundLesionSegLib.writers.masks import write_nifti
 
-    return [write_nifti(job.folder / "masks.nii.gz", job.masks, len(job.cine), job.calibration)]
+    return [write_nifti(job.folder / "masks.nii.gz", job.masks, len(job.cine), job.calibration, job.origins)]
 
 
 def _report(job: ExportJob) -> list[Path]:

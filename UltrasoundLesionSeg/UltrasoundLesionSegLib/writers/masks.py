@@ -1,7 +1,7 @@
 """Masks as label maps: palette PNGs as in DAVIS, and NIfTI.
 
-A label map gives every pixel one number: 0 for background, k for lesion k. Where lesions overlap, the one with the
-lower number is kept; COCO JSON (``writers.coco``) keeps both.
+A label map gives every pixel one number: 0 for background, k for lesion k. Where lesions overlap, what a person drew is
+kept, then the lesion with the lower number; COCO JSON (``writers.coco``) keeps both.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,23 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from UltrasoundLesionSegLib.cine import Calibration
+from UltrasoundLesionSegLib.cine import Calibration, Origin
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.writers.atomic import NumberedFiles, atomic_path
 
 MaskReader = Callable[[int], NDArray[np.bool_]]
 """Takes a zero-based frame, returns bool (K, H, W): one mask a lesion, all False where it is not visible."""
 
+Origins = Sequence[Sequence[Origin | None]]
+"""Who made each lesion's mask on each frame, K x T; empty where that is not known."""
+
 LARGEST_LABEL = 255  # a palette has 256 entries
 NIFTI_LARGEST_SIZE = 32767  # the header's sizes are 16-bit
 
 
-def label_map(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Merge masks into a label map; where they overlap the first one is kept.
+def label_map(masks: NDArray[np.bool_], origins: Sequence[Origin | None] = ()) -> NDArray[np.uint8]:
+    """Merge masks into a label map.
+
+    Where they overlap, a mask that a person vouches for is kept, then another seed; of equals, the first one.
 
     Parameters
     ----------
     masks : ndarray of bool, shape (K, H, W)
+    origins : sequence of K Origin or None
+        Who made the masks; empty where that is not known.
 
     Returns
     -------
@@ -51,9 +58,23 @@ def label_map(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
             "export fewer lesions at a time"
         )
     labels = np.zeros(masks.shape[1:], np.uint8)
-    for index in reversed(range(len(masks))):
+    order = list(range(len(masks)))
+    if origins:
+        order.sort(key=lambda index: _rank(origins[index]))
+    for index in reversed(order):
         labels[masks[index]] = index + 1
     return labels
+
+
+def _rank(origin: Origin | None) -> int:
+    """Return whose pixels are kept: those with the lowest rank."""
+    if origin is None or not origin.is_anchor:
+        return 2
+    return 0 if origin.is_by_person else 1
+
+
+def _on_frame(origins: Origins, frame: int) -> list[Origin | None]:
+    return [of_lesion[frame] for of_lesion in origins]
 
 
 def davis_palette() -> bytes:
@@ -72,7 +93,9 @@ def davis_palette() -> bytes:
     return bytes(palette)
 
 
-def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collection[int] = ()) -> list[Path]:
+def write_davis(
+    folder: Path, masks: MaskReader, frames: int, skipped: Collection[int] = (), origins: Origins = ()
+) -> list[Path]:
     """Write one palette PNG a frame, named 00000.png and on, as in DAVIS' Annotations.
 
     Parameters
@@ -85,6 +108,8 @@ def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collectio
         Number of frames of the cine; a frame on which no lesion is visible gets an all-black PNG.
     skipped : collection of int
         Frames without a result, which get no PNG.
+    origins : sequence of K sequences of T Origin or None
+        Who made the masks: decides whose pixels are kept where lesions overlap.
 
     Returns
     -------
@@ -101,13 +126,15 @@ def write_davis(folder: Path, masks: MaskReader, frames: int, skipped: Collectio
         for frame in range(frames):
             if frame in skipped:
                 continue
-            image = Image.fromarray(label_map(masks(frame)))
+            image = Image.fromarray(label_map(masks(frame), _on_frame(origins, frame)))
             image.putpalette(palette)
             image.save(files.path(frame), format="PNG")
     return files.written
 
 
-def write_nifti(target: Path, masks: MaskReader, frames: int, calibration: Calibration | None) -> Path:
+def write_nifti(
+    target: Path, masks: MaskReader, frames: int, calibration: Calibration | None, origins: Origins = ()
+) -> Path:
     """Write the label map of the whole cine as one NIfTI-1 file; frame by frame, so a long cine needs no more memory.
 
     The volume's third axis counts frames: an array of shape (T, H, W) in SimpleITK, (W, H, T) in NiBabel. It has no
@@ -122,6 +149,8 @@ def write_nifti(target: Path, masks: MaskReader, frames: int, calibration: Calib
     frames : int
     calibration : Calibration or None
         Pixel size; without it the pixel size is 1 and the header's unit of length "unknown".
+    origins : sequence of K sequences of T Origin or None
+        As for ``write_davis``.
 
     Returns
     -------
@@ -133,7 +162,7 @@ def write_nifti(target: Path, masks: MaskReader, frames: int, calibration: Calib
     OutputError
         When the file cannot be written, there are more than 255 lesions, or a size is beyond the format's 32,767.
     """
-    first = label_map(masks(0))
+    first = label_map(masks(0), _on_frame(origins, 0))
     if max(frames, *first.shape) > NIFTI_LARGEST_SIZE:
         raise OutputError(
             f"{frames} frames of {first.shape[0]} x {first.shape[1]} pixels do not fit into a NIfTI file, "
@@ -143,7 +172,7 @@ def write_nifti(target: Path, masks: MaskReader, frames: int, calibration: Calib
         file.write(_nifti_header(frames, (first.shape[0], first.shape[1]), calibration))
         file.write(first.tobytes())
         for frame in range(1, frames):
-            file.write(label_map(masks(frame)).tobytes())
+            file.write(label_map(masks(frame), _on_frame(origins, frame)).tobytes())
     return target
 
 
