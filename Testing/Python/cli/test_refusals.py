@@ -15,7 +15,8 @@ from PIL import Image
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cli.main import app
-from UltrasoundLesionSegLib.cli.options import FURTHER_KINDS
+from UltrasoundLesionSegLib.review import study
+from UltrasoundLesionSegLib.workflow import case
 from UltrasoundLesionSegLib.workflow.kinds import KINDS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -224,9 +225,25 @@ def offered_by_tab(command: str, typed: str) -> dict[str, list[str]]:
 
 
 def test_the_tab_key_completes_kinds_devices_and_models() -> None:
-    assert offered_by_tab("segment", "s")["also"] == ["sr", "sr3d", "sequence", "scene", "sheet"]
+    assert offered_by_tab("segment", "s")["also"] == ["sr", "sr3d", "sequence", "sheet"]
     assert "cpu" in offered_by_tab("segment", "")["device"]
     assert offered_by_tab("segment", "bas_")["model"] == ["bas_l_propagate", "bas_s_propagate"]
     assert offered_by_tab("evaluate", "bas_s")["model"] == ["bas_s", "bas_s_click", "bas_s_propagate"]
     assert offered_by_tab("adapt", "st")["start"] == ["stpfnet_light"]
-    assert set(FURTHER_KINDS) == set(KINDS) - {"masks", "csv", "seg", "report"}  # those are always written
+
+
+@pytest.mark.parametrize(
+    ("command", "always"),
+    [
+        ("segment", {*case.KINDS, "scene", *case.DICOM_KINDS}),
+        ("batch", {*case.KINDS, *case.DICOM_KINDS}),
+        ("export-study", {*study.KINDS, *study.DICOM_KINDS}),
+    ],
+)
+def test_what_is_always_written_is_said_and_not_offered(command: str, always: set[str]) -> None:
+    assert set(offered_by_tab(command, "")["also"]) == set(KINDS) - always
+    params = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    (also,) = [one for one in params if one.name == "also"]
+    offered, said = also.help.split("Always written: ")
+    assert set(said.strip(".").replace("; of DICOM cines also ", ", ").split(", ")) == always
+    assert not any(f" {kind}," in offered or f" {kind}." in offered for kind in always)

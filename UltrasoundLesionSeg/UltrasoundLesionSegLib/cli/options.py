@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -81,6 +81,16 @@ def completing_models(*roles: str) -> Callable[[str], list[str]]:
     return begin_with
 
 
+def _also(*always: str, of_dicom: Sequence[str]) -> Any:
+    """Return the option for further kinds of results of a command that always writes some, some of these of DICOM."""
+    offered = [one for one in FURTHER_KINDS if one not in (*always, *of_dicom)]
+    return typer.Option(
+        help=f"Write this too: {', '.join(offered)}. Repeatable. Always written: {', '.join(always)}; of DICOM "
+        f"cines also {', '.join(of_dicom)}.",
+        autocompletion=completing(offered),
+    )
+
+
 FURTHER_KINDS = ("sr", "sr3d", "coco", "nifti", "sequence", "frames", "scene", "sheet", "video")
 SUGGEST_HELP = "let a model propose one on this frame (a number, or `middle`)."
 DEVICES = ("auto", "cpu", "cuda", "mps", "openvino")
@@ -121,16 +131,15 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda, mps, or openvino (CPU).", autocompletion=completing(DEVICES))
 ]
 Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past the last; all by default.")]
-Also = Annotated[
-    list[str] | None,
-    typer.Option(
-        help=f"Write this too: {', '.join(FURTHER_KINDS)}. Repeatable. Masks, csv, report, and seg of DICOM are always "
-        "written.",
-        autocompletion=completing(FURTHER_KINDS),
-    ),
-]
+SegmentAlso = Annotated[list[str] | None, _also("masks", "csv", "report", "scene", of_dicom=("seg",))]
+BatchAlso = Annotated[list[str] | None, _also("masks", "csv", "report", of_dicom=("seg",))]
+StudyAlso = Annotated[list[str] | None, _also("masks", "csv", "report", of_dicom=("seg", "sr"))]
 PixelsAllowed = Annotated[
-    bool, typer.Option(help="Allow pictures: you looked at the frames, and no name is burned into them.")
+    bool,
+    typer.Option(
+        help="Allow pictures: you looked at the frames, and no name is burned into the ultrasound image. All outside "
+        "the image is made black, if its area is found.",
+    ),
 ]
 Direction = Annotated[
     DirectionChoice, typer.Option(help="Direction from the seeds: to later frames, to earlier ones, or both.")

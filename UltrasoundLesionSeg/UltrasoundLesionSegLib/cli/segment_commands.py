@@ -10,7 +10,7 @@ import typer
 from UltrasoundLesionSegLib.cli import interrupts
 from UltrasoundLesionSegLib.cli.options import (
     SUGGEST_HELP,
-    Also,
+    BatchAlso,
     BlankOutside,
     Boxes,
     Clicks,
@@ -26,6 +26,7 @@ from UltrasoundLesionSegLib.cli.options import (
     Overwrite,
     PixelsAllowed,
     Seeds,
+    SegmentAlso,
     parse_box,
     parse_click,
     parse_frames,
@@ -51,7 +52,7 @@ def segment(
     device: Device = "auto",
     overlap: Overlap = False,
     fit: Fit = False,
-    also: Also = None,
+    also: SegmentAlso = None,
     pixels_allowed: PixelsAllowed = False,
     blank_outside: BlankOutside = None,
     overwrite: Overwrite = False,
@@ -112,7 +113,7 @@ def batch(
         str | None,
         typer.Option(help="Take the anchors that this reader drew or confirmed; only cases they change are computed."),
     ] = None,
-    also: Also = None,
+    also: BatchAlso = None,
     pixels_allowed: PixelsAllowed = False,
     blank_outside: BlankOutside = None,
     processes: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from UltrasoundLesionSegLib.cli import interrupts
-from UltrasoundLesionSegLib.cli.options import Also, Device, PixelsAllowed, completing_models
+from UltrasoundLesionSegLib.cli.options import Device, PixelsAllowed, StudyAlso, completing_models
 from UltrasoundLesionSegLib.cli.training_commands import (
     Precision,
     PrecisionOption,
@@ -30,7 +30,7 @@ def export_study(
     batch: Batch,
     reader: Annotated[str, typer.Option(help="The reader's code.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Folder for the study; made when it is not there.", show_default=False)],
-    also: Also = None,
+    also: StudyAlso = None,
     pixels_allowed: PixelsAllowed = False,
     sources: Sources = None,
 ) -> None:
