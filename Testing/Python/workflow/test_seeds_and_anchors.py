@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import slicer
+from engine_helpers import clip_of_moving_discs
+from numpy.typing import NDArray
+from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+
+Discs = tuple[Any, NDArray[np.bool_]]
+
+
+@pytest.fixture
+def two(logic: UltrasoundLesionWorkflow) -> Discs:
+    """A browser with a 12-frame cine of two bright discs, and the truth (T, K, H, W)."""
+    cine, truth = clip_of_moving_discs(frames=12, lesions=2)
+    return logic.addCine(cine), truth
 
 
 def test_a_segmentation_of_a_plain_volume_seeds_the_frame_named(logic: UltrasoundLesionWorkflow) -> None:
@@ -23,3 +37,21 @@ def test_a_segmentation_of_a_plain_volume_seeds_the_frame_named(logic: Ultrasoun
     assert np.array_equal(logic.masks(browser), (painted != 0) & (np.arange(6) == 4)[:, None, None])
     with pytest.raises(SeedError, match="the seed is empty"):
         logic.setSeed(browser, node, frame=3)
+
+
+def test_confirming_says_nothing_of_a_lesion_that_nobody_computed(
+    logic: UltrasoundLesionWorkflow, two: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = two
+    with pytest.raises(SeedError, match="frame 3 has no mask to confirm"):
+        logic.confirmFrame(browser, 3)
+    (one,) = logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser)
+    (other,) = logic.setSeed(browser, truth[9][1], frame=9, segment="Lesion 2")
+    logic.confirmFrame(browser, 3)
+    assert logic.anchors(browser) == {one: [3, 5], other: [9]}
+    assert logic.framesNotVisible(browser) == {one: [], other: []}
+    logic.undoPropagation(browser)
+    with pytest.raises(SeedError, match="frame 4 has no mask to confirm; draw the lesion"):
+        logic.confirmFrame(browser, 4)
+    assert logic.effort(browser).frames_confirmed == (3,)

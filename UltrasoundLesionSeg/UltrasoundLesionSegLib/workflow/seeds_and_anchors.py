@@ -295,18 +295,26 @@ class SeedsAndAnchors(ModelAccess):
         self.efforts.act(sequence, not_visible=[at] if chosen else [])
 
     def confirmFrame(self, browser: Any, frame: int | None = None) -> None:
-        """Declare the masks on a frame right: they become anchors. A drawing not yet committed is committed first."""
+        """Declare the masks on a frame right: they become anchors. A drawing not yet committed is committed first.
+
+        A lesion that nobody drew or computed there stays unknown.
+
+        Raises
+        ------
+        SeedError
+            When no lesion was drawn or computed there.
+        """
         from UltrasoundLesionSegLib.mrml.segments import SegmentState
 
         sequence, at = self._sequence(browser), self._frame(browser, frame)
         self.commitEdit(browser)
-        confirmed = []
-        for segment in self._segments(sequence, None):
-            origin = sequence.origin(at, segment)
-            if origin is None or not origin.is_anchor:
-                sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED))
-                confirmed = [at]
-        self.efforts.act(sequence, confirmed=confirmed)
+        origins = {segment: sequence.origin(at, segment) for segment in self._segments(sequence, None)}
+        if all(origin is None for origin in origins.values()):
+            raise SeedError(f"frame {at} has no mask to confirm; draw the lesion, propagate, or mark it as not visible")
+        unsaid = [segment for segment, origin in origins.items() if origin is not None and not origin.is_anchor]
+        for segment in unsaid:
+            sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED))
+        self.efforts.act(sequence, confirmed=[at] if unsaid else [])
 
     def releaseAnchor(self, browser: Any, frame: int | None = None) -> None:
         """Let propagation compute a frame again; its masks stay until it does, and ``confirmFrame`` brings it back."""
