@@ -146,6 +146,15 @@ def test_the_outcome_says_where_no_lesion_was_seen(session: Any, empty: list[int
     assert text == f"59 frames in 2.0 s on cpu. {said}".strip()
 
 
+def test_the_outcome_says_which_frames_cannot_be_read(session: Any) -> None:
+    from UltrasoundLesionSegLib.gui.propagation_section import outcome
+    from UltrasoundLesionSegLib.workflow.propagation_job import PropagationSummary
+
+    summary = PropagationSummary("m", "1", "0", "cpu", "both", [*range(1, 60)], unreadable={6: "why", 7: "why"})
+    text, _ = outcome(summary, cancelled=False, seconds=2.0)
+    assert text == "59 frames in 2.0 s on cpu. Nothing was computed on 2 frames that cannot be read (6 to 7)."
+
+
 def test_review_promises_nothing_when_nothing_was_computed(seeded: Any) -> None:
     seeded.user.see("propagateButton").click()
     seeded.user.module.widget.panel.cancel()

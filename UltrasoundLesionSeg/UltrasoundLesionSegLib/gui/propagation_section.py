@@ -382,8 +382,8 @@ def outcome(summary: Any, cancelled: bool, seconds: float) -> tuple[str, Tone]:
             text += f": expected overlap {expected['with']:.2f}, before {expected['without']:.2f}"
         text += "."
     if summary.unreadable:
-        listed = ", ".join(str(frame) for frame in sorted(summary.unreadable)[:8])
-        text += f" {_frames(len(summary.unreadable))} cannot be read and have no result: {listed}."
+        listed = runs_in_words(sorted(summary.unreadable))
+        text += f" Nothing was computed on {_frames(len(summary.unreadable))} that cannot be read ({listed})."
     text += "".join(f" {notice}" for notice in summary.notices)
     return text, Tone.CAUTION if summary.unreadable or summary.notices else Tone.GOOD
 
