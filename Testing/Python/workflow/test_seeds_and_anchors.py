@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
 Discs = tuple[Any, NDArray[np.bool_]]
@@ -55,3 +56,19 @@ def test_confirming_says_nothing_of_a_lesion_that_nobody_computed(
     with pytest.raises(SeedError, match="frame 4 has no mask to confirm; draw the lesion"):
         logic.confirmFrame(browser, 4)
     assert logic.effort(browser).frames_confirmed == (3,)
+
+
+def test_releasing_an_anchor_leaves_what_a_model_said_of_other_lesions(
+    logic: UltrasoundLesionWorkflow, two: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = two
+    (one,) = logic.setSeed(browser, truth[5][0], frame=5)
+    logic.setSeed(browser, truth[9][1], frame=9, segment="Lesion 2")
+    logic.propagate(browser)
+    sequence = SegmentationSequence.find(browser)
+    assert sequence is not None
+    before = sequence.state(9, one)
+    assert before.confidence > 0
+    logic.releaseAnchor(browser, 9)
+    assert sequence.state(9, one) == before
+    assert [len(frames) for frames in logic.anchors(browser).values()] == [1, 0]

@@ -323,7 +323,8 @@ class SeedsAndAnchors(ModelAccess):
         sequence, at = self._sequence(browser), self._frame(browser, frame)
         self.commitEdit(browser)
         for segment in self._segments(sequence, None):
-            if sequence.origin(at, segment) is not None:
+            origin = sequence.origin(at, segment)
+            if origin is not None and origin.is_anchor:
                 sequence.set_state(at, segment, SegmentState(Origin.MODEL))
         self.efforts.act(sequence)
 
