@@ -9,7 +9,7 @@ import pytest
 import slicer
 from engine_helpers import clip_of_moving_discs
 from numpy.typing import NDArray
-from stand_in_networks import BrightNetwork
+from stand_in_networks import BrightNetwork, PointedNetwork
 
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
@@ -72,3 +72,29 @@ def test_releasing_an_anchor_leaves_what_a_model_said_of_other_lesions(
     logic.releaseAnchor(browser, 9)
     assert sequence.state(9, one) == before
     assert [len(frames) for frames in logic.anchors(browser).values()] == [1, 0]
+
+
+@pytest.mark.parametrize("number", [np.int64, np.uint8])
+def test_a_frame_may_be_a_number_of_numpy(
+    logic: UltrasoundLesionWorkflow, two: Discs, pointed_model: PointedNetwork, number: Any
+) -> None:
+    browser, truth = two
+    (one,) = logic.setSeed(browser, truth[4][0], frame=number(4))
+    logic.propagate(browser)
+    logic.confirmFrame(browser, number(5))
+    logic.markNotVisible(browser, number(6))
+    logic.click(browser, [np.argwhere(truth[7][0])[50]], number(7))
+    logic.releaseAnchor(browser, number(5))
+    assert logic.anchors(browser) == {one: [4, 6, 7]}
+    effort = logic.effort(browser)
+    assert (effort.frames_drawn, effort.frames_confirmed, effort.frames_not_visible) == ((4, 7), (5,), (6,))
+
+
+@pytest.mark.parametrize("frame", [1.5, "3", np.float64(3)])
+def test_a_frame_that_is_no_whole_number_is_refused_before_anything_is_stored(
+    logic: UltrasoundLesionWorkflow, two: Discs, frame: Any
+) -> None:
+    browser, truth = two
+    with pytest.raises(SeedError, match="the frame is no whole number; name one of 0 to 11"):
+        logic.setSeed(browser, truth[4][0], frame=frame)
+    assert logic.anchors(browser) == {}

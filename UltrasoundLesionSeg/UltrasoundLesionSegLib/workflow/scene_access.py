@@ -5,6 +5,7 @@ The method names are camelCase because Slicer's logic class inherits them.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -163,7 +164,11 @@ class SceneAccess:
 
     def _frame(self, browser: Any, frame: int | None) -> int:
         count = self._alive(browser).GetNumberOfItems()
-        at = browser.GetSelectedItemNumber() if frame is None else frame
+        try:
+            # an int of NumPy would be one, too, but cannot be written into the log of a person's work
+            at = int(operator.index(browser.GetSelectedItemNumber() if frame is None else frame))
+        except TypeError:
+            raise SeedError(f"the frame is no whole number; name one of 0 to {count - 1}") from None
         if not 0 <= at < count:
             raise SeedError(f"frame {at} is not in the cine, which has frames 0 to {count - 1}; name one of those")
         return at
