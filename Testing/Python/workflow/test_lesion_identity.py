@@ -256,3 +256,17 @@ def test_an_id_comes_before_a_name(logic: UltrasoundLesionWorkflow, discs: Discs
     logic.removeSegment(browser, two)
     assert logic.segmentNames(browser) == {one: two}
     assert logic.anchors(browser) == {one: [2]}
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_lesion_to_rename_or_remove_must_be_named(
+    logic: UltrasoundLesionWorkflow, discs: Discs, nothing: Any
+) -> None:
+    browser, truth = discs
+    for _number in range(2):
+        with pytest.raises(SceneError, match="no lesion is named; give the name or the ID of one"):
+            logic.removeSegment(browser, nothing)
+        with pytest.raises(SceneError, match="no lesion is named"):
+            logic.renameSegment(browser, nothing, "Cyst")
+        logic.setSeed(browser, truth[2][0], frame=2)
+    assert [*logic.segmentNames(browser).values()] == ["Lesion"]

@@ -195,6 +195,13 @@ class SceneAccess:
         return [identifier]
 
     @staticmethod
+    def _segment(sequence: SegmentationSequence, segment: str) -> str:
+        """Return the ID of the segment named; one must be."""
+        if not segment:
+            raise SceneError("no lesion is named; give the name or the ID of one")
+        return SceneAccess._segments(sequence, segment)[0]
+
+    @staticmethod
     def _find_segment(sequence: SegmentationSequence, segment: str) -> str | None:
         """Return the ID of the segment with this ID or, where none has it, this name."""
         is_id = any(one.id == segment for one in sequence.segments())

@@ -437,13 +437,13 @@ class SeedsAndAnchors(ModelAccess):
     def renameSegment(self, browser: Any, segment: str, name: str) -> None:
         """Rename a segment in all frames; ``SceneError`` where the name is empty or that of another lesion."""
         sequence = self._sequence(browser)
-        sequence.rename_segment(self._segments(sequence, segment)[0], name)
+        sequence.rename_segment(self._segment(sequence, segment), name)
 
     def renameSegments(self, browser: Any, names: Mapping[str, str]) -> None:
         """Give several segments, named by ID, other names at once: they may exchange them."""
         self._sequence(browser).rename_segments(names)
 
     def removeSegment(self, browser: Any, segment: str) -> None:
-        """Remove a segment from all frames."""
+        """Remove a segment, which must be named, from all frames."""
         sequence = self._sequence(browser)
-        sequence.remove_segment(self._segments(sequence, segment)[0])
+        sequence.remove_segment(self._segment(sequence, segment))
