@@ -200,7 +200,8 @@ class PropagationAndReview(ClickedSeeds):
         """Return the frame to look at next; None when no correction is expected to win anything.
 
         That is the frame whose correction is expected to win most over the whole cine after propagating again, not the
-        one with the lowest confidence. Neighbours of an anchor are never next.
+        one with the lowest confidence. Neighbours of an anchor are never next, unless it is marked "not visible": the
+        masks beside it are as uncertain as any.
         """
         from UltrasoundLesionSegLib.engine.next_frame import next_frame
 
