@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from stand_in_networks import BrightNetwork
 
-from UltrasoundLesionSegLib.errors import SceneError, SeedError, SourceError
+from UltrasoundLesionSegLib.errors import OutputError, SceneError, SeedError, SourceError
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
 Discs = tuple[Any, NDArray[np.bool_]]
@@ -97,7 +97,7 @@ def test_without_pandas_a_table_is_a_dict_of_columns(
     assert type(table) is dict
     assert list(table) == list(whole.columns)
     assert table["area_px2"] == [truth[5][0].sum()]
-    with pytest.raises(ValueError, match="'frames' or 'lesions'"):
+    with pytest.raises(OutputError, match="'frames' or 'lesions'"):
         logic.results(browser, of="days")
 
 

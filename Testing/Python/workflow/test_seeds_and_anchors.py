@@ -11,7 +11,7 @@ from engine_helpers import clip_of_moving_discs
 from numpy.typing import NDArray
 from stand_in_networks import BrightNetwork, PointedNetwork
 
-from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.errors import OutputError, SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
@@ -98,3 +98,18 @@ def test_a_frame_that_is_no_whole_number_is_refused_before_anything_is_stored(
     with pytest.raises(SeedError, match="the frame is no whole number; name one of 0 to 11"):
         logic.setSeed(browser, truth[4][0], frame=frame)
     assert logic.anchors(browser) == {}
+
+
+def test_what_is_no_seed_no_range_and_no_table_is_said_in_one_sentence(
+    logic: UltrasoundLesionWorkflow, two: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = two
+    for source in (None, truth[4][0].tolist(), logic.volumeNode(browser)):
+        with pytest.raises(SeedError, match="the seed is no array, no segmentation node and no path of a file"):
+            logic.setSeed(browser, source, frame=4)
+    logic.setSeed(browser, truth[4][0], frame=4)
+    for frames in ((3,), 3, (1.5, 4), ("0", "4")):
+        with pytest.raises(SeedError, match="the frame range is not two whole numbers; name the first frame"):
+            logic.propagate(browser, frames=frames)  # type: ignore[arg-type]
+    with pytest.raises(OutputError, match="there is no table of 'foo'; ask for 'frames' or 'lesions'"):
+        logic.results(browser, of="foo")

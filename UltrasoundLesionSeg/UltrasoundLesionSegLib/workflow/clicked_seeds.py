@@ -216,18 +216,28 @@ def _checked_prompt(
 
     height, width = shape
     clicks = []
-    for number, point in enumerate(points, start=1):
+    for number, given in enumerate(points, start=1):
+        point = _numbers(given)
         if len(point) not in (2, 3) or not (-0.5 <= point[0] <= height - 0.5 and -0.5 <= point[1] <= width - 0.5):
             raise SeedError(
                 f"point {number} is not on the frame of {height} x {width} pixels; give (row, column) or "
                 "(row, column, inside) on it, in the shell X,Y: the column first"
             )
-        clicks.append(Click(float(point[0]), float(point[1]), bool(point[2]) if len(point) == 3 else True))
+        clicks.append(Click(point[0], point[1], bool(point[2]) if len(point) == 3 else True))
     if box is None:
         return clicks, None
-    if len(box) != 4 or not (0 <= box[0] < box[2] < height and 0 <= box[1] < box[3] < width):
+    edges = _numbers(box)
+    if len(edges) != 4 or not (0 <= edges[0] < edges[2] < height and 0 <= edges[1] < edges[3] < width):
         raise SeedError(
             f"the box is not on the frame of {height} x {width} pixels; give (top, left, bottom, right) on it, "
             "the first two smaller than the last two"
         )
-    return clicks, Box(*(float(edge) for edge in box))
+    return clicks, Box(*edges)
+
+
+def _numbers(given: Any) -> list[float]:
+    """Return the numbers in a sequence; none where it is something else."""
+    try:
+        return [] if isinstance(given, str) else [float(one) for one in given]
+    except (TypeError, ValueError):
+        return []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from UltrasoundLesionSegLib.cine import Cine, Timing
-from UltrasoundLesionSegLib.errors import FrameError
+from UltrasoundLesionSegLib.errors import FrameError, OutputError
 from UltrasoundLesionSegLib.measurement.columns import FRAME_COLUMNS, LESION_COLUMNS, FrameRow, LesionRow, tabulate
 from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement, measure_frame
 from UltrasoundLesionSegLib.measurement.lesion import LesionSummary, summarize_lesion
@@ -93,11 +93,11 @@ class CineMeasurements:
 
         Raises
         ------
-        ValueError
+        OutputError
             When ``of`` is something else.
         """
         if of not in ("frames", "lesions"):
-            raise ValueError(f"there is no table of '{of}'; ask for 'frames' or 'lesions'")
+            raise OutputError(f"there is no table of '{of}'; ask for 'frames' or 'lesions'")
         if of == "frames":
             table = tabulate(FRAME_COLUMNS, self.frame_rows())
         else:

@@ -233,7 +233,12 @@ class SceneAccess:
     def _checked_range(frames: tuple[int, int] | None, count: int) -> range:
         if frames is None:
             return range(count)
-        start, stop = frames
+        try:
+            start, stop = map(operator.index, frames)
+        except (TypeError, ValueError):
+            raise SeedError(
+                "the frame range is not two whole numbers; name the first frame and one past the last"
+            ) from None
         if not 0 <= start < stop <= count:
             raise SeedError(
                 f"the frame range {start}:{stop} does not fit the cine's {count} frames; "

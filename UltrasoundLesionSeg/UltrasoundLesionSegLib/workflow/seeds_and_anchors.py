@@ -118,6 +118,8 @@ class SeedsAndAnchors(ModelAccess):
                 sentence = f"the seed was read in this way: {read.read_as}"
                 log_event(logger, logging.WARNING, sentence, case=cine.identity.short_name, frame=at)
             return identifiers
+        if not (hasattr(source, "IsA") and source.IsA("vtkMRMLSegmentationNode")):
+            raise SeedError("the seed is no array, no segmentation node and no path of a file; give one of these")
         from UltrasoundLesionSegLib.mrml.seeds import mask_from_segmentation
 
         painted = segment or source.GetSegmentation().GetNthSegmentID(0)
