@@ -241,6 +241,17 @@ def test_what_is_not_on_the_frame_is_refused_in_one_sentence(
     assert logic.anchors(discs[0]) == {}
 
 
+def test_masks_of_another_size_are_refused_in_one_sentence(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
+) -> None:
+    browser, small = discs[0], np.ones((3, 3), bool)
+    with pytest.raises(SeedError, match=r"the area that may be changed has not the frame's 96 x 128 pixels"):
+        logic.click(browser, [(5, 5)], frame=0, editable=small)
+    with pytest.raises(SeedError, match="the mask to start from has not the frame's 96 x 128 pixels"):
+        logic.proposeFromClicks(browser, [(5, 5)], small, frame=0)
+    assert logic.anchors(browser) == {}
+
+
 def test_a_real_model_answers_and_another_role_is_refused(
     logic: UltrasoundLesionWorkflow, discs: Discs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

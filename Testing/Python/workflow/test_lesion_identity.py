@@ -270,3 +270,5 @@ def test_a_lesion_to_rename_or_remove_must_be_named(
             logic.renameSegment(browser, nothing, "Cyst")
         logic.setSeed(browser, truth[2][0], frame=2)
     assert [*logic.segmentNames(browser).values()] == ["Lesion"]
+    with pytest.raises(SceneError, match="there is no segment '5' in this cine"):
+        logic.removeSegment(browser, 5)  # type: ignore[arg-type]

@@ -119,6 +119,8 @@ class ClickedSeeds(SeedsAndAnchors):
         """
         cine, at = self.cine(browser), self._frame(browser, frame)
         clicks, around = _checked_prompt(points, box, cine.shape)
+        if editable is not None:
+            _check_size("area that may be changed", editable, cine.shape)
         sequence = self._sequence(browser)
         self.commitEdit(browser)
         clicked = self._clicked.get(browser.GetID())
@@ -183,7 +185,9 @@ class ClickedSeeds(SeedsAndAnchors):
             As for ``click``.
         """
         at = self._frame(browser, frame)
-        clicks, around = _checked_prompt(points, box, self.cine(browser).shape)
+        shape = self.cine(browser).shape
+        clicks, around = _checked_prompt(points, box, shape)
+        _check_size("mask to start from", start, shape)
         mask = self._drawing(browser, at, start, model, device).mask(clicks, around)
         self.efforts.clicked(self._sequence(browser), at, [*([] if box is None else [box]), *points])
         self._suggestions[browser.GetID(), at] = mask, self._click_model(model)
@@ -233,6 +237,11 @@ def _checked_prompt(
             "the first two smaller than the last two"
         )
     return clicks, Box(*edges)
+
+
+def _check_size(what: str, mask: Mask, shape: tuple[int, int]) -> None:
+    if np.shape(mask) != shape:
+        raise SeedError(f"the {what} has not the frame's {shape[0]} x {shape[1]} pixels; give a bool array of these")
 
 
 def _numbers(given: Any) -> list[float]:

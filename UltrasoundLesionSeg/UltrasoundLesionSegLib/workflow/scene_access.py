@@ -210,7 +210,7 @@ class SceneAccess:
     @staticmethod
     def _find_named(sequence: SegmentationSequence, name: str) -> str | None:
         """Return the ID of the segment with this name."""
-        return next((one.id for one in sequence.segments() if one.name == tidied(name)), None)
+        return next((one.id for one in sequence.segments() if one.name == tidied(str(name))), None)
 
     @staticmethod
     def _add_segment(sequence: SegmentationSequence, name: str, number: int | None = None) -> str:
