@@ -86,7 +86,8 @@ class ClickedSeeds(SeedsAndAnchors):
 
         Give all clicks at every call, in the order they were made: the mask depends on them and on what was there
         before the first one. A click is taken back by calling again without it; no points at all put back what was
-        there.
+        there. What was there is known until another frame or another lesion is clicked: after that, the mask that the
+        clicks made is what is there.
 
         Parameters
         ----------
