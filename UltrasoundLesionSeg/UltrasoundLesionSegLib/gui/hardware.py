@@ -10,7 +10,7 @@ from UltrasoundLesionSegLib.gui.messages import Tone
 
 # of the default model, from a seed at one end of the cine to one in the middle (Docs/results/speed.md). README and
 # tutorial say the same: Testing/Python/documents/test_figures.py
-CPU_SPEED = "50 to 100 frames a second"
+CPU_SPEED = "30 to 60 frames a second"
 
 
 def describe_hardware() -> tuple[str, Tone]:
