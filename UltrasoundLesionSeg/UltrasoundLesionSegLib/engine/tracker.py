@@ -23,6 +23,7 @@ from UltrasoundLesionSegLib.engine.outline import OutlineCorrection
 from UltrasoundLesionSegLib.engine.presence import STILL_DENIED, Presence
 from UltrasoundLesionSegLib.engine.resemblance import Resemblance
 from UltrasoundLesionSegLib.engine.signals import NAN, Signals, overlap, soft_overlap
+from UltrasoundLesionSegLib.engine.trail import Trail
 from UltrasoundLesionSegLib.engine.window import Window
 
 
@@ -116,7 +117,7 @@ class LesionTracker:
         self._correction: OutlineCorrection | None = None
         self._anchor_overlap = NAN  # of the network's outline on the anchor with the drawn one
         self._given = np.zeros((0, 0), np.float32)  # the last prediction as it was returned
-        self._followed: dict[int, Tensor | None] = {}  # descriptions of what was seen since it was last lost, by frame
+        self._trail = Trail()  # what was seen since the lesion was last lost
 
     def remember_anchor(self, index: int, frame: Frame, mask: Mask) -> None:
         """Put an anchor into the memory permanently, without going on from it.
@@ -199,10 +200,10 @@ class LesionTracker:
             return Prediction(corrected, self._signals_of_none(certainty, alike, NAN if denied else resemblance))
         if past.mask.any():
             self._presence.know_followed(certainty, resemblance)
-            self._followed[index] = described
+            self._trail.add(index, described)
         else:
             self._presence.know_certainty(certainty)
-            self._followed[index] = None  # a search window is another
+            self._trail.add(index, None)  # a search window is another
         signals = self._signals(predicted, window.cut(corrected, len(predicted)) > 0.5, certainty)
         if self._correction is None:
             agreement = self._presence.anchor_agreement(frame, corrected > 0.5)
@@ -294,7 +295,7 @@ class LesionTracker:
         past, wrong_before = self._past, []
         if frame is not None and (wrong := self.step(frame, index).probabilities > 0.5).any():
             self._presence.deny(frame, wrong)
-            wrong_before = self._followed_before(index)
+            wrong_before = self._followed_before()
         nothing = np.zeros_like(past.probabilities)
         view = past.view if frame is None else self._input.view(frame, past.window)
         self._past = replace(
@@ -312,20 +313,21 @@ class LesionTracker:
             self._presence.return_to_anchor()
         return wrong_before
 
-    def _followed_before(self, index: int) -> list[int]:
-        """Return the frames, latest first, on which what is seen on a frame was followed, not yet the lesion."""
-        here = self._followed.pop(index)
+    def _followed_before(self) -> list[int]:
+        """Return the frames, latest first, on which what was seen last was followed already, not yet the lesion."""
+        trail = self._trail.backwards()
+        _, here = next(trail)
         before: list[int] = []
-        for one, described in reversed(self._followed.items()) if here is not None else ():
+        for frame, described in trail if here is not None else ():
             if described is not None and not self._resemblance.on_the_way(here, described) <= STILL_DENIED:
                 break
-            before.append(one)
+            before.append(frame)
         return before
 
     def _lose(self, before: Mask) -> None:
         """Take note that the lesion, seen as ``before`` one frame ago, is not visible."""
         self._presence.lose(before)
-        self._followed.clear()
+        self._trail.clear()
         self._correction = None  # the returning lesion is cut in another section
 
     def to(self, device: torch.device) -> None:
