@@ -22,6 +22,7 @@ from UltrasoundLesionSegLib.engine.click_prompt import (
     draw_clicks,
 )
 from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
+from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
 from UltrasoundLesionSegLib.engine.networks.bas import BasClick
 
 CPU = torch.device("cpu")
@@ -140,6 +141,80 @@ def test_a_click_into_what_is_right_asks_for_the_whole_lesion_anew() -> None:
     found = ClickDrawing(frame, PointedNetwork(), 96, CPU, start).mask([Click(100, 110)])
     rows, columns = np.mgrid[:240, :320]
     assert dice(found, (rows - 100) ** 2 + (columns - 120) ** 2 < 40**2) > 0.95
+
+
+class DeafNetwork(ClickNetwork):
+    """Sees a disc of a third of the window's side in its middle, whatever was clicked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def forward(self, stacked: torch.Tensor) -> torch.Tensor:
+        self.looks += 1
+        size = stacked.shape[-1]
+        rows, columns = np.mgrid[:size, :size]
+        disc = np.hypot(rows - size / 2, columns - size / 2) < size / 3
+        return torch.from_numpy(disc).float()[None, None] * 20 - 10
+
+
+def circle(row: float, column: float, radius: float) -> np.ndarray:
+    rows, columns = np.mgrid[:240, :320]
+    return np.asarray(np.hypot(rows - row, columns - column) < radius)
+
+
+def test_each_click_is_on_its_side_of_the_outline_whatever_the_network_draws() -> None:
+    clicks = [Click(100, 120), Click(100, 150, inside=False), Click(20, 40), Click(120, 60, inside=False)]
+    for start in (None, circle(100, 120, 70)):
+        drawing = ClickDrawing(np.zeros((240, 320), np.uint8), DeafNetwork(), 96, CPU, start)
+        for count in range(1, 5):
+            found = drawing.mask(clicks[:count])
+            assert [bool(found[int(one.row), int(one.column)]) for one in clicks[:count]] == [
+                one.inside for one in clicks[:count]
+            ]
+    box = ClickDrawing(np.zeros((240, 320), np.uint8), DeafNetwork(), 96, CPU)
+    found = box.mask([Click(100, 120, inside=False)], Box(60, 80, 140, 160))
+    assert not found[100, 120]
+    assert found.any()
+
+
+def test_of_what_was_drawn_anew_a_click_outside_takes_its_half() -> None:
+    network = DeafNetwork()
+    drawing = ClickDrawing(np.zeros((240, 320), np.uint8), network, 96, CPU)
+    first = drawing.mask([Click(100, 120)])
+    assert first[100, 140]
+    looks = network.looks
+    found = drawing.mask([Click(100, 120), Click(100, 140, inside=False)])
+    # the closer look, through a window of four times the way between the clicks, shows a disc that holds both, too
+    assert network.looks > looks
+    assert found[:, :130].any()
+    assert not found[:, 131:].any()
+
+
+def test_where_a_click_outside_is_disobeyed_the_network_looks_closer() -> None:
+    """A dim disc around a bright spot: from afar the network sees both, close by the spot alone."""
+
+    class NearAndFar(PointedNetwork):
+        def forward(self, stacked: torch.Tensor) -> torch.Tensor:
+            self.seen.append(stacked)
+            grey = stacked[:, :3].mean(dim=1, keepdim=True)
+            close = float((grey > 0.8).float().mean()) > 0.02
+            return (grey > (0.8 if close else 0.3)).float() * 20 - 10
+
+    frame = np.full((240, 320), 20, np.uint8)
+    frame[circle(100, 120, 60)] = 120
+    frame[circle(100, 120, 6)] = 240
+    drawing = ClickDrawing(frame, NearAndFar(), 96, CPU)
+    assert drawing.mask([Click(100, 120)])[100, 140]
+    assert dice(drawing.mask([Click(100, 120), Click(100, 132, inside=False)]), circle(100, 120, 6)) > 0.9
+
+
+def test_of_a_mask_that_was_there_a_click_outside_takes_the_circle_that_fits() -> None:
+    start = circle(100, 120, 50)
+    drawing = ClickDrawing(np.zeros((240, 320), np.uint8), DeafNetwork(), 96, CPU, start)
+    found = drawing.mask([Click(100, 155, inside=False)])
+    assert not found[circle(100, 155, 13)].any()
+    assert np.array_equal(found & (np.mgrid[:240, :320][1] < 138), start & (np.mgrid[:240, :320][1] < 138))
 
 
 def test_a_box_alone_draws_what_is_in_it() -> None:

@@ -6,6 +6,10 @@ through the window around the present mask, which is part of the prompt.
 
 A click that corrects a mask which was there before, of a propagation or a person, changes the part of the outline that
 it points at and leaves the others alone.
+
+What a click says holds for the mask, whatever the network draws (as in Jang and Kim, Interactive Image Segmentation via
+Backpropagating Refinement Scheme, CVPR 2019, but without gradients). The network disobeys most often where the lesion
+is much smaller than what it drew at the first click, and looks again through a window as large as the clicks allow.
 """
 
 from __future__ import annotations
@@ -115,18 +119,19 @@ class ClickDrawing:
         return self._answers[box, clicks]
 
     def _computed(self, clicks: tuple[Click, ...], box: Box | None) -> _Answer | None:
-        if clicks:
-            before = self._answer(clicks[:-1], box)
+        before = self._answer(clicks[:-1], box) if clicks else None
+        if not clicks and box is None:
+            return self._first_answer()
+        if before is None:
+            window = self._first_window(clicks, box)
+            answer = None if window is None else self._looked(clicks, box, None, window, MOST_LOOKS)
         else:
-            before = None
-            if box is None:
-                return self._first_answer()
-        if before is not None:
             answer = self._looked(clicks, box, before, self._fitting(before, clicks, box), MOST_MENDING_LOOKS)
-            corrects = self._start is not None and box is None
-            return self._corrected(before, answer, clicks[-1]) if corrects else answer
-        window = self._first_window(clicks, box)
-        return None if window is None else self._looked(clicks, box, None, window, MOST_LOOKS)
+            if self._start is not None and box is None:
+                answer = self._corrected(before, answer, clicks[-1])
+            elif box is None:
+                answer = self._looked_closer(clicks, answer)
+        return None if answer is None else self._obeying(clicks, answer)
 
     def _first_answer(self) -> _Answer | None:
         """Return the mask to begin with as if the network had drawn it."""
@@ -140,8 +145,9 @@ class ClickDrawing:
     def _corrected(self, before: _Answer, answer: _Answer, click: Click) -> _Answer:
         """Return an answer without the changes that the click does not point at.
 
-        Kept is the connected change that lies under the click (Chen et al., FocalClick, CVPR 2022, section 3.3), and
-        every change where none does: such a click asks for the whole lesion anew.
+        Kept is the connected change that lies under the click (Chen et al., FocalClick, CVPR 2022, section 3.3). Where
+        none does, the click is disobeyed and nothing else is to change, or it points at what is right already: then it
+        asks for the whole lesion anew.
         """
         changes = (answer.mask != before.mask).astype(np.uint8)
         _, labels = cv2.connectedComponents(changes, connectivity=4)
@@ -152,10 +158,29 @@ class ClickDrawing:
         away = np.hypot(down + rows.start - click.row, right + columns.start - click.column)
         pointed_at = np.unique(near[away <= reach])
         if not pointed_at.any():
-            return answer
+            return before if _disobeyed(before.mask, [click]) else answer
         changed = np.isin(labels, pointed_at[pointed_at > 0])
         fringe = max(round(answer.window.side / self._size), 1)
         return self._as_answer(_joined(changed, answer.mask, before.mask, fringe), answer.window)
+
+    def _looked_closer(self, clicks: tuple[Click, ...], answer: _Answer) -> _Answer:
+        """Look again, through a window as large as the clicks allow, if clicks outside lie in the mask."""
+        inside = [(click.row, click.column) for click in clicks if click.inside]
+        outside = [(click.row, click.column) for click in clicks if not click.inside]
+        disobeyed = _disobeyed(answer.mask, clicks)
+        if not inside or all(click.inside for click in disobeyed):
+            return answer
+        room = min(float(np.hypot(*np.subtract(one, other))) for one in inside for other in outside)
+        corners = [np.subtract(np.min(inside, axis=0), room), np.add(np.max(inside, axis=0), room)]
+        closer = self._look(clicks, None, None, _around([(float(row), float(column)) for row, column in corners]))
+        return closer if len(_disobeyed(closer.mask, clicks)) < len(disobeyed) else answer
+
+    def _obeying(self, clicks: tuple[Click, ...], answer: _Answer) -> _Answer:
+        """Return an answer that has each click on its side of the outline."""
+        if not _disobeyed(answer.mask, clicks):
+            return answer
+        reach = max(AIM * answer.window.side / self._size, 1.0)
+        return self._as_answer(_obedient(answer.mask, clicks, reach, self._start is None), answer.window)
 
     def _first_window(self, clicks: Sequence[Click], box: Box | None) -> Window | None:
         """Return where to look first; None while nothing says where the lesion is."""
@@ -217,6 +242,50 @@ def _around(corners: Sequence[tuple[float, float]]) -> Window:
     (top, left), (bottom, right) = np.min(corners, axis=0), np.max(corners, axis=0)
     side = max(float(max(bottom - top, right - left) + 1) * MARGIN, SMALLEST_SIDE)
     return Window(float(top + bottom) / 2, float(left + right) / 2, side)
+
+
+def _pixel(click: Click, mask: Mask) -> tuple[int, int]:
+    """Return the pixel of a mask into which a click falls."""
+    height, width = mask.shape
+    return min(max(round(click.row), 0), height - 1), min(max(round(click.column), 0), width - 1)
+
+
+def _disobeyed(mask: Mask, clicks: Sequence[Click]) -> list[Click]:
+    """Return the clicks inside that lie outside a mask, and the other way round."""
+    return [click for click in clicks if bool(mask[_pixel(click, mask)]) != click.inside]
+
+
+def _obedient(mask: Mask, clicks: Sequence[Click], reach: float, anew: bool) -> Mask:
+    """Return a mask with each disobeyed click on its side.
+
+    A click inside adds what lies within ``reach``. A click outside takes away what is nearer to it than to any click
+    inside; of a mask that was there before only the circle around it that fits into the mask, because the person has
+    accepted what lies farther away. Neither changes what is nearer to a click of the other kind.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+    clicks : sequence of Click
+    reach : float
+        Pixels of the frame.
+    anew : bool
+        Whether the clicks drew the mask from nothing.
+    """
+    mask = mask.copy()
+    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    away = [np.hypot(rows - click.row, columns - click.column) for click in clicks]
+    for click, distance in zip(clicks, away, strict=True):
+        if click not in _disobeyed(mask, [click]):
+            continue
+        others = [far for other, far in zip(clicks, away, strict=True) if other.inside != click.inside]
+        limit = reach
+        if not click.inside:
+            padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+            depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+            limit = np.inf if anew and others else float(depth[_pixel(click, mask)])
+        changed = (distance <= limit) & np.all([distance < far for far in others], axis=0)
+        mask[changed] = click.inside
+    return mask
 
 
 def _joined(changed: Mask, new: Mask, old: Mask, fringe: int) -> Mask:
