@@ -230,6 +230,17 @@ def test_a_box_alone_draws_what_is_in_it() -> None:
     assert np.array_equal(drawing.mask([], Box(58, 78, 142, 162)), found)
 
 
+def test_what_a_box_does_not_hold_is_not_drawn_unless_a_click_is_beside_it() -> None:
+    drawing = ClickDrawing(np.zeros((240, 320), np.uint8), DeafNetwork(), 96, CPU)
+    box = Box(90, 110, 109, 129)  # the smallest window is larger: the network sees a disc of 32 pixels in it
+    found = drawing.mask([], box)
+    rows, columns = np.nonzero(found)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == pytest.approx((88, 111, 108, 131), abs=1)
+    found = drawing.mask([Click(100, 134)], box)
+    assert found[100, 134]
+    assert not found[100, 137:].any()
+
+
 def test_clicks_outside_alone_draw_nothing() -> None:
     network = PointedNetwork()
     assert not ClickDrawing(frame_with_discs(), network, 96, CPU).mask([Click(5, 5, inside=False)]).any()
