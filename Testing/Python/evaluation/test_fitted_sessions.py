@@ -119,6 +119,7 @@ def test_kept_results_are_computed_again_where_the_rule_of_the_fit_is_another(
     before = [computed(BOTH), computed(BOTH[:1])]
     assert [computed(BOTH), computed(BOTH[:1])] == before
     monkeypatch.setattr(way_back, "LESS", 0.5)
+    monkeypatch.setattr(way_back, "LOST", 0.0)
     after = [computed(BOTH), computed(BOTH[:1])]
     assert after[0] != before[0]
     assert after[1] == before[1]

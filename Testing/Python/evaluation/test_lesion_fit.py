@@ -63,6 +63,7 @@ def test_masks_of_a_fit_that_the_program_would_not_keep_are_not_taken(
     bundle: Bundle, davis: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     monkeypatch.setattr(way_back, "LESS", 1.0 if kept else -1.1)
+    monkeypatch.setattr(way_back, "LOST", 0.0)
     scores = score_case(next(iter(read_cases(davis, Layout.DAVIS))), bundle, QUICK, (1.0,))
     assert scores is not None
     plain, fitted, taken = (scores.rows[place : place + 5] for place in (0, 5, 10))

@@ -12,7 +12,7 @@ from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.engine.propagation import PropagationInferer
 from UltrasoundLesionSegLib.engine.tracker import TrackerSettings
-from UltrasoundLesionSegLib.fitting.way_back import farthest, is_kept, lead_back
+from UltrasoundLesionSegLib.fitting.way_back import Evidence, farthest, is_kept, lead_back
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 
 SHOWN, EMPTY = np.ones((4, 4), bool), np.zeros((4, 4), bool)
@@ -60,9 +60,21 @@ def test_the_lesion_leads_back_and_other_tissue_does_not(anchor: int) -> None:
 
 
 def test_a_fit_is_kept_unless_it_leads_back_less_well() -> None:
-    assert is_kept([0.9], [0.5])
-    assert is_kept([0.87], [0.9])
-    assert not is_kept([0.8], [0.9])
-    assert not is_kept([0.95, 0.5], [0.95, 0.9])
-    assert is_kept([0.0], [0.0])
-    assert is_kept([], [])
+    def kept(fitted: list[float], plain: list[float]) -> bool:
+        return is_kept(Evidence(tuple(fitted), 20), Evidence(tuple(plain), 20))
+
+    assert kept([0.9], [0.5])
+    assert kept([0.9], [0.9])
+    assert not kept([0.89], [0.9])
+    assert not kept([0.95, 0.5], [0.95, 0.9])
+    assert kept([0.0], [0.0])
+    assert kept([], [])
+
+
+def test_where_nothing_leads_back_a_fit_must_not_lose_the_lesion_earlier() -> None:
+    assert is_kept(Evidence((0.0,), 20), Evidence((0.0,), 20))
+    assert is_kept(Evidence((0.0,), 21), Evidence((0.2,), 20))
+    assert not is_kept(Evidence((0.1,), 5), Evidence((0.0,), 20))
+    # where one leads back, it alone decides
+    assert is_kept(Evidence((0.8,), 5), Evidence((0.0,), 20))
+    assert not is_kept(Evidence((0.0,), 30), Evidence((0.8,), 20))

@@ -51,6 +51,7 @@ def test_a_fit_that_is_kept_is_used_until_it_is_forgotten(fitting: Any, monkeypa
     from UltrasoundLesionSegLib.fitting import way_back
 
     monkeypatch.setattr(way_back, "LESS", 1.0)
+    monkeypatch.setattr(way_back, "LOST", 0.0)
     assert "The model is fitted to this lesion: expected overlap" in fit(fitting)
     assert fitting.read("fitButton") == "Fit again"
     assert not fitting.see("fitButton").isEnabled()  # nothing was drawn since
@@ -74,6 +75,7 @@ def test_a_fit_that_is_not_kept_is_said_to_be_of_no_use(fitting: Any, monkeypatc
     from UltrasoundLesionSegLib.fitting import way_back
 
     monkeypatch.setattr(way_back, "LESS", -1.1)
+    monkeypatch.setattr(way_back, "LOST", 0.0)
     assert "The fit to this lesion was not used" in fit(fitting)
     assert fitting.read("fitButton") == "Fit to this lesion"
 

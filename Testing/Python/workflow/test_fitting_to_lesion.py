@@ -62,6 +62,7 @@ def masks(logic: UltrasoundLesionWorkflow, browser: Any) -> tuple[bytes, bytes]:
 
 def always(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
     monkeypatch.setattr(way_back, "LESS", 1.0 if kept else -1.1)
+    monkeypatch.setattr(way_back, "LOST", 0.0)
 
 
 def test_a_result_that_is_kept_stays_and_repeats(
@@ -109,6 +110,31 @@ def test_a_result_that_is_not_kept_leaves_the_one_without(
     assert f"(Dice {summary.fit.way_back['with']:.2f})" in notice
     assert not logic.isFitted(browser, "tiny")
     assert logic.propagate(browser, "tiny", device="cpu").frames_computed == []
+
+
+def test_a_fit_that_loses_the_lesion_earlier_is_not_kept(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, plain = seeded(logic), seeded(logic)
+    logic.propagate(plain, "tiny", device="cpu")
+    monkeypatch.setattr(way_back, "LOST", 1.1)  # whatever comes back
+    counts = iter((5, 4))  # of frames that show the lesion, without the fit and with it
+    monkeypatch.setattr(FittingToLesion, "_shown", lambda *_: next(counts))
+    summary = logic.fitToLesion(browser, "tiny", device="cpu")
+    assert summary.fit is not None
+    assert not summary.fit.used
+    (notice,) = summary.notices
+    assert "was not used: its result shows the lesion on fewer frames (4) than the result without it (5)." in notice
+    assert masks(logic, browser) == masks(logic, plain)
+
+
+def test_frames_that_show_a_lesion_are_counted(logic: UltrasoundLesionWorkflow) -> None:
+    browser = seeded(logic)
+    logic.propagate(browser, "tiny", device="cpu")
+    sequence, expected = logic._sequence(browser), logic.confidences(browser)
+    (segment,) = expected
+    with_mask = [frame for frame in range(1, 6) if sequence.read(frame, segment).any()]
+    assert logic._shown(browser, expected) == len(with_mask) > 0
 
 
 def test_a_fit_that_could_not_be_checked_is_kept_with_a_notice(

@@ -12,7 +12,7 @@ from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.sessions import Filled, Follower, Masks, ModelFollower, Session
 from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps
-from UltrasoundLesionSegLib.fitting.way_back import farthest, is_kept
+from UltrasoundLesionSegLib.fitting.way_back import Evidence, farthest, is_kept
 from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 
@@ -79,7 +79,11 @@ class FittedSession(Session):
             return plain
         found = self._filled_by(fitted)
         ways_back = self._ways_back(((fitted, found), (self.follower, plain)))
-        return found if is_kept(*ways_back) else plain
+        evidence = [
+            Evidence(tuple(led_back), _shown(results))
+            for led_back, results in zip(ways_back, (found, plain), strict=True)
+        ]
+        return found if is_kept(*evidence) else plain
 
     def _ways_back(self, both: Sequence[tuple[Follower, Mapping[int, Filled]]]) -> list[list[float]]:
         """Return how well each lesion of both results leads back to what was drawn, from the frame farthest from it.
@@ -98,3 +102,8 @@ class FittedSession(Session):
                 back = follower.fill(self.cine, {way.frame: end[None]}, way.frames)[way.anchor] if end.any() else None
                 own.append(0.0 if back is None else dice(back.masks[0].unpack() > 0.5, way.drawn))
         return agreement
+
+
+def _shown(results: Mapping[int, Filled]) -> int:
+    """Return on how many frames the lesions are shown, summed over them."""
+    return sum(bool((mask.unpack() > 0.5).any()) for one in results.values() for mask in one.masks)

@@ -26,7 +26,7 @@ from UltrasoundLesionSegLib.evaluation.methods import Followed, Masks, Method, M
 from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, summarize
 from UltrasoundLesionSegLib.evaluation.tables import table_text, write_frames
 from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps, other_clips
-from UltrasoundLesionSegLib.fitting.way_back import farthest, is_kept, lead_back
+from UltrasoundLesionSegLib.fitting.way_back import Evidence, farthest, is_kept, lead_back
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -86,15 +86,15 @@ def score_case(
     taken = shares or (settings.share,)
     fits = [between(bundle, led_to, share) for share in taken]
     fitted_at = time.process_time()
-    plain, plain_ways = _scored(case, Model(bundle, "cpu"), start)
+    plain, plain_evidence = _scored(case, Model(bundle, "cpu"), start)
     plain_at = time.process_time()
-    rows, ways_back = [*plain], {bundle.name: float(np.mean(plain_ways or [np.nan]))}
+    rows, ways_back = [*plain], {bundle.name: float(np.mean(plain_evidence.led_back or [np.nan]))}
     for share, fit in zip(taken, fits, strict=True):
         name = f"{bundle.name} fitted {share:g}"
-        found, ways = _scored(case, Model(fit, "cpu"), start)
+        found, evidence = _scored(case, Model(fit, "cpu"), start)
         own = [replace(row, method=name) for row in found]
-        ways_back[name] = float(np.mean(ways or [np.nan]))
-        kept = own if is_kept(ways, plain_ways) else plain
+        ways_back[name] = float(np.mean(evidence.led_back or [np.nan]))
+        kept = own if is_kept(evidence, plain_evidence) else plain
         rows += own + [replace(row, method=f"{name} where kept") for row in kept]
         rows += score_on_others(fit, name, others)
     return FitScores(rows, ways_back, fitted_at - started, plain_at - fitted_at)
@@ -108,10 +108,11 @@ def score_on_others(bundle: Bundle, name: str, others: Sequence[Case]) -> list[S
 
 @dataclass
 class _Remembering(Method):
-    """A method whose last masks are remembered."""
+    """A method that remembers its last masks, and on how many frames it showed the lesions, summed over them."""
 
     model: Model
     last: Followed | None = field(default=None, init=False)
+    shown: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.name = self.model.name
@@ -119,23 +120,25 @@ class _Remembering(Method):
     def follow(self, cine: Cine, seeds: Masks, start: int) -> Iterator[Followed]:
         for found in self.model.follow(cine, seeds, start):
             self.last = found
+            self.shown += sum(bool(mask.any()) for mask in found.masks)
             yield found
 
 
-def _scored(case: Case, model: Model, start: int) -> tuple[list[ScoredFrame], list[float]]:
-    """Score a model; returns also how well each lesion's last mask leads back to what was drawn."""
+def _scored(case: Case, model: Model, start: int) -> tuple[list[ScoredFrame], Evidence]:
+    """Score a model; returns also what speaks for its result without the truth."""
     method = _Remembering(model)
     rows = score_video(case, method)
     truth, last = case.truth(start), method.last
     if truth is None or last is None:
-        return rows, []
+        return rows, Evidence((), 0)
     drawn = truth[truth.any(axis=(1, 2))]
     ways = [farthest([last.frame], {start: mask}) for mask in drawn]
-    return rows, [
+    led_back = tuple(
         run_to_end(lead_back(model.propagate, case.cine, way, mask))
         for way, mask in zip(ways, last.masks, strict=True)
         if way is not None
-    ]
+    )
+    return rows, Evidence(led_back, method.shown)
 
 
 def _expected(rows: Sequence[ScoredFrame]) -> float:

@@ -2,13 +2,14 @@
 
 The mask on the frame farthest from the drawn ones is carried back to the nearest of them, by the network that made it,
 and compared with what was drawn there (forward-backward consistency: Kalal et al., "Forward-backward error", ICPR
-2010). Where the lesion was lost, nothing comes back; other tissue does not lead to the drawn outline.
+2010). Where the lesion was lost, nothing comes back; other tissue does not lead to the drawn outline. If nothing comes
+back of either result, they are compared by how long they show the lesion: a fit can make a network lose it early.
 Docs/results/ablations.md has the figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
 from UltrasoundLesionSegLib.engine.stretches import Direction, plan_stretches
 from UltrasoundLesionSegLib.measurement.overlap import dice
 
-LESS = 0.05  # Dice that may be lost on the way back: the ways of two good results differ by up to this
+LESS = 0.0  # Dice that may be lost on the way back
+LOST = 0.3  # Dice under which what comes back is not the lesion
 
 Propagate = Callable[[PropagationInputs], Iterator[FrameResult]]
 
@@ -100,12 +102,35 @@ def lead_back(propagate: Propagate, cine: Cine, way: Way, mask: Mask) -> Generat
     return dice(found[0], way.drawn)
 
 
-def is_kept(fitted: Sequence[float], plain: Sequence[float]) -> bool:
-    """Whether the masks of a fitted model are kept: what they lead back to is no worse by more than ``LESS``.
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for a result.
 
     Parameters
     ----------
-    fitted, plain : sequence of float
-        As ``lead_back`` returns, one a lesion, with the fit and without. Empty where nothing can be compared.
+    led_back : tuple of float
+        As ``lead_back`` returns, one a lesion; empty where nothing can be compared.
+    shown : int
+        On how many frames it shows a lesion, summed over the lesions.
     """
-    return not fitted or float(np.mean(fitted)) >= float(np.mean(plain)) - LESS
+
+    led_back: tuple[float, ...]
+    shown: int
+
+
+def is_kept(fitted: Evidence, plain: Evidence) -> bool:
+    """Whether the masks of a fitted model are kept, rather than those of the model as it is.
+
+    They are if what they lead back to is no worse by more than ``LESS``. Where neither leads back to the drawing, they
+    are if they show the lesion on no fewer frames.
+    """
+    if not fitted.led_back:
+        return True
+    if are_lost(fitted, plain):
+        return fitted.shown >= plain.shown
+    return float(np.mean(fitted.led_back)) >= float(np.mean(plain.led_back)) - LESS
+
+
+def are_lost(fitted: Evidence, plain: Evidence) -> bool:
+    """Whether neither result leads back to the drawing."""
+    return max(float(np.mean(one.led_back)) for one in (fitted, plain)) < LOST

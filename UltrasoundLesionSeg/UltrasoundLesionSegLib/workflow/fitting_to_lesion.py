@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from UltrasoundLesionSegLib.cine import Mask
     from UltrasoundLesionSegLib.engine.bundles import Bundle
-    from UltrasoundLesionSegLib.fitting.way_back import Way
+    from UltrasoundLesionSegLib.fitting.way_back import Evidence, Way
     from UltrasoundLesionSegLib.workflow.propagation_job import (
         EditableArea,
         FitRecord,
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 NOT_KEPT = (
     "The fit to this lesion was not used: followed back to the drawn frame, its result agrees less with the drawing "
     "(Dice {with:.2f}) than the result without it (Dice {without:.2f})."
+)
+LOST_EARLIER = (
+    "The fit to this lesion was not used: its result shows the lesion on fewer frames ({with_fit}) than the result "
+    "without it ({without})."
 )
 NOT_CHECKED = (
     "The fit to this lesion was kept without a check: on frame {frame}, from which {lesion} would be followed back to "
@@ -155,6 +159,8 @@ class FittingToLesion(PropagationAndReview):
 
         Errors are raised at the first step.
         """
+        from UltrasoundLesionSegLib.fitting.way_back import Evidence
+
         self.commitEdit(browser)
         key = browser.GetID()
         job_before, fit_before = self._jobs.get(key), self._fits.pop(key, None)
@@ -175,22 +181,26 @@ class FittingToLesion(PropagationAndReview):
             plain_job = self._jobs[key]
             plain = self.confidences(browser)
             ways = self._ways(browser, plain, range(*frames) if frames else range(len(self.cine(browser))))
-            ends = self._ends(browser, ways)
+            ends, shown_before = self._ends(browser, ways), self._shown(browser, plain)
             bundle = self._bundle(model, "propagate")
             if ways:  # else there is no frame to use a fit on
                 yield from self._fitted(browser, bundle, device, plain_job)
             if key in self._fits:
                 yield from propagated(WITH)
                 both = ((bundle, ends), (self._fits[key].bundle, self._ends(browser, ways)))
-                shown = {one: way for one, way in ways.items() if any(masks[one].any() for _, masks in both)}
-                agreement = yield from self._led_back(browser, device, shown, both)
+                known = {one: way for one, way in ways.items() if any(masks[one].any() for _, masks in both)}
+                agreement = yield from self._led_back(browser, device, known, both)
+                evidence = [
+                    Evidence(tuple(led_back), shown)
+                    for led_back, shown in zip(agreement, (shown_before, self._shown(browser, plain)), strict=True)
+                ]
                 names = self.segmentNames(browser)
                 unchecked = [
                     NOT_CHECKED.format(frame=way.frame, lesion=names[one] if len(names) > 1 else "the lesion")
                     for one, way in ways.items()
-                    if one not in shown
+                    if one not in known
                 ]
-                self._judge(browser, plain_job, plain, agreement, unchecked)
+                self._judge(browser, plain_job, plain, evidence, unchecked)
             is_done = True
         finally:
             if not is_done and browser.GetScene() is not None:
@@ -262,6 +272,15 @@ class FittingToLesion(PropagationAndReview):
         sequence = self._sequence(browser)
         return {segment: sequence.read(way.frame, segment) for segment, way in ways.items()}
 
+    def _shown(self, browser: Any, expected: Mapping[str, NDArray[np.float32]]) -> int:
+        """Return on how many of the frames with an expected overlap the lesions are shown, summed over them."""
+        sequence = self._sequence(browser)
+        return sum(
+            bool(sequence.read(int(frame), segment).any())
+            for segment, values in expected.items()
+            for frame in np.flatnonzero(np.isfinite(values))
+        )
+
     def _led_back(
         self,
         browser: Any,
@@ -300,11 +319,14 @@ class FittingToLesion(PropagationAndReview):
         browser: Any,
         plain_job: PropagationJob,
         plain: dict[str, NDArray[np.float32]],
-        agreement: Sequence[Sequence[float]],
+        evidence: Sequence[Evidence],
         unchecked: Sequence[str],
     ) -> None:
-        """Keep the result that is there now, and say what was not checked, or else that of ``plain_job``."""
-        from UltrasoundLesionSegLib.fitting.way_back import is_kept
+        """Keep the result that is there now, and say what was not checked, or else that of ``plain_job``.
+
+        ``evidence`` is that for the result without the fit, then that for the one with it.
+        """
+        from UltrasoundLesionSegLib.fitting.way_back import are_lost, is_kept
 
         key = browser.GetID()
         job = self._jobs[key]
@@ -312,12 +334,13 @@ class FittingToLesion(PropagationAndReview):
         before, after = (np.concatenate([some[one][computed] for one in plain]) for some in (plain, now))
         known = np.isfinite(before)
         means = [float(one[known].mean()) for one in (before, after)] if known.any() else []
-        led_back = [float(np.mean(one)) for one in agreement if one]
+        led_back = [float(np.mean(one.led_back)) for one in evidence if one.led_back]
         expected, way_back = (
             {name: round(value, 4) for name, value in zip(("without", "with"), values, strict=False)}
             for values in (means, led_back)
         )
-        is_used = is_kept(agreement[1], agreement[0])
+        without, with_fit = evidence
+        is_used = is_kept(with_fit, without)
         record = replace(self._fits[key].record, used=is_used, expected_overlap=expected, way_back=way_back)
         if is_used:
             job.summary.fit = record
@@ -327,7 +350,11 @@ class FittingToLesion(PropagationAndReview):
         if job.has_changed:
             job.undo()
         plain_job.summary.fit = record
-        plain_job.summary.notices.append(NOT_KEPT.format(**way_back))
+        plain_job.summary.notices.append(
+            LOST_EARLIER.format(with_fit=with_fit.shown, without=without.shown)
+            if are_lost(with_fit, without)
+            else NOT_KEPT.format(**way_back)
+        )
         self._jobs[key] = plain_job
         self._drop_fit(key)
 
