@@ -144,6 +144,10 @@ class SegmentationSequence:
         """The ids of all segments that are or were here, in this session or before the scene was saved."""
         return {*segment_ids(self._nodes.stored(0)), *self._nodes.removed_ids()}
 
+    def retire(self, segment_id: str) -> None:
+        """Give this id to no segment: it is that of one that was removed in an earlier scene."""
+        self._nodes.remember_removed(segment_id)
+
     def add_segment(self, info: SegmentInfo) -> None:
         """Add a segment, empty, to all frames.
 

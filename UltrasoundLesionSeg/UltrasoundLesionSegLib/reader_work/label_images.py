@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -20,23 +21,47 @@ LabelImage = NDArray[np.uint16]
 LARGEST = 2**16 - 1
 
 
-class LabelTable:
-    """Which label value means which lesions: one value for each lesion, more for pixels that lesions share.
+def give_numbers(lesions: Sequence[str], *known: Mapping[str, int], removed: Iterable[int] = ()) -> dict[str, int]:
+    """Return the number of each lesion, by which it stays the same lesion when it is renamed or another one removed.
 
     Parameters
     ----------
     lesions : sequence of str
         Names, each once.
+    *known : mapping of str to int
+        Numbers that lesions have had, the first mapping before the others. A lesion without one gets the next free
+        one, so that without any they are counted from 1.
+    removed : iterable of int
+        Numbers of lesions that were removed: none is given again.
+    """
+    found: dict[str, int] = {}
+    for numbers in known:
+        for name in lesions:
+            number = numbers.get(name, 0)
+            if name not in found and 0 < number <= LARGEST and number not in found.values():
+                found[name] = number
+    taken = {*found.values(), *removed}
+    free = (number for number in count(1) if number not in taken)
+    return {name: found[name] if name in found else next(free) for name in lesions}
+
+
+class LabelTable:
+    """Which label value means which lesions: one value for each lesion, more for pixels that lesions share.
+
+    Parameters
+    ----------
+    numbers : mapping of str to int
+        The number of each lesion, which is the value of its own.
     """
 
-    def __init__(self, lesions: Sequence[str]) -> None:
-        self._labels: dict[tuple[str, ...], int] = {(name,): number for number, name in enumerate(lesions, start=1)}
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        self._labels: dict[tuple[str, ...], int] = {(name,): number for name, number in numbers.items()}
 
     @classmethod
     def of(cls, lesions: Iterable[LesionLabels]) -> LabelTable:
         """Return the table that a record or a result has."""
         listed = list(lesions)
-        table = cls([])
+        table = cls({})
         for label in sorted({label for one in listed for label in one.labels}):
             table._labels[tuple(one.name for one in listed if label in one.labels)] = label
         return table
@@ -78,7 +103,7 @@ class LabelTable:
         return image
 
     def _label(self, names: tuple[str, ...]) -> int:
-        label = self._labels.setdefault(names, len(self._labels) + 1)
+        label = self._labels.setdefault(names, max(self._labels.values()) + 1)
         if label > LARGEST:
             raise ReviewError(f"the lesions share pixels in more than {LARGEST} ways; let fewer of them overlap")
         return label

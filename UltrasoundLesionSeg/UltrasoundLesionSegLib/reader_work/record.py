@@ -170,7 +170,8 @@ class AnchorNote:
 class LesionLabels:
     """A lesion's name, and the values of the pixels that belong to it in label images.
 
-    The first value is its own; further ones are of pixels that it shares with other lesions.
+    The first value is its own: the number by which it stays the same lesion when it is renamed or another one removed.
+    Further ones are of pixels that it shares with other lesions.
     """
 
     name: str
@@ -225,6 +226,8 @@ class ReviewRecord:
     result : ResultNote or None
         The masks of all frames: of a case that is done those it was finished with, of one in work those of the last
         propagation in the panel; None before there was any.
+    removed : tuple of int
+        Numbers of lesions that the reader removed: no other lesion gets one of them.
     """
 
     case: str
@@ -238,6 +241,12 @@ class ReviewRecord:
     seconds: float = 0.0
     comment: str = ""
     result: ResultNote | None = None
+    removed: tuple[int, ...] = ()
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number of each lesion."""
+        return {one.name: one.labels[0] for one in self.lesions}
 
     @property
     def frames_drawn(self) -> tuple[int, ...]:
@@ -286,6 +295,7 @@ class ReviewRecord:
             "source": source and {name: value for name, value in vars(source).items() if value != ""},
             "lesions": [{"name": one.name, "labels": list(one.labels)} for one in self.lesions],
             "machine_lesions": dict(self.machine_lesions),
+            "removed": list(self.removed),
             "anchors": [{"frame": at, "file": file, "lesions": listed} for (at, file), listed in frames.items()],
             "seconds": round(self.seconds, 1),
             "comment": self.comment,
@@ -348,6 +358,7 @@ def _read(content: Mapping[str, Any]) -> ReviewRecord:
         seconds=float(seconds),
         comment=_text(content["comment"]),
         result=_result(result) if result is not None else None,
+        removed=_values(content.get("removed", [])),
     )
 
 
@@ -366,7 +377,12 @@ def _result(content: Mapping[str, Any]) -> ResultNote:
 
 
 def _labels(values: Sequence[Any]) -> tuple[int, ...]:
-    _require(bool(values) and all(type(one) is int and 0 < one < 2**16 for one in values))
+    _require(bool(values))
+    return _values(values)
+
+
+def _values(values: Sequence[Any]) -> tuple[int, ...]:
+    _require(all(type(one) is int and 0 < one < 2**16 for one in values))
     return tuple(values)
 
 

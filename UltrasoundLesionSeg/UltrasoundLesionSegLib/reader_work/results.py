@@ -20,7 +20,7 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.cine import Mask, Origin
 from UltrasoundLesionSegLib.errors import ReviewError
-from UltrasoundLesionSegLib.reader_work.label_images import LabelTable, decode, encode, mask_of
+from UltrasoundLesionSegLib.reader_work.label_images import LabelTable, decode, encode, give_numbers, mask_of
 from UltrasoundLesionSegLib.reader_work.record import LesionLabels, ReaderAnchor, SourceNote, damaged
 
 CONTENT = "result.json"
@@ -51,6 +51,8 @@ class CaseMasks:
         Whose anchors the machine's result was computed with, '' for nobody's.
     digest : str
         Of a machine's result: SHA-256 (hex) of its ``run.json``; else ''.
+    numbers : mapping of str to int
+        The number of each lesion (``give_numbers``). Where none is known, they are counted from 1.
     """
 
     source: SourceNote
@@ -62,6 +64,10 @@ class CaseMasks:
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     reader: str = ""
     digest: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", give_numbers(self.lesions, self.numbers))
 
     @property
     def frames(self) -> int:
@@ -83,13 +89,15 @@ class CaseMasks:
         """
         return self.read(frame)
 
-    def with_anchors(self, anchors: Sequence[ReaderAnchor]) -> CaseMasks:
+    def with_anchors(self, anchors: Sequence[ReaderAnchor], numbers: Mapping[str, int] | None = None) -> CaseMasks:
         """Return these masks with a reader's anchors in their place.
 
         Parameters
         ----------
         anchors : sequence of ReaderAnchor
             Of lesions that are here or of further ones.
+        numbers : mapping of str to int, optional
+            Those of the further ones.
         """
         names = tuple(dict.fromkeys([*self.lesions, *(one.lesion for one in anchors)]))
         drawn: dict[int, list[ReaderAnchor]] = {}
@@ -112,7 +120,8 @@ class CaseMasks:
                 stack[names.index(one.lesion)] = one.mask
             return stack
 
-        return CaseMasks(self.source, names, read, origins, confidences, self.model, self.settings)
+        given = give_numbers(names, self.numbers, numbers or {})
+        return CaseMasks(self.source, names, read, origins, confidences, self.model, self.settings, numbers=given)
 
 
 def no_masks(source: SourceNote) -> CaseMasks:
@@ -146,6 +155,7 @@ def read_machine_result(case: Path) -> CaseMasks | None:
         about = record["source"]
         source = SourceNote(about["sha256"], about["frames"], about["height"], about["width"], about.get("pixels", ""))
         names = tuple(record["anchors"])
+        numbers = {str(name): int(number) for name, number in record.get("lesion_numbers", {}).items()}
         origins, confidences = _read_measurements(case / "measurements.csv", names, source.frames)
         model = {name: str(record["model"][name]) for name in ("name", "version", "sha256")}
         inputs = record.get("inputs", {})
@@ -164,7 +174,7 @@ def read_machine_result(case: Path) -> CaseMasks | None:
 
     _check_not_replaced(case, stamp)
     digest = hashlib.sha256(written).hexdigest()
-    return CaseMasks(source, names, read, origins, confidences, model, settings, reader, digest)
+    return CaseMasks(source, names, read, origins, confidences, model, settings, reader, digest, numbers)
 
 
 def _read_measurements(
@@ -232,7 +242,7 @@ def write_result(file: IO[bytes], result: CaseMasks, anchors: Sequence[ReaderAnc
     ReviewError
         When a frame of it cannot be read.
     """
-    table = LabelTable(result.lesions)
+    table = LabelTable(result.numbers)
     with zipfile.ZipFile(file, "w") as archive:  # PNG is compressed already
         for frame in range(result.frames):
             stack = result.masks(frame)
@@ -312,7 +322,8 @@ def read_result(path: Path, source: SourceNote, model: Mapping[str, str], settin
             [mask_of(image, one) if is_known else nothing for one, is_known in zip(lesions, known, strict=True)]
         )
 
-    return CaseMasks(source, names, read, origins, confidences, model, settings)
+    numbers = {one.name: one.labels[0] for one in lesions}
+    return CaseMasks(source, names, read, origins, confidences, model, settings, numbers=numbers)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -22,7 +22,15 @@ from typing import TypeVar
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.errors import HeldError, OutputError, ReviewError
 from UltrasoundLesionSegLib.reader_work.hold import Hold, is_held, take
-from UltrasoundLesionSegLib.reader_work.label_images import LabelImage, LabelTable, decode, digest_of, encode, mask_of
+from UltrasoundLesionSegLib.reader_work.label_images import (
+    LabelImage,
+    LabelTable,
+    decode,
+    digest_of,
+    encode,
+    give_numbers,
+    mask_of,
+)
 from UltrasoundLesionSegLib.reader_work.record import (
     ReaderAnchor,
     ResultNote,
@@ -194,7 +202,7 @@ class CaseWork:
         if note is None or record.source is None:
             return None
         masks = read_result(self.folder / note.file, record.source, note.model, note.settings)
-        return masks.with_anchors(self._anchors(record))
+        return masks.with_anchors(self._anchors(record), record.numbers)
 
     def _consistent(self, read: Callable[[ReviewRecord], _Read]) -> _Read | None:
         """Read files that a record names; once more where a store replaced them meanwhile."""
@@ -279,7 +287,7 @@ class CaseWork:
 
     def _store(self, work: Work, hold: Hold | None = None) -> ReviewRecord:
         lesions = list(dict.fromkeys([*work.lesions, *(one.lesion for one in work.anchors)]))
-        table = LabelTable(lesions)
+        table = LabelTable(give_numbers(lesions, work.numbers, removed=work.removed))
         notes = self._drawn.notes(work, table, self._write_image)
         record = ReviewRecord(
             case=self.case,
@@ -293,6 +301,7 @@ class CaseWork:
             seconds=round(work.seconds, 1),
             comment=work.comment,
             result=self._write_result(work) if work.result is not None else work.kept,
+            removed=tuple(work.removed),
         )
         for folder in (self.folder / ANCHORS, self.folder):
             if folder.is_dir():

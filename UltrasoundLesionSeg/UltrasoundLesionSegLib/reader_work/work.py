@@ -43,6 +43,10 @@ class Work:
         Instead of ``result``: the masks that were stored last are still those that the reader sees, but for anchors.
     machine : str
         Digest of the machine's result (``CaseMasks.digest``) that is there while ``result`` is stored.
+    numbers : mapping of str to int
+        Those of the lesions that have one already (``give_numbers``).
+    removed : sequence of int
+        Numbers of lesions that were removed.
     """
 
     source: SourceNote | None
@@ -56,6 +60,8 @@ class Work:
     result: CaseMasks | None = None
     kept: ResultNote | None = None
     machine: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    removed: Sequence[int] = ()
 
     def check(self) -> None:
         """Raise ``ReviewError`` when the work does not fit itself."""

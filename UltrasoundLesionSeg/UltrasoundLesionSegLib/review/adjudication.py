@@ -148,6 +148,9 @@ class Adjudication:
             self._comment = record.comment if record else ""
             is_same = record is not None and record.source is not None and record.source.is_same(self._source)
             self._result = record.result if record is not None and is_same else None
+            self._numbers = dict(sides[0].result.numbers) if sides[0].result is not None else {}
+            self._numbers |= record.numbers if record else {}
+            self._removed = record.removed if record else ()
             self._anchors = {(one.frame, one.lesion): one for one in self._work.anchors()}
         except BaseException:
             self._hold.release()
@@ -243,5 +246,9 @@ class Adjudication:
             seconds=self._seconds,
             comment=self._comment,
             kept=self._result,
+            numbers=self._numbers,
+            removed=self._removed,
         )
-        return self._work.store(self._hold, work)
+        record = self._work.store(self._hold, work)
+        self._numbers |= record.numbers
+        return record

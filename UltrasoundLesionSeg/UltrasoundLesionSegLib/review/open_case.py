@@ -105,6 +105,8 @@ class OpenCase:
         lesions: Sequence[str] = (),
         result: CaseMasks | None = None,
         machine_lesions: Mapping[str, str | None] | None = None,
+        numbers: Mapping[str, int] | None = None,
+        removed: Sequence[int] | None = None,
     ) -> ReviewRecord:
         """Store all of the reader's work on the case as it is now.
 
@@ -128,6 +130,10 @@ class OpenCase:
             with the anchors in their place.
         machine_lesions : mapping of str to str or None, optional
             See ``ReviewRecord``; the earlier ones stay when it is left out.
+        numbers : mapping of str to int, optional
+            Those of the lesions (``give_numbers``). By default the earlier ones, and those of the machine's lesions.
+        removed : sequence of int, optional
+            Numbers of lesions that were removed; the earlier ones stay when it is left out.
 
         Raises
         ------
@@ -141,6 +147,8 @@ class OpenCase:
                 raise ReviewError("the case has no masks yet; propagate the anchors, then finish it")
             result = self.machine.with_anchors(anchors)
         earlier = self.record or ReviewRecord(self.name, self.reader)
+        if numbers is None:
+            numbers = {**(self.machine.numbers if self.machine else {}), **earlier.numbers}
         work = Work(
             source=source,
             anchors=anchors,
@@ -153,6 +161,8 @@ class OpenCase:
             result=result,
             kept=earlier.result if earlier.source is not None and earlier.source.is_same(source) else None,
             machine=self.machine.digest if self.machine is not None else "",
+            numbers=numbers,
+            removed=earlier.removed if removed is None else removed,
         )
         self.record = self.work.store(self.hold, work)
         if self.stored:

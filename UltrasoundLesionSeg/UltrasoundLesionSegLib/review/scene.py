@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.errors import ReviewError, SceneError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo, SegmentState
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
+from UltrasoundLesionSegLib.reader_work.label_images import give_numbers
 from UltrasoundLesionSegLib.reader_work.record import (
     EXPORTED_AGAIN,
     How,
@@ -30,6 +31,7 @@ from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.open_case import OpenCase
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.effort_log import LONGEST_PAUSE
+from UltrasoundLesionSegLib.workflow.tracking import lesion_numbers
 
 _Key = tuple[int, str]  # frame and segment ID
 
@@ -158,10 +160,14 @@ class SceneCase:
         else:
             shown = {name: name for name in finished.lesions}
         names = list(dict.fromkeys([*shown.values(), *(one.name for one in record.lesions)])) or ["Lesion"]
-        infos = [SegmentInfo.numbered(number, name) for number, name in enumerate(names, start=1)]
+        infos = [
+            SegmentInfo.numbered(number, name) for name, number in self._given_numbers(record, names, shown).items()
+        ]
         segments = {info.name: info.id for info in infos}
         self._machine_segments = {name: segments.get(own or "", "") for name, own in called.items()}
         sequence = SegmentationSequence.create(self.browser, infos)
+        for number in record.removed:
+            sequence.retire(SegmentInfo.numbered(number).id)
         # the machine's anchors: not the reader's as long as they are as they were
         self._given = fill_masks(sequence, masks, {name: segments[own] for name, own in shown.items()})
         self._known: dict[_Key, ReaderAnchor] = {}
@@ -170,6 +176,12 @@ class SceneCase:
             sequence.write(one.frame, {segment: one.mask}, {segment: one.how.origin}, None, {segment: one.provenance})
             self._known[one.frame, segment] = one
             self._given.pop((one.frame, segment), None)
+
+    def _given_numbers(self, record: ReviewRecord, names: list[str], shown: Mapping[str, str]) -> dict[str, int]:
+        """Return the number of each lesion: that of the reader's work, else that of the machine's result."""
+        masks = self.case.machine
+        machine = {own: masks.numbers[name] for name, own in shown.items() if name in masks.numbers} if masks else {}
+        return give_numbers(names, record.numbers, machine, removed=record.removed)
 
     def _own_result(self, record: ReviewRecord) -> CaseMasks | None:
         """Return the masks that the reader saw last; in work not those that the machine has computed anew since."""
@@ -329,6 +341,8 @@ class SceneCase:
             list(names.values()),
             result,
             self._machine_lesions(names),
+            self._numbers(names),
+            self._removed(),
         )
         self._stored, self._names = anchors, names
         if result is not None:
@@ -351,6 +365,17 @@ class SceneCase:
         infos = self.sequence.segments()
         names = [one.name for one in infos]
         return {one.id: one.name if names.count(one.name) == 1 else f"{one.name} ({one.id})" for one in infos}
+
+    def _numbers(self, names: Mapping[str, str]) -> dict[str, int]:
+        """Return the number of each lesion by name; ``names`` are by segment ID."""
+        segments = self.sequence.segments()
+        return {names[one.id]: number for one, number in zip(segments, lesion_numbers(segments), strict=True)}
+
+    def _removed(self) -> list[int]:
+        """Return the numbers of the lesions that the reader removed, now or before."""
+        sequence = self.sequence
+        removed = sequence.used_ids - {one.id for one in sequence.segments()}
+        return sorted(number for one in removed if (number := SegmentInfo(one, one).number) is not None)
 
     def _anchors(self) -> dict[_Key, ReaderAnchor]:
         """Return the reader's anchors in the scene; the same objects as before where nothing has changed."""
@@ -413,6 +438,7 @@ class SceneCase:
             {name: np.array([one.confidence for one in of_frames], float) for name, of_frames in states.items()},
             model,
             settings,
+            numbers=self._numbers(names),
         )
 
 

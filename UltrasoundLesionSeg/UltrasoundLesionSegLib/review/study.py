@@ -227,7 +227,7 @@ class _Export:
         cine = self._cine(name, masks.source)
         browser = self._workflow.addCine(cine, name)
         try:
-            infos = [SegmentInfo.numbered(number, lesion) for number, lesion in enumerate(masks.lesions, start=1)]
+            infos = [SegmentInfo.numbered(masks.numbers[lesion], lesion) for lesion in masks.lesions]
             sequence = SegmentationSequence.create(browser, infos)
             fill_masks(sequence, masks, {info.name: info.id for info in infos})
             write_effort(sequence, _effort(record))

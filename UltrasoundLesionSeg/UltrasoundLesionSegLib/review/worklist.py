@@ -347,6 +347,8 @@ class Worklist:
                 before.seconds,
                 before.comment,
                 kept=before.result,
+                numbers=before.numbers,
+                removed=before.removed,
             )
             self._take(work.store(hold, changed))
 

@@ -226,7 +226,7 @@ class _CaseRun:
             logic.removeSegment(browser, segment)
         kept = {segment: own for segment, own in names.items() if own is not None}
         logic.renameSegments(browser, dict(zip(kept, distinct_names(kept.values()), strict=True)))
-        logic.importAnchors(browser, work.anchors())
+        logic.importAnchors(browser, work.anchors(), record.numbers)
         if record.source.sha256 != source.sha256:
             self._notices.append(EXPORTED_AGAIN)
 

@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.readers.digest import file_digest
 from UltrasoundLesionSegLib.workflow.kinds import holds_images
+from UltrasoundLesionSegLib.workflow.tracking import lesion_numbers
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
@@ -39,8 +40,8 @@ def run_record(
     """Return what is recorded of a case: source, anchors, models, device, frames, notices.
 
     Lesions are called as they are in tables and report. ``frames_without_result`` lists the frames on which nobody drew
-    a lesion and nothing was computed; files that must have every frame (NIfTI, the scene) are empty there. ``effort``
-    is what a person did (``EffortLog``).
+    a lesion and nothing was computed; files that must have every frame (NIfTI, the scene) are empty there.
+    ``lesion_numbers`` are those of the DICOM tracking IDs. ``effort`` is what a person did (``EffortLog``).
 
     Parameters
     ----------
@@ -69,6 +70,7 @@ def run_record(
             "notes": list(cine.notes),
         },
         "anchors": {names[one]: frames for one, frames in anchors.items()},
+        "lesion_numbers": _lesion_numbers(browser, names),
         "effort": logic.effort(browser).as_record(),
         "suggested_by": [asdict(one) for one in measured.suggesters()],
         "model": {"name": summary.model, "version": summary.version, "sha256": summary.sha256},
@@ -107,6 +109,12 @@ def _frames_without_result(browser: Any, names: dict[str, str]) -> dict[str, lis
         names[one]: [frame for frame, state in enumerate(of_frames) if state.origin is None]
         for one, of_frames in states.items()
     }
+
+
+def _lesion_numbers(browser: Any, names: dict[str, str]) -> dict[str, int]:
+    sequence = SegmentationSequence.find(browser)
+    segments = sequence.segments() if sequence else []
+    return {names[one.id]: number for one, number in zip(segments, lesion_numbers(segments), strict=True)}
 
 
 def _distinct_names(measured: CineMeasurements) -> dict[str, str]:

@@ -223,7 +223,9 @@ class SeedsAndAnchors(ModelAccess):
             identifiers.append(identifier)
         return identifiers
 
-    def importAnchors(self, browser: Any, anchors: Sequence[ReaderAnchor]) -> None:
+    def importAnchors(
+        self, browser: Any, anchors: Sequence[ReaderAnchor], numbers: Mapping[str, int] | None = None
+    ) -> None:
         """Take a reader's anchors over; they replace what is on their frames.
 
         Parameters
@@ -231,10 +233,13 @@ class SeedsAndAnchors(ModelAccess):
         browser : vtkMRMLSequenceBrowserNode
         anchors : sequence of ReaderAnchor
             Of this cine. Lesions are found by name, and added where there is none of that name.
+        numbers : mapping of str to int, optional
+            The numbers of those that are added, where they are known and free.
         """
-        sequence = self._sequence(browser)
+        sequence, known = self._sequence(browser), numbers or {}
         for one in anchors:
-            segment = self._find_named(sequence, one.lesion) or self._add_segment(sequence, one.lesion)
+            name = one.lesion
+            segment = self._find_named(sequence, name) or self._add_segment(sequence, name, known.get(name))
             sequence.write(one.frame, {segment: one.mask}, {segment: one.how.origin}, None, {segment: one.provenance})
         self.efforts.seeded_from_file(sequence, [one.frame for one in anchors])
 
