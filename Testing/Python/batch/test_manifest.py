@@ -97,7 +97,8 @@ def test_json_has_the_same_columns(tmp_path: Path) -> None:
         ("source,case\na,.hidden\n", "cannot be a folder's"),
         ("source,case\na,nul.txt\n", "cannot be a folder's"),
         ("source,seed,model\na,b,x\na,c,y\n", "row 2 .* differs from an earlier row"),
-        ("source,case\na\x07,b\n", "characters that are no text"),
+        ("source,case\na,b\x07\n", "characters that are no text"),
+        ('[{"source": "a\\u0000"}]', "characters that are no text"),
         ("[1]", "not a list of objects"),
         ('{"source": "a"}', "not a list of objects"),
         ("[{", "not valid JSON"),
@@ -125,6 +126,20 @@ def test_what_is_written_comes_back_with_state_and_reason(tmp_path: Path) -> Non
     ]
     write_listed(tmp_path / "out.csv", listed)
     assert read_listed(tmp_path / "out.csv") == listed
+
+
+@pytest.mark.parametrize("name", ["two\nlines.avi", "bell\x07.avi", "frames "])
+def test_names_that_end_with_a_space_or_have_a_line_break_come_back(tmp_path: Path, name: str) -> None:
+    seeds = (SeedFileRequest(tmp_path / f"{name}.seed.png", 3),)
+    listed = [ListedCase(BatchCase(tmp_path / name, seeds, "one"), "done")]
+    write_listed(tmp_path / "out.csv", listed)
+    assert read_listed(tmp_path / "out.csv") == listed
+
+
+def test_spaces_that_were_typed_around_a_path_are_none_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.avi").touch()
+    (case,) = read(tmp_path, "source,case\n a.avi ,one\n")
+    assert case.source == tmp_path / "a.avi"
 
 
 def test_names_of_files_that_are_no_utf8_come_back(tmp_path: Path) -> None:

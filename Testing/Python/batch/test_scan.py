@@ -190,6 +190,21 @@ def test_cines_without_a_file_header_are_a_case_each(shared_data: Path, tmp_path
     assert found(tmp_path) == {"A.dcm": [("A.seed.2.png", 2)], "B.dcm": [("B.seed.2.png", 2)]}
 
 
+def test_a_line_break_in_a_name_is_a_character_as_any_other(tmp_path: Path) -> None:
+    write_video(tmp_path / "two\nlines.avi")
+    write_picture(tmp_path / "two\nlines.seed.2.png", is_mask=True)
+    assert found(tmp_path) == {"two\nlines.avi": [("two\nlines.seed.2.png", 2)]}
+
+
+def test_links_to_folders_are_counted(tmp_path: Path) -> None:
+    write_video(tmp_path / "elsewhere" / "a.avi")
+    write_video(tmp_path / "study" / "b.avi")
+    (tmp_path / "study" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    scanned = scan_folder(tmp_path / "study")
+    assert [case.source.name for case in scanned.cases] == ["b.avi"]
+    assert scanned.notes == ("1 link to a folder",)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_kind_of_seed_is_found_beside_its_cine(tmp_path: Path, suffix: str) -> None:
     write_video(tmp_path / "clip.avi")

@@ -28,6 +28,7 @@ SuggestFrame = int | Literal["middle"]
 
 COLUMNS = ("case", "source", "seed", "frame", "suggest", "model", "direction", "frames", "patient")
 SKIPPED = ("state", "reason")
+PATHS = ("source", "seed")
 DIRECTIONS = ("forward", "backward", "both")
 LARGEST_BYTES = 64 * 2**20  # a manifest of half a million rows; anything larger is another kind of file
 _SEPARATOR_LINE = re.compile(r'"?sep=[,;\t]"?\r?\n')  # the first line of tables made for one spreadsheet program
@@ -134,7 +135,7 @@ def _csv_rows(text: str) -> list[dict[str, str]]:
         for number, row in enumerate(reader, start=1):
             if None in row:
                 raise BatchError(f"row {number} of the manifest has more cells than the header; correct it")
-            cells = {name: (value or "").strip() for name, value in row.items()}
+            cells = {name: _cell(name, value or "") for name, value in row.items()}
             if any([cells.pop(name) for name in unnamed]):
                 raise BatchError(f"row {number} of the manifest has a cell under no heading; name its column")
             rows.append(cells)
@@ -156,10 +157,16 @@ def _json_rows(text: str) -> list[dict[str, str]]:
             raise BatchError(f"row {number} of the manifest has a value that is neither text nor a whole number")
         if any(isinstance(value, int) and not 0 <= value < 10**9 for value in row.values()):
             raise BatchError(f"row {number} of the manifest has a number that is no frame; count frames from 0")
-        rows.append({name.strip().lower(): "" if value is None else str(value).strip() for name, value in row.items()})
+        named = {name.strip().lower(): "" if value is None else str(value) for name, value in row.items()}
+        rows.append({name: _cell(name, value) for name, value in named.items()})
     for row in rows:
         _check_columns(row, complete=False)
     return rows
+
+
+def _cell(column: str, text: str) -> str:
+    """Return what a cell says, without spaces around it, with which only a path may begin or end."""
+    return text if column in PATHS and text.strip() else text.strip()
 
 
 def _check_columns(names: Iterable[str], complete: bool = True) -> None:
@@ -222,11 +229,12 @@ def _case(row: Mapping[str, str], folder: Path) -> BatchCase:
 
 def _path(folder: Path, text: str) -> Path:
     """Return the path that a cell names: as it stands there, or else what it means where it was written."""
-    if text.isprintable() and "\\" not in text:
+    stripped = text.strip()
+    if text == stripped and text.isprintable() and "\\" not in text:
         return folder / text  # nothing to doubt, and nothing to look up on a slow drive
     # bytes that are not UTF-8 are kept as such: on Linux names of files, from a spreadsheet of western Europe letters
-    western = text.encode("utf-8", "surrogateescape").decode("cp1252", errors="replace")
-    meant = [folder / one for one in (text, western, text.replace("\\", "/"), western.replace("\\", "/"))]
+    western = stripped.encode("utf-8", "surrogateescape").decode("cp1252", errors="replace")
+    meant = [folder / one for one in (text, stripped, western, stripped.replace("\\", "/"), western.replace("\\", "/"))]
     return next((path for path in meant if os.path.exists(path)), meant[0])
 
 
@@ -235,7 +243,8 @@ def _check_text(text: str, column: str) -> None:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         text = "\0"
-    if any(ord(one) < 32 for one in text):
+    # Linux allows line breaks and more in names of files
+    if "\0" in text or (column not in PATHS and any(ord(one) < 32 for one in text)):
         raise BatchError(f"the column '{column}' has characters that are no text; type it again")
 
 

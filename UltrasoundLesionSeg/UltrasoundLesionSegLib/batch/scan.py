@@ -35,8 +35,8 @@ from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
 from UltrasoundLesionSegLib.workflow.output_folder import RECORD
 
 _MASK_SUFFIX = rf"\.(?:{'|'.join(map(re.escape, SUFFIXES))})"
-_SEED = re.compile(rf"(?P<name>.+?)\.seed(?:\.(?P<frame>[0-9]{{1,9}}))?{_MASK_SUFFIX}", re.IGNORECASE)
-_SEGMENTATION = re.compile(r"(?P<name>.+?)(?:\.(?P<frame>[0-9]{1,9}))?\.seg\.nrrd", re.IGNORECASE)
+_SEED = re.compile(rf"(?P<name>.+?)\.seed(?:\.(?P<frame>[0-9]{{1,9}}))?{_MASK_SUFFIX}", re.IGNORECASE | re.DOTALL)
+_SEGMENTATION = re.compile(r"(?P<name>.+?)(?:\.(?P<frame>[0-9]{1,9}))?\.seg\.nrrd", re.IGNORECASE | re.DOTALL)
 _DOUBLE_SUFFIXES = (".seq.nrrd", ".nii.gz")
 _VOLUMES = (Format.NRRD, Format.META_IMAGE, Format.NIFTI)
 _MOST_LOOKED_INTO = 200
@@ -50,6 +50,7 @@ class _LeftOut(Enum):
     """What is no case: its kind, for one and for several."""
 
     UNOPENED = ("file that cannot be opened", "files that cannot be opened")
+    LINK = ("link to a folder", "links to folders")
     UNKNOWN = ("file of another kind", "files of another kind")
     STILL = ("still image beside cines (DICOM, one frame)", "still images beside cines (DICOM, one frame)")
     PICTURE = ("picture beside cines", "pictures beside cines")
@@ -134,6 +135,7 @@ def scan_folder(
             for name in folders
             if not name.startswith(".") and here / name not in closed and not _is_output(here / name)
         ]
+        found.left_out[_LeftOut.LINK] += sum((here / name).is_symlink() for name in folders)
         _look_into(here, [here / name for name in files if not name.startswith(".")], found)
     if not found.sources:
         found.sources, found.stills = found.stills, []
