@@ -117,6 +117,23 @@ def test_two_lesions_never_have_one_identity_in_dicom(
     assert (again.TrackingUID, again.TrackingID) == (other.TrackingUID, other.TrackingID)
 
 
+def test_a_dicom_seg_given_as_seeds_goes_on_with_the_same_lesions(
+    logic: UltrasoundLesionWorkflow, dicom_cine: Path, tmp_path: Path
+) -> None:
+    browser = logic.loadCine(dicom_cine)
+    for name, mask in (("Lesion", A), ("left mass", B), ("right mass", C)):
+        logic.setSeed(browser, mask, frame=1, segment=name)
+    logic.removeSegment(browser, "Lesion")
+    path, before = exported(logic, browser, tmp_path / "1")
+    logic.removeCine(browser)
+    browser = logic.loadCine(dicom_cine)
+    logic.setSeed(browser, path)
+    _, again = exported(logic, browser, tmp_path / "2")
+    assert [(one.SegmentLabel, one.TrackingUID) for one in again] == [
+        (one.SegmentLabel, one.TrackingUID) for one in before
+    ]
+
+
 def test_lesions_that_were_added_in_slicer_have_numbers_of_their_own(
     logic: UltrasoundLesionWorkflow, dicom_cine: Path, tmp_path: Path
 ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,13 @@ class FileSeeds:
         Lesion, frame and mask; one entry for every lesion and frame that is not empty.
     read_as : str
         How the file was read, in a phrase; '' for a plain mask, label image or segmentation.
+    numbers : mapping of str to int
+        Of a DICOM SEG of ours: the number that each lesion keeps (``tracking.lesion_number``).
     """
 
     found: list[FoundSeed]
     read_as: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> FileSeeds:
@@ -70,10 +74,12 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> FileSeeds:
         raise SeedError("the seed file cannot be opened; name a mask that exists") from None
     if is_dicom:
         from UltrasoundLesionSegLib.dicom.segmentation_reader import read_segmentation
+        from UltrasoundLesionSegLib.workflow.tracking import lesion_number
 
         read = read_segmentation(path, cine)
         segments = [(one.name, at, mask) for one in read.segments for at, mask in sorted(one.masks.items())]
-        return FileSeeds(segments)
+        tracked = {one.name: lesion_number(cine.identity, one) for one in read.segments}
+        return FileSeeds(segments, numbers={name: number for name, number in tracked.items() if number is not None})
     file = read_seed_file(path, cine.shape, _space_of_cine(cine), len(cine))
     lesions = {at: _lesions_of(labels) for at, labels in file.masks.items()}
     numbers = sorted({label for of_frame in lesions.values() for label, _ in of_frame})

@@ -24,6 +24,7 @@ from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
     from UltrasoundLesionSegLib.reader_work.record import ReaderAnchor
+    from UltrasoundLesionSegLib.workflow.seeding import FileSeeds
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class SeedsAndAnchors(ModelAccess):
 
             cine = replace(self.cine(browser), identity=self.sourceIdentity(browser))
             read = seeds_from_file(Path(source), cine, at, name)
-            identifiers = self._write_seeds(browser, read.found, origin, name, from_file=True)
+            identifiers = self._write_seeds(browser, read.found, origin, name, read)
             self._readings[browser.GetID()] = read.read_as
             if read.read_as:
                 sentence = f"the seed was read in this way: {read.read_as}"
@@ -136,9 +137,9 @@ class SeedsAndAnchors(ModelAccess):
         found: Sequence[tuple[str, int, Mask]],
         origin: Origin | None,
         given: str,
-        from_file: bool = False,
+        file: FileSeeds | None = None,
     ) -> list[str]:
-        """Write masks of lesions by name; ``given`` is what a person named, and may be an ID."""
+        """Write masks of lesions by name; ``given`` is what a person named, and may be an ID; ``file`` has them."""
         cine = self.cine(browser)
         if not any(mask.any() for _, _, mask in found):
             raise SeedError("the seed is empty; draw the lesion on it, or give another mask")
@@ -149,15 +150,16 @@ class SeedsAndAnchors(ModelAccess):
         identifiers = []
         for name, frame, mask in found:
             find = self._find_segment if name == given else self._find_named
-            identifier = find(sequence, name) or self._add_segment(sequence, name)
+            number = file.numbers.get(name) if file is not None else None
+            identifier = find(sequence, name) or self._add_segment(sequence, name, number)
             made_by = origin or self._hand(browser, frame, mask)
             self._log_replaced(sequence, cine, frame, identifier, mask)
             provenance = self._provenance(browser, frame, made_by)
             sequence.write(frame, {identifier: mask}, {identifier: made_by}, provenance={identifier: provenance})
             identifiers.append(identifier)
-            if not from_file and made_by.is_by_person:
+            if file is None and made_by.is_by_person:
                 self._log_mask(sequence, frame, made_by)
-        if from_file:
+        if file is not None:
             self.efforts.seeded_from_file(sequence, [frame for _, frame, _ in found])
         return list(dict.fromkeys(identifiers))
 
