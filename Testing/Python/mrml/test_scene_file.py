@@ -17,7 +17,12 @@ from UltrasoundLesionSegLib.cine import Cine, Origin
 from UltrasoundLesionSegLib.errors import OutputError, SceneError
 from UltrasoundLesionSegLib.mrml.cine_nodes import add_cine
 from UltrasoundLesionSegLib.mrml.cine_of_browser import cine_from_browser
-from UltrasoundLesionSegLib.mrml.scene_file import load_scene, save_scene
+from UltrasoundLesionSegLib.mrml.scene_file import (
+    load_scene,
+    save_scene,
+    save_segmentation_frames,
+    save_segmentation_sequence,
+)
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 from UltrasoundLesionSegLib.mrml.tables import charts, tables, write_chart, write_table
@@ -201,3 +206,18 @@ def test_empty_and_one_pixel_masks_do_not_crash_the_reader(tmp_path: Path) -> No
     """
     result = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert (result.stdout.strip(), result.returncode) == ("alive", 0), result.stderr[-500:]
+
+
+def test_a_name_that_is_no_utf8_is_refused_because_slicer_would_abort(scene: Any, tmp_path: Path) -> None:
+    sequence = SegmentationSequence.find(fill(make_cine(6), "US"))
+    assert sequence is not None
+    folder = tmp_path / b"M\xfcller".decode("utf-8", "surrogateescape")
+    for write in (
+        lambda: save_scene(folder / "scene.mrb"),
+        lambda: save_segmentation_sequence(sequence.sequence, folder / "lesions.seq.mrb"),
+        lambda: save_segmentation_frames(sequence.sequence, folder),
+    ):
+        with pytest.raises(OutputError, match="a name that is no UTF-8"):
+            write()
+    with pytest.raises(SceneError, match="no UTF-8; choose another"):
+        load_scene(folder / "scene.mrb")

@@ -38,6 +38,7 @@ def save_scene(path: Path | str) -> Path:
     target = Path(path).expanduser().absolute()
     if target.suffix.lower() != ".mrb":
         raise OutputError("a scene is written to a file that ends in .mrb; choose such a name")
+    _check_name(target)
     scene = headless.start()
     with atomic_path(target) as temporary, tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
         # the folder inside the bundle is named like the file, so it is written under its own name and then renamed
@@ -75,10 +76,10 @@ def load_scene(path: Path | str, clear: bool = True) -> list[Any]:
         it.
     """
     source = Path(path).expanduser().absolute()
-    if not is_sound(source):
+    if not (_is_utf8(source) and is_sound(source)):
         raise SceneError(
-            "the scene file is missing, damaged, not a .mrb, or reaches outside itself; choose another or save the "
-            "scene again"
+            "the scene file is missing, damaged, not a .mrb, reaches outside itself, or its name or folder is no "
+            "UTF-8; choose another or save the scene again"
         )
     scene = headless.start()
     before = set() if clear else set(_browsers(scene))
@@ -147,6 +148,7 @@ def save_segmentation_frames(sequence: Any, folder: Path | str, skipped: Collect
 
 def _write_node(storage: Any, node: Any, path: Path) -> None:
     """Write one node with a storage node of its own, which leaves the node's own storage as it was."""
+    _check_name(path)
     # in the scene while it writes, because a sequence's storage node looks up the nodes' classes there
     slicer.mrmlScene.AddNode(storage)
     try:
@@ -155,3 +157,19 @@ def _write_node(storage: Any, node: Any, path: Path) -> None:
             raise OutputError("the segmentation cannot be written; choose a folder that is writable and has room")
     finally:
         slicer.mrmlScene.RemoveNode(storage)
+
+
+def _check_name(path: Path) -> None:
+    """Raise ``OutputError`` where Slicer cannot write: handed such a name, it ends at once and all work is lost."""
+    if not _is_utf8(path):
+        raise OutputError(
+            "the folder has a name that is no UTF-8, and Slicer cannot write there; choose another folder"
+        )
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
