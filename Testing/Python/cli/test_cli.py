@@ -333,6 +333,31 @@ def test_make_dicom_takes_a_frame_rate_where_the_source_has_none(
     assert cine.timing.frames_per_second == pytest.approx(12.5)
 
 
+def test_make_dicom_replaces_no_file(run: Run, frames_folder: tuple[Path, NDArray[np.bool_]]) -> None:
+    folder, _ = frames_folder
+    (folder / "patient.json").write_text('{"patient_id": "P1"}')
+    (folder / "a.dcm").write_text("an image that SEGs refer to")
+    arguments = ["make-dicom", folder / "frames", "--patient", folder / "patient.json", "--frame-rate", "12.5"]
+    code, _, said = run(*arguments, "--output", folder / "a.dcm")
+    assert code == 2
+    assert "exists already and is not replaced" in said
+    assert (folder / "a.dcm").read_text() == "an image that SEGs refer to"
+    (folder / "patient.json").unlink()
+    code, _, said = run(*arguments, "--output", folder / "b.dcm")
+    assert code == 2
+    assert "the patient file cannot be opened (No such file or directory)" in said
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nothing can be made")
+def test_an_evaluation_that_cannot_be_written_is_refused_before_it_begins(run: Run, tmp_path: Path) -> None:
+    code, _, said = run("evaluate", tmp_path / "none", "--output", "/proc/results")
+    assert code == 2
+    assert "the output folder cannot be written" in said
+    code, _, said = run("evaluate", tmp_path / "none", "--output", tmp_path / "results")
+    assert code == 2
+    assert "the data set's folder does not exist" in said
+
+
 def test_how_a_seed_was_read_is_recorded(
     run: Run, bright_model: BrightNetwork, frames_folder: tuple[Path, NDArray[np.bool_]]
 ) -> None:

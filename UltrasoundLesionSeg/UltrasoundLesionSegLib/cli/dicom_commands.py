@@ -13,7 +13,7 @@ from UltrasoundLesionSegLib.errors import OutputError
 
 def make_dicom(
     source: Annotated[Path, typer.Argument(help="Video file, folder of frames, NRRD, MHA or NIfTI.")],
-    output: Annotated[Path, typer.Option(help="DICOM file to write.")],
+    output: Annotated[Path, typer.Option(help="DICOM file to write; none may be there yet.")],
     patient: Annotated[
         Path,
         typer.Option(help="JSON file: patient_name, patient_id; birth_date, sex, study_date, accession_number, ..."),
@@ -30,6 +30,8 @@ def make_dicom(
     from UltrasoundLesionSegLib.dicom.ultrasound_image import with_frame_rate, write_ultrasound_image
     from UltrasoundLesionSegLib.readers.open import read_cine
 
+    if output.exists():  # it may be the video itself, or an image that SEGs refer to
+        raise OutputError("the output exists already and is not replaced; give a name that is free")
     cine, whose = read_cine(source), read_patient(patient)
     if frame_rate is not None:
         cine = with_frame_rate(cine, frame_rate)

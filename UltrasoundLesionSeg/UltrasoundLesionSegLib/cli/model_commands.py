@@ -67,7 +67,9 @@ def evaluate(
     from UltrasoundLesionSegLib.evaluation.evaluate import evaluate as run_evaluation
     from UltrasoundLesionSegLib.evaluation.interactive import Plan, evaluate_interactive
     from UltrasoundLesionSegLib.evaluation.people import FITTED
+    from UltrasoundLesionSegLib.workflow.output_folder import check_writable
 
+    check_writable(output)  # now, not after hours
     role = SUGGEST if layout is LayoutChoice.STILLS else PROPAGATE
     names = model or [default_bundle(role).name]
     if interactive:

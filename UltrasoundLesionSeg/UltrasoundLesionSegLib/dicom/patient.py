@@ -85,12 +85,16 @@ def read_patient(path: Path) -> PatientModule:
     Raises
     ------
     OutputError
-        When the file is no such JSON, has another field, or a value that is neither text nor a whole number.
+        When the file cannot be opened, is no such JSON, has another field, or a value that is neither text nor a whole
+        number.
     """
     known = [one.name for one in fields(PatientModule)]
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"the patient file cannot be opened ({reason}); name one that exists") from None
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise OutputError(f"the patient file is no JSON object with (some of) {', '.join(known)}; correct it")

@@ -120,6 +120,8 @@ def read_cases(folder: Path, layout: Layout, split: str | None = None) -> Iterat
     SourceError
         When the folder does not have the layout.
     """
+    if not folder.is_dir():
+        raise SourceError("the data set's folder does not exist; name one that does")
     if layout is Layout.STILLS:
         for record in read_index(folder, split):
             still = read_still(record, without_marks=False)
