@@ -52,3 +52,20 @@ def test_a_shorter_simulation_leaves_nothing_of_a_longer_one(tmp_path: Path) -> 
     assert len(read_cine(cine)) == 4
     for folder in (tmp_path / "truth", tmp_path / "Annotations" / "cine"):
         assert len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("own", ["cine.avi", "truth/00007.png"])
+def test_what_is_no_simulations_is_not_replaced(tmp_path: Path, own: str) -> None:
+    (tmp_path / own).parent.mkdir(exist_ok=True)
+    (tmp_path / own).write_text("a user's own file")
+    with pytest.raises(OutputError, match="is no simulation's and would be replaced; choose another folder"):
+        write_simulation(simulate_cine(SETTINGS), tmp_path, "dicom")
+    assert (tmp_path / own).read_text() == "a user's own file"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / own]
+
+
+def test_an_earlier_simulation_is_replaced(tmp_path: Path) -> None:
+    simulated = simulate_cine(SETTINGS)
+    kinds: tuple[SimulationFormat, ...] = ("avi", "avi", "dicom")
+    for kind in kinds:
+        assert write_simulation(simulated, tmp_path, kind).exists()

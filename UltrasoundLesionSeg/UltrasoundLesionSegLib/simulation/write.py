@@ -16,10 +16,13 @@ from UltrasoundLesionSegLib.writers.masks import write_davis
 SimulationFormat = Literal["dicom", "avi", "davis", "nrrd"]
 NAME = "cine"
 TRUTH = "truth"
+CINES = (f"{NAME}.dcm", f"{NAME}.avi", f"JPEGImages/{NAME}", f"{NAME}.seq.nrrd")
 
 
 def write_simulation(simulated: SimulatedCine, output: Path, kind: SimulationFormat = "dicom") -> Path:
     """Write a simulated cine and, in the folder ``truth``, its masks as palette PNGs 00000.png and on.
+
+    An earlier simulation in the folder is replaced.
 
     Parameters
     ----------
@@ -38,11 +41,17 @@ def write_simulation(simulated: SimulatedCine, output: Path, kind: SimulationFor
     Raises
     ------
     OutputError
-        When the kind is unknown, or a file cannot be written.
+        When the kind is unknown, a file cannot be written, or the folder has a cine or a folder of that name which is
+        no simulation's: not both.
     """
     if kind not in get_args(SimulationFormat):
         raise OutputError(
             f"'{kind}' is no format of simulations; choose one of {', '.join(get_args(SimulationFormat))}"
+        )
+    if any((output / one).exists() for one in CINES) != (output / TRUTH).exists():
+        raise OutputError(
+            f"the folder has a '{NAME}' or a '{TRUTH}' that is no simulation's and would be replaced; choose another "
+            "folder"
         )
     cine, masks = simulated.cine, simulated.truth.__getitem__
     if kind == "dicom":
