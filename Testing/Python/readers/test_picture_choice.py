@@ -281,3 +281,18 @@ def test_neighbours_of_a_simple_picture_are_frames_though_every_second_one_looks
     assert looks == [True, False] * 6
     cine = read_cine(folder)
     assert (len(cine), cine.notes) == (12, ())
+
+
+@pytest.mark.parametrize("mask", ["m{}.png", "f{}_.png"])
+@pytest.mark.parametrize("largest", [4095, 65535])
+def test_masks_among_frames_of_more_than_eight_bits(tmp_path, mask, largest):
+    """Cut at 255, frames of 12 bits are white nearly everywhere, as masks are."""
+    folder, smooth = tmp_path / PLANTED, [cv2.GaussianBlur(frame, (0, 0), 3) for frame in moving_frames(6, 120, 150)]
+    for index, frame in enumerate(smooth):
+        deep = (frame // 2 + 60).astype(np.uint32) * largest // 255
+        deep[:, :8] = 0
+        save(folder, f"f{index}.png", deep.astype(np.uint16))
+        save(folder, mask.format(index), (frame > 110).astype(np.uint16) * largest)
+    cine = read_cine(folder)
+    assert len(cine) == 6
+    assert MASKS_NOTE.format(6) in cine.notes

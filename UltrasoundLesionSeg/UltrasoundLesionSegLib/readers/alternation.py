@@ -49,6 +49,9 @@ masks 0.4 to 1 (blurred by 3 pixels, or in JPEG of quality 60), colour flow alon
 _EVEN_GROUND = 0.8
 """Share of the ground that must be even."""
 
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+"""Pillow's names for grey values of more than 8 bits."""
+
 
 @dataclass(frozen=True)
 class Alternation:
@@ -210,7 +213,18 @@ def _pixels(path: Path) -> NDArray[np.uint8] | None:
         with quiet(), Image.open(path) as image:
             if image.mode in ("RGBA", "LA") and np.ptp(alpha := np.asarray(image.getchannel("A"))):
                 return np.repeat(alpha[..., np.newaxis], 3, axis=2)
-            is_plain = image.mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-            return np.asarray((image if is_plain else image.convert("L")).convert("RGB"))
+            return np.asarray(eight_bits(image).convert("RGB"))
     except Exception:  # Pillow raises whatever the damage leads to
         return None
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return a grey picture of more than 8 bits scaled to 8, by its highest value; any other as it is.
+
+    Pillow's own conversion cuts values at 255, which makes a mask of a frame of 12 bits.
+    """
+    if image.mode not in _DEEP_MODES:
+        return image
+    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
+    highest = max(float(values.max()), 255.0)
+    return Image.fromarray((values.clip(0) * (255 / highest)).astype(np.uint8))

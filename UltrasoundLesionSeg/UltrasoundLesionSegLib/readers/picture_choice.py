@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from UltrasoundLesionSegLib.readers.alternation import is_painted, masks_between
+from UltrasoundLesionSegLib.readers.alternation import eight_bits, is_painted, masks_between
 from UltrasoundLesionSegLib.readers.frames import LOSSY_GREY_TOLERANCE, is_color_picture
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
@@ -138,7 +138,7 @@ def _show_the_same(one: Path, other: Path) -> bool:
     """Whether two pictures are alike where neither has colours, over at least half of them."""
     try:
         with quiet(), Image.open(one) as first, Image.open(other) as second:
-            pictures = [np.asarray(image.convert("RGB"), np.int16) for image in (first, second)]
+            pictures = [np.asarray(eight_bits(image).convert("RGB"), np.int16) for image in (first, second)]
     except Exception:  # damaged: it keeps its place as a frame
         return False
     if pictures[0].shape != pictures[1].shape:
@@ -185,7 +185,7 @@ def _is_colored(path: Path) -> bool:
     """Whether a picture has colours, as a frame with something drawn upon it."""
     try:
         with quiet(), Image.open(path) as image:
-            channels = np.asarray(image.convert("RGB"))
+            channels = np.asarray(eight_bits(image).convert("RGB"))
     except Exception:  # damaged: it keeps its place as a frame
         return False
     return is_color_picture(channels, LOSSY_GREY_TOLERANCE)
@@ -229,7 +229,7 @@ def _is_blank(path: Path) -> bool:
     """Whether a picture has one level alone, as the mask of a frame without lesion."""
     try:
         with quiet(), Image.open(path) as image:
-            extrema = image.convert("L").getextrema()
+            extrema = eight_bits(image).convert("L").getextrema()
     except Exception:  # damaged: it keeps its place as a frame
         return False
     return extrema[0] == extrema[1]
@@ -254,7 +254,7 @@ def looks_like_mask(path: Path) -> bool:
                 if image.mode == "1" or levels <= _LEVELS_OF_A_MASK:
                     return True
             is_layer = image.mode in ("RGBA", "LA") and np.unique(np.asarray(image.getchannel("A"))).size > 1
-            values = np.asarray(image.getchannel("A") if is_layer else image.convert("L"))
+            values = np.asarray(image.getchannel("A") if is_layer else eight_bits(image).convert("L"))
     except Exception:  # damaged: it keeps its place as a frame
         return False
     counts = np.bincount(values.ravel(), minlength=256)
