@@ -201,6 +201,19 @@ def test_a_vector_of_times_is_known_by_its_even_growth_wherever_it_begins(save_d
     np.testing.assert_allclose(np.diff(cine.timing.seconds), np.array(steps[1:]) / 1000)
 
 
+@pytest.mark.parametrize("first", [0, 700])
+def test_a_vector_of_times_of_which_a_frame_was_lost(save_dicom, first):
+    times = np.array([0, 40, 81, 120, 160, 241, 280, 320])
+    cine = read_cine(save_dicom(dicom_object(moving_frames(8), FrameTimeVector=(first + times).tolist())))
+    assert cine.timing is not None
+    np.testing.assert_allclose(cine.timing.seconds, times / 1000)
+    assert cine.timing.approximate
+    steps = [0, 33.1, 33.2, 33.3, 33.4, 33.5, 33.6, 33.7]  # of a scanner that slows down
+    cine = read_cine(save_dicom(dicom_object(moving_frames(8), FrameTimeVector=steps)))
+    assert cine.timing is not None
+    np.testing.assert_allclose(np.diff(cine.timing.seconds), np.array(steps[1:]) / 1000)
+
+
 def test_a_vector_that_does_not_fit_the_frames_is_noted(save_dicom):
     cine = read_cine(save_dicom(dicom_object(moving_frames(6), FrameTimeVector=[0, 40, 40])))
     assert (cine.timing, cine.notes) == (None, ("FrameTimeVector does not fit the frames: it is not used.",))

@@ -31,6 +31,9 @@ _FEWEST_FROM_ZERO, _FEWEST_TIMES = 4, 6
 _UNEVEN, _ROUNDED = 0.1, 0.0011
 """Share of a step, and seconds of rounding, by which steps between times may differ."""
 
+_MOSTLY = 0.75
+"""Share of the steps between times that must be even; where a frame was lost, one is longer."""
+
 
 @dataclass(frozen=True)
 class KnownTiming:
@@ -190,15 +193,16 @@ def _vector(header: Dataset, count: int) -> NDArray[np.float64] | None:
 def _times_of_vector(header: Dataset, count: int) -> NDArray[np.float64] | None:
     """Return FrameTimeVector from its first value on where it holds times and not steps, else None.
 
-    Times grow evenly, from 0 or from any other value; steps hardly do so over several frames.
+    Times grow evenly, from 0 or from any other value, but for a few frames that were lost; steps hardly do so.
     """
     seconds = np.array(dicom_header.numbers(header, "FrameTimeVector")[:count]) / 1000
     if len(seconds) < (_FEWEST_FROM_ZERO if seconds[0] == 0 else _FEWEST_TIMES):
         return None
     steps = np.diff(seconds)
     usual = float(np.median(steps))
-    is_even = usual > 0 and bool((np.abs(steps - usual) <= _UNEVEN * usual + _ROUNDED).all() and (steps > 0).all())
-    return seconds - seconds[0] if is_even and is_plausible(seconds) else None
+    even = float((np.abs(steps - usual) <= _UNEVEN * usual + _ROUNDED).mean())
+    grows = even >= _MOSTLY and steps.min() > usual / 2 and is_plausible(np.array([0.0, usual]))
+    return seconds - seconds[0] if grows and is_plausible(seconds) else None
 
 
 def _constant(header: Dataset, count: int) -> NDArray[np.float64] | None:
