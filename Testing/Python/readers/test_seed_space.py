@@ -128,6 +128,23 @@ def test_a_cine_without_a_place_takes_upright_seeds_and_those_flipped_about_its_
         seeds(tmp_path, elsewhere, cine)
 
 
+def test_a_piece_cut_out_of_a_cine_without_a_place_lands_where_it_was(tmp_path):
+    """Slicer and ITK-SNAP keep the origin of what they crop, so that its first slice is not frame 0."""
+    path = tmp_path / "cine.nrrd"
+    SimpleITK.WriteImage(image_of(moving_frames(6, 40, 56), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)), str(path))
+    cine, image = read_cine(path), image_of(LABELS, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    check(seeds(tmp_path, image[:, :, 1:], cine))
+    rows, columns = np.nonzero(LABELS.any(axis=0))
+    check(seeds(tmp_path, image[int(columns.min()) :, int(rows.min()) :, 1:], cine))
+    image.SetOrigin((0.0, 0.0, 1.0))  # reaches past the cine, so it is no piece of it
+    check(seeds(tmp_path, image, cine))
+    image.SetOrigin((0.0, 0.0, 0.0))  # a slice that says no place belongs to the frame that is named
+    assert sorted(masks(seeds(tmp_path, image[:, :, 2:3], cine, frame=4))) == [2]
+    slice_alone = image[:, :, 2:3]
+    slice_alone.SetOrigin((0.0, 0.0, 0.0))
+    assert sorted(masks(seeds(tmp_path, slice_alone, cine, frame=4))) == [4]
+
+
 def test_an_inverted_volume_keeps_its_background_where_it_is_resampled(tmp_path, cine):
     read = seeds(tmp_path, SimpleITK.Flip(image_of(255 - 255 * LABELS), (True, False, False)), cine)
     assert sorted(masks(read)) == [2, 3]

@@ -89,6 +89,8 @@ def target_space(cine: Space | None, seed: Space | None) -> tuple[Space, Space] 
     if seed is None:
         return None
     if cine is None or (cine.is_unplaced and np.allclose(np.diag(cine.steps)[:2], 1)):
+        if cine is not None and not seed.is_unplaced and seed.is_part_of(cine):  # cut out of it: by its origin
+            return cine, seed
         if seed.is_upright or seed.is_default_of_nifti:
             return None
         lengths = np.linalg.norm(seed.steps, axis=0)

@@ -76,6 +76,15 @@ class Space:
         corners = np.array([[(place >> axis & 1) * last[axis] for axis in range(3)] for place in range(8)], float)
         return bool(np.abs(corners @ matrix.T + shift - corners).max() <= _SAME)
 
+    def is_part_of(self, other: Space) -> bool:
+        """Whether it is a smaller piece cut out of another grid, pixel for pixel."""
+        if not (self.has_frame_step and other.has_frame_step and np.allclose(self.steps, other.steps, rtol=1e-3)):
+            return False
+        _, shift = self.grid_in(other)
+        is_whole = np.abs(shift - shift.round()).max() <= _SAME
+        is_within = (shift >= -_SAME).all() and (shift + self.size <= np.array(other.size) + _SAME).all()
+        return bool(is_whole and is_within and self.size != other.size)
+
 
 def space_of(header: VolumeHeader, axes: FrameAxes | None = None) -> Space | None:
     """Return where a volume's frames lie; None where the header does not say, or says what cannot be.
