@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 import tifffile
@@ -55,6 +58,28 @@ def test_a_frame_that_is_missing_among_even_times_is_noted(tmp_path):
 def test_a_rate_that_varies_is_no_loss(tmp_path):
     times = [0, 30, 90, 120, 180, 270, 300, 330, 420, 480, 510, 600]
     assert read_cine(encode_video(tmp_path / "a.mkv", FRAMES, "mpeg4", times=times)).notes == ()
+
+
+def test_frames_that_a_capture_card_dropped_are_no_cut(tmp_path):
+    """Into AVI it writes an empty piece for each; VirtualDub and OBS do so, too."""
+    places = [0, 1, 2, 4, 5, 6, 7, 10, 11, 12, 13, 14]
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *FRAMES.shape[1:3], "yuvj420p"
+        for place, picture in zip(places, FRAMES, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, "gray").reformat(format="yuvj420p")
+            frame.pts, frame.time_base = place, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    cine = read_cine(path)
+    np.testing.assert_allclose(cine.timing.seconds, np.array(places) / 25)
+    assert cine.notes[0] == (
+        "The video's header says 15 frames but 12 could be decoded: their times reach the end, so the others were "
+        "dropped when it was recorded."
+    )
+    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 2])
+    assert "the file may be cut off" in read_cine(path).notes[0]
 
 
 def test_pictures_behind_the_only_one_of_a_tiff_file_are_noted(tmp_path):

@@ -11,6 +11,9 @@ from UltrasoundLesionSegLib.readers.video_index import VideoIndex
 _LONGER = 1.02
 """Share by which the duration in a header may be longer than the frames."""
 
+_LAST = 1.5
+"""Frames at most between the time of the last picture and the end of a file that is whole."""
+
 _GAP = 1.75
 _CLOCK = 0.0011
 """Seconds by which containers round times."""
@@ -65,10 +68,12 @@ def gap_notes(timing: Timing | None) -> tuple[str, ...]:
 def count_notes(index: VideoIndex, timing: Timing | None) -> tuple[str, ...]:
     """Return notes where the header of a video states another number of frames, or more seconds, than there are."""
     count = len(index.checksums)
+    shown = 0.0 if timing is None else float(timing.seconds[-1])
     if index.told not in (0, count):
         what = "the file may be cut off" if count < index.told else "these are used"
+        if count < index.told and (shown + _LAST / max(1.0, index.nominal_rate)) * index.nominal_rate >= index.told:
+            what = "their times reach the end, so the others were dropped when it was recorded"
         return (f"The video's header says {index.told} frames but {count} could be decoded: {what}.",)
-    shown = 0.0 if timing is None else float(timing.seconds[-1])
     interval = shown / (count - 1) if count > 1 else 1 / max(1.0, index.nominal_rate)
     if timing is not None and shown + interval < (index.told_seconds - 1.5 * interval) / _LONGER:
         return (
