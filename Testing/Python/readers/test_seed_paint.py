@@ -419,6 +419,16 @@ def test_a_lesion_in_pieces_is_remarked(tmp_path):
     assert any("pieces" in one or "holes" in one for one in read(tmp_path, binary).remarks)
 
 
+def test_a_thick_ring_is_remarked(tmp_path):
+    """A thick outline of a small lesion cannot be told from a ring-shaped lesion."""
+    ring = cv2.circle(np.zeros((80, 100), np.uint8), (50, 40), 20, 255, 8)
+    found = read(tmp_path, ring)
+    assert areas(found) == [int((ring > 0).sum())]
+    enclosed = int((cv2.circle(ring.copy(), (50, 40), 20, 255, -1) > 0).sum() - (ring > 0).sum())
+    assert found.remarks == (f"lesion 1 is a ring around {enclosed} pixels; if it is an outline, fill it",)
+    assert read(tmp_path, cv2.circle(np.zeros((80, 100), np.uint8), (50, 40), 24, 255, 20)).remarks == ()
+
+
 def test_a_frame_cut_at_a_level_is_told_from_a_drawn_lesion(shared_data):
     cine = simulate_cine(SimulationSettings(seed=0, frames=1, height=160, width=200)).cine
     frame = cine.frames[0]

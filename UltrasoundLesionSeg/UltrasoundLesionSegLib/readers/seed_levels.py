@@ -321,15 +321,27 @@ def check_labels(labels: Sequence[LabelMap]) -> None:
 
 
 def pieces(labels: Sequence[LabelMap]) -> tuple[str, ...]:
-    """Return remarks on lesions of several pieces or with holes: perhaps several, or a picture cut at a level."""
+    """Return remarks on lesions in pieces, with holes, or around one: perhaps several, a picture, an outline."""
     remarks = []
     for label in sorted({int(one) for page in labels for one in np.unique(page)} - {0}):
-        most = holes = 0
+        most = holes = enclosed = 0
         for page in labels:
             shape = (page == label).astype(np.uint8)
             most = max(most, count_parts(shape > 0))
-            holes = max(holes, count_parts(np.pad(page != label, 1, constant_values=True)) - 1)
+            others = np.pad(page != label, 1, constant_values=True)
+            holes = max(holes, count_parts(others) - 1)
+            hole = _largest_hole(others)
+            enclosed = max(enclosed, hole if 2 * hole > np.count_nonzero(shape) else 0)
         if most > 1 or holes > 1:
             has_holes = f" with {holes} holes" if holes > 1 else ""
             remarks.append(f"lesion {label} is in {most} piece{'s' if most > 1 else ''}{has_holes}")
+        if enclosed:
+            remarks.append(f"lesion {label} is a ring around {enclosed} pixels; if it is an outline, fill it")
     return tuple(remarks)
+
+
+def _largest_hole(others: NDArray[np.bool_]) -> int:
+    """Return the pixels of the largest area that touches no border, 0 where there is none."""
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(others.astype(np.uint8), connectivity=4)
+    inner = statistics[1:][(statistics[1:, :2] > 0).all(axis=1), cv2.CC_STAT_AREA]
+    return int(inner.max(initial=0))
