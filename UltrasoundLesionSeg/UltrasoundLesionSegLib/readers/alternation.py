@@ -162,7 +162,9 @@ def _look_at(path: Path) -> _Picture | None:
     levels = pixels.astype(np.float32)
     is_exact = distinct_colors([levels], _MOST_EXACT) is not None
     ground = _ground(pixels)
-    is_other = np.abs(levels - ground).max(axis=2) > (0 if is_exact else ALIKE)
+    # channel by channel: the maximum along an axis of three takes ten times as long
+    away = np.maximum.reduce([np.abs(one - own) for one, own in zip(cv2.split(levels), ground, strict=True)])
+    is_other = away > (0 if is_exact else ALIKE)
     even = np.full(is_other.shape, True) if is_exact else local_range(levels) <= EVEN_IF_LOSSY
     size = (pixels.shape[0], pixels.shape[1])
     if not is_other.any():
@@ -174,7 +176,9 @@ def _look_at(path: Path) -> _Picture | None:
 
 def _paints(even: NDArray[np.uint8], total: int) -> tuple[tuple[NDArray[np.float32], ...], float]:
     """Return the colours that most even pixels ``(N, 3)`` have, and how much of ``total`` pixels these cover."""
-    colors, counts = np.unique(even, axis=0, return_counts=True)
+    # as whole numbers: sorting them as rows of three takes 40 times as long
+    packed, counts = np.unique(even.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32), return_counts=True)
+    colors = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.uint8)
     paints: list[NDArray[np.float32]] = []
     covered = 0
     while len(colors) and len(paints) < _MOST_PAINTS:
