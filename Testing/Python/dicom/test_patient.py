@@ -77,3 +77,9 @@ def test_a_field_that_is_unknown_is_refused_with_those_that_are_known(tmp_path: 
     with pytest.raises(OutputError, match="unknown; the fields are patient_name, patient_id, birth_date") as refused:
         read_patient(patient_file(tmp_path, {"patient_id": "P1", "Doe": "x"}))
     assert "Doe" not in str(refused.value)
+
+
+def test_a_field_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "patient.json").write_text('{"patient_id": "P1", "patient_name": "Doe^Jane", "patient_id": "P2"}')
+    with pytest.raises(OutputError, match="the patient file has a field twice"):
+        read_patient(tmp_path / "patient.json")

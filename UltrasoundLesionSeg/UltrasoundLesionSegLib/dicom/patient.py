@@ -85,12 +85,12 @@ def read_patient(path: Path) -> PatientModule:
     Raises
     ------
     OutputError
-        When the file cannot be opened, is no such JSON, has another field, or a value that is neither text nor a whole
-        number.
+        When the file cannot be opened, is no such JSON, has another field or one twice, or a value that is neither text
+        nor a whole number.
     """
     known = [one.name for one in fields(PatientModule)]
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), object_pairs_hook=_each_once)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(f"the patient file cannot be opened ({reason}); name one that exists") from None
@@ -103,6 +103,13 @@ def read_patient(path: Path) -> PatientModule:
     given = {"patient_name": "", "patient_id": ""}
     given |= {key: _text(key, value) for key, value in content.items() if value is not None}
     return PatientModule(**given)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object's fields; of one that is there twice, JSON would take the last, another patient's maybe."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise OutputError("the patient file has a field twice; leave one of both out")
+    return dict(pairs)
 
 
 def _text(name: str, value: Any) -> str:
