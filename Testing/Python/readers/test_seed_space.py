@@ -221,3 +221,12 @@ def test_segments_in_layers_of_several_slices_land_in_the_cine(tmp_path, cine):
         np.testing.assert_array_equal(found["S0", 2], LABELS[2] > 0)
         np.testing.assert_array_equal(found["S1", 3], (second[3] > 0) & (LABELS[3] == 0))
     assert sorted(read_seed_file(flipped).masks) == [2, 3]  # without a cine: as stored
+
+
+def test_a_file_that_says_its_frames_itself_is_not_put_on_the_named_one_without_a_word(tmp_path, cine):
+    stack = image_of(LABELS)
+    read = seeds(tmp_path, stack, cine, frame=4)
+    check(read)
+    assert read.read_as == "on the frames that the file itself says, not on frame 4"
+    for frame in (0, 2):  # none named, and one of the file's own
+        assert seeds(tmp_path, stack, cine, frame=frame).read_as == ""

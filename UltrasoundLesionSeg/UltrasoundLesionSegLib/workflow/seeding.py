@@ -79,7 +79,8 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> FileSeeds:
         read = read_segmentation(path, cine)
         segments = [(one.name, at, mask) for one in read.segments for at, mask in sorted(one.masks.items())]
         tracked = {one.name: lesion_number(cine.identity, one) for one in read.segments}
-        return FileSeeds(segments, numbers={name: number for name, number in tracked.items() if number is not None})
+        kept = {name: number for name, number in tracked.items() if number is not None}
+        return FileSeeds(segments, "; ".join(_other_frames(segments, frame)), kept)
     file = read_seed_file(path, cine.shape, _space_of_cine(cine), len(cine))
     lesions = {at: _lesions_of(labels) for at, labels in file.masks.items()}
     numbers = sorted({label for of_frame in lesions.values() for label, _ in of_frame})
@@ -90,7 +91,18 @@ def seeds_from_file(path: Path, cine: Cine, frame: int, name: str) -> FileSeeds:
         for at, of_frame in lesions.items()
         for label, mask in of_frame
     ]
-    return FileSeeds(found, "; ".join((*file.remarks, *_cut_from_frames(found, cine))))
+    remarks = (*file.remarks, *_other_frames(found, frame), *_cut_from_frames(found, cine))
+    return FileSeeds(found, "; ".join(remarks))
+
+
+def _other_frames(found: list[FoundSeed], frame: int) -> tuple[str, ...]:
+    """Return the remark on a file that itself says its frames, none of which is the one that was named.
+
+    Frame 0 is what is meant where none was named.
+    """
+    if frame == 0 or frame in {at for _, at, _ in found}:
+        return ()
+    return (f"on the frames that the file itself says, not on frame {frame}",)
 
 
 def _cut_from_frames(found: list[FoundSeed], cine: Cine) -> tuple[str, ...]:
