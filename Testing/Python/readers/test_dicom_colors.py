@@ -223,6 +223,21 @@ def test_without_a_photometric_interpretation_the_samples_decide(save_dicom, is_
     assert any("read as RGB" in note for note in cine.notes)
 
 
+@pytest.mark.parametrize(
+    ("written", "right", "is_noted"),
+    [(" monochrome2", 0, False), ("monochrome1 ", 255, False), ("MONOCHROME", 0, True), ("GRAYSCALE", 0, True)],
+)
+def test_a_photometric_interpretation_in_another_spelling(save_dicom, written, right, is_noted):
+    grey = moving_frames(3)
+    path = save_dicom(dicom_object(grey, PhotometricInterpretation="X" * 12))
+    content = path.read_bytes()
+    assert content.count(b"X" * 12) == 1
+    path.write_bytes(content.replace(b"X" * 12, written.encode().ljust(12)))
+    cine = read_cine(path)
+    np.testing.assert_array_equal(np.stack(list(cine)), grey ^ right)
+    assert any("does not say what its values are" in note for note in cine.notes) == is_noted
+
+
 @pytest.mark.parametrize(("shift", "highest"), [(8, 15), (4, 11)])
 def test_stored_bits_that_are_not_the_lowest(save_dicom, shift, highest):
     # as GDCM and DCMTK read them

@@ -21,6 +21,12 @@ _SEGMENTATION_STORAGE = (
     "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation Storage
 )
 
+_PHOTOMETRIC = (
+    *("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "XYB"),
+    *("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"),
+)
+"""What PS3.3 C.7.6.3.1.2 knows, retired ones too."""
+
 _VOLUME_STORAGE = "1.2.840.10008.5.1.4.1.1.6.2"  # Enhanced US Volume Storage
 
 
@@ -54,13 +60,24 @@ def parse_header(stream: BinaryIO) -> Dataset:
     """
     with quiet():
         try:
-            return pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+            return _with_usual_photometric(pydicom.dcmread(stream, stop_before_pixels=True, force=True))
         except Exception as error:  # pydicom raises whatever a damaged element leads to
             if isinstance(error, OSError) and error.errno is not None:  # pydicom's own have no number
                 raise
             raise SourceError(
                 f"the DICOM header is damaged ({type(error).__name__}); export the cine again from its origin"
             ) from None
+
+
+def _with_usual_photometric(header: Dataset) -> Dataset:
+    """Return a header with its Photometric Interpretation as the standard spells it, or empty if it knows none such.
+
+    Some programs write it in small letters or with a space before it, or write MONOCHROME, which says nothing of black.
+    """
+    if "PhotometricInterpretation" in header:
+        told = " ".join(text(header, "PhotometricInterpretation").upper().replace("\0", " ").split())
+        header.PhotometricInterpretation = told if told in _PHOTOMETRIC else ""
+    return header
 
 
 def number(header: Dataset, keyword: str) -> float | None:
