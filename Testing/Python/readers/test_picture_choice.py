@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from source_makers import PLANTED, moving_frames
 
@@ -296,3 +297,12 @@ def test_masks_among_frames_of_more_than_eight_bits(tmp_path, mask, largest):
     cine = read_cine(folder)
     assert len(cine) == 6
     assert MASKS_NOTE.format(6) in cine.notes
+
+
+@pytest.mark.parametrize("is_imagej", [True, False])
+def test_a_stack_of_masks_may_begin_with_frames_without_lesion(tmp_path, is_imagej):
+    masks = np.concatenate([np.zeros_like(MASKS[:3]), MASKS])
+    tifffile.imwrite(tmp_path / "masks.tif", masks, imagej=is_imagej)
+    assert looks_like_mask(tmp_path / "masks.tif")
+    tifffile.imwrite(tmp_path / "frames.tif", np.concatenate([masks[:3], FRAMES]), imagej=is_imagej)
+    assert not looks_like_mask(tmp_path / "frames.tif")

@@ -13,8 +13,10 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from UltrasoundLesionSegLib.errors import FrameError, SourceError
 from UltrasoundLesionSegLib.readers.alternation import eight_bits, is_painted, masks_between
 from UltrasoundLesionSegLib.readers.frames import LOSSY_GREY_TOLERANCE, is_color_picture
+from UltrasoundLesionSegLib.readers.pages import PageFile
 from UltrasoundLesionSegLib.readers.quiet import quiet
 
 T = TypeVar("T")
@@ -245,22 +247,31 @@ def _head(path: Path) -> tuple[str, tuple[int, int]] | None:
 
 
 def looks_like_mask(path: Path) -> bool:
-    """Whether a picture has few levels, or nearly all of it is near its lowest or highest one."""
+    """Whether a picture has few levels, or nearly all of it is near its lowest or highest one.
+
+    A blank one does not: a black frame has one level, too. Of a file of several pictures the first that is not blank
+    decides, as a stack of masks may begin with frames without lesion.
+    """
     try:
-        with quiet(), Image.open(path) as image:
-            image.load()
-            if image.mode in ("1", "P"):
-                levels = len(np.unique(np.asarray(image)))
-                if image.mode == "1" or levels <= _LEVELS_OF_A_MASK:
-                    return True
-            is_layer = image.mode in ("RGBA", "LA") and np.unique(np.asarray(image.getchannel("A"))).size > 1
-            values = np.asarray(image.getchannel("A") if is_layer else eight_bits(image).convert("L"))
-    except Exception:  # damaged: it keeps its place as a frame
+        with PageFile(path) as pages:
+            found = (_is_mask(pages.image(index)) for index in range(len(pages)))
+            return next((one for one in found if one is not None), False)
+    except (SourceError, FrameError):  # damaged: it keeps its place as a frame
         return False
+
+
+def _is_mask(image: Image.Image) -> bool | None:
+    """Whether a picture looks like a mask, None for one of one level."""
+    if image.mode in ("1", "P"):
+        levels = len(np.unique(np.asarray(image)))
+        if image.mode == "1" or levels <= _LEVELS_OF_A_MASK:
+            return True
+    is_layer = image.mode in ("RGBA", "LA") and np.unique(np.asarray(image.getchannel("A"))).size > 1
+    values = np.asarray(image.getchannel("A") if is_layer else eight_bits(image).convert("L"))
     counts = np.bincount(values.ravel(), minlength=256)
     used = np.flatnonzero(counts)
     if len(used) < 2:
-        return False  # a black frame has one level too
+        return None
     if len(used) <= _LEVELS_OF_A_MASK:
         return True
     low, high = int(used[0]), int(used[-1])
