@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.engine.click_prompt import (
     draw_box,
     draw_clicks,
 )
-from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
+from UltrasoundLesionSegLib.engine.clicking import ClickDrawing, longer_side
 from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
 from UltrasoundLesionSegLib.engine.networks.bas import BasClick
 
@@ -58,6 +58,24 @@ def test_a_lesion_larger_than_the_first_look_is_seen_whole() -> None:
     frame[20:180, 10:190] = 230
     found = ClickDrawing(frame, PointedNetwork(), 96, CPU).mask([Click(100, 60)])
     assert dice(found, frame > 100) > 0.97
+
+
+def test_where_the_lesions_size_is_known_the_first_look_fits_it() -> None:
+    network = PointedNetwork()
+    found = ClickDrawing(frame_with_discs(), network, 96, CPU, size=12).mask([Click(200, 290)])
+    rows, columns = np.mgrid[:240, :320]
+    assert dice(found, (rows - 200) ** 2 + (columns - 290) ** 2 < 6**2) > 0.9
+    assert len(network.seen) == 1  # the smallest window shows it; from afar it takes three looks
+    assert 0.03 < float((network.seen[0][0, :3].mean(0) > 0.5).float().mean()) < 0.08
+    wrong = ClickDrawing(frame_with_discs(), PointedNetwork(), 96, CPU, size=12).mask([Click(100, 120)])
+    assert dice(wrong, (rows - 100) ** 2 + (columns - 120) ** 2 < 40**2) > 0.9  # the window grows with what it shows
+
+
+def test_the_longer_side_of_a_mask() -> None:
+    mask = np.zeros((30, 40), bool)
+    assert longer_side(mask) is None
+    mask[3:9, 5:25] = True
+    assert longer_side(mask) == 20
 
 
 def test_clicks_mend_what_is_there_and_taking_them_back_costs_nothing() -> None:

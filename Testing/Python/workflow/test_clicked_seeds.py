@@ -117,6 +117,33 @@ def test_a_proposal_is_written_by_whoever_accepts_it(
         logic.proposeFromClicks(browser, [], nothing, frame=6, box=(5, 5, 4000, 9))
 
 
+def test_the_lesions_size_on_the_nearest_frame_drawn_tells_where_to_look(
+    logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
+) -> None:
+    """From nothing the first look holds the whole frame; beside a drawing, a window of twice the lesion's size."""
+    browser, truth = discs
+
+    def first_look(frame: int, segment: str | None) -> float:
+        """Return the share of the first look that is bright: the larger, the closer it was."""
+        before = len(pointed_model.seen)
+        logic.proposeFromClicks(
+            browser, [middle(truth[frame][0])], np.zeros_like(truth[0][0]), frame=frame, segment=segment
+        )
+        return float((pointed_model.seen[before][0, :3].mean(0) > 0.5).float().mean())
+
+    (segment,) = logic.setSeed(browser, truth[2][0], frame=2)
+    logic.markNotVisible(browser, frame=5)
+    unknown, known = first_look(7, None), first_look(7, segment)
+    assert known > 1.5 * unknown
+    before = len(pointed_model.seen)
+    logic.click(browser, [middle(truth[8][0])], frame=8)
+    assert (pointed_model.seen[before][0, :3].mean(0) > 0.5).float().mean() == pytest.approx(known, rel=0.2)
+    # the frame that is clicked does not count: the drawing of all its clicks stays the same one
+    looks = len(pointed_model.seen)
+    logic.click(browser, [], frame=8)
+    assert len(pointed_model.seen) == looks
+
+
 def test_a_drawing_is_mended_and_comes_back(
     logic: UltrasoundLesionWorkflow, discs: Discs, pointed_model: PointedNetwork
 ) -> None:

@@ -1,8 +1,8 @@
 """A lesion drawn on one frame from a person's clicks or a box, and a mask corrected by clicks.
 
-The size of the lesion is not known at the first click. The network first looks through a window as large as the frame,
-then through one around the mask that it found, until the window fits. Each further click takes one look, or two,
-through the window around the present mask, which is part of the prompt.
+At the first click the network looks through a window that fits the lesion as it is on another frame, or one as large as
+the frame where its size is not known; then through one around the mask that it found, until the window fits. Each
+further click takes one look, or two, through the window around the present mask, which is part of the prompt.
 
 A click that corrects a mask which was there before, of a propagation or a person, changes the part of the outline that
 it points at and leaves the others alone.
@@ -82,16 +82,25 @@ class ClickDrawing:
     device : torch.device
     start : ndarray of bool, shape (H, W), or None
         A mask to correct; None or an empty one starts from nothing.
+    size : float or None
+        The longer side of the lesion on a frame nearby, in pixels (``longer_side``); None where it is not known.
     """
 
     def __init__(
-        self, frame: Frame, network: ClickNetwork, input_size: int, device: torch.device, start: Mask | None = None
+        self,
+        frame: Frame,
+        network: ClickNetwork,
+        input_size: int,
+        device: torch.device,
+        start: Mask | None = None,
+        size: float | None = None,
     ) -> None:
         self._frame = frame
         self._network = network
         self._size = input_size
         self._device = device
         self._start = start if start is not None and start.any() else None
+        self._lesion_size = size
         self._answers: dict[tuple[Box | None, tuple[Click, ...]], _Answer | None] = {}
 
     def mask(self, clicks: Sequence[Click], box: Box | None = None) -> Mask:
@@ -191,8 +200,10 @@ class ClickDrawing:
             return _around([(box.top, box.left), (box.bottom, box.right)])
         if not inside:
             return None
-        whole = Window.whole(*self._frame.shape[:2])
-        return Window(inside[-1].row, inside[-1].column, max(whole.side, SMALLEST_SIDE))
+        side = Window.whole(*self._frame.shape[:2]).side
+        if self._lesion_size is not None:
+            side = min(MARGIN * self._lesion_size, side)
+        return Window(inside[-1].row, inside[-1].column, max(side, SMALLEST_SIDE))
 
     def _looked(
         self, clicks: Sequence[Click], box: Box | None, before: _Answer | None, window: Window, looks: int
@@ -241,6 +252,13 @@ class ClickDrawing:
         fitting = _around(corners)
         largest = MARGIN * Window.whole(*self._frame.shape[:2]).side
         return replace(fitting, side=min(max(fitting.side, answer.window.side / CLOSEST), largest))
+
+
+def longer_side(mask: Mask) -> float | None:
+    """Return the longer side of a mask's bounding box in pixels; None where the mask is empty."""
+    if not mask.any():
+        return None
+    return float(max(np.ptp(np.flatnonzero(mask.any(axis=axis))) for axis in (0, 1)) + 1)
 
 
 def _around(corners: Sequence[tuple[float, float]]) -> Window:

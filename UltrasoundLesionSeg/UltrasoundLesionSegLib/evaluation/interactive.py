@@ -239,7 +239,7 @@ def _course(work: _Work, follower: Follower, plan: Plan, start: int, way: _Way) 
         if wanted is None:
             return Course(work.case.name, work.case.patient, **asdict(way), frames=frames, steps=steps)
         found = _found(session, results, wanted)
-        answer = person.answer(work.cine.frames[wanted], found, work.truth[wanted])
+        answer = person.answer(work.cine.frames[wanted], found, work.truth[wanted], session.sizes_nearby(wanted))
         session.draw(wanted, answer.masks)
         at = wanted
 

@@ -6,7 +6,7 @@ A way of working is a chooser and a person; ``interactive.py`` compares several.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -25,6 +25,7 @@ from UltrasoundLesionSegLib.measurement.overlap import dice
 from UltrasoundLesionSegLib.training.click_simulation import next_click
 
 Masks = NDArray[np.bool_]  # (K, H, W)
+Sizes = Sequence[float | None]
 MOST_CLICKS = 3  # on a lesion of one frame
 FITTED = "next frame, fitted"
 GOOD = 0.9  # a person does not correct masks with at least this Dice
@@ -149,13 +150,15 @@ class Person(Protocol):
         """Return what the person gives on the frame to start on. Parameters as for ``answer``."""
         ...
 
-    def answer(self, frame: Frame, found: Masks, truth: Masks) -> Answer:
+    def answer(self, frame: Frame, found: Masks, truth: Masks, sizes: Sizes = ()) -> Answer:
         """Return what the person makes of a frame that is offered.
 
         Parameters
         ----------
         frame : ndarray of uint8, shape (H, W) or (H, W, 3)
         found, truth : ndarray of bool, shape (K, H, W)
+        sizes : sequence of float or None
+            The longer side of each lesion on the nearest frame drawn, in pixels, where it is known.
         """
         ...
 
@@ -169,7 +172,7 @@ class Draws:
         """Return the truth."""
         return Answer(truth, drawn=True)
 
-    def answer(self, frame: Frame, found: Masks, truth: Masks) -> Answer:
+    def answer(self, frame: Frame, found: Masks, truth: Masks, sizes: Sizes = ()) -> Answer:
         """Return the truth."""
         return Answer(truth, drawn=True)
 
@@ -179,7 +182,7 @@ class DrawsWherePoor(Draws):
 
     name = f"draws where Dice is under {GOOD:g}, else confirms"
 
-    def answer(self, frame: Frame, found: Masks, truth: Masks) -> Answer:
+    def answer(self, frame: Frame, found: Masks, truth: Masks, sizes: Sizes = ()) -> Answer:
         """Return the truth, or what was found."""
         if min(dice(one, other) for one, other in zip(found, truth, strict=True)) < GOOD:
             return Answer(truth, drawn=True)
@@ -194,9 +197,10 @@ class ClicksWherePoor(Draws):
 
     name = f"clicks up to {MOST_CLICKS} times where Dice is under {GOOD:g}, else confirms"
 
-    def answer(self, frame: Frame, found: Masks, truth: Masks) -> Answer:
+    def answer(self, frame: Frame, found: Masks, truth: Masks, sizes: Sizes = ()) -> Answer:
         """Return what the clicks made of the masks."""
-        clicked = [_clicked(frame, one, other) for one, other in zip(found, truth, strict=True)]
+        known = sizes or [None] * len(truth)
+        clicked = [_clicked(frame, *one) for one in zip(found, truth, known, strict=True)]
         masks = np.stack([mask for mask, _ in clicked])
         return Answer(masks, not np.array_equal(masks, found), sum(number for _, number in clicked))
 
@@ -213,12 +217,12 @@ class Clicks(ClicksWherePoor):
         return Answer(np.where(lost[:, None, None], truth, answer.masks), drawn=True, clicks=answer.clicks)
 
 
-def _clicked(frame: Frame, found: Mask, truth: Mask) -> tuple[Mask, int]:
+def _clicked(frame: Frame, found: Mask, truth: Mask, lesion_size: float | None) -> tuple[Mask, int]:
     """Return the best mask that clicks made of one, and how many there were."""
     if not truth.any():
         return truth, 0
     network, size = click_model()
-    drawing = ClickDrawing(frame, network, size, torch.device("cpu"), found)
+    drawing = ClickDrawing(frame, network, size, torch.device("cpu"), found, lesion_size)
     clicks: list[Click] = []
     masks = [found]
     while dice(masks[-1], truth) < GOOD and len(clicks) < MOST_CLICKS:

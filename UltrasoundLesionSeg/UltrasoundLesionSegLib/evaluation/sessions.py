@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine
+from UltrasoundLesionSegLib.engine.clicking import longer_side
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
 from UltrasoundLesionSegLib.engine.next_frame import Outlook
 from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
@@ -114,6 +115,12 @@ class Session:
     def draw(self, frame: int, masks: Masks) -> None:
         """Put a person's masks on a frame."""
         self.anchors[frame] = masks
+
+    def sizes_nearby(self, frame: int) -> list[float | None]:
+        """Return each lesion's longer side, in pixels, on the nearest anchor that shows it; None without one."""
+        nearest = sorted((one for one in self.anchors if one != frame), key=lambda one: abs(one - frame))
+        sizes = ([longer_side(self.anchors[one][lesion]) for one in nearest] for lesion in range(self.lesions))
+        return [next((size for size in of_lesion if size is not None), None) for of_lesion in sizes]
 
     def results(self) -> dict[int, Filled]:
         """Return masks and expected overlaps of every frame without an anchor."""

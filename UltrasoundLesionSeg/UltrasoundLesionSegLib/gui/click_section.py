@@ -263,7 +263,12 @@ class ClickSection(LoadingFirst):
                 clicks = _Clicks(clicks.frame, segment, [clicks.masks[-1]])
             clicks.given.append(new)
             mask = self.logic.proposeFromClicks(
-                browser, clicks.points, clicks.masks[0], device=self.host.device_name(), box=clicks.box
+                browser,
+                clicks.points,
+                clicks.masks[0],
+                device=self.host.device_name(),
+                box=clicks.box,
+                segment=segment,
             )
             editor_node = self.ui.segmentEditor.mrmlSegmentEditorNode()
             if not self.host.parameters.allowOverlap:

@@ -59,7 +59,7 @@ class ClickedSeeds(SeedsAndAnchors):
         super().__init__()
         # by browser ID: the latest drawing of each cine, which keeps the model's answers
         self._clicked: dict[str, _Clicked] = {}
-        self._drawings: dict[str, tuple[tuple[int, str, str], Mask, ClickDrawing]] = {}
+        self._drawings: dict[str, tuple[tuple[int, str, str, float | None], Mask, ClickDrawing]] = {}
 
     def _release_cine(self, browser: Any) -> None:
         super()._release_cine(browser)
@@ -131,7 +131,8 @@ class ClickedSeeds(SeedsAndAnchors):
         if clicked is None or not clicked.is_as_left((at, identifier), stored, state):
             clicked = _Clicked((at, identifier), stored, state, stored, state)
             self._clicked[browser.GetID()] = clicked
-        drawn = self._drawing(browser, at, clicked.mask, model, device).mask(clicks, around)
+        size = self._size_nearby(browser, at, identifier)
+        drawn = self._drawing(browser, at, clicked.mask, size, model, device).mask(clicks, around)
         self.efforts.clicked(sequence, at, [*([] if box is None else [box]), *points], identifier)
         for other in sequence.segments():
             if other.id != identifier:
@@ -165,6 +166,7 @@ class ClickedSeeds(SeedsAndAnchors):
         model: str | None = None,
         device: str = "auto",
         box: Sequence[float] | None = None,
+        segment: str | None = None,
     ) -> Mask:
         """Return what ``click`` would draw; nothing is written until ``setSeed`` or a drawing accepts it.
 
@@ -174,6 +176,8 @@ class ClickedSeeds(SeedsAndAnchors):
             As for ``click``.
         start : ndarray of bool, shape (H, W)
             The mask before the first click; an empty one starts from nothing. A box draws anew, whatever was there.
+        segment : str, optional
+            ID of the lesion: its size on the frames drawn tells where to look first.
 
         Returns
         -------
@@ -189,7 +193,8 @@ class ClickedSeeds(SeedsAndAnchors):
         shape = self.cine(browser).shape
         clicks, around = _checked_prompt(points, box, shape)
         _check_size("mask to start from", start, shape)
-        mask = self._drawing(browser, at, start, model, device).mask(clicks, around)
+        size = self._size_nearby(browser, at, segment) if segment else None
+        mask = self._drawing(browser, at, start, size, model, device).mask(clicks, around)
         self.efforts.clicked(self._sequence(browser), at, [*([] if box is None else [box]), *points])
         self._suggestions[browser.GetID(), at] = mask, self._click_model(model)
         return mask
@@ -198,17 +203,28 @@ class ClickedSeeds(SeedsAndAnchors):
         bundle = self._bundle(model, "click")
         return Suggester(bundle.name, bundle.version, bundle.sha256)
 
-    def _drawing(self, browser: Any, frame: int, start: Mask, model: str | None, device: str) -> ClickDrawing:
+    def _size_nearby(self, browser: Any, frame: int, segment: str) -> float | None:
+        """Return a lesion's longer side, in pixels, on the nearest other anchor that shows it; None without one."""
+        from UltrasoundLesionSegLib.engine.clicking import longer_side
+
+        sequence = self._sequence(browser)
+        anchors = [one for one in sequence.anchors().get(segment, ()) if one != frame]
+        sizes = (longer_side(sequence.read(one, segment)) for one in sorted(anchors, key=lambda one: abs(one - frame)))
+        return next((size for size in sizes if size is not None), None)
+
+    def _drawing(
+        self, browser: Any, frame: int, start: Mask, size: float | None, model: str | None, device: str
+    ) -> ClickDrawing:
         """Return what draws on a frame from a mask; the last one again where nothing is different."""
         from UltrasoundLesionSegLib.engine.clicking import ClickDrawing
 
         bundle = self._bundle(model, "click")
-        key = (frame, bundle.sha256, device)
+        key = (frame, bundle.sha256, device, size)
         last = self._drawings.get(browser.GetID())
         if last is not None and last[0] == key and np.array_equal(last[1], start):
             return last[2]
         network, on = self._network(bundle, device), self._resolve_device(device)
-        drawing = ClickDrawing(self.cine(browser).frames[frame], network, bundle.input_size, on, start)
+        drawing = ClickDrawing(self.cine(browser).frames[frame], network, bundle.input_size, on, start, size)
         self._drawings[browser.GetID()] = (key, start.copy(), drawing)
         return drawing
 
