@@ -25,7 +25,7 @@ from UltrasoundLesionSegLib.mrml.scene_file import (
 )
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
-from UltrasoundLesionSegLib.mrml.tables import charts, tables, write_chart, write_table
+from UltrasoundLesionSegLib.mrml.tables import charts, find_table, tables, write_chart, write_table
 
 from .support import HEIGHT, WIDTH, disk, make_cine
 
@@ -128,9 +128,24 @@ def test_brackets_do_not_empty_the_file(scene: Any, tmp_path: Path) -> None:
     """Slicer's archiver takes [1] for a pattern; Slicer's DICOM import names cines so."""
     fill(make_cine(6), "1: US [1]")
     (loaded,) = load_scene(save_scene(tmp_path / "scene [1]*.mrb"))
-    assert loaded.GetName() == "1: US [1] browser"
+    assert loaded.GetName() == "1: US (1) browser"
     lesions = SegmentationSequence.find(loaded)
     assert np.array_equal(lesions.read(0, A), MASKS[0][A])
+
+
+def test_an_ampersand_in_a_name_does_not_make_the_scene_unreadable(scene: Any, tmp_path: Path) -> None:
+    """Slicer writes names of files into the scene's XML as they are."""
+    browser = fill(make_cine(6), "L & R")
+    SegmentationSequence.find(browser).rename_segment(A, "Cyst & node")
+    write_table("Cyst & node over time", {"Frame": [1]}, browser)
+    path = tmp_path / "scene & more.mrb"
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "by_slicer.mrb"))
+    for saved in (save_scene(path), tmp_path / "by_slicer.mrb"):
+        (loaded,) = load_scene(saved)
+        lesions = SegmentationSequence.find(loaded)
+        assert np.array_equal(lesions.read(0, A), MASKS[0][A])
+        assert lesions.segments()[0].name == "Cyst & node"
+        assert find_table("Cyst & node over time", loaded) is not None
 
 
 def test_a_segmentation_that_someone_gave_brackets_is_refused_rather_than_lost(scene: Any, tmp_path: Path) -> None:

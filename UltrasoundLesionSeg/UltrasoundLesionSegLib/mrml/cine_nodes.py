@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine, Fra
 from UltrasoundLesionSegLib.errors import FrameError, SceneError
 from UltrasoundLesionSegLib.mrml import headless, layout
 from UltrasoundLesionSegLib.mrml.frames import array_from_image, image_from_array, image_of
-from UltrasoundLesionSegLib.mrml.names import free_name
+from UltrasoundLesionSegLib.mrml.names import free_name, name_to_save
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.readers.pixel_digest import PixelDigest
 
@@ -200,7 +200,7 @@ def _region_to_json(region: CalibratedRegion) -> dict[str, Any]:
 
 
 def _add_to_scene(scene: Any, sequence: Any, name: str, timing: Timing | None) -> Any:
-    sequence.SetName(free_name(scene, name))
+    sequence.SetName(free_name(scene, name_to_save(name)))
     scene.AddNode(sequence)
     storage = scene.AddNewNodeByClass("vtkMRMLVolumeSequenceStorageNode")
     sequence.SetAndObserveStorageNodeID(storage.GetID())

@@ -53,10 +53,6 @@ CHART_FRAME = "Frame"  # column of the tables that charts are drawn from
 TABLE_KEY = _PREFIX + "Table"
 CHART_KEY = _PREFIX + "Chart"
 
-# Characters that Slicer's archiver takes for a file name pattern. A sequence of segmentations is saved as a bundle in a
-# folder of its name; with "[1]" in it, as Slicer's DICOM import names cines, that bundle is empty and nobody is told.
-WITHOUT_PATTERNS = str.maketrans({"[": "(", "]": ")", "*": "_", "?": "_"})
-
 
 @contextlib.contextmanager
 def without_events(node: Any) -> Iterator[None]:

@@ -11,7 +11,8 @@ import slicer
 import vtk
 
 from UltrasoundLesionSegLib.errors import OutputError, SceneError
-from UltrasoundLesionSegLib.mrml import headless, layout
+from UltrasoundLesionSegLib.mrml import headless
+from UltrasoundLesionSegLib.mrml.names import name_to_save
 from UltrasoundLesionSegLib.mrml.scene_archive import is_sound
 from UltrasoundLesionSegLib.writers.atomic import NumberedFiles, atomic_path
 
@@ -42,14 +43,14 @@ def save_scene(path: Path | str) -> Path:
     scene = headless.start()
     with atomic_path(target) as temporary, tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
         # the folder inside the bundle is named like the file, so it is written under its own name and then renamed
-        written = Path(folder) / target.name.translate(layout.WITHOUT_PATTERNS)
+        written = Path(folder) / name_to_save(target.name)
         messages = slicer.vtkMRMLMessageCollection()
         done = scene.WriteToMRB(str(written), None, messages)
         if not done or messages.GetNumberOfMessagesOfType(vtk.vtkCommand.ErrorEvent):
             raise OutputError("the scene cannot be written; choose a folder that is writable and has room")
         if not is_sound(written, with_images=False):
             raise OutputError(
-                "Slicer wrote the scene incompletely; make room on the disk, and take brackets out of sequences' names"
+                "Slicer wrote the scene incompletely; make room on the disk, and take brackets and & out of the names of nodes"
             )
         written.replace(temporary)
     return target

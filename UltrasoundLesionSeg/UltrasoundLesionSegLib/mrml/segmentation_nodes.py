@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml import layout
 from UltrasoundLesionSegLib.mrml.cine_of_browser import master_sequence
 from UltrasoundLesionSegLib.mrml.labelmaps import FrameGeometry, read_mask, write_masks
-from UltrasoundLesionSegLib.mrml.names import free_name
+from UltrasoundLesionSegLib.mrml.names import free_name, name_to_save
 from UltrasoundLesionSegLib.mrml.segments import (
     SegmentInfo,
     info_of,
@@ -45,7 +45,7 @@ def add_sequence(browser: Any, segments: list[SegmentInfo], name: str) -> Any:
     """
     master, scene = master_sequence(browser), browser.GetScene()
     sequence = slicer.vtkMRMLSequenceNode()
-    sequence.SetName(free_name(scene, name.translate(layout.WITHOUT_PATTERNS)))
+    sequence.SetName(free_name(scene, name_to_save(name)))
     sequence.SetIndexName(master.GetIndexName())
     sequence.SetIndexUnit(master.GetIndexUnit())
     sequence.SetIndexType(master.GetIndexType())

@@ -16,6 +16,7 @@ import vtk
 from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml import layout
 from UltrasoundLesionSegLib.mrml.cine_of_browser import master_sequence
+from UltrasoundLesionSegLib.mrml.names import name_to_save
 
 _SERIES_COLORS = ((0.0, 0.45, 0.70), (0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.90, 0.62, 0.0))
 
@@ -68,7 +69,7 @@ def add_table(name: str, columns: Mapping[str, Sequence[Any]]) -> Any:
     -------
     vtkMRMLTableNode
     """
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(name))
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(name_to_save(name)))
     node.SetUseColumnTitleAsColumnHeader(True)
     for title, values in columns.items():
         node.AddColumn(_column(title, values))
@@ -174,7 +175,7 @@ def _belonging(browser: Any, class_name: str, key: str) -> list[Any]:
 
 def _add(browser: Any, class_name: str, key: str, name: str) -> Any:
     scene = browser.GetScene()
-    node = scene.AddNewNodeByClass(class_name, scene.GenerateUniqueName(name))
+    node = scene.AddNewNodeByClass(class_name, scene.GenerateUniqueName(name_to_save(name)))
     node.SetAttribute(key, name)
     node.SetNodeReferenceID(layout.BROWSER_REFERENCE, browser.GetID())
     return node
