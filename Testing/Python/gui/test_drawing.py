@@ -172,6 +172,21 @@ def test_a_frame_marked_not_visible_and_released_has_a_mask_after_the_next_propa
     assert not user.sees("lesionMessageLabel"), "it is computed"
 
 
+def test_segments_that_others_add_and_remove_are_seen(discs: Any, drawing: np.ndarray) -> None:
+    user, shown = discs.user, discs.user.see("segmentEditor").segmentationNode().GetSegmentation()
+    discs.browser.SetSelectedItemNumber(4)
+    user.module.session.process_events()
+    shown.RemoveSegment("lesion-1")
+    user.module.session.process_events()
+    assert user.read("segmentNameEdit") == ""
+    assert not user.see("deleteSegmentButton").isEnabled()
+    discs.browser.SetSelectedItemNumber(3)
+    user.module.session.process_events()
+    assert user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
+    assert user.read("segmentNameEdit") == "Lesion"
+    assert user.see("deleteSegmentButton").isEnabled()
+
+
 def test_other_peoples_segmentations_and_sequences_stay_as_they_are(discs: Any, drawing: np.ndarray) -> None:
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Somebody's")
     other.GetSegmentation().AddEmptySegment("theirs", "Theirs")

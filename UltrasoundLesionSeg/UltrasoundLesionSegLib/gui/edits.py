@@ -14,10 +14,12 @@ from UltrasoundLesionSegLib.mrml.edit_guard import EditGuard
 from UltrasoundLesionSegLib.mrml.segment_display import Shown, read_display, write_display
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
-DRAWING_EVENTS = (  # strokes and undo; names and colours
+DRAWING_EVENTS = (  # strokes and undo; names and colours; segments that others add and remove
     slicer.vtkSegmentation.SourceRepresentationModified,
     slicer.vtkSegmentation.RepresentationModified,
     slicer.vtkSegmentation.SegmentModified,
+    slicer.vtkSegmentation.SegmentAdded,
+    slicer.vtkSegmentation.SegmentRemoved,
 )
 BEFORE_OTHERS, AFTER_SLICER = 100.0, -100.0  # VTK calls observers of higher priority first; Slicer's have 0
 

@@ -87,10 +87,11 @@ class ReviewSection(Section):
         self._is_new = True
 
     def drawing_changed(self) -> None:
-        """Show the anchor that is being drawn, and names typed in the editor."""
+        """Show the anchor that is being drawn, and segments that were renamed, added or removed elsewhere."""
         self._show_timeline()
         self._show_frame_info()
         self._show_name()
+        self.busy_changed()
 
     def progress_made(self) -> None:
         """Show the confidences that are there by now."""
