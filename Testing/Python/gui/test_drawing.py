@@ -172,6 +172,22 @@ def test_a_frame_marked_not_visible_and_released_has_a_mask_after_the_next_propa
     assert not user.sees("lesionMessageLabel"), "it is computed"
 
 
+def test_a_frame_drawn_on_again_after_it_was_released_is_shown_as_an_anchor(discs: Any, drawing: np.ndarray) -> None:
+    discs.user.click("releaseButton")
+    assert discs.user.read("anchorsLabel").startswith("No anchors yet")
+    discs.user.paint("segmentEditor", disc(drawing.shape, 45, 45, 4))
+    assert discs.user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
+
+
+def test_the_same_frame_drawn_on_in_the_next_cine_is_shown_as_an_anchor(discs: Any, drawing: np.ndarray) -> None:
+    other = discs.logic.loadCine(np.zeros((12, *drawing.shape), np.uint8))
+    other.SetSelectedItemNumber(3)
+    discs.user.choose("browserSelector", other.GetName())
+    discs.user.click("newLesionButton")
+    discs.user.paint("segmentEditor", drawing)
+    assert discs.user.read("anchorsLabel") == "Anchors: Lesion on frame 3."
+
+
 def test_segments_that_others_add_and_remove_are_seen(discs: Any, drawing: np.ndarray) -> None:
     user, shown = discs.user, discs.user.see("segmentEditor").segmentationNode().GetSegmentation()
     discs.browser.SetSelectedItemNumber(4)

@@ -268,6 +268,7 @@ class Panel:
     def results_changed(self) -> None:
         """Tell the sections that masks, anchors, confidences or segments changed."""
         self._unseen.discard(RESULTS)
+        self._drawing_shown = None  # the sections show everything anew, a drawing that is stored no more included
         with focus_kept(self.root):
             for section in self.sections:
                 section.results_changed()
