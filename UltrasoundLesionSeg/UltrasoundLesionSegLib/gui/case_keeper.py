@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qt
 
-from UltrasoundLesionSegLib.errors import HeldError
+from UltrasoundLesionSegLib.errors import HeldError, LesionSegError
 from UltrasoundLesionSegLib.gui.cine_loading import CineLoading
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.library_loading import import_steps
@@ -176,7 +177,8 @@ class CaseKeeper:
     def confirm_shown_frame(self) -> None:
         """Declare the frame shown right, the masks that came with the case included."""
         if self._case is not None and self.is_shown:
-            self._case.confirm()
+            with suppress(LesionSegError):  # section 2, whose button it is, says what is wrong
+                self._case.confirm()
 
     def store(self) -> None:
         """Store the reader's work if it changed."""
@@ -188,6 +190,7 @@ class CaseKeeper:
                 is_new = case.store(with_masks=not self._host.busy)
             except HeldError:
                 self._case = None  # the cine stays in the scene, with everything drawn on it
+                case.case.close()  # a folder that was away and comes back would have us as its holder still
                 self._changed(case.case.name)
                 raise
             if is_new:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import qt
 import slicer
 
+from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.gui.case_keeper import CaseKeeper
 from UltrasoundLesionSegLib.gui.case_table import CaseTable
 from UltrasoundLesionSegLib.gui.host import Host
@@ -26,7 +28,7 @@ from UltrasoundLesionSegLib.report.wording import counted
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.review.open_case import OpenCase
-    from UltrasoundLesionSegLib.review.worklist import Worklist
+    from UltrasoundLesionSegLib.review.worklist import WorkCase, Worklist
 
 # in the application's settings on this computer, never in a scene
 FOLDER, READER, MOVES = (f"UltrasoundLesionSeg/Worklist{name}" for name in ("Folder", "Reader", "Moves"))
@@ -178,17 +180,24 @@ class WorklistSection(Section):
         self._show_progress()
         self.busy_changed()
 
+    def _listed(self, name: str) -> WorkCase | None:
+        """Return what the list says of a case, None where it has none of this name: the batch may have changed."""
+        with suppress(ReviewError):
+            return self._list.case(name) if self._list is not None else None
+        return None
+
     def _tell_if_done_no_more(self) -> None:
         """Tell once that a change has put a done case back into work: its masks of all frames are no longer stored."""
         name, was_done = self._case.name, self._is_done
-        self._is_done = bool(name) and self._list is not None and self._list.case(name).state is ReviewState.DONE
+        case = self._listed(name)
+        self._is_done = case is not None and case.state is ReviewState.DONE
         if name and name == self._shown and was_done and not self._is_done:
             text = f"{name} is in work again: press Done to keep the masks of all frames as they are now."
             tell(self.ui.worklistMessageLabel, text, Tone.CAUTION)
 
     def _show_first_frame(self) -> None:
         """Go to the frame to look at first, in a case that nothing was drawn in yet."""
-        case = self._list.case(self._shown) if self._list is not None and self._shown else None
+        case = self._listed(self._shown)
         if case is not None and case.next_frame is not None and not case.frames_drawn:
             self.host.show_frame(case.next_frame)
 
@@ -210,16 +219,18 @@ class WorklistSection(Section):
         if not name or listed is None:
             tell(self.ui.openCaseLabel, "")
             return
-        case = listed.case(name)
-        drawn = f"{counted(case.frames_drawn, 'frame')} drawn"
-        remark = f"; {html.escape(case.remark)}" if case.remark else ""
-        self.ui.openCaseLabel.text = f"<b>{html.escape(name)}</b> is open, {drawn}{remark}."
+        case = self._listed(name)
+        if case is None:
+            said = "; the batch no longer lists it"
+        else:
+            said = f", {counted(case.frames_drawn, 'frame')} drawn{'; ' if case.remark else ''}{case.remark}"
+        self.ui.openCaseLabel.text = f"<b>{html.escape(name)}</b> is open{html.escape(said)}."
         self.ui.openCaseLabel.visible = True
 
     def _case_changed(self, name: str) -> None:
         """Show what is known of a case that was opened, stored or closed."""
-        if self._list is not None:
-            case = self._list.case(name)
+        case = self._listed(name)
+        if case is not None:
             self._table.update(case, name == self._case.name or case.state in self._states)
         self._tell_if_done_no_more()
         if self._shown != self._case.name:
@@ -388,17 +399,17 @@ class WorklistSection(Section):
         """Offer what can be done with the chosen case and the open one."""
         free = not self.host.busy
         has_list, has_case = self._list is not None, bool(self._case.name)
-        chosen = self._table.chosen if has_list else ""
-        state = self._list.case(chosen).state if self._list is not None and chosen else None
+        chosen = self._listed(self._table.chosen)
         self.ui.worklistOpenButton.enabled = free
         self.ui.worklistBeginButton.enabled = free
         self.ui.worklistReaderEdit.enabled = free
         self.ui.worklistRefreshButton.enabled = free
-        self.ui.openCaseButton.enabled = free and bool(chosen)
+        self.ui.openCaseButton.enabled = free and chosen is not None
         self.ui.nextCaseButton.enabled = free and has_list
         self.ui.finishCaseButton.enabled = free and has_case
-        self.ui.setAsideButton.enabled = free and (has_case or bool(chosen))
-        self.ui.takeUpButton.enabled = free and not has_case and state in (ReviewState.DONE, ReviewState.SET_ASIDE)
+        self.ui.setAsideButton.enabled = free and (has_case or chosen is not None)
+        can_be_taken_up = chosen is not None and chosen.state in (ReviewState.DONE, ReviewState.SET_ASIDE)
+        self.ui.takeUpButton.enabled = free and not has_case and can_be_taken_up
         self.ui.closeCaseButton.enabled = self.running or (has_case and free)
         self._comparison.busy_changed()
 

@@ -50,7 +50,8 @@ def save_scene(path: Path | str) -> Path:
             raise OutputError("the scene cannot be written; choose a folder that is writable and has room")
         if not is_sound(written, with_images=False):
             raise OutputError(
-                "Slicer wrote the scene incompletely; make room on the disk, and take brackets and & out of the names of nodes"
+                "Slicer wrote the scene incompletely; make room on the disk, and take brackets and & out of the names "
+                "of nodes"
             )
         written.replace(temporary)
     return target

@@ -69,7 +69,9 @@ def add_table(name: str, columns: Mapping[str, Sequence[Any]]) -> Any:
     -------
     vtkMRMLTableNode
     """
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(name_to_save(name)))
+    node = slicer.mrmlScene.AddNewNodeByClass(
+        "vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(name_to_save(name))
+    )
     node.SetUseColumnTitleAsColumnHeader(True)
     for title, values in columns.items():
         node.AddColumn(_column(title, values))

@@ -111,11 +111,6 @@ class Worklist:
         self._folder = BatchFolder(Path(output))
         self._reviews = ReviewFolder(self._folder.root)
         self._sources = MovedSources(moves)
-        if not (self._folder.sources.is_file() or self._folder.cases.is_dir()):
-            raise ReviewError(
-                "the folder is no batch's output; choose the folder that holds 'cases' and 'index.html', or begin one "
-                "from a folder of cines"
-            )
         self.refresh()
 
     @property
@@ -129,7 +124,14 @@ class Worklist:
         return self._sources.moves
 
     def refresh(self) -> None:
-        """Read the disk again: a batch may still be running, and others may work with the same reader's code."""
+        """Read the disk again: a batch may still be running, and others may work with the same reader's code.
+
+        Raises
+        ------
+        ReviewError
+            When the folder is no batch's, or no longer there; the list is then as it was.
+        """
+        self._check_folder()
         listed = read_listed(self._folder.sources) if self._folder.sources.is_file() else []
         self._listed = {one.case.name: one for one in listed}
         indexed = read_index(self._folder)
@@ -141,6 +143,14 @@ class Worklist:
         self._aside = self._reviews.aside(self.reader)
         names = [*self._listed, *(name for name in on_disk if name not in self._listed)]
         self._cases = {name: self._case(name) for name in names}
+
+    def _check_folder(self) -> None:
+        """Work on a case makes the folders that it needs: in a batch that was moved away, nobody would find it."""
+        if not (self._folder.sources.is_file() or self._folder.cases.is_dir()):
+            raise ReviewError(
+                "the folder is no batch's output, or its disk is not connected; choose the folder that holds 'cases' "
+                "and 'index.html', or begin one from a folder of cines"
+            )
 
     def _case(self, name: str) -> WorkCase:
         row, listed, record = self._rows.get(name), self._listed.get(name), self._records.get(name)
@@ -278,9 +288,10 @@ class Worklist:
         HeldError
             When somebody else has it.
         ReviewError
-            When there is no such case, or its files are damaged.
+            When there is no such case, its files are damaged, or the batch's folder is no longer there.
         """
         self.case(name)
+        self._check_folder()
         work = self._reviews.work(self.reader, name)
         hold = work.hold()
         try:
@@ -331,6 +342,7 @@ class Worklist:
 
     def _change(self, name: str, state: ReviewState, reason: str = "") -> None:
         self.case(name)
+        self._check_folder()
         work = self._reviews.work(self.reader, name)
         with work.hold() as hold:
             before, anchors = work.record() or ReviewRecord(name, self.reader), work.anchors()
