@@ -84,6 +84,24 @@ def test_a_scene_whose_data_files_are_missing_is_told_in_one_sentence(discs: Any
     assert "60 frames" in user.read("cineInfoLabel")
 
 
+def test_a_scene_that_is_added_changes_no_drawing_of_the_cines_that_are_there(discs: Any, tmp_path: Path) -> None:
+    user, path = discs.user, str(tmp_path / "scene.mrb")
+    discs.draw(9, discs.truth[9, 0])
+    discs.browser.SetSelectedItemNumber(8)
+    discs.browser.SetSelectedItemNumber(9)
+    assert slicer.mrmlScene.WriteToMRB(path)
+    discs.draw(9, discs.truth[2, 0])
+    discs.draw(4, discs.truth[4, 0])
+    drawn = discs.mask(9)
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    user.module.session.process_events()
+    for frame in (5, 9, 4):
+        discs.browser.SetSelectedItemNumber(frame)
+    assert discs.logic.anchors(discs.browser) == {"lesion-1": [4, 9]}
+    np.testing.assert_array_equal(discs.mask(4), discs.truth[4, 0])
+    np.testing.assert_array_equal(discs.mask(9), drawn)
+
+
 def test_a_scene_without_its_tables_opens_without_charts(discs: Any, tmp_path: Path) -> None:
     user, manager = discs.user, slicer.app.layoutManager()
     alone = manager.layout

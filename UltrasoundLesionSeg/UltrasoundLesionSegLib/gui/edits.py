@@ -10,6 +10,7 @@ import vtk
 
 from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml.changes import RESULTS_CHANGED, TABLES_CHANGED
+from UltrasoundLesionSegLib.mrml.cine_nodes import show_stored_frames
 from UltrasoundLesionSegLib.mrml.edit_guard import EditGuard
 from UltrasoundLesionSegLib.mrml.segment_display import Shown, read_display, write_display
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
@@ -61,6 +62,7 @@ class EditKeeper:
         self._shown: tuple[Any, list[int]] | None = None  # segmentation node and observers
         self._observed: list[tuple[Any, int]] = []
         self._browser: Any = None
+        self._before_import: list[Any] = []  # browsers, while another scene is added
         self._frame = -1
         self._display: Shown = {}
 
@@ -75,7 +77,10 @@ class EditKeeper:
         self._observe(browser, vtk.vtkCommand.ModifiedEvent, self._browser_modified, AFTER_SLICER)
         self._observe(browser, RESULTS_CHANGED, lambda *_: self._results_changed())
         self._observe(browser, TABLES_CHANGED, lambda *_: self._tables_changed())
-        self._observe(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, lambda *_: self._store(), BEFORE_OTHERS)
+        scene = slicer.mrmlScene
+        self._observe(scene, scene.StartSaveEvent, lambda *_: self._store(), BEFORE_OTHERS)
+        self._observe(scene, scene.StartImportEvent, self._import_begins, BEFORE_OTHERS)
+        self._observe(scene, scene.EndImportEvent, self._import_ended, BEFORE_OTHERS)
         self.guard()
 
     def guard(self) -> None:
@@ -136,6 +141,16 @@ class EditKeeper:
         """Return the segmentation node that shows the lesions, None where there is none."""
         sequence = self._guarded if self._browser is not None else None
         return self._browser.GetProxyNode(sequence) if sequence is not None and sequence.GetScene() else None
+
+    def _import_begins(self, scene: Any, _event: Any) -> None:
+        """Store what is drawn: the scene that is added will write into the proxies of the cines that are there."""
+        self._store()
+        self._before_import = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", scene)
+
+    def _import_ended(self, _scene: Any, _event: Any) -> None:
+        """Show the cines that were there before as they are stored; those that came may have unstored drawings."""
+        browsers, self._before_import = self._before_import, []
+        show_stored_frames(browsers)
 
     def _browser_about_to_be_followed(self, _caller: Any, _event: Any) -> None:
         """Remember how the lesions are shown: Slicer sets that back when it shows the browser's frame."""

@@ -10,7 +10,7 @@ notes) lies in attributes of the sequence node: see ``layout.py``.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -212,6 +212,21 @@ def _add_to_scene(scene: Any, sequence: Any, name: str, timing: Timing | None) -
     browser.SetSelectedItemNumber(0)
     _show_grey_values_as_they_are(browser.GetProxyNode(sequence))
     return browser
+
+
+def show_stored_frames(browsers: Iterable[Any]) -> None:
+    """Let the proxies of browsers show what is stored for the frame that each is on; unstored drawings are lost.
+
+    A scene that is added to another one puts its own frames into the proxies there: its browsers name proxies by the
+    IDs that these had in the file, before Slicer changes the IDs to free ones.
+
+    Parameters
+    ----------
+    browsers : iterable of vtkMRMLSequenceBrowserNode
+    """
+    for browser in browsers:
+        if browser.GetScene() is not None and browser.GetMasterSequenceNode() is not None:
+            slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
 
 
 def play_as_recorded(browser: Any, timing: Timing | None) -> None:

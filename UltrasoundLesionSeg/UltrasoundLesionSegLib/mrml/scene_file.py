@@ -12,6 +12,7 @@ import vtk
 
 from UltrasoundLesionSegLib.errors import OutputError, SceneError
 from UltrasoundLesionSegLib.mrml import headless
+from UltrasoundLesionSegLib.mrml.cine_nodes import show_stored_frames
 from UltrasoundLesionSegLib.mrml.names import name_to_save
 from UltrasoundLesionSegLib.mrml.scene_archive import is_sound
 from UltrasoundLesionSegLib.writers.atomic import NumberedFiles, atomic_path
@@ -89,9 +90,8 @@ def load_scene(path: Path | str, clear: bool = True) -> list[Any]:
     if not scene.ReadFromMRB(str(source), clear, messages):
         raise SceneError("the scene file cannot be read; it may come from a newer version of Slicer")
     found = [one for one in _browsers(scene) if one not in before and one.GetMasterSequenceNode() is not None]
-    for browser in found:
-        # Slicer leaves the proxies as they were saved until the browser moves; an unsaved or stale one shows nothing
-        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    # Slicer leaves the proxies as they were saved until the browser moves; an unsaved or stale one shows nothing
+    show_stored_frames([*before, *found])
     return found
 
 
