@@ -102,6 +102,15 @@ def test_a_scene_that_is_added_changes_no_drawing_of_the_cines_that_are_there(di
     np.testing.assert_array_equal(discs.mask(9), drawn)
 
 
+def test_a_cine_whose_frames_are_deleted_is_no_longer_the_chosen_one(discs: Any) -> None:
+    user = discs.user
+    slicer.mrmlScene.RemoveNode(discs.browser.GetMasterSequenceNode())
+    user.module.session.process_events()
+    assert user.module.widget._parameterNode.browser is None
+    user.click("followCheckBox")  # a change of the parameters would bring the browser back
+    assert user.read("cineInfoLabel") == "No cine is chosen."
+
+
 def test_a_scene_without_its_tables_opens_without_charts(discs: Any, tmp_path: Path) -> None:
     user, manager = discs.user, slicer.app.layoutManager()
     alone = manager.layout

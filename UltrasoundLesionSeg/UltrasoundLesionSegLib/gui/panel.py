@@ -442,6 +442,8 @@ class Panel:
         browser = self.browser
         if browser is not None and (browser.GetScene() is None or browser.GetMasterSequenceNode() is None):
             self.browser = None
+            if self.parameters is not None:
+                self.parameters.browser = None  # a browser whose frames were deleted is still in the scene
         self.refresh()
 
     def _shortcut(self, keys: str, button_name: str) -> Any:
