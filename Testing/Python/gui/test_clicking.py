@@ -376,3 +376,21 @@ def test_clicks_made_while_libraries_are_loaded_are_drawn_afterwards(
     until.touch()
     clicks.user.wait_until(lambda: clicks.user.read("lesionMessageLabel").startswith("1 click."))
     assert dice(clicks.mask(0), clicks.truth[0][0]) > 0.85
+
+
+@pytest.mark.parametrize("lost", ["sequence", "image"])
+def test_clicks_into_a_cine_whose_images_are_lost_say_so(clicks: Any, lost: str) -> None:
+    """Where the sequence of images is deleted, Slicer makes that of the lesions the browser's first."""
+    clicks.user.click("newLesionButton")
+    clicks.user.click("clickButton")
+    place = place_of(clicks, *middle(clicks.truth[0][0]))
+    if lost == "sequence":
+        slicer.mrmlScene.RemoveNode(clicks.browser.GetMasterSequenceNode())
+    else:
+        clicks.logic.volumeNode(clicks.browser).SetAndObserveImageData(None)
+    clicks.user.module.session.process_events()
+    for event in (LEFT, RELEASE):
+        interactor().SetEventInformation(*place, 0)
+        interactor().InvokeEvent(event)
+    clicks.user.module.session.process_events()
+    assert clicks.user.read("lesionMessageLabel") == "The cine has no images here; load it again."

@@ -11,12 +11,14 @@ import slicer
 import vtk
 
 from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.gui.drag_box import DragBox
 from UltrasoundLesionSegLib.gui.frame_annotation import VIEW
 from UltrasoundLesionSegLib.gui.host import Host
 from UltrasoundLesionSegLib.gui.loading_first import LoadingFirst
 from UltrasoundLesionSegLib.gui.masking import describe_masking, draw_mask, other_segments
 from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
+from UltrasoundLesionSegLib.mrml.frames import image_of
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 BEFORE_SLICER = 10.0  # VTK calls observers of higher priority first: a click here moves neither window level nor slice
@@ -239,7 +241,20 @@ class ClickSection(LoadingFirst):
             self._draw_when_loaded((float(top), float(left), float(bottom), float(right)))
 
     def _is_ready(self) -> bool:
-        return self.host.browser is not None and self._is_free and bool(self.ui.clickButton.checked)
+        """Whether a click or a box can be drawn; where the cine has no images, it is said so."""
+        if self.host.browser is None or not self._is_free or not self.ui.clickButton.checked:
+            return False
+        with telling(self.ui.lesionMessageLabel, clear=False):
+            self._volume()
+            return True
+        return False
+
+    def _volume(self) -> Any:
+        """Return the volume that shows the frame; raises ``SceneError`` where the cine's images were deleted."""
+        volume = self.logic.volumeNode(self.host.browser)
+        if volume is None or image_of(volume) is None:
+            raise SceneError("the cine has no images here; load it again")
+        return volume
 
     def _draw_when_loaded(self, new: Box | Point) -> None:
         if self.running:
@@ -317,14 +332,14 @@ class ClickSection(LoadingFirst):
 
     def _shape(self) -> tuple[int, int]:
         """Return height and width of the frame."""
-        width, height = self.logic.volumeNode(self.host.browser).GetImageData().GetDimensions()[:2]
+        width, height = self._volume().GetImageData().GetDimensions()[:2]
         return height, width
 
     def _pixel_at(self, place: Place) -> tuple[float, float]:
         """Return row and column of the frame at a place of the view; they may lie outside the frame."""
         slice_node = slicer.app.layoutManager().sliceWidget(VIEW).mrmlSliceNode()
         to_pixels = vtk.vtkMatrix4x4()
-        self.logic.volumeNode(self.host.browser).GetRASToIJKMatrix(to_pixels)
+        self._volume().GetRASToIJKMatrix(to_pixels)
         in_world = slice_node.GetXYToRAS().MultiplyPoint((place[0], place[1], 0.0, 1.0))
         column, row = to_pixels.MultiplyPoint(in_world)[:2]
         return row, column

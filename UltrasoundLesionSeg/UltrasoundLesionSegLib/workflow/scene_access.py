@@ -130,9 +130,11 @@ class SceneAccess:
         return replace(identity, paths=_files_in_dicom_database(identity.sop_instance_uids))
 
     def volumeNode(self, browser: Any) -> Any | None:
-        """Return the volume that shows the cine's current frame."""
+        """Return the volume that shows the cine's current frame, None where there is none."""
         master = browser.GetMasterSequenceNode()
-        return browser.GetProxyNode(master) if master else None
+        proxy = browser.GetProxyNode(master) if master else None
+        # where the images were deleted, the lesions are the browser's first sequence
+        return proxy if proxy is not None and proxy.IsA("vtkMRMLVolumeNode") else None
 
     def nodesOf(self, browser: Any) -> list[Any]:
         """Return the nodes this cine lives in: browser, its sequences, and the proxies they are shown with."""
