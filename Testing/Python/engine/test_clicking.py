@@ -21,7 +21,7 @@ from UltrasoundLesionSegLib.engine.click_prompt import (
     draw_box,
     draw_clicks,
 )
-from UltrasoundLesionSegLib.engine.clicking import ClickDrawing, longer_side
+from UltrasoundLesionSegLib.engine.clicking import ClickDrawing, size_nearby
 from UltrasoundLesionSegLib.engine.network_api import ClickNetwork
 from UltrasoundLesionSegLib.engine.networks.bas import BasClick
 
@@ -71,11 +71,17 @@ def test_where_the_lesions_size_is_known_the_first_look_fits_it() -> None:
     assert dice(wrong, (rows - 100) ** 2 + (columns - 120) ** 2 < 40**2) > 0.9  # the window grows with what it shows
 
 
-def test_the_longer_side_of_a_mask() -> None:
-    mask = np.zeros((30, 40), bool)
-    assert longer_side(mask) is None
-    mask[3:9, 5:25] = True
-    assert longer_side(mask) == 20
+def test_the_size_is_that_on_the_nearest_other_anchor_that_shows_the_lesion() -> None:
+    def mask(side: int) -> np.ndarray:
+        drawn = np.zeros((30, 40), bool)
+        drawn[3:9, 5 : 5 + side] = side > 0
+        return drawn
+
+    masks = {2: mask(20), 8: mask(7), 9: mask(0), 30: mask(12)}
+    assert size_nearby(10, masks, masks.__getitem__) == 7
+    assert size_nearby(8, masks, masks.__getitem__) == 20
+    assert size_nearby(9, {9: mask(9)}, masks.__getitem__) is None
+    assert size_nearby(10, [9], masks.__getitem__) is None
 
 
 def test_clicks_mend_what_is_there_and_taking_them_back_costs_nothing() -> None:

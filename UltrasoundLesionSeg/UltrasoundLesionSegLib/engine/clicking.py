@@ -15,7 +15,7 @@ is much smaller than what it drew at the first click, and looks again through a 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -83,7 +83,7 @@ class ClickDrawing:
     start : ndarray of bool, shape (H, W), or None
         A mask to correct; None or an empty one starts from nothing.
     size : float or None
-        The longer side of the lesion on a frame nearby, in pixels (``longer_side``); None where it is not known.
+        The longer side of the lesion on a frame nearby, in pixels (``size_nearby``); None where it is not known.
     """
 
     def __init__(
@@ -254,11 +254,27 @@ class ClickDrawing:
         return replace(fitting, side=min(max(fitting.side, answer.window.side / CLOSEST), largest))
 
 
-def longer_side(mask: Mask) -> float | None:
-    """Return the longer side of a mask's bounding box in pixels; None where the mask is empty."""
-    if not mask.any():
+def size_nearby(frame: int, anchors: Iterable[int], read: Callable[[int], Mask]) -> float | None:
+    """Return a lesion's longer side on the nearest other anchor that shows it.
+
+    Parameters
+    ----------
+    frame : int
+    anchors : iterable of int
+        Frames that were drawn or confirmed.
+    read : callable
+        Returns the lesion's mask on one of them, bool (H, W).
+
+    Returns
+    -------
+    float or None
+        In pixels; None where no other anchor shows the lesion.
+    """
+    others = sorted((one for one in anchors if one != frame), key=lambda one: abs(one - frame))
+    shown = next((mask for mask in map(read, others) if mask.any()), None)
+    if shown is None:
         return None
-    return float(max(np.ptp(np.flatnonzero(mask.any(axis=axis))) for axis in (0, 1)) + 1)
+    return float(max(np.ptp(np.flatnonzero(shown.any(axis=axis))) for axis in (0, 1)) + 1)
 
 
 def _around(corners: Sequence[tuple[float, float]]) -> Window:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from UltrasoundLesionSegLib.cine import Anchor, Cine
-from UltrasoundLesionSegLib.engine.clicking import longer_side
+from UltrasoundLesionSegLib.cine import Anchor, Cine, Mask
+from UltrasoundLesionSegLib.engine.clicking import size_nearby
 from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
 from UltrasoundLesionSegLib.engine.next_frame import Outlook
 from UltrasoundLesionSegLib.engine.propagation import PropagationInputs
@@ -117,10 +118,12 @@ class Session:
         self.anchors[frame] = masks
 
     def sizes_nearby(self, frame: int) -> list[float | None]:
-        """Return each lesion's longer side, in pixels, on the nearest anchor that shows it; None without one."""
-        nearest = sorted((one for one in self.anchors if one != frame), key=lambda one: abs(one - frame))
-        sizes = ([longer_side(self.anchors[one][lesion]) for one in nearest] for lesion in range(self.lesions))
-        return [next((size for size in of_lesion if size is not None), None) for of_lesion in sizes]
+        """Return each lesion's longer side, in pixels, on the nearest other anchor that shows it; None without one."""
+        return [size_nearby(frame, self.anchors, partial(self._drawn, lesion)) for lesion in range(self.lesions)]
+
+    def _drawn(self, lesion: int, frame: int) -> Mask:
+        mask: Mask = self.anchors[frame][lesion]
+        return mask
 
     def results(self) -> dict[int, Filled]:
         """Return masks and expected overlaps of every frame without an anchor."""

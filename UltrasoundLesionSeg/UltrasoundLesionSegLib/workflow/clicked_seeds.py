@@ -205,12 +205,10 @@ class ClickedSeeds(SeedsAndAnchors):
 
     def _size_nearby(self, browser: Any, frame: int, segment: str) -> float | None:
         """Return a lesion's longer side, in pixels, on the nearest other anchor that shows it; None without one."""
-        from UltrasoundLesionSegLib.engine.clicking import longer_side
+        from UltrasoundLesionSegLib.engine.clicking import size_nearby
 
         sequence = self._sequence(browser)
-        anchors = [one for one in sequence.anchors().get(segment, ()) if one != frame]
-        sizes = (longer_side(sequence.read(one, segment)) for one in sorted(anchors, key=lambda one: abs(one - frame)))
-        return next((size for size in sizes if size is not None), None)
+        return size_nearby(frame, sequence.anchors().get(segment, ()), lambda one: sequence.read(one, segment))
 
     def _drawing(
         self, browser: Any, frame: int, start: Mask, size: float | None, model: str | None, device: str
