@@ -241,11 +241,22 @@ def test_what_the_expected_overlap_is_worth() -> None:
     assert found is not None
     assert (found.masks, found.poor) == (11, 2)
     assert found.inside == pytest.approx(1.0)  # the second state says the same of all: it has no rank
+    assert (found.first, found.first_seen) == (found.inside, found.inside_seen)
     assert found.told_apart == 1.0
     assert found.first_in_worst_third == 0.0  # frame 2 is the third lowest of six
     assert (found.done, found.offered_until_done) == (1.0, 1.0)
     assert found.gain_won == pytest.approx(sum(better) - sum(true))
     assert worth([]) is None
+
+
+def test_the_rank_before_the_first_correction_is_told_apart() -> None:
+    told = [0.5, 0.6, 0.7, 0.8, 0.9, float("nan")]
+    steps = [step(5, [0.5, 0.6, 0.7, 0.8, 0.0, 1.0], told), step(0, [0.95, 0.9, 0.8, 0.7, 0.6, 1.0], told)]
+    found = worth([Course("a", "a", "first", OFFERED, "draws", 0, list(range(6)), steps)])
+    assert found is not None
+    assert found.first == pytest.approx(0.0)  # four in order, and one that the model lost and is surest of
+    assert np.isnan(found.first_seen)  # four masks alone show the lesion
+    assert found.inside == pytest.approx(-0.5)  # the other state is in the opposite order
 
 
 def test_a_model_on_a_data_set_and_what_is_written(davis: Path, tmp_path: Path) -> None:

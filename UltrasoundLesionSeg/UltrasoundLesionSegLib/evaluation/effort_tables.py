@@ -50,6 +50,7 @@ WORDS = {
     " random frames",
     "rank": "rank correlation of expected overlap and Dice within a clip: 1 is perfect, 0 is none",
     "where seen": "the same for masks with a Dice between 0 and 1 only",
+    "seed alone": "the same before the first correction; after it, the masks of a clip are more alike",
     "calibration error": "mean difference of expected overlap and Dice, in groups of masks",
     "below 0.8 told apart": "of all pairs of a mask with a Dice below 0.8 and a better one: how often the worse one has"
     " the lower expected overlap",
@@ -100,7 +101,8 @@ def _effort_row(effort: Effort) -> list[str]:
 def _worth_text(told: Worth) -> str:
     text = (
         f"Expected overlap, {told.masks} masks: rank correlation inside a clip {told.inside:.2f}"
-        f" (where the lesion is seen {told.inside_seen:.2f}), over all {told.overall:.2f};"
+        f" (where the lesion is seen {told.inside_seen:.2f}; before the first correction {told.first:.2f} and"
+        f" {told.first_seen:.2f}), over all {told.overall:.2f};"
         f" calibration error {told.error:.3f}; "
     )
     if np.isnan(told.told_apart):
@@ -203,9 +205,14 @@ def summary_text(sets: Mapping[str, Results]) -> str:
         "clips",
         "area over evenly spaced",
         "share of the oracle's lead",
-        "rank inside clips",
+        "rank",
+        "where seen",
+        "rank, seed alone",
+        "where seen, seed alone",
+        "calibration error",
+        "below 0.8 told apart",
+        "first in worst third",
     ]
-    heads += ["where seen", "calibration error", "below 0.8 told apart", "first in worst third"]
     rows = []
     for name, results in sets.items():
         for model, courses in results.items():
@@ -225,6 +232,8 @@ def _summary_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]
         "-" if np.isnan(share) else f"{share:.0%}",
         f"{told.inside:.2f}",
         f"{told.inside_seen:.2f}",
+        f"{told.first:.2f}",
+        f"{told.first_seen:.2f}",
         f"{told.error:.3f}",
         "-" if np.isnan(told.told_apart) else f"{told.told_apart:.0%}",
         "-" if np.isnan(told.first_in_worst_third) else f"{told.first_in_worst_third:.0%}",
