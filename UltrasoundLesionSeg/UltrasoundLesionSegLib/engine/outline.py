@@ -12,10 +12,6 @@ faster where it lies inside the network's: networks leave out parts of a lesion 
 The flow is computed to the anchor's own picture, starting from the result for the previous frame, so that its errors do
 not add up from frame to frame.
 
-Where tissue has no clear edge, a network's outline can flow out: it grows from frame to frame, each time from its own
-larger mask, to many times the lesion's area. A mask much larger than the lesion is on any anchor is cut back to what is
-near the drawn outline where the tissue has carried it.
-
 The network continues from its own outlines. If it got the corrected ones, it would answer with larger ones, which would
 be corrected again: on a beating heart the outline moved through the open valve. Docs/results/ablations.md shows the
 effect of the correction.
@@ -36,11 +32,6 @@ LARGEST = 0.05  # of the window's side; a larger difference means that the netwo
 OUTWARDS, TRUST_OUTWARDS = 0.1, 4
 INWARDS, TRUST_INWARDS = 0.05, 6
 SMOOTHING = 0.01  # standard deviation, of the window's side: finer detail lasts a few frames only
-# A mask of so many times the lesion's area on its largest anchor has flowed out. It is cut at this distance from the
-# drawn outline, in extents of the lesion (the square root of that area). In clips with truth a lesion grew to 2.4 times
-# its area on the first frame at most; masks that flowed out had 4 to 10 times.
-FLOWED_OUT, FARTHEST = 2.5, 0.25
-FLOWED_OUT_PROBABILITY = 0.01  # at most, further away
 BAND = 0.1  # of the window's side, on both sides of the outline: here the anchor's structure is compared
 STEEPEST = 15.0  # log odds; beyond it a probability is 0 or 1 to six digits
 
@@ -97,29 +88,6 @@ class OutlineCorrection:
         # positions are composed instead of flow fields, which would blur if they were resampled on every frame
         self._origin = np.stack([remapped(field, *place) for field in origin])
         self._window, self._now = window, now
-
-    def cut_back(self, predicted: Field, extent: float) -> Field:
-        """Return the network's probabilities without what has flowed out of the lesion.
-
-        Parameters
-        ----------
-        predicted : ndarray of float32, shape (N, N)
-            The network's probabilities for the frame followed to.
-        extent : float
-            Square root of the lesion's area on the anchor that shows most of it, in pixels of the frame.
-
-        Returns
-        -------
-        ndarray of float32, shape (N, N)
-            Unchanged unless the mask is ``FLOWED_OUT`` times as large as on that anchor.
-        """
-        if self._area_of(predicted, self._window) < FLOWED_OUT * extent**2:
-            return predicted
-        drawn = remapped(self._drawn, *self._origin)
-        if not (drawn > 0).any():  # the tissue of the lesion is not in view
-            return predicted
-        near = drawn > -FARTHEST * extent
-        return np.where(near, predicted, np.minimum(predicted, np.float32(FLOWED_OUT_PROBABILITY)))
 
     def apply(self, predicted: Field) -> Field:
         """Correct the network's outline on the frame followed to.

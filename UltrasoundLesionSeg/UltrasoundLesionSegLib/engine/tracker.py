@@ -174,7 +174,6 @@ class LesionTracker:
         predicted = self._segment(view, PreviousFrame(past.view.tensor, past.view.code, past.seen), index)
         if self._correction is not None:
             self._correction.follow(view.grey, window)
-            predicted = self._correction.cut_back(predicted, self._presence.extent)
         certainty = confidence.certainty(predicted)
         probabilities = corrected = self._paste(predicted, window, past.mask)
         redrawn = predicted if self._correction is None else self._correction.apply(predicted)
