@@ -17,7 +17,7 @@ from UltrasoundLesionSegLib.engine.merge import PackedProbabilities
 from UltrasoundLesionSegLib.engine.next_frame import Outlook
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation import people
-from UltrasoundLesionSegLib.evaluation.effort import OFFERED, efforts, worth
+from UltrasoundLesionSegLib.evaluation.effort import OFFERED, efforts, uncorrected, worth
 from UltrasoundLesionSegLib.evaluation.effort_tables import effort_text, lead, summary_text, write_effort
 from UltrasoundLesionSegLib.evaluation.interactive import (
     Course,
@@ -241,7 +241,6 @@ def test_what_the_expected_overlap_is_worth() -> None:
     assert found is not None
     assert (found.masks, found.poor) == (11, 2)
     assert found.inside == pytest.approx(1.0)  # the second state says the same of all: it has no rank
-    assert (found.first, found.first_seen) == (found.inside, found.inside_seen)
     assert found.told_apart == 1.0
     assert found.first_in_worst_third == 0.0  # frame 2 is the third lowest of six
     assert (found.done, found.offered_until_done) == (1.0, 1.0)
@@ -249,14 +248,20 @@ def test_what_the_expected_overlap_is_worth() -> None:
     assert worth([]) is None
 
 
-def test_the_rank_before_the_first_correction_is_told_apart() -> None:
+def test_the_expected_overlap_before_the_first_correction() -> None:
     told = [0.5, 0.6, 0.7, 0.8, 0.9, float("nan")]
     steps = [step(5, [0.5, 0.6, 0.7, 0.8, 0.0, 1.0], told), step(0, [0.95, 0.9, 0.8, 0.7, 0.6, 1.0], told)]
-    found = worth([Course("a", "a", "first", OFFERED, "draws", 0, list(range(6)), steps)])
-    assert found is not None
-    assert found.first == pytest.approx(0.0)  # four in order, and one that the model lost and is surest of
-    assert np.isnan(found.first_seen)  # four masks alone show the lesion
-    assert found.inside == pytest.approx(-0.5)  # the other state is in the opposite order
+    courses = [Course("a", "a", "first", OFFERED, "draws", 0, list(range(6)), steps)]
+    before, after = worth(uncorrected(courses)), worth(courses)
+    assert before is not None
+    assert after is not None
+    assert (before.masks, after.masks) == (5, 10)
+    assert before.inside == pytest.approx(0.0)  # four in order, and one that the model lost and is surest of
+    assert np.isnan(before.inside_seen)  # four masks alone show the lesion
+    assert after.inside == pytest.approx(-0.5)  # the other state is in the opposite order
+    table = summary_text({"tiny": {"holds": courses}})
+    assert "| tiny | holds | first | seed alone | 0.00 |" in table
+    assert "| tiny | holds | first | all | -0.50 |" in table
 
 
 def test_a_model_on_a_data_set_and_what_is_written(davis: Path, tmp_path: Path) -> None:
@@ -278,9 +283,9 @@ def test_a_model_on_a_data_set_and_what_is_written(davis: Path, tmp_path: Path) 
     assert (output / "effort.png").stat().st_size > 1000
     assert "bas_l_propagate" in summary_text({"tiny": results})
     assert effort_text({"nothing": []}) == ""
-    uncorrected = run_case(next(iter(read_cases(davis, Layout.DAVIS))), Holds(), Plan(0, choosers=("next frame",)))
-    assert "| - | - |" in summary_text({"tiny": {"holds": uncorrected}})
-    assert "A correction was expected" not in effort_text({"holds": uncorrected})
+    seed_alone = run_case(next(iter(read_cases(davis, Layout.DAVIS))), Holds(), Plan(0, choosers=("next frame",)))
+    assert "| - | - |" in summary_text({"tiny": {"holds": seed_alone}})
+    assert "A correction was expected" not in effort_text({"holds": seed_alone})
     assert "A correction was expected" in text
     assert "nan%" not in text
     above, _ = lead(efforts(results["bas_l_propagate"]))

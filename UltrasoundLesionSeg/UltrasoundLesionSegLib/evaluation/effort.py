@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.evaluation.calibration import (
     Bin,
@@ -71,8 +70,6 @@ class Worth:
     inside, inside_seen : float
         Mean rank correlation with Dice inside a clip (one state of it), of all masks, and of those alone that show the
         lesion where it is (Dice between 0 and 1): an empty mask is right or wrong, nothing between.
-    first, first_seen : float
-        The same before the first correction. Later the masks of a clip are more alike.
     overall : float
         Rank correlation over all masks.
     told_apart : float
@@ -94,8 +91,6 @@ class Worth:
     poor: int
     inside: float
     inside_seen: float
-    first: float
-    first_seen: float
     overall: float
     told_apart: float
     error: float
@@ -158,22 +153,28 @@ def worth(courses: Sequence[Course]) -> Worth | None:
     own = [course for course in courses if course.chooser == OFFERED]
     if not own:
         return None
-    masks = _Masks.of(own)
-    poor = masks.found < POOR
+    expected, found, clips = [], [], []
+    for course in own:
+        for number, step in enumerate(course.steps):
+            known = ~np.isnan(np.array(step.expected))
+            expected.append(np.array(step.expected)[known])
+            found.append(np.array(step.dice)[known])
+            clips.append(np.full(int(known.sum()), f"{course.case} {course.seed} {course.person} {number}"))
+    all_expected, all_found, all_clips = (np.concatenate(one) for one in (expected, found, clips))
+    poor = all_found < POOR
+    seen = (all_found > 0) & (all_found < 1)
     stops = [_stop(course) for course in own]
     offers = [pair for course in own for pair in pairwise(course.steps)]
     thirds = [float(_in_worst_third(course)) for course in own if len(course.steps) > 1]
     return Worth(
-        masks=len(masks.found),
+        masks=len(all_found),
         poor=int(poor.sum()),
-        inside=masks.rank_inside(np.ones_like(masks.first)),
-        inside_seen=masks.rank_inside(masks.seen),
-        first=masks.rank_inside(masks.first),
-        first_seen=masks.rank_inside(masks.first & masks.seen),
-        overall=rank_correlation(masks.expected, masks.found),
-        told_apart=told_apart(masks.expected[poor], masks.expected[~poor]),
-        error=calibration_error(masks.expected, masks.found),
-        bins=reliability(masks.expected, masks.found),
+        inside=mean_rank_correlation(all_expected, all_found, all_clips),
+        inside_seen=mean_rank_correlation(all_expected[seen], all_found[seen], all_clips[seen]),
+        overall=rank_correlation(all_expected, all_found),
+        told_apart=told_apart(all_expected[poor], all_expected[~poor]),
+        error=calibration_error(all_expected, all_found),
+        bins=reliability(all_expected, all_found),
         first_in_worst_third=float(np.mean(thirds or [np.nan])),
         done=float(np.mean([course.steps[stop].done for course, stop in zip(own, stops, strict=True)])),
         offered_until_done=float(np.mean(stops)),
@@ -183,41 +184,9 @@ def worth(courses: Sequence[Course]) -> Worth | None:
     )
 
 
-@dataclass(frozen=True)
-class _Masks:
-    """All masks that a model made in some courses.
-
-    Parameters
-    ----------
-    expected, found : ndarray of float, shape (n,)
-    states : ndarray of str, shape (n,)
-        The clip that each is of, and after how many corrections.
-    first : ndarray of bool, shape (n,)
-        Whether nothing was corrected before.
-    """
-
-    expected: Values
-    found: Values
-    states: NDArray[np.str_]
-    first: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, courses: Sequence[Course]) -> _Masks:
-        parts = []
-        for course in courses:
-            for number, step in enumerate(course.steps):
-                known = ~np.isnan(np.array(step.expected))
-                state = f"{course.case} {course.seed} {course.person} {number}"
-                values = np.array(step.expected)[known], np.array(step.dice)[known]
-                parts.append((*values, np.full(len(values[0]), state), np.full(len(values[0]), number == 0)))
-        return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-    @property
-    def seen(self) -> NDArray[np.bool_]:
-        return (self.found > 0) & (self.found < 1)
-
-    def rank_inside(self, chosen: NDArray[np.bool_]) -> float:
-        return mean_rank_correlation(self.expected[chosen], self.found[chosen], self.states[chosen])
+def uncorrected(courses: Sequence[Course]) -> list[Course]:
+    """Return the courses as they were before the first correction. After it, the masks of a clip are more alike."""
+    return [replace(course, steps=course.steps[:1]) for course in courses]
 
 
 def _stop(course: Course) -> int:

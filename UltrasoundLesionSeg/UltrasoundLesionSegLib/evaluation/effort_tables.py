@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from UltrasoundLesionSegLib.evaluation.effort import OFFERED, Effort, Worth, efforts, worth
+from UltrasoundLesionSegLib.evaluation.effort import OFFERED, Effort, Worth, efforts, uncorrected, worth
 from UltrasoundLesionSegLib.evaluation.interactive import SEED_FRAMES, Course, read_courses
 from UltrasoundLesionSegLib.evaluation.people import FITTED, PEOPLE
 from UltrasoundLesionSegLib.evaluation.tables import markdown_table
@@ -48,9 +48,10 @@ WORDS = {
     "area over evenly spaced": "area of the program's choice minus that of evenly spaced frames",
     "share of the oracle's lead": "gain of the program's choice over random frames, divided by the oracle's gain over"
     " random frames",
+    "seed alone, all": "masks before the first correction; all masks, also those after corrections. After a correction"
+    " the masks of a clip are more alike, and harder to rank",
     "rank": "rank correlation of expected overlap and Dice within a clip: 1 is perfect, 0 is none",
     "where seen": "the same for masks with a Dice between 0 and 1 only",
-    "seed alone": "the same before the first correction; after it, the masks of a clip are more alike",
     "calibration error": "mean difference of expected overlap and Dice, in groups of masks",
     "below 0.8 told apart": "of all pairs of a mask with a Dice below 0.8 and a better one: how often the worse one has"
     " the lower expected overlap",
@@ -101,8 +102,7 @@ def _effort_row(effort: Effort) -> list[str]:
 def _worth_text(told: Worth) -> str:
     text = (
         f"Expected overlap, {told.masks} masks: rank correlation inside a clip {told.inside:.2f}"
-        f" (where the lesion is seen {told.inside_seen:.2f}; before the first correction {told.first:.2f} and"
-        f" {told.first_seen:.2f}), over all {told.overall:.2f};"
+        f" (where the lesion is seen {told.inside_seen:.2f}), over all {told.overall:.2f};"
         f" calibration error {told.error:.3f}; "
     )
     if np.isnan(told.told_apart):
@@ -197,28 +197,19 @@ def lead(found: Sequence[Effort]) -> tuple[float, float]:
 
 
 def summary_text(sets: Mapping[str, Results]) -> str:
-    """Return one table over all sets and models."""
-    heads = [
-        "set",
-        "model",
-        "seed",
-        "clips",
-        "area over evenly spaced",
-        "share of the oracle's lead",
-        "rank",
-        "where seen",
-        "rank, seed alone",
-        "where seen, seed alone",
-        "calibration error",
-        "below 0.8 told apart",
-        "first in worst third",
-    ]
-    rows = []
+    """Return one table of the effort over all sets and models, and one of the expected overlap."""
+    effort, overlap = [], []
     for name, results in sets.items():
         for model, courses in results.items():
             for seed in dict.fromkeys(course.seed for course in courses):
-                rows += _summary_row([name, model, seed], [course for course in courses if course.seed == seed])
-    return "\n".join(markdown_table(heads, rows))
+                own = [course for course in courses if course.seed == seed]
+                effort += _summary_row([name, model, seed], own)
+                overlap += _overlap_row([name, model, seed, "seed alone"], uncorrected(own))
+                overlap += _overlap_row([name, model, seed, "all"], own)
+    heads = ["set", "model", "seed", "clips", "area over evenly spaced", "share of the oracle's lead"]
+    lines = markdown_table([*heads, "first in worst third"], effort)
+    heads = ["set", "model", "seed", "masks", "rank", "where seen", "calibration error", "below 0.8 told apart"]
+    return "\n".join([*lines, "", *markdown_table(heads, overlap)])
 
 
 def _summary_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]:
@@ -230,15 +221,18 @@ def _summary_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]
     numbers = [
         "-" if np.isnan(above) else f"{above:+.4f}",
         "-" if np.isnan(share) else f"{share:.0%}",
-        f"{told.inside:.2f}",
-        f"{told.inside_seen:.2f}",
-        f"{told.first:.2f}",
-        f"{told.first_seen:.2f}",
-        f"{told.error:.3f}",
-        "-" if np.isnan(told.told_apart) else f"{told.told_apart:.0%}",
         "-" if np.isnan(told.first_in_worst_third) else f"{told.first_in_worst_third:.0%}",
     ]
     return [[*names, str(found[0].cases), *numbers]]
+
+
+def _overlap_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]:
+    """Return the row of a model's expected overlap; none without courses that follow the product's offers."""
+    told = worth(courses)
+    if told is None:
+        return []
+    apart = "-" if np.isnan(told.told_apart) else f"{told.told_apart:.0%}"
+    return [[*names, f"{told.inside:.2f}", f"{told.inside_seen:.2f}", f"{told.error:.3f}", apart]]
 
 
 def merged(results: Sequence[Path]) -> dict[str, dict[str, list[Course]]]:
