@@ -164,14 +164,18 @@ def test_the_model_is_identified_and_must_be_named(make_cine, target):
         write(target, cine, masks, lesions=[describe(cine, 1, {1: Origin.MANUAL}, model=None)])
 
 
-def test_the_models_that_drew_seeds_are_identified_beside_the_one_that_carried_them(make_cine, target):
+def test_the_models_that_drew_seeds_are_named_where_highdicom_can_read_them(make_cine, target):
     cine = make_cine()
-    clicked = ModelIdentity("bas_s_click", "0.1.0")
-    lesion = replace(describe(cine, 1, {0: Origin.EDITED}), seed_models=(clicked, MODEL))
-    write(target, cine, random_masks(7, 1, 48, 64), lesions=[lesion])
-    segment = pydicom.dcmread(target).SegmentSequence[0]
-    named = [(one.AlgorithmName, one.AlgorithmVersion) for one in segment.SegmentationAlgorithmIdentificationSequence]
-    assert named == [(MODEL.name, MODEL.version), ("bas_s_click", "0.1.0")]
+    clicked, suggested = ModelIdentity("bas_s_click", "0.1.0"), ModelIdentity("bas_s", "0.3.0")
+    lesion = replace(describe(cine, 1, {0: Origin.EDITED}), seed_models=(clicked, suggested, clicked, MODEL))
+    masks = random_masks(7, 1, 48, 64)
+    write(target, cine, masks, lesions=[lesion])
+    np.testing.assert_array_equal(read_with_highdicom(target, cine, [1]), masks)
+    segment = highdicom.seg.segread(target).get_segment_description(1)
+    (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == (MODEL.name, MODEL.version)
+    parameters = segment.algorithm_identification.parameters
+    assert parameters == {"seed_model": "bas_s_click 0.1.0; bas_s 0.3.0"}
     assert segment.SegmentAlgorithmName == MODEL.name
     assert complaints(target) == []
 

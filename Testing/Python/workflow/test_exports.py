@@ -140,8 +140,9 @@ def test_the_dicom_seg_names_the_model_that_drew_from_clicks(
     request = CaseRequest(source / f"{PATHMARK}.dcm", tmp_path / "out", clicks=(ClickRequest(48, 60, 2),))
     record = run_case(request).record
     segment = pydicom.dcmread(tmp_path / "out" / "segmentation.dcm").SegmentSequence[0]
-    named = [one.AlgorithmName for one in segment.SegmentationAlgorithmIdentificationSequence]
-    assert named == [record["model"]["name"], record["suggested_by"][0]["name"]]
+    (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+    assert algorithm.AlgorithmName == record["model"]["name"]
+    assert algorithm.AlgorithmParameters == "seed_model={name} {version}".format(**record["suggested_by"][0])
     assert segment.SegmentAlgorithmType == "SEMIAUTOMATIC"
     slicer.mrmlScene.Clear(0)
 

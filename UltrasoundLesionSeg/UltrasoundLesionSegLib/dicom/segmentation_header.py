@@ -204,22 +204,25 @@ def _segment(segment: Segment) -> Dataset:
     item.TrackingID = lesion.tracking_id
     if algorithm_type is not AlgorithmType.MANUAL and lesion.model is not None:
         item.SegmentAlgorithmName = lesion.model.name
-        # one item an algorithm that had a part in the segment
-        item.SegmentationAlgorithmIdentificationSequence = [
-            _algorithm(model) for model in dict.fromkeys((lesion.model, *lesion.seed_models))
-        ]
+        item.SegmentationAlgorithmIdentificationSequence = [_algorithm(lesion.model, lesion.seed_models)]
     if lesion.color is not None:
         color = highdicom.color.CIELabColor.from_rgb(*lesion.color)
         item.RecommendedDisplayCIELabValue = list(color.value)
     return item
 
 
-def _algorithm(model: ModelIdentity) -> Dataset:
-    """Return an Algorithm Identification item (PS3.3 Table 10-19)."""
+def _algorithm(model: ModelIdentity, seed_models: Sequence[ModelIdentity]) -> Dataset:
+    """Return the Algorithm Identification item (PS3.3 Table 10-19) of the model that propagated.
+
+    The standard allows an item for each model, but highdicom opens no SEG with more than one: models that drew seeds
+    are a parameter.
+    """
     item = Dataset()
     item.AlgorithmFamilyCodeSequence = [code_item(ARTIFICIAL_INTELLIGENCE)]
     item.AlgorithmName = model.name
     item.AlgorithmVersion = model.version
+    if drawn_by := [f"{one.name} {one.version}" for one in dict.fromkeys(seed_models) if one != model]:
+        item.AlgorithmParameters = f"seed_model={'; '.join(drawn_by)}"
     return item
 
 
