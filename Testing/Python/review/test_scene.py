@@ -147,6 +147,20 @@ def test_every_stroke_is_on_the_disk_and_comes_back(output: Path, opened: Callab
     assert 5 not in {one.frame for one in work_of(output).anchors()}
 
 
+def test_a_suggested_seed_that_is_confirmed_by_the_workflow_is_the_readers(
+    output: Path, opened: Callable[[], SceneCase]
+) -> None:
+    table = output / "cases" / "case-0001" / "measurements.csv"
+    assert table.read_text().count(",manual,") == 1
+    table.write_text(table.read_text().replace(",manual,", ",suggested,"))
+    case = opened()
+    assert case.sequence.origin(2, case.sequence.segments()[0].id) is Origin.SUGGESTED
+    assert not case.store()
+    case._workflow.confirmFrame(case.browser, 2)
+    assert case.store()
+    assert {one.frame: one.how for one in work_of(output).anchors()} == {2: How.CONFIRMED}
+
+
 def test_a_second_lesion_and_a_new_name_come_back(output: Path, opened: Callable[[], SceneCase]) -> None:
     case = opened()
     second = case._workflow.addSegment(case.browser, "Cyst")

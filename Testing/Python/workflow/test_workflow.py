@@ -491,3 +491,8 @@ def test_a_suggestion_is_recorded_for_what_it_is(
     assert logic.anchors(browser)[segment] == [3, 5, 7]
     effort = logic.effort(browser)
     assert (effort.frames_confirmed, effort.frames_drawn) == ((3,), (3, 5))
+    suggested = sequence.state(7, segment)
+    logic.confirmFrame(browser, 7)  # somebody has looked at it now; which model drew it is not forgotten
+    assert sequence.origin(7, segment) is Origin.CONFIRMED
+    assert sequence.state(7, segment).provenance == suggested.provenance != ""
+    assert logic.effort(browser).frames_confirmed == (3, 7)

@@ -170,6 +170,7 @@ class SceneCase:
             sequence.retire(SegmentInfo.numbered(number).id)
         # the machine's anchors: not the reader's as long as they are as they were
         self._given = fill_masks(sequence, masks, {name: segments[own] for name, own in shown.items()})
+        self._suggested = {key for key in self._given if sequence.origin(*key) is Origin.SUGGESTED}
         self._known: dict[_Key, ReaderAnchor] = {}
         for one in self.case.anchors:
             segment = segments[one.lesion]
@@ -390,7 +391,7 @@ class SceneCase:
                     mask, origin, provenance = sequence.read(frame, segment), state.origin, state.provenance
                 else:
                     continue
-                if origin is not None and origin.is_by_person and not self._is_given((frame, segment), mask):
+                if origin is not None and origin.is_by_person and not self._is_given((frame, segment), mask, origin):
                     found[frame, segment] = self._anchor((frame, segment), name, mask, origin, provenance)
         self._known = found
         return found
@@ -404,9 +405,10 @@ class SceneCase:
             known = ReaderAnchor(key[0], name, mask, how, provenance)
         return known
 
-    def _is_given(self, key: _Key, mask: Mask) -> bool:
-        """Whether an anchor is one of the machine's that the reader has not changed."""
-        return key in self._given and np.array_equal(self._given[key], mask)
+    def _is_given(self, key: _Key, mask: Mask, origin: Origin) -> bool:
+        """Whether an anchor is one of the machine's that the reader neither changed nor, if suggested, confirmed."""
+        is_confirmed = origin is Origin.CONFIRMED and key in self._suggested
+        return key in self._given and not is_confirmed and np.array_equal(self._given[key], mask)
 
     def _how(self, frame: int, origin: Origin, mask: Mask) -> How:
         if origin is Origin.MANUAL:

@@ -306,7 +306,8 @@ class SeedsAndAnchors(ModelAccess):
     def confirmFrame(self, browser: Any, frame: int | None = None) -> None:
         """Declare the masks on a frame right: they become anchors. A drawing not yet committed is committed first.
 
-        A lesion that nobody drew or computed there stays unknown.
+        A suggested seed, an anchor already, counts as confirmed from then on. A lesion that nobody drew or computed
+        there stays unknown.
 
         Raises
         ------
@@ -320,9 +321,10 @@ class SeedsAndAnchors(ModelAccess):
         origins = {segment: sequence.origin(at, segment) for segment in self._segments(sequence, None)}
         if all(origin is None for origin in origins.values()):
             raise SeedError(f"frame {at} has no mask to confirm; draw the lesion, propagate, or mark it as not visible")
-        unsaid = [segment for segment, origin in origins.items() if origin is not None and not origin.is_anchor]
+        unsaid = [one for one, origin in origins.items() if origin in (Origin.MODEL, Origin.SUGGESTED)]
         for segment in unsaid:
-            sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED))
+            provenance = sequence.state(at, segment).provenance if origins[segment] is Origin.SUGGESTED else ""
+            sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED, provenance=provenance))
         self.efforts.act(sequence, confirmed=[at] if unsaid else [])
 
     def releaseAnchor(self, browser: Any, frame: int | None = None) -> None:
