@@ -87,7 +87,7 @@ def test_a_reader_s_damaged_case_is_said(tmp_path: Path) -> None:
 
 def test_one_case_is_told_in_the_singular(tmp_path: Path) -> None:
     (page,) = write_pages(tmp_path / "index.html", [row(1)], b"", Reviews())
-    assert "1 case: 1 computed, 0 failed" in page.read_text()
+    assert "1 case: 1 with a result, 0 failed" in page.read_text()
 
 
 def test_the_table_has_three_columns_a_reader() -> None:
@@ -111,7 +111,7 @@ def test_a_suggested_seed_is_a_frame_to_look_at_until_a_reader_has_dealt_with_it
     done, unseen = row(0, suggested_on=30), row(7, suggested_on=30, gain=0.0, offers=(), offer_count=0)
     shown = reviews()
     (page,) = write_pages(tmp_path / "index.html", [done, unseen], b"", shown)
-    assert re.findall(r"<td>(\d+: [\d, ]+|none)</td>", page.read_text()) == ["2: 4, 9", "1: 30"]
+    assert re.findall(r"<td>(\d+ frames?: [\d, ]+|none)</td>", page.read_text()) == ["2 frames: 4, 9", "1 frame: 30"]
     cells = [shown.cells(one) for one in (done, unseen, row(8, suggested_on=30), row(9, offers=(), offer_count=0))]
     assert [one["frames_to_look_at"] for one in cells] == [2, 1, 3, 0]
     assert [one["first_frame_to_look_at"] for one in cells] == [4, 30, 30, ""]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from UltrasoundLesionSegLib.batch.run import BatchResult
+from UltrasoundLesionSegLib.cli import study_commands
 from UltrasoundLesionSegLib.errors import BatchError, OutputError, ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.reader_work.results import no_masks
@@ -40,7 +41,15 @@ def output(cines: Path, batch: Batch, draw: Draw, truth: np.ndarray) -> Path:
 def test_a_finished_case_is_written_as_the_reader_saw_it(output: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     result = export_study(output, "A", tmp_path / "study", progress=lambda *step: told.append(step))
-    assert (result.written, result.finished, result.failed, result.left) == (["case-0001"], [], {}, 1)
+    assert (result.written, result.finished, result.failed, result.left) == (
+        ["case-0001"],
+        [],
+        {},
+        {"case-0002": ReviewState.IN_WORK},
+    )
+    page = (tmp_path / "study" / "index.html").read_text()
+    assert "<h1>Study of reader A</h1>" in page
+    assert "1 case: 1 with a result, 0 failed" in page
     assert told == [(0, 1), (1, 1)]
     case = tmp_path / "study" / "cases" / "case-0001"
     finished = ReviewFolder(output).work("A", "case-0001").result()
@@ -182,10 +191,19 @@ def test_a_case_that_was_taken_back_leaves_the_study(
     assert [row["case"] for row in csv.DictReader((study / "cases.csv").open())] == ["case-0002"]
 
 
+def test_the_command_names_the_cases_that_are_left_out(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study_commands.export_study(output, "A", tmp_path / "study")
+    note, last = capsys.readouterr().out.splitlines()
+    assert note == "note: left out, because reader A has not finished them (in work): case-0002"
+    assert last.startswith("1 case written, 0 unchanged, 0 failed, 1 left out; ")
+
+
 def test_a_damaged_case_is_said_and_the_others_are_written(output: Path, tmp_path: Path) -> None:
     (output / "review" / "A" / "case-0002" / "review.json").write_text("{")
     result = export_study(output, "A", tmp_path / "study")
-    assert (result.written, list(result.failed), result.left) == (["case-0001"], ["case-0002"], 0)
+    assert (result.written, list(result.failed), result.left) == (["case-0001"], ["case-0002"], {})
     assert "damaged" in result.failed["case-0002"]
     states = {row["case"]: row["state"] for row in csv.DictReader((tmp_path / "study" / "cases.csv").open())}
     assert states == {"case-0001": "done", "case-0002": "failed"}

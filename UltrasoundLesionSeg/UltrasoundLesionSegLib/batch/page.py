@@ -23,6 +23,7 @@ from UltrasoundLesionSegLib.writers.atomic import atomic_path
 CASES_ON_A_PAGE = 200
 MOST_FAILED = 200
 REPORT = "report.html"
+TITLE = "Batch of lesion reports"
 _CSS = """
 .bar { display: inline-block; width: 6rem; height: .7em; background: var(--rule); border-radius: 3px; }
 .bar i { display: block; height: 100%; background: #1f77b4; border-radius: 3px; }
@@ -32,7 +33,7 @@ nav a, nav b, .filter label { margin-right: .7rem; }
 """
 
 
-def write_pages(target: Path, rows: Sequence[CaseRow], plot: bytes, reviews: Reviews) -> list[Path]:
+def write_pages(target: Path, rows: Sequence[CaseRow], plot: bytes, reviews: Reviews, title: str = TITLE) -> list[Path]:
     """Write the page, and further ones where there are more cases than a person reads on one.
 
     Parameters
@@ -44,6 +45,7 @@ def write_pages(target: Path, rows: Sequence[CaseRow], plot: bytes, reviews: Rev
     plot : bytes
         PNG.
     reviews : Reviews
+    title : str
 
     Returns
     -------
@@ -56,9 +58,10 @@ def write_pages(target: Path, rows: Sequence[CaseRow], plot: bytes, reviews: Rev
     """
     count = max(1, -(-sum(row.has_result for row in rows) // CASES_ON_A_PAGE))
     targets = [target, *(target.with_stem(f"{target.stem}-{number}") for number in range(2, count + 1))]
+    names = [path.name for path in targets]
     for number, one in enumerate(targets):
         with atomic_path(one) as temporary:
-            temporary.write_text(_page(rows, plot, reviews, [path.name for path in targets], number), encoding="utf-8")
+            temporary.write_text(_page(title, rows, plot, reviews, names, number), encoding="utf-8")
     for left_over in set(target.parent.glob(f"{target.stem}-*{target.suffix}")) - set(targets):
         if left_over.stem.rpartition("-")[2].isdigit():
             with contextlib.suppress(OSError):  # somebody has it open
@@ -66,13 +69,13 @@ def write_pages(target: Path, rows: Sequence[CaseRow], plot: bytes, reviews: Rev
     return targets
 
 
-def _page(rows: Sequence[CaseRow], plot: bytes, reviews: Reviews, names: Sequence[str], number: int) -> str:
+def _page(title: str, rows: Sequence[CaseRow], plot: bytes, reviews: Reviews, names: Sequence[str], number: int) -> str:
     done = [row for row in rows if row.has_result]
     failed = [row for row in rows if row.state == "failed"]
     banner = f'<p class="banner">{escape(DISCLAIMER)}</p>'
     parts = [
-        f'<h1>Batch of lesion reports</h1><p class="soft">{_counts(rows, reviews)}; ultrasound-lesion-seg {__version__}'
-        f"</p>{banner}"
+        f'<h1>{escape(title)}</h1><p class="soft">{_counts(rows, reviews)}; ultrasound-lesion-seg {__version__}</p>'
+        f"{banner}"
     ]
     if failed and number == 0:
         parts.append(f"<section><h2>Without a result</h2>{_failed_table(failed)}</section>")
@@ -93,7 +96,7 @@ def _page(rows: Sequence[CaseRow], plot: bytes, reviews: Reviews, names: Sequenc
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Batch of lesion reports</title><style>{CSS}{_CSS}{_filter_rules()}</style></head>"
+        f"<title>{escape(title)}</title><style>{CSS}{_CSS}{_filter_rules()}</style></head>"
         f"<body><main>{''.join(parts)}{banner}</main></body></html>\n"
     )
 
@@ -102,7 +105,7 @@ def _counts(rows: Sequence[CaseRow], reviews: Reviews) -> str:
     done = sum(row.has_result for row in rows)
     failed = sum(row.state == "failed" for row in rows)
     waiting = len(rows) - done - failed
-    counts = f"{counted(len(rows), 'case')}: {done} computed, {failed} failed"
+    counts = f"{counted(len(rows), 'case')}: {done} with a result, {failed} failed"
     counts += f", {waiting} waiting" if waiting else ""
     if reviews:
         states = [reviews.furthest(row) for row in rows]
@@ -134,7 +137,7 @@ def _done_table(rows: Sequence[CaseRow], reviews: Reviews) -> str:
         "Frames to look at",
         "Lowest confidence",
         "on frame",
-        "Mean",
+        "Mean confidence",
         "Frames",
         "Lesions",
         "Longest long axis",
@@ -203,7 +206,7 @@ def _to_look_at(row: CaseRow, reviews: Reviews) -> str:
     first, count = reviews.to_look_at(row)
     if not first:
         return "none"
-    return f"{count}: {', '.join(map(str, first))}" + (" …" if count > len(first) else "")
+    return f"{counted(count, 'frame')}: {', '.join(map(str, first))}" + (" …" if count > len(first) else "")
 
 
 def _longest_axis(row: CaseRow) -> str:

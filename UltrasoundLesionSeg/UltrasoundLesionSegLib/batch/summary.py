@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from UltrasoundLesionSegLib.batch.folder import PAGE, PLOT, TABLE, BatchFolder
 from UltrasoundLesionSegLib.batch.index import read_rows, write_index
 from UltrasoundLesionSegLib.batch.manifest import ListedCase
+from UltrasoundLesionSegLib.batch.page import TITLE as PAGE_TITLE
 from UltrasoundLesionSegLib.batch.page import write_pages
 from UltrasoundLesionSegLib.batch.plot import make_plot, png_of
 from UltrasoundLesionSegLib.batch.reviews import Reviews
@@ -14,7 +15,7 @@ from UltrasoundLesionSegLib.batch.table import write_table
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 
-def write_summary(folder: BatchFolder, listed: Sequence[ListedCase]) -> None:
+def write_summary(folder: BatchFolder, listed: Sequence[ListedCase], title: str = PAGE_TITLE) -> None:
     """Write table, plot and page again from the files of the finished cases; those that were changed are kept aside.
 
     Parameters
@@ -22,6 +23,8 @@ def write_summary(folder: BatchFolder, listed: Sequence[ListedCase]) -> None:
     folder : BatchFolder
     listed : sequence of ListedCase
         All cases, with their states.
+    title : str
+        Of the page.
 
     Raises
     ------
@@ -37,5 +40,5 @@ def write_summary(folder: BatchFolder, listed: Sequence[ListedCase]) -> None:
     plot = png_of(make_plot(worst_first, reviews))
     with atomic_path(folder.root / PLOT) as temporary:
         temporary.write_bytes(plot)
-    pages = write_pages(folder.root / PAGE, worst_first, plot, reviews)
+    pages = write_pages(folder.root / PAGE, worst_first, plot, reviews, title)
     folder.remember_written([TABLE, PLOT, *(path.name for path in pages)])

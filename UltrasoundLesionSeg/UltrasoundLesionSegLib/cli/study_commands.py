@@ -58,9 +58,12 @@ def export_study(
         typer.echo(f"note: {name}: no longer done; what was exported before is in the folder 'earlier' of the study")
     for name, reason in result.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
+    for state in dict.fromkeys(result.left.values()):
+        names = [name for name, one in result.left.items() if one is state]
+        typer.echo(f"note: left out, because reader {reader} has not finished them ({state.value}): {', '.join(names)}")
     typer.echo(
         f"{counted(len(result.written), 'case')} written, {len(result.finished)} unchanged, "
-        f"{len(result.failed)} failed, {result.left} not finished by reader {reader}; "
+        f"{len(result.failed)} failed, {len(result.left)} left out; "
         f"the study is in {output}, see index.html there"
     )
     if result.failed:

@@ -49,8 +49,8 @@ class StudyResult:
         Cases that were there before as the reader finished them.
     failed : dict of str to str
         Cases that could not be written, with the reason.
-    left : int
-        Cases that the reader has not finished.
+    left : dict of str to ReviewState
+        Cases that the reader has not finished, and how far each is.
     notices : dict of str to str
         What could not be written of a case, by case.
     retired : list of str
@@ -60,7 +60,7 @@ class StudyResult:
     written: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    left: int = 0
+    left: dict[str, ReviewState] = field(default_factory=dict)
     notices: dict[str, str] = field(default_factory=dict)
     retired: list[str] = field(default_factory=list)
 
@@ -107,19 +107,20 @@ def export_study(
     _check_apart(folder, Path(output).resolve())
     reviews = ReviewFolder(Path(output))
     reviews.check_known(reader)
-    names = {one.name for one in worklist.cases()}  # a copy of a case's folder is no case
-    done = sorted(one.name for one in worklist.cases([ReviewState.DONE]))
+    states = {one.name: one.state for one in worklist.cases()}  # a copy of a case's folder is no case
+    done = sorted(name for name, state in states.items() if state is ReviewState.DONE)
     damaged = {
         name: str(one)
         for name, one in reviews.records(reader).items()
-        if isinstance(one, ReviewError) and name in names
+        if isinstance(one, ReviewError) and name in states
     }
     if not done and not damaged:
         raise ReviewError(f"reader '{reader}' has finished no case of this batch; finish cases, then export them")
     _check_same_study(folder, reader)
     cines = CaseCines(Path(output), sources)
     cines.check_listed()  # here, not for each case
-    result = StudyResult(failed=damaged, left=len(worklist.cases()) - len(done) - len(damaged))
+    left = {name: state for name, state in sorted(states.items()) if name not in {*done, *damaged}}
+    result = StudyResult(failed=damaged, left=left)
     job = _Export(worklist, folder, (*KINDS, *kinds), pixels_allowed, cines)
     with folder.held():
         try:
@@ -131,7 +132,8 @@ def export_study(
             if progress:
                 progress(len(done), len(done))
         finally:
-            write_summary(folder, [_listed(name, result) for name in sorted({*done, *damaged})])
+            listed = [_listed(name, result) for name in sorted({*done, *damaged})]
+            write_summary(folder, listed, title=f"Study of reader {reader}")
             for empty in (folder.sources.parent, folder.logs):
                 with contextlib.suppress(OSError):  # there is no key of a study, and no log
                     empty.rmdir()
