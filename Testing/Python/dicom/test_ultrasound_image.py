@@ -65,6 +65,22 @@ def _assert_valid(path: Path) -> None:
     assert "Warning" not in said
 
 
+@pytest.mark.parametrize(
+    ("body_part", "laterality", "said"),
+    [
+        ("left lobe of the liver", "", "the body part 'left lobe of the liver' is no term of DICOM"),
+        ("", "left", "the side 'left' is neither L nor R"),
+    ],
+)
+def test_organ_and_side_must_be_values_of_dicom(tmp_path: Path, body_part: str, laterality: str, said: str) -> None:
+    with pytest.raises(OutputError, match=said):
+        write_ultrasound_image(simulated(True), tmp_path / "a.dcm", SIMULATED_PATIENT, False, body_part, laterality)
+    assert not (tmp_path / "a.dcm").exists()
+    write_ultrasound_image(simulated(True), tmp_path / "a.dcm", SIMULATED_PATIENT, False, "lung", "l")
+    header = pydicom.dcmread(tmp_path / "a.dcm")
+    assert (header.BodyPartExamined, header.Laterality) == ("LUNG", "L")  # code strings are in capitals
+
+
 def test_the_header_says_what_it_is(tmp_path: Path) -> None:
     write_ultrasound_image(
         simulated(True), tmp_path / "cine.dcm", SIMULATED_PATIENT, body_part="BREAST", laterality="L"

@@ -6,6 +6,7 @@ The caller must name the patient. A simulated cine belongs to a patient whose na
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -82,7 +83,7 @@ def write_ultrasound_image(
     lossless : bool
         RLE instead of JPEG baseline.
     body_part : str
-        Body Part Examined (PS3.16 Annex L), e.g. ``BREAST``; '' where it is not known.
+        Body Part Examined (PS3.16 Annex L), e.g. ``BREAST``; '' where it is not known. Written in capitals.
     laterality : str
         ``L`` or ``R``; '' where it is not known.
     derivation : str
@@ -96,10 +97,12 @@ def write_ultrasound_image(
     Raises
     ------
     OutputError
-        When the frame times are unknown, when there are too many irregular ones, or when the file cannot be written.
+        When body part or side are no values for DICOM, when the frame times are unknown, when there are too many
+        irregular ones, or when the file cannot be written.
     FrameError
         When a frame cannot be read.
     """
+    body_part, laterality = _checked_place(body_part, laterality)
     dataset = Dataset()
     _add_patient_and_study(dataset, patient)
     add_instance(dataset, UltrasoundMultiFrameImageStorage, "US", 1, patient.description)
@@ -126,6 +129,19 @@ def write_ultrasound_image(
             with temporary.open("r+b") as file:
                 dcmwrite(file, dataset, enforce_file_format=True)
     return str(dataset.SOPInstanceUID)
+
+
+def _checked_place(body_part: str, laterality: str) -> tuple[str, str]:
+    """Return body part and side in capitals, as a code string must be (PS3.5 6.2)."""
+    part, side = body_part.strip().upper(), laterality.strip().upper()
+    if part and not re.fullmatch("[A-Z0-9_ ]{1,16}", part):
+        raise OutputError(
+            f"the body part '{body_part}' is no term of DICOM, which has 1 to 16 letters, digits, spaces and '_'; "
+            "give one such as BREAST, THYROID or LUNG, or leave it out"
+        )
+    if side not in ("", "L", "R"):
+        raise OutputError(f"the side '{laterality}' is neither L nor R; give one of them or leave it out")
+    return part, side
 
 
 def _add_patient_and_study(dataset: Dataset, patient: PatientModule) -> None:
