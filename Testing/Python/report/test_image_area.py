@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Calibration, Cine
-from UltrasoundLesionSegLib.report.image_area import HEADER, MOTION, NOTHING, blank_outside, find_image_area
+from UltrasoundLesionSegLib.report.image_area import HEADER, MOTION, NOTHING, ImageArea, blank_outside, find_image_area
 
 
 def screen(frames: int = 12, moves: bool = True, is_color: bool = False) -> tuple[Cine, NDArray[np.bool_]]:
@@ -63,6 +63,17 @@ def test_the_regions_of_the_header_come_first() -> None:
     assert area.mask[50, 60]
     assert area.mask[149, 119]
     assert not area.mask[100:120].any()
+
+
+def test_how_much_is_black_is_said_so_that_nobody_takes_0_percent_for_a_protection() -> None:
+    mask = np.ones((20, 30), bool)
+    assert ImageArea(mask, MOTION).sentence == (
+        "in pictures, nothing is made black: no part of the frame lies outside the area that moves over the cine"
+    )
+    mask[0, 0] = False
+    assert "is black (less than 1% of the frame)" in ImageArea(mask, MOTION).sentence
+    mask[:5] = False
+    assert "is black (25% of the frame)" in ImageArea(mask, MOTION).sentence
 
 
 @pytest.mark.parametrize("frames", [1, 12])

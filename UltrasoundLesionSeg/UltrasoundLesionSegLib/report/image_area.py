@@ -60,7 +60,11 @@ class ImageArea:
         """What was done, for a person."""
         if self.mask is None:
             return self.source
-        return f"in pictures, everything outside {self.source} is black ({100 * (1 - self.share):.0f}% of the frame)"
+        if self.mask.all():
+            return f"in pictures, nothing is made black: no part of the frame lies outside {self.source}"
+        percent = 100 * (1 - self.share)
+        black = f"{percent:.0f}%" if percent >= 0.5 else "less than 1%"
+        return f"in pictures, everything outside {self.source} is black ({black} of the frame)"
 
 
 def find_image_area(cine: Cine) -> ImageArea:
