@@ -248,8 +248,8 @@ def test_a_box_alone_is_a_prompt_and_nothing_found_writes_nothing(
 @pytest.mark.parametrize(
     ("points", "box", "said"),
     [
-        ([(5, 5), (5, 4000)], None, r"point 2 is not on the frame of \d+ x \d+ pixels"),
-        ([(float("nan"), 5)], None, "point 1 is not on the frame"),
+        ([(5, 5), (5, 4000)], None, r"point 2 \(row 5, column 4000\) is not on the frame of \d+ x \d+ pixels \(rows"),
+        ([(float("nan"), 5)], None, r"point 1 \(row nan, column 5\) is not on the frame"),
         ([(5,)], None, "point 1 is not on the frame"),
         ((50, 60), None, "point 1 is not on the frame"),
         ([("a", 5)], None, "point 1 is not on the frame"),

@@ -238,9 +238,10 @@ def _checked_prompt(
     for number, given in enumerate(points, start=1):
         point = _numbers(given)
         if len(point) not in (2, 3) or not (-0.5 <= point[0] <= height - 0.5 and -0.5 <= point[1] <= width - 0.5):
+            where = f" (row {point[0]:g}, column {point[1]:g})" if len(point) in (2, 3) else ""
             raise SeedError(
-                f"point {number} is not on the frame of {height} x {width} pixels; give (row, column) or "
-                "(row, column, inside) on it, in the shell X,Y: the column first"
+                f"point {number}{where} is not on the frame of {height} x {width} pixels (rows x columns); give (row, "
+                "column) or (row, column, inside) on it, in the shell X,Y: the column first"
             )
         clicks.append(Click(point[0], point[1], bool(point[2]) if len(point) == 3 else True))
     if box is None:
@@ -248,8 +249,8 @@ def _checked_prompt(
     edges = _numbers(box)
     if len(edges) != 4 or not (0 <= edges[0] < edges[2] < height and 0 <= edges[1] < edges[3] < width):
         raise SeedError(
-            f"the box is not on the frame of {height} x {width} pixels; give (top, left, bottom, right) on it, "
-            "the first two smaller than the last two"
+            f"the box is not on the frame of {height} x {width} pixels (rows x columns); give (top, left, bottom, "
+            "right) on it, the first two smaller than the last two, in the shell X,Y,X,Y: the column first"
         )
     return clicks, Box(*edges)
 
