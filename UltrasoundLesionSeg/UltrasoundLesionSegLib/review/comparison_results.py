@@ -262,7 +262,7 @@ def _figures(found: Overall, comparison: Comparison) -> str:
             (f"Long axis, {first} minus {second}: bias ({unit})", shown(axes.bias, 2)),
             (f"Lower limit of agreement ({unit})", shown(axes.lower, 2)),
             (f"Upper limit of agreement ({unit})", shown(axes.upper, 2)),
-            (f"Long axis: ICC(2,1), {axes.count} lesions ({unit})", shown(one.correlation)),
+            (f"Long axis: ICC(2,1), {counted(axes.count, 'lesion')} ({unit})", shown(one.correlation)),
         ]
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
     said = "".join(f'<p class="soft">{sentence[0].upper()}{sentence[1:]}.</p>' for sentence in remarks(found))
@@ -277,7 +277,7 @@ def remarks(found: Overall) -> list[str]:
     """Return what a person should know before reading the figures."""
     said = []
     if found.lesions < FEW:
-        said.append(f"there are few lesions ({found.lesions}): read the intervals")
+        said.append(f"the figures are of few lesions ({found.lesions}), so the intervals are what can be said")
     if found.identical > found.seen_by_both * MOSTLY:
         said.append(
             f"{found.identical} of {found.seen_by_both} masks are the same on both sides, pixel by pixel: they come "
