@@ -15,6 +15,8 @@ from PIL import Image
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cli.main import app
+from UltrasoundLesionSegLib.cli.options import parse_seed
+from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.review import study
 from UltrasoundLesionSegLib.workflow import case
 from UltrasoundLesionSegLib.workflow.kinds import KINDS
@@ -247,3 +249,12 @@ def test_what_is_always_written_is_said_and_not_offered(command: str, always: se
     offered, said = also.help.split("Always written: ")
     assert set(said.strip(".").replace("; of DICOM cines also ", ", ").split(", ")) == always
     assert not any(f" {kind}," in offered or f" {kind}." in offered for kind in always)
+
+
+def test_a_frame_that_is_no_number_is_said_not_a_file_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "mask.png").write_bytes(b"")
+    with pytest.raises(SeedError, match="'3O' after the @ of --seed is not a frame; write MASK@FRAME"):
+        parse_seed(f"{tmp_path / 'mask.png'}@3O")
+    (tmp_path / "mask.png@left").write_bytes(b"")
+    assert parse_seed(f"{tmp_path / 'mask.png@left'}").path.name == "mask.png@left"
+    assert parse_seed(f"{tmp_path / 'none.png@left'}").path.name == "none.png@left"

@@ -104,6 +104,9 @@ def test_a_seed_that_does_not_fit_is_refused_with_the_notes_on_the_cine(
     seed = SeedFileRequest(field / "00_base" / "seed.png", 2)
     with pytest.raises(SeedError, match=r"frames 0 to 0.*note on the cine: The header says 1 frame but 6 are stored"):
         run_case(CaseRequest(tmp_path / "one.dcm", tmp_path / "out", (seed,)))
+    missing = SeedFileRequest(tmp_path / "none.png", 0)  # has nothing to do with what is odd about the cine
+    with pytest.raises(SeedError, match=r"cannot be opened; name a mask that exists$"):
+        run_case(CaseRequest(tmp_path / "one.dcm", tmp_path / "out", (missing,)))
 
 
 def test_a_stack_of_more_pages_than_frames_is_refused_with_the_lesion_and_the_frame(

@@ -164,12 +164,20 @@ Level = Annotated[LogLevel, typer.Option(help="The least important messages that
 
 
 def parse_seed(text: str) -> SeedFileRequest:
-    """Read ``MASK[@FRAME]``; an @ that no number follows belongs to the file's name."""
+    """Read ``MASK[@FRAME]``; an @ that no number follows belongs to the file's name.
+
+    Raises
+    ------
+    SeedError
+        When there is no such file, but one whose name ends before the @.
+    """
     from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
 
     path, at, frame = text.rpartition("@")
     if at and frame.lstrip("-").isdigit():
         return SeedFileRequest(Path(path), int(frame))
+    if at and not Path(text).exists() and Path(path).is_file():
+        raise SeedError(f"'{frame}' after the @ of --seed is not a frame; write MASK@FRAME, for example mask.png@30")
     return SeedFileRequest(Path(text))
 
 

@@ -174,8 +174,9 @@ class _CaseRun:
             try:
                 logic.setSeed(browser, seed.path, seed.frame, origin=seed.origin)
             except SeedError as error:
-                # what is odd about the cine may be why the seed does not fit it
-                notes = "".join(f"; note on the cine: {note}" for note in logic.cine(browser).notes)
+                # what is odd about the cine may be why the seed does not fit it, if there is one
+                odd = logic.cine(browser).notes if seed.path.exists() else ()
+                notes = "".join(f"; note on the cine: {note}" for note in odd)
                 raise SeedError(f"seed {number} cannot be used: {error}{notes}") from error
             reading = logic.lastSeedReading(browser)
             self._readings.append(reading)
