@@ -14,9 +14,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def data_folder() -> Path:
-    """Where the shared data is: ULS_DATA, or ../shared/data beside the checkout."""
-    named = os.environ.get("ULS_DATA")
-    return Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+    """Where the shared data is: ULS_DATA or the folder `data` in it, or ../shared/data beside the checkout."""
+    named = Path(os.environ.get("ULS_DATA") or Path(__file__).resolve().parents[3] / "shared")
+    return named if (named / "cine").is_dir() else named / "data"
 
 
 @pytest.fixture(scope="session")
