@@ -255,7 +255,7 @@ def test_a_box_alone_is_a_prompt_and_nothing_found_writes_nothing(
         ([("a", 5)], None, "point 1 is not on the frame"),
         (["50"], None, "point 1 is not on the frame"),
         ([], ("a", 5, 20, 9), "the box is not on the frame"),
-        ([], 5, "the box is not on the frame"),
+        ([], 5, "the argument .box. of click is of type int, not a list; give .top, left, bottom, right."),
         ([], (30, 5, 20, 9), "the box is not on the frame"),
         ([], (0, 5, 20), "the box is not on the frame"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import slicer
 import torch
 from dicom_helpers import write_multiframe
 from engine_helpers import clip_of_moving_discs
@@ -285,7 +287,23 @@ def test_a_fit_is_recommended_where_many_masks_are_poor(
     values[0] = np.nan
     lesions = {"one": values, "another": np.full(11, 0.95, np.float32), "drawn": np.full(11, np.nan, np.float32)}
     monkeypatch.setattr(logic, "confidences", lambda browser: lesions)
-    assert logic.poorFrames(None) == told
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    assert logic.poorFrames(browser) == told
+
+
+def test_nothing_is_fitted_where_the_model_or_the_images_have_gone(
+    logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, quick: Path
+) -> None:
+    always(monkeypatch, kept=True)
+    browser, other = seeded(logic), seeded(logic)
+    for one in (browser, other):
+        logic.fitToLesion(one, "tiny", device="cpu")
+        assert logic.isFittedToAll(one, "tiny")
+    slicer.mrmlScene.RemoveNode(other.GetMasterSequenceNode())
+    assert not logic.isFitted(other, "tiny")
+    shutil.rmtree(quick)
+    assert not logic.isFitted(browser, "tiny")
+    assert not logic.isFittedToAll(browser, "tiny")
 
 
 def test_records_name_the_fit(logic: UltrasoundLesionWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -281,11 +281,11 @@ def test_a_lesion_to_rename_or_remove_must_be_named(
 ) -> None:
     browser, truth = discs
     for _number in range(2):
-        with pytest.raises(SceneError, match="no lesion is named; give the name or the ID of one"):
+        with pytest.raises(SceneError, match="; give the name or the ID of"):
             logic.removeSegment(browser, nothing)
-        with pytest.raises(SceneError, match="no lesion is named"):
+        with pytest.raises(SceneError, match="; give the name or the ID of"):
             logic.renameSegment(browser, nothing, "Cyst")
         logic.setSeed(browser, truth[2][0], frame=2)
     assert [*logic.segmentNames(browser).values()] == ["Lesion"]
     with pytest.raises(SceneError, match="there is no segment '5' in this cine"):
-        logic.removeSegment(browser, 5)  # type: ignore[arg-type]
+        logic.removeSegment(browser, "5")

@@ -13,6 +13,7 @@ import numpy as np
 
 from UltrasoundLesionSegLib.cine import Mask, Origin
 from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.workflow.arguments import checks_arguments
 from UltrasoundLesionSegLib.workflow.seeds_and_anchors import DEFAULT_SEGMENT, SeedsAndAnchors
 from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
@@ -52,6 +53,7 @@ class _Clicked:
         )
 
 
+@checks_arguments
 class ClickedSeeds(SeedsAndAnchors):
     """Draws and corrects lesions from clicks and boxes."""
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.errors import ModelError, SceneError, SeedError
 from UltrasoundLesionSegLib.mrml.changes import tell_results_changed
+from UltrasoundLesionSegLib.workflow.arguments import checks_arguments
 from UltrasoundLesionSegLib.workflow.propagation_and_review import PropagationAndReview
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class _Fit:
     record: FitRecord
 
 
+@checks_arguments
 class FittingToLesion(PropagationAndReview):
     """Fits a model to the lesions drawn on a cine and keeps the result unless a check speaks against it."""
 
@@ -358,14 +360,19 @@ class FittingToLesion(PropagationAndReview):
         self._jobs[key] = plain_job
         self._drop_fit(key)
 
-    def isFitted(self, browser: Any, model: str | None = None) -> bool:
+    def isFitted(self, browser: Any | None, model: str | None = None) -> bool:
         """Whether the next propagation of a cine with this model uses weights that were fitted to it."""
         fit = self._fits.get(browser.GetID()) if browser is not None else None
-        return fit is not None and self._holds(browser, fit, self._bundle(model, "propagate"))
+        if fit is None:
+            return False
+        try:
+            return self._holds(browser, fit, self._bundle(model, "propagate"))
+        except (ModelError, SceneError):  # the model or the cine's images have gone: nothing is propagated with it
+            return False
 
-    def isFittedToAll(self, browser: Any, model: str | None = None) -> bool:
+    def isFittedToAll(self, browser: Any | None, model: str | None = None) -> bool:
         """Whether those weights were fitted to all frames that are drawn or confirmed now."""
-        if not self.isFitted(browser, model):
+        if browser is None or not self.isFitted(browser, model):
             return False
         now = {segment: tuple(frames) for segment, frames in self._sequence(browser).anchors().items()}
         return self._fits[browser.GetID()].anchors == now

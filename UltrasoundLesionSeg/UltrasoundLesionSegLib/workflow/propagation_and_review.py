@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml.changes import tell_results_changed
+from UltrasoundLesionSegLib.workflow.arguments import checks_arguments
 from UltrasoundLesionSegLib.workflow.clicked_seeds import ClickedSeeds
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
 
 
+@checks_arguments
 class PropagationAndReview(ClickedSeeds):
     """Segments the cine from its anchors and orders the frames by how much they need a look."""
 
@@ -178,7 +180,7 @@ class PropagationAndReview(ClickedSeeds):
             raise SceneError("the cine has not been propagated in this session; propagate it first")
         return job.summary
 
-    def canUndoPropagation(self, browser: Any) -> bool:
+    def canUndoPropagation(self, browser: Any | None) -> bool:
         """Whether there is a propagation to take back."""
         job = self._jobs.get(browser.GetID()) if browser is not None else None
         return job is not None and job.can_undo

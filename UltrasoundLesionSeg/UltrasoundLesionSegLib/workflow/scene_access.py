@@ -20,11 +20,13 @@ from UltrasoundLesionSegLib.errors import SceneError, SeedError, SourceError
 from UltrasoundLesionSegLib.mrml import headless
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.readers.lesion_names import tidied
+from UltrasoundLesionSegLib.workflow.arguments import checks_arguments
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 
 
+@checks_arguments
 class SceneAccess:
     """Loads cines and finds their parts in the scene.
 
@@ -96,7 +98,7 @@ class SceneAccess:
         self._cines[browser.GetID()] = cine
         return browser
 
-    def useNode(self, node: Any) -> Any:
+    def useNode(self, node: Any | None) -> Any:
         """Return the browser for something already in the scene.
 
         Parameters
@@ -107,12 +109,14 @@ class SceneAccess:
         Raises
         ------
         SceneError
-            When ``node`` is None, or the volume's slices are no frames.
+            When ``node`` is None or no longer in the scene, or the volume's slices are no frames.
         """
         from UltrasoundLesionSegLib.mrml.cine_nodes import browser_from_volume
 
         if node is None:
             raise SceneError("no cine is selected; choose a sequence browser or a volume whose slices are frames")
+        if node.GetScene() is None:
+            raise SceneError("the node is no longer in the scene; choose one that is")
         return node if node.IsA("vtkMRMLSequenceBrowserNode") else browser_from_volume(node)
 
     def cine(self, browser: Any) -> Cine:
@@ -160,7 +164,7 @@ class SceneAccess:
         self._cines.clear()
 
     def _alive(self, browser: Any) -> Any:
-        if browser is None or browser.GetScene() is None or browser.GetMasterSequenceNode() is None:
+        if browser.GetScene() is None or browser.GetMasterSequenceNode() is None:
             raise SceneError("the cine is no longer in the scene; load it again")
         return browser
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.cine import Anchor, Cine, Mask, Origin
 from UltrasoundLesionSegLib.errors import SeedError
 from UltrasoundLesionSegLib.logs import log_event
+from UltrasoundLesionSegLib.workflow.arguments import checks_arguments
 from UltrasoundLesionSegLib.workflow.effort_log import EffortKeeper, EffortLog, read_effort
 from UltrasoundLesionSegLib.workflow.model_access import ModelAccess
 from UltrasoundLesionSegLib.workflow.suggesters import Suggester
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_SEGMENT = "Lesion"
 
 
+@checks_arguments
 class SeedsAndAnchors(ModelAccess):
     """Takes seeds and drawings, suggests lesions, and says which frames a person vouches for."""
 
@@ -422,7 +424,7 @@ class SeedsAndAnchors(ModelAccess):
         """Record drawings that were just stored as confirmed or edited where ``suggest`` had proposed a lesion."""
         from UltrasoundLesionSegLib.mrml.segments import SegmentState
 
-        sequence = self._sequence(browser)
+        sequence, frame = self._sequence(browser), self._frame(browser, frame)
         for segment in segments:
             origin = sequence.origin(frame, segment)
             if origin is None or not origin.is_anchor:

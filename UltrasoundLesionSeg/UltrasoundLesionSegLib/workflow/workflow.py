@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from UltrasoundLesionSegLib.workflow.arguments import checks_arguments
 from UltrasoundLesionSegLib.workflow.fitting_to_lesion import FittingToLesion
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from UltrasoundLesionSegLib.workflow.measuring import CineMeasurements
 
 
+@checks_arguments
 class UltrasoundLesionWorkflow(FittingToLesion):
     """Loads cines, takes seeds, propagates, measures and exports.
 
