@@ -1,3 +1,4 @@
+import os
 import tracemalloc
 from dataclasses import replace
 
@@ -114,6 +115,21 @@ def test_a_lesion_never_seen_is_left_out(make_cine, target):
     assert write(target, cine, masks).segment_numbers == {0: 1, 2: 2}
     assert [item.SegmentLabel for item in pydicom.dcmread(target).SegmentSequence] == ["Lesion 1", "Lesion 3"]
     np.testing.assert_array_equal(read_with_highdicom(target, cine, [1, 2]), masks[:, [0, 2]])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the limit of a file's size is POSIX's")
+def test_a_full_folder_for_temporary_files_is_said(make_cine, target):
+    import resource
+
+    cine = make_cine()
+    masks = random_masks(len(cine), 2, *cine.shape)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        with pytest.raises(OutputError, match="no room for the segmentation; make room"):
+            write(target, cine, masks)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -66,6 +66,28 @@ def test_a_database_that_takes_nothing_is_told(drawn: Any, database: Any, monkey
     assert "did not take the files" in drawn.read("exportMessageLabel")
 
 
+def test_a_segmentation_alone_is_not_said_to_have_a_report_with_it(drawn: Any, database: Any) -> None:
+    drawn.click("exportSrCheckBox")
+    drawn.click("addToDatabaseCheckBox")
+    drawn.click("exportButton")
+    assert "SEG is in Slicer's DICOM database." in drawn.read("exportMessageLabel")
+
+
+def test_an_error_of_the_database_is_told_beside_what_was_written(
+    drawn: Any, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: str) -> None:
+        raise OSError("no room in /Doe^Jane")
+
+    monkeypatch.setattr(database, "insert", refuse)
+    drawn.click("addToDatabaseCheckBox")
+    drawn.click("exportButton")
+    said = drawn.read("exportMessageLabel")
+    assert "DICOM SEG: segmentation.dcm" in said
+    assert "Something unexpected went wrong (OSError)" in said
+    assert "Doe" not in said
+
+
 @pytest.mark.parametrize("kind", ["closed", "none"])
 def test_without_a_database_it_is_not_offered(
     drawn: Any, database: Any, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -196,3 +196,17 @@ def test_an_export_with_masks_on_all_frames_says_nothing_of_it(discs: Any, out: 
     said = discs.user.read("exportMessageLabel")
     assert "measurements.csv" in said
     assert "of the 12 frames" not in said
+
+
+def test_a_folder_that_may_not_be_read_is_said_to_be_so(
+    choose: Any, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = choose(1)
+
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", "Doe^Jane")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    user.click("exportButton")
+    said = user.read("exportMessageLabel")
+    assert said == "The folder cannot be read (Permission denied); choose another one."

@@ -164,3 +164,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence_without_its_name(tmp_path)
     with pytest.raises(OutputError, match="choose a folder") as caught:
         write_davis(tmp_path / "planted_name", two_lesions, 1)
     assert "planted_name" not in str(caught.value)
+
+
+def test_masks_of_a_longer_cine_that_cannot_be_removed_are_said(tmp_path):
+    (tmp_path / "00007.png").mkdir()  # stands for a file that may not be removed
+    with pytest.raises(OutputError, match="files of an earlier, longer cine cannot be removed"):
+        write_davis(tmp_path, two_lesions, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -44,7 +45,8 @@ class PlaneStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # of what a full disk did not take: that was said, or nobody reads it
+            self._file.close()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -56,18 +58,25 @@ class PlaneStore:
     def put(self, key: tuple[int, int], data: bytes) -> None:
         """Append the encoded plane of a key not stored yet; ``OutputError`` when the disk is full."""
         self._records[key] = _Record(self._end, len(data))
-        try:
+        with self._has_room():
             self._file.seek(self._end)
             self._file.write(data)
-        except OSError:
-            raise OutputError("the folder for temporary files has no room for the segmentation; make room") from None
         self._end += len(data)
 
     def get(self, key: tuple[int, int]) -> bytes:
-        """Return the encoded plane of a key."""
+        """Return the encoded plane of a key; ``OutputError`` when the disk is full."""
         record = self._records[key]
-        self._file.seek(record.offset)
-        return self._file.read(record.length)
+        with self._has_room():  # the planes put last reach the disk now
+            self._file.seek(record.offset)
+            return self._file.read(record.length)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _has_room() -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            raise OutputError("the folder for temporary files has no room for the segmentation; make room") from None
 
     def length(self, key: tuple[int, int]) -> int:
         """Return the length of an encoded plane in bytes."""

@@ -18,7 +18,7 @@ from UltrasoundLesionSegLib.gui.progress_window import ProgressWindow
 from UltrasoundLesionSegLib.gui.results_of_others import may_write
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.workflow.export_folder import record_owner
-from UltrasoundLesionSegLib.workflow.kinds import holds_images
+from UltrasoundLesionSegLib.workflow.kinds import KINDS, holds_images
 
 EXPORT_FOLDER = "UltrasoundLesionSeg/ExportFolder"  # in the application's settings on this computer, never in a scene
 TITLES = {
@@ -130,6 +130,8 @@ class ExportSection(Section):
                 lines.append(html.escape(f"{kept}; not written: {', '.join(missing)}."))
             self.host.tables_changed()
         if lines:
+            if error := str(self.ui.exportMessageLabel.text):  # of what came after the files were written
+                lines.append(error)
             link = Path(folder).absolute().as_uri()
             self.ui.exportMessageLabel.text = "<br>".join([*lines, f'<a href="{link}">{html.escape(folder)}</a>'])
             self.ui.exportMessageLabel.visible = True
@@ -174,7 +176,9 @@ class ExportSection(Section):
     def _add_to_database(self, files: list[Path]) -> str:
         """Add DICOM files to Slicer's database; returns a line of rich text that tells the outcome."""
         if add_to_database(files):
-            return colored("SEG and SR are in Slicer's DICOM database.", Tone.GOOD, self.ui.exportMessageLabel)
+            titles = sorted({"SEG" if file.name in KINDS["seg"].names else "SR" for file in files})
+            what = f"{' and '.join(titles)} {'is' if len(titles) == 1 else 'are'}"
+            return colored(f"{what} in Slicer's DICOM database.", Tone.GOOD, self.ui.exportMessageLabel)
         said = "Slicer's DICOM database did not take the files: import them in the DICOM browser, which says why."
         return colored(said, Tone.BAD, self.ui.exportMessageLabel)
 

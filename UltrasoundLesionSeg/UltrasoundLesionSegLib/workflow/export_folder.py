@@ -8,6 +8,7 @@ from pathlib import Path
 
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cine import SourceIdentity
+from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.workflow.kinds import KINDS
 from UltrasoundLesionSegLib.workflow.output_folder import RECORD as RECORD_OF_CASE
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
@@ -25,9 +26,18 @@ class Owner(Enum):
 
 
 def results_in(folder: Path) -> list[str]:
-    """Return the names of the results in a folder; an empty folder of masks is none."""
+    """Return the names of the results in a folder; an empty folder of masks is none.
+
+    Raises
+    ------
+    OutputError
+        When one may not look into the folder.
+    """
     names = dict.fromkeys(name for kind in KINDS.values() for name in kind.names)
-    return [name for name in names if _is_there(folder / name)]
+    try:
+        return [name for name in names if _is_there(folder / name)]
+    except OSError as error:
+        raise OutputError(f"the folder cannot be read ({error.strerror}); choose another one") from None
 
 
 def owner_of(folder: Path, identity: SourceIdentity) -> Owner:
@@ -39,6 +49,11 @@ def owner_of(folder: Path, identity: SourceIdentity) -> Owner:
         Need not exist.
     identity : SourceIdentity
         Of the cine that is about to be exported. The same pixels in another file are the same cine.
+
+    Raises
+    ------
+    OutputError
+        When one may not look into the folder.
     """
     if not results_in(folder):
         return Owner.NOBODY

@@ -105,5 +105,10 @@ class NumberedFiles:
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
         if error[0] is None:
-            for path in set(self._folder.glob(f"{'[0-9]' * 5}{self._suffix}")) - set(self.written):
-                path.unlink()
+            try:
+                for path in set(self._folder.glob(f"{'[0-9]' * 5}{self._suffix}")) - set(self.written):
+                    path.unlink()
+            except OSError as refused:
+                raise OutputError(
+                    f"files of an earlier, longer cine cannot be removed ({refused.strerror}); choose another folder"
+                ) from None
