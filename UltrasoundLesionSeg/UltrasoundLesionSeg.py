@@ -102,6 +102,7 @@ class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
         self.initializeParameterNode()
         if self.parent.isEntered:  # reloaded while shown: Slicer does not enter again
             self.enter()
@@ -146,6 +147,13 @@ class UltrasoundLesionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self.panel.prepare()
             self.initializeParameterNode()
             self.panel.scene_was_read()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node):
+        """Work with a new parameter node when somebody deletes the present one: that one names no nodes any more."""
+        isOurs = self._parameterNode is not None and node is self._parameterNode.parameterNode
+        if isOurs and not caller.IsClosing():
+            self.panel.later(self.initializeParameterNode)
 
     def initializeParameterNode(self):
         """Make sure that there is a parameter node and choose the first cine if none is chosen."""

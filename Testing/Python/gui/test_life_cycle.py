@@ -111,6 +111,51 @@ def test_a_cine_whose_frames_are_deleted_is_no_longer_the_chosen_one(discs: Any)
     assert user.read("cineInfoLabel") == "No cine is chosen."
 
 
+def test_a_cine_whose_images_were_deleted_is_said_to_have_its_lesions_alone(discs: Any) -> None:
+    user = discs.user
+    discs.draw(0, discs.truth[0, 0])
+    sequence = discs.logic._sequence(discs.browser).sequence
+    slicer.mrmlScene.RemoveNode(discs.browser.GetMasterSequenceNode())
+    user.module.session.process_events()
+    assert "the cine's images were deleted from the scene" in user.read("cineInfoLabel")
+    assert not user.sees("anchorsLabel")
+    assert not user.see("exportButton").isEnabled()
+    user.click("newLesionButton")
+    assert "its lesions alone are left; load the cine" in user.read("lesionMessageLabel")
+    drawn = sequence.GetNthDataNode(0).GetSegmentation().GetNthSegment(0)
+    assert not drawn.GetRepresentation("Binary labelmap").IsEmpty()
+
+
+def test_an_editor_node_that_somebody_deletes_is_made_again(discs: Any) -> None:
+    user = discs.user
+    discs.draw(3, discs.truth[3, 0])  # and not stored
+    editor = user.see("segmentEditor")
+    user.click("clickButton")
+    slicer.mrmlScene.RemoveNode(editor.mrmlSegmentEditorNode())
+    user.module.session.process_events()
+    assert editor.mrmlSegmentEditorNode().GetScene() is slicer.mrmlScene
+    assert editor.segmentationNode() is discs.logic.segmentationNode(discs.browser)
+    assert editor.sourceVolumeNode() is discs.logic.volumeNode(discs.browser)
+    assert not user.see("clickButton").isChecked()
+    discs.draw(5, discs.truth[5, 0])
+    user.module.widget.panel.store_edit()
+    for frame in (3, 5):
+        np.testing.assert_array_equal(discs.mask(frame), discs.truth[frame, 0])
+
+
+def test_a_parameter_node_that_somebody_deletes_is_made_again(discs: Any) -> None:
+    user = discs.user
+    discs.draw(3, discs.truth[3, 0])  # and not stored
+    slicer.mrmlScene.RemoveNode(user.module.widget._parameterNode.parameterNode)
+    user.module.session.process_events()
+    assert user.module.widget._parameterNode.parameterNode.GetScene() is slicer.mrmlScene
+    assert user.module.widget.panel.browser is discs.browser
+    np.testing.assert_array_equal(discs.mask(3), discs.truth[3, 0])
+    other = discs.logic.addCine(discs.logic.cine(discs.browser), "Other")
+    user.choose("browserSelector", other.GetName())
+    assert user.module.widget.panel.browser is other
+
+
 def test_a_scene_without_its_tables_opens_without_charts(discs: Any, tmp_path: Path) -> None:
     user, manager = discs.user, slicer.app.layoutManager()
     alone = manager.layout

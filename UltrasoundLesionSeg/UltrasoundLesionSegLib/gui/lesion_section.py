@@ -228,7 +228,8 @@ class LesionSection(LoadingFirst):
     def _show_anchors(self) -> None:
         segmentation = self.host.segmentation()
         if segmentation is None:
-            tell(self.ui.anchorsLabel, HINT if self.host.browser else "")
+            has_images = self.host.browser is not None and self.logic.volumeNode(self.host.browser) is not None
+            tell(self.ui.anchorsLabel, HINT if has_images else "")
             return
         lines = []
         for segment, frames in self.host.anchors().items():

@@ -424,8 +424,10 @@ class Panel:
             self.store_edit()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _node_removed(self, _scene: Any, _event: Any, node: Any) -> None:
-        """React to the removal of a node of the cine, once for all nodes removed together."""
+    def _node_removed(self, scene: Any, _event: Any, node: Any) -> None:
+        """React to the removal of a node of the cine or the editor, once for all nodes removed together."""
+        if node is self.ui.segmentEditor.mrmlSegmentEditorNode() and not scene.IsClosing():
+            self.later(self._edit_with_a_new_node)
         if node not in self._nodes:
             return
         for section in self.sections:
@@ -435,6 +437,11 @@ class Panel:
         if not self._refresh_is_due:
             self._refresh_is_due = True
             self.later(self._refresh_if_alive)
+
+    def _edit_with_a_new_node(self) -> None:
+        self.ui.clickButton.checked = False  # it listens to the editor's old node
+        self.prepare()
+        self.refresh()
 
     def _refresh_if_alive(self) -> None:
         if not self._refresh_is_due:

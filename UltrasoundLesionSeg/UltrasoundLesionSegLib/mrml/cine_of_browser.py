@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.errors import FrameError, SceneError
 from UltrasoundLesionSegLib.mrml import layout
 from UltrasoundLesionSegLib.mrml.frames import SequenceFrames
 
+IMAGES_GONE = "the cine's images were deleted from the scene, and its lesions alone are left; load the cine again"
 _SECONDS_PER_UNIT = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6}
 
 
@@ -63,7 +64,7 @@ def master_sequence(browser: Any) -> Any:
     sequence = browser.GetMasterSequenceNode() if browser.GetScene() is not None else None
     # when someone deletes the cine's sequence, the next one in the browser moves up: that may be our segmentations
     if sequence is not None and sequence.GetAttribute(layout.ROLE) == layout.ROLE_LESIONS:
-        sequence = None
+        raise SceneError(IMAGES_GONE)
     if sequence is None or sequence.GetNumberOfDataNodes() < 1:
         raise SceneError("the sequence browser has no frames; choose another or load a cine")
     return sequence
