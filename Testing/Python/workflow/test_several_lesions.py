@@ -13,6 +13,7 @@ from PIL import Image
 from stand_in_networks import BrightNetwork
 
 from UltrasoundLesionSegLib.cine import Mask
+from UltrasoundLesionSegLib.mrml.tables import write_chart, write_table
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 
 Discs = tuple[Any, NDArray[np.bool_]]
@@ -140,3 +141,16 @@ def test_a_drawing_is_whole_in_exports_of_one_image_where_lesions_overlap(
     for image in (np.asarray(Image.open(tmp_path / "masks" / "00008.png")), volume[8]):
         np.testing.assert_array_equal(image == 2, drawn)
         assert (image == 1).any()
+
+
+def test_a_chart_of_an_earlier_version_that_has_a_tables_name_goes(
+    logic: UltrasoundLesionWorkflow, discs: Discs
+) -> None:
+    """Version 0.3 drew one chart a lesion, called as its table is."""
+    browser, truth = discs
+    logic.setSeed(browser, truth[5][0], frame=5)
+    table = write_table("Lesion over time", {"Frame": [5], "Old": [1.0]}, browser)
+    write_chart("Lesion over time", table, "Frame", ["Old"], browser)
+    logic.measure(browser)
+    _, charts = logic.measurementNodes(browser)
+    assert [chart.GetTitle() for chart in charts] == ["Lesion: long axis", "Lesion: area"]

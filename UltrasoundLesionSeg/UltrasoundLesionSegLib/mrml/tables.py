@@ -143,24 +143,26 @@ def charts(browser: Any) -> list[Any]:
     return _belonging(browser, "vtkMRMLPlotChartNode", layout.CHART_KEY)
 
 
-def remove_tables_and_charts(browser: Any, kept: Collection[str] = ()) -> None:
+def remove_tables_and_charts(
+    browser: Any, kept_tables: Collection[str] = (), kept_charts: Collection[str] = ()
+) -> None:
     """Remove the browser's tables and charts with everything that hangs on them.
 
     Parameters
     ----------
     browser : vtkMRMLSequenceBrowserNode
-    kept : collection of str
-        Names under which tables and charts were written that stay.
+    kept_tables, kept_charts : collection of str
+        Names under which those were written that stay: a table and a chart may have the same name.
     """
     scene = browser.GetScene()
     for chart in charts(browser):
-        if chart.GetAttribute(layout.CHART_KEY) in kept:
+        if chart.GetAttribute(layout.CHART_KEY) in kept_charts:
             continue
         for series in _series_of(chart):
             scene.RemoveNode(series)
         scene.RemoveNode(chart)
     for table in tables(browser):
-        if table.GetAttribute(layout.TABLE_KEY) in kept:
+        if table.GetAttribute(layout.TABLE_KEY) in kept_tables:
             continue
         storage = table.GetStorageNode()
         if storage is not None:

@@ -184,9 +184,8 @@ def show_measurements(measured: CineMeasurements, browser: Any) -> CineMeasureme
     shown = [segment for segment in measured.segments if segment.frames]
     charts = tuple(chart for segment in shown for chart in _charts(segment, browser))
     # no tables and charts of lesions that were renamed or deleted
-    kept = {FRAME_TABLE, LESION_TABLE, *(_chart_table(one.name) for one in shown)}
-    kept.update(name for one in shown for name in chart_names(one.name))
-    remove_tables_and_charts(browser, kept)
+    kept_tables = {FRAME_TABLE, LESION_TABLE, *(_chart_table(one.name) for one in shown)}
+    remove_tables_and_charts(browser, kept_tables, {name for one in shown for name in chart_names(one.name)})
     tell_tables_changed(browser)
     return replace(measured, frame_table=frame_table, lesion_table=lesion_table, charts=charts)
 
