@@ -275,6 +275,17 @@ def test_deleting_needs_two_presses_and_holds_on_all_frames(results: Any) -> Non
     assert not results.user.see("deleteSegmentButton").isEnabled()
 
 
+def test_deleting_a_lesion_that_touched_another_says_that_it_is_to_be_computed(results: Any) -> None:
+    results.user.click("newLesionButton")
+    half = results.truth[8, 0].copy()
+    half[:, : int(np.nonzero(half)[1].mean())] = False
+    results.draw(8, half)
+    results.propagate()
+    for _press in range(2):
+        results.user.click("deleteSegmentButton")
+    assert "propagate again to compute those" in results.user.read("reviewMessageLabel")
+
+
 class TestTimelineArithmetic:
     """Parts of the strip that need no widget."""
 

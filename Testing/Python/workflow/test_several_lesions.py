@@ -81,6 +81,35 @@ def test_a_lesion_drawn_beside_another_leaves_its_masks_as_they_are(
     assert bright_model.segmented == 2 * once + computed_again
 
 
+def test_a_lesion_that_is_removed_leaves_no_hole_in_the_others(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    logic.setSeed(browser, truth[5][0], frame=5)
+    logic.propagate(browser)
+    alone = logic.masks(browser, "Lesion")
+    logic.setSeed(browser, right_half(truth[8][0]), frame=8, segment="Lesion 2")
+    logic.propagate(browser)
+    assert logic.masks(browser, "Lesion")[9].sum() < alone[9].sum()
+    beside = logic.removeSegment(browser, "Lesion 2")
+    assert {8, 9, 10, 11} <= set(beside)
+    assert 5 not in beside  # drawn
+    assert logic.propagate(browser).frames_computed
+    np.testing.assert_array_equal(logic.masks(browser, "Lesion"), alone)
+
+
+def test_a_lesion_that_is_removed_elsewhere_in_the_image_costs_nothing(
+    logic: UltrasoundLesionWorkflow, bright_model: BrightNetwork
+) -> None:
+    cine, truth = clip_of_moving_discs(frames=12, lesions=2)
+    browser = logic.addCine(cine)
+    logic.setSeed(browser, truth[5][0], frame=5)
+    logic.setSeed(browser, truth[5][1], frame=5, segment="Lesion 2")
+    logic.propagate(browser)
+    assert logic.removeSegment(browser, "Lesion 2") == []
+    assert logic.propagate(browser).frames_computed == []
+
+
 def test_lesions_that_may_overlap_are_not_computed_again_for_each_other(
     logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
 ) -> None:

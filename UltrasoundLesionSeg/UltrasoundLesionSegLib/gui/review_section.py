@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.gui.messages import Tone, tell, telling
 from UltrasoundLesionSegLib.gui.section import Section
 from UltrasoundLesionSegLib.gui.timeline import Timeline, TimelineRow, legend
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.report.wording import counted
 
 DELETE_AGAIN_WITHIN_MS = 5000
 # why there is nothing to review
@@ -246,8 +247,11 @@ class ReviewSection(Section):
         self._forget_delete()
         with telling(self.ui.reviewMessageLabel):
             self.host.store_edit()
-            self.logic.removeSegment(self.host.browser, segment)
+            beside = self.logic.removeSegment(self.host.browser, segment)
             self.host.results_changed()
+            if beside:
+                where = counted(len(beside), "frame")
+                tell(self.ui.reviewMessageLabel, f"It touched others on {where}: propagate again to compute those.")
 
     def _forget_delete(self) -> None:
         self._delete_asked = ""

@@ -456,7 +456,19 @@ class SeedsAndAnchors(ModelAccess):
         """Give several segments, named by ID, other names at once: they may exchange them."""
         self._sequence(browser).rename_segments(names)
 
-    def removeSegment(self, browser: Any, segment: str) -> None:
-        """Remove a segment, which must be named, from all frames."""
+    def removeSegment(self, browser: Any, segment: str) -> list[int]:
+        """Remove a segment, which must be named, from all frames.
+
+        Lesions exclude each other: a model's masks of others that the segment touches are computed again by the next
+        ``propagate``.
+
+        Returns
+        -------
+        list of int
+            The frames with such masks, ascending.
+        """
+        from UltrasoundLesionSegLib.workflow.lesion_removal import remove_lesion
+
+        self.commitEdit(browser)
         sequence = self._sequence(browser)
-        sequence.remove_segment(self._segment(sequence, segment))
+        return remove_lesion(sequence, self._segment(sequence, segment))
