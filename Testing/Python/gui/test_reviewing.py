@@ -286,6 +286,32 @@ def test_deleting_a_lesion_that_touched_another_says_that_it_is_to_be_computed(r
     assert "propagate again to compute those" in results.user.read("reviewMessageLabel")
 
 
+def test_a_seed_that_a_model_suggested_is_the_first_to_look_at(discs: Any) -> None:
+    from UltrasoundLesionSegLib.cine import Origin
+
+    user, logic = discs.user, discs.logic
+    logic.setSeed(discs.browser, discs.truth[4, 0], 4, origin=Origin.SUGGESTED)
+    user.module.session.process_events()
+    user.click("reviewNextButton")  # before anything is propagated, too
+    assert discs.frame_shown == 4
+    said = user.read("reviewMessageLabel")
+    assert said.startswith("A model suggested the seed on this frame, and nobody has looked at it: correct it,")
+    user.click("reviewNextButton")
+    assert user.read("reviewMessageLabel") == "Nothing else to look at than the seed that a model suggested."
+    discs.propagate()
+    discs.browser.SetSelectedItemNumber(0)
+    user.click("reviewNextButton")
+    assert discs.frame_shown == 4
+    user.click("confirmButton")
+    (states,) = ([*discs.logic._sequence(discs.browser).states(one)] for one in logic.segmentNames(discs.browser))
+    assert states[4].origin is Origin.CONFIRMED
+    assert logic.suggestedSeeds(discs.browser) == []
+    user.module.widget.panel.refresh()
+    user.click("reviewNextButton")
+    assert discs.frame_shown == 4  # nothing further is offered: the view stays
+    assert "suggested" not in user.read("reviewMessageLabel")
+
+
 class TestTimelineArithmetic:
     """Parts of the strip that need no widget."""
 

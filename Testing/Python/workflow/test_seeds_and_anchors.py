@@ -11,9 +11,11 @@ from engine_helpers import clip_of_moving_discs
 from numpy.typing import NDArray
 from stand_in_networks import BrightNetwork, PointedNetwork
 
+from UltrasoundLesionSegLib.cine import Origin
 from UltrasoundLesionSegLib.errors import OutputError, SeedError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 Discs = tuple[Any, NDArray[np.bool_]]
 
@@ -113,3 +115,18 @@ def test_what_is_no_seed_no_range_and_no_table_is_said_in_one_sentence(
             logic.propagate(browser, frames=frames)  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="there is no table of 'foo'; ask for 'frames' or 'lesions'"):
         logic.results(browser, of="foo")
+
+
+def test_a_suggested_seed_that_a_person_confirms_goes_on_naming_its_model(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    logic._suggestions[browser.GetID(), 2] = truth[2][0], Suggester("bas_s", "1", "0" * 64)
+    (segment,) = logic.setSeed(browser, truth[2][0], 2, origin=Origin.SUGGESTED)
+    assert logic.suggestedSeeds(browser) == [2]
+    logic.confirmFrame(browser, 2)
+    assert logic.suggestedSeeds(browser) == []
+    state = SegmentationSequence.find(browser).state(2, segment)
+    assert state.origin is Origin.CONFIRMED
+    assert Suggester.from_provenance(state.provenance).name == "bas_s"
+    assert logic.effort(browser).frames_confirmed == (2,)

@@ -23,6 +23,9 @@ HOW_TO_GET_ONE = "Press Propagate to compute them with one."
 HOW_WITHOUT_ANCHOR = "Draw or confirm one frame, then press Propagate to compute the others with one."
 ALL_ANCHORS = "Nothing to review: every frame is drawn or declared right."
 NOT_DRAWN = "Nothing to review yet: draw the lesion on one frame, then press Propagate."
+SUGGESTED = (
+    "A model suggested the seed on this frame, and nobody has looked at it: correct it, or press This frame is right."
+)
 NOT_PROPAGATED = "Nothing to review yet: press Propagate to have the other frames computed."
 
 
@@ -39,6 +42,7 @@ class ReviewSection(Section):
         self._anchors: dict[str, dict[int, bool]] = {}
         self._visited: set[int] = set()  # frames already visited in this round
         self._order: list[int] = []  # frames to look at
+        self._suggested: list[int] = []  # those of them with a seed that nobody has looked at: all others hang on it
         self._is_new = False  # whether there are results that the line does not describe yet
         self._tool_tip = self.ui.reviewNextButton.toolTip
         self._why_nothing = ""  # why there is nothing to review
@@ -101,13 +105,13 @@ class ReviewSection(Section):
     def results_changed(self) -> None:
         """Show confidences and anchors."""
         browser = self.host.browser
-        self._confidences, self._order = {}, []
+        self._confidences, self._order, self._suggested = {}, [], []
         if browser is not None and self.host.segmentation() is not None:
             if not self.host.busy:  # while results are computed the list still changes
-                self._order = self.logic.reviewOrder(browser)
+                self._order = self._frames_to_look_at()
             self._confidences = self.logic.confidences(browser)
         self._show_timeline()
-        self._why_nothing = "" if self.host.busy or self._has_results() else self._reason()
+        self._why_nothing = "" if self.host.busy or self._has_results() or self._suggested else self._reason()
         if self._is_new and self._has_results() and not self.host.busy:
             self._is_new = False
             tell(self.ui.reviewMessageLabel, self._outlook(len(self._order)))
@@ -136,7 +140,7 @@ class ReviewSection(Section):
         free = self.host.browser is not None and not self.host.busy
         has_results = free and self._has_results()
         has_segment = free and bool(self.host.selected_segment())
-        self.ui.reviewNextButton.enabled = has_results
+        self.ui.reviewNextButton.enabled = has_results or (free and bool(self._suggested))
         self.ui.reviewNextButton.toolTip = self._why_nothing or self._tool_tip
         self.ui.propagateAgainButton.enabled = has_results
         self.ui.undoPropagationButton.enabled = free and self.logic.canUndoPropagation(self.host.browser)
@@ -193,18 +197,30 @@ class ReviewSection(Section):
         """Go to the frame whose correction is expected to win most, of those not gone to in this round."""
         with telling(self.ui.reviewMessageLabel):
             self.host.store_edit()
-            left = [frame for frame in self.logic.reviewOrder(self.host.browser) if frame not in self._visited]
+            left = [frame for frame in self._frames_to_look_at() if frame not in self._visited]
             if not left:
                 tell(self.ui.reviewMessageLabel, self._outlook(0), Tone.GOOD)
                 return
             self._visited.add(left[0])
             self.host.show_frame(left[0])
-            tell(self.ui.reviewMessageLabel, self._outlook(len(left) - 1))
+            lines = [SUGGESTED] if left[0] in self._suggested else []
+            if len(left) > 1 or not lines:
+                lines.append(self._outlook(len(left) - 1))
+            tell(self.ui.reviewMessageLabel, " ".join(lines))
+
+    def _frames_to_look_at(self) -> list[int]:
+        """Return the frames with a suggested seed, then those whose correction is expected to win something."""
+        self._suggested = self.logic.suggestedSeeds(self.host.browser)
+        others = self.logic.reviewOrder(self.host.browser)
+        return [*self._suggested, *(frame for frame in others if frame not in self._suggested)]
 
     def _outlook(self, left: int) -> str:
         """Say in words how many more frames are worth a look."""
         if left:
             return f"{left} more {'frame' if left == 1 else 'frames'} to look at."
+        if self._suggested:
+            seeds = "seeds" if len(self._suggested) > 1 else "the seed"
+            return f"Nothing else to look at than {seeds} that a model suggested."
         if not any(np.isfinite(values).any() for values in self.logic.confidences(self.host.browser).values()):
             return "Every frame is drawn or declared right."
         return "Nothing further expected: no other correction should improve much."

@@ -323,9 +323,10 @@ class SeedsAndAnchors(ModelAccess):
         origins = {segment: sequence.origin(at, segment) for segment in self._segments(sequence, None)}
         if all(origin is None for origin in origins.values()):
             raise SeedError(f"frame {at} has no mask to confirm; draw the lesion, propagate, or mark it as not visible")
-        unsaid = [one for one, origin in origins.items() if origin in (Origin.MODEL, Origin.SUGGESTED)]
+        unsaid = [segment for segment, origin in origins.items() if origin in (Origin.MODEL, Origin.SUGGESTED)]
         for segment in unsaid:
-            provenance = sequence.state(at, segment).provenance if origins[segment] is Origin.SUGGESTED else ""
+            is_seed = origins[segment] is Origin.SUGGESTED  # it goes on naming the model that suggested it
+            provenance = sequence.provenance(at, segment) if is_seed else ""
             sequence.set_state(at, segment, SegmentState(Origin.CONFIRMED, provenance=provenance))
         self.efforts.act(sequence, confirmed=[at] if unsaid else [])
 
@@ -378,6 +379,14 @@ class SeedsAndAnchors(ModelAccess):
         """Return those of the ``anchors`` on which a person said that the lesion is not visible."""
         sequence = self._find_sequence(browser)
         return sequence.frames_not_visible() if sequence else {}
+
+    def suggestedSeeds(self, browser: Any) -> list[int]:
+        """Return the frames with a seed that a model suggested and that nobody confirmed or corrected, ascending."""
+        sequence = self._find_sequence(browser)
+        if sequence is None:
+            return []
+        states = [pair for one in sequence.segments() for pair in enumerate(sequence.states(one.id))]
+        return sorted({frame for frame, state in states if state.origin is Origin.SUGGESTED})
 
     def commitEdit(self, browser: Any) -> bool:
         """Store what was drawn on the shown segmentation, as an anchor; cheap when nothing was.
