@@ -6,7 +6,8 @@ the cine's file name with or without its suffix, or the name of its folder of fr
 DICOM SEG objects belong to the cines whose instances they refer to, wherever they lie and whatever they are called.
 
 A study holds stills beside cines: single images are cases only where they have a seed, or where there is nothing else.
-Those of a folder are one cine, unless their headers say that they were taken too far apart. On a CD, which has a
+Those of a folder are one cine, unless their headers say that they were taken too far apart; beside cines only if
+`single_cine` finds that they are one. On a CD, which has a
 DICOMDIR, pictures belong to the viewer.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -30,6 +31,7 @@ from UltrasoundLesionSegLib.readers.image_folder import natural_key
 from UltrasoundLesionSegLib.readers.pages import count_pages
 from UltrasoundLesionSegLib.readers.picture_choice import looks_like_mask
 from UltrasoundLesionSegLib.readers.seed_masks import SUFFIXES
+from UltrasoundLesionSegLib.readers.single_cine import FEWEST, find_single_cine
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.workflow.case_request import SeedFileRequest
 from UltrasoundLesionSegLib.workflow.output_folder import RECORD
@@ -53,6 +55,11 @@ class _LeftOut(Enum):
     LINK = ("link to a folder", "links to folders")
     UNKNOWN = ("file of another kind", "files of another kind")
     STILL = ("still image beside cines (DICOM, one frame)", "still images beside cines (DICOM, one frame)")
+    PERHAPS = (
+        "image that may be a frame of a cine (DICOM, one frame)",
+        "single images that may be the frames of one cine (DICOM): to have them read as one, put them into a folder of "
+        "their own",
+    )
     PICTURE = ("picture beside cines", "pictures beside cines")
     MASK = ("picture that is a mask", "pictures that are masks")
     NO_IMAGE = ("DICOM object without an image", "DICOM objects without an image")
@@ -85,6 +92,7 @@ class FoundCases:
 class _Findings:
     sources: list[Path] = field(default_factory=list)
     stills: list[Path] = field(default_factory=list)  # single images: beside cines, or alone in a folder
+    doubtful: set[Path] = field(default_factory=set)  # single images that may be the frames of a cine
     seeds: dict[tuple[Path, str], list[SeedFileRequest]] = field(default_factory=dict)  # by folder and NAME
     instances: dict[str, Path] = field(default_factory=dict)  # SOP instance UID -> source
     segmentations: list[tuple[Path, DicomHeader]] = field(default_factory=list)
@@ -160,7 +168,8 @@ def _cases(found: _Findings) -> list[BatchCase]:
     candidates = sorted([*found.sources, *found.stills], key=lambda path: (natural_key(str(path)), str(path)))
     beside = {source: _beside(source, found) for source in candidates}
     stills = {one for one in found.stills if not beside[one] and one not in by_source}
-    found.left_out[_LeftOut.STILL] += len(stills)
+    found.left_out[_LeftOut.STILL] += len(stills - found.doubtful)
+    found.left_out[_LeftOut.PERHAPS] += len(stills & found.doubtful)
     used = {seed.path for seeds in beside.values() for seed in seeds}
     found.left_out[_LeftOut.SEED] += sum(one.path not in used for seeds in found.seeds.values() for one in seeds)
     return [
@@ -225,7 +234,7 @@ def _note_listed(dicomdir: Path, found: _Findings) -> None:
 def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines: bool) -> list[Path]:
     """Single-frame objects of a folder are one cine, its folder; multi-frame objects are one each.
 
-    Beside cines, single-frame objects are stills.
+    Beside cines, single-frame objects are stills, unless they clearly are a cine, too.
     """
     headers: dict[Path, DicomHeader] = {}
     for path in files:
@@ -238,15 +247,24 @@ def _dicom_sources(folder: Path, files: list[Path], found: _Findings, has_cines:
     is_series = (
         len(images) > 1 and not has_cines and not are_stills(zip(*(one.times for one in images.values()), strict=False))
     )
-    for path, header in images.items():
-        if header.uid:
-            found.instances[header.uid] = folder if is_series else path
-    if is_series:
-        return [folder]
     # an unreadable file stays a case: its reader reports what is wrong
     stills = [path for path, one in images.items() if one.is_readable and not one.is_multi_frame]
-    found.stills += stills
-    return [path for path in images if path not in stills]
+    frames = set(images) if is_series else _frames_beside_cines(list(images), stills, found) if has_cines else set()
+    for path, header in images.items():
+        if header.uid:
+            found.instances[header.uid] = folder if path in frames else path
+    found.stills += [path for path in stills if path not in frames]
+    return [*([folder] if frames else []), *(path for path in images if path not in frames and path not in stills)]
+
+
+def _frames_beside_cines(images: Sequence[Path], stills: Sequence[Path], found: _Findings) -> set[Path]:
+    """Return those of a folder's stills that are the frames of a cine; those that a seed is for are stills."""
+    if len(stills) < FEWEST or any(_beside(one, found) for one in stills):
+        return set()
+    found.tell()
+    single = find_single_cine(sorted(images, key=lambda path: (natural_key(path.name), path.name)))
+    found.doubtful |= {one.path for one in single.doubtful}
+    return {one.path for one in single.frames}
 
 
 def _are_masks(pictures: list[Path]) -> bool:

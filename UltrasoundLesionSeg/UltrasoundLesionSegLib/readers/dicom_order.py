@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from UltrasoundLesionSegLib.readers import dicom_header
@@ -111,10 +112,24 @@ def are_stills(clocks: Iterable[Sequence[float]]) -> bool | None:
     clocks : iterable of sequence of float
         The images' times in seconds by each of `TIMES`, nan where one is missing.
     """
+    steps = steps_of(clocks)
+    if steps is None:
+        return None
+    return bool(np.median(steps) > (LONGEST_STEP if len(steps) >= _FEW else _LONGEST_STEP_OF_FEW))
+
+
+def steps_of(clocks: Iterable[Sequence[float]]) -> NDArray[np.float64] | None:
+    """Return the seconds between neighbours, ``(N - 1,)``, by the first clock that tells; None where none does.
+
+    Parameters
+    ----------
+    clocks : iterable of sequence of float
+        As for `are_stills`.
+    """
     for times in clocks:
-        steps = np.diff(np.sort(times))
+        steps = np.diff(np.sort(np.asarray(times, np.float64)))
         if np.isfinite(steps).all() and len(steps) and steps.max() > 0:
-            return bool(np.median(steps) > (LONGEST_STEP if len(times) > _FEW else _LONGEST_STEP_OF_FEW))
+            return steps
     return None
 
 

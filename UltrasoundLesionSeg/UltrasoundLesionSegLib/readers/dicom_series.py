@@ -2,63 +2,48 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
 from UltrasoundLesionSegLib.cine import Cine, Frame, SourceIdentity, SourceKind, Timing
-from UltrasoundLesionSegLib.errors import FrameError, SourceError
+from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers import dicom_header, dicom_pixels, frames
-from UltrasoundLesionSegLib.readers.dicom_calibration import KnownCalibration, is_same, read_calibration
+from UltrasoundLesionSegLib.readers.dicom_calibration import KnownCalibration, is_same
 from UltrasoundLesionSegLib.readers.dicom_decode import FrameDecoder
+from UltrasoundLesionSegLib.readers.dicom_instances import (
+    SIZE,
+    VIEWS,
+    Instance,
+    clocks,
+    decode_instance,
+    mean_changes,
+    read_instances,
+    without_copies,
+)
 from UltrasoundLesionSegLib.readers.dicom_levels import Levels
 from UltrasoundLesionSegLib.readers.dicom_multiframe import decode_stored, encoded_frame, read_dicom_file
 from UltrasoundLesionSegLib.readers.dicom_order import (
     TIMES,
-    Moment,
     are_stills,
     clock,
     in_temporal_order,
-    read_moment,
 )
-from UltrasoundLesionSegLib.readers.dicom_places import Place, place_of, places_note
+from UltrasoundLesionSegLib.readers.dicom_places import places_note
 from UltrasoundLesionSegLib.readers.dicom_timing import KnownTiming, implausible_note, is_plausible, read_timing
 from UltrasoundLesionSegLib.readers.digest import digest_of_digests, file_digest
 from UltrasoundLesionSegLib.readers.likeness import likeness_note
+from UltrasoundLesionSegLib.readers.single_cine import SingleCine, single_cine
 
-_COMPARED_PAIRS = 48
-_SIZE = ("Rows", "Columns")
 _FEWEST_TORN = 4
 """So many objects with a series each are not taken for one cine: they can be stills."""
 
 _COUNTS = ("ImagesInAcquisition", "NumberOfTemporalPositions")
 """How many images belong together (PS3.3 C.7.6.1, C.8.3.1)."""
-
-_VIEWS = ("ViewNumber", "ViewName", "StageNumber", "AcquisitionNumber", "ImageType")
-"""Elements that are the same in all frames of a cine, or (acquisitions) different in each."""
-
-
-@dataclass(frozen=True)
-class Instance:
-    """What is kept of one file of a folder; ``position`` is its place in the folder by name."""
-
-    path: Path
-    position: int
-    group: tuple[str, ...]
-    uid: str
-    is_multiframe: bool
-    notes: tuple[str, ...]
-    moment: Moment
-    calibration: KnownCalibration
-    frame_time: float | None = None
-    place: Place = ()
-    views: tuple[str, ...] = ()
 
 
 class SeriesFrames(frames.CachedFrames):
@@ -75,30 +60,26 @@ class SeriesFrames(frames.CachedFrames):
         return decode_instance(self._paths[index], index, self._levels)
 
 
-def decode_instance(path: Path, index: int, levels: Levels | None = None) -> Frame:
-    """Return the picture of a single-frame file; raise ``FrameError`` for frame ``index`` when it cannot be read."""
-    try:
-        header, stored = dicom_pixels.read_object(path)
-        return decode_stored(stored, FrameDecoder(header, stored.vr, levels), 0)
-    except FrameError as error:
-        raise FrameError(index, error.reason) from None
-    except SourceError as error:
-        raise FrameError(index, str(error)) from None
-
-
-def read_dicom_folder(paths: Sequence[Path]) -> Cine:
+def read_dicom_folder(paths: Sequence[Path], may_hold_cines: bool = False) -> Cine:
     """Read the DICOM files of one folder, given in natural order of their names.
 
     One multi-frame object alone is the cine. Otherwise the single-frame objects of the series that makes up more than
     half of the images are; what is left out is noted.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    may_hold_cines : bool
+        Whether multi-frame objects may lie beside the single-frame objects that are the cine, as `single_cine` finds
+        it: who wants one of the others can choose its file.
 
     Raises
     ------
     SourceError
         When the folder holds no image, or several cines.
     """
-    instances, without_image = _read_instances(paths)
-    instances, copies = _without_copies(instances)
+    instances, without_image = read_instances(paths)
+    instances, copies = without_copies(instances)
     if not instances and len(paths) == 1:
         return read_dicom_file(paths[0])  # says what is wrong with it
     if not instances:
@@ -107,16 +88,20 @@ def read_dicom_folder(paths: Sequence[Path]) -> Cine:
     if len(instances) == 1:
         cine = read_dicom_file(instances[0].path)
         return replace(cine, notes=(*cine.notes, *_left_out_note(without_image + copies)))
+    single = single_cine(instances) if multiframe and may_hold_cines else SingleCine()
+    if single.frames:
+        others = len(instances) - len(single.frames) + without_image + copies
+        return _series_cine(list(single.frames), [*_left_out_note(others), *single.notes])
     if multiframe:
         beside = " beside other images" if len(multiframe) < len(instances) else ""
         counted = (
             "a multi-frame DICOM object" if len(multiframe) == 1 else f"{len(multiframe)} multi-frame DICOM objects"
         )
-        raise SourceError(f"the folder holds {counted}{beside}; choose one file")
+        raise SourceError(f"the folder holds {counted}{beside}; choose one file{single.advice}")
     series = _main_series(instances)
     left_out = len(instances) - len(series) + without_image + copies
     notes = [*_left_out_note(left_out)]
-    if len(series[0].group) == len(_SIZE):
+    if len(series[0].group) == len(SIZE):
         notes.append("The objects do not name one series, as after anonymisation: they are read as one cine.")
     return _series_cine(series, notes)
 
@@ -128,54 +113,6 @@ def _left_out_note(count: int) -> tuple[str, ...]:
     return (f"{others} left out.",)
 
 
-def _read_instances(paths: Sequence[Path]) -> tuple[list[Instance], int]:
-    """Return the images among the files, and how many files hold none or have a damaged header."""
-    instances, without_image = [], 0
-    for position, path in enumerate(paths):
-        try:
-            header, count, notes = dicom_pixels.look_at_object(path)
-        except SourceError:
-            without_image += 1
-            continue
-        instances.append(_instance(path, position, header, count, notes))
-    return instances, without_image
-
-
-def _without_copies(instances: list[Instance]) -> tuple[list[Instance], int]:
-    """Return the instances without those that are another once more, and how many these were.
-
-    A copy has the UID, the number and the times of another. A UID alone is no proof: some anonymisers write the same
-    into every file; where there is no number and no time either, the whole file must be equal.
-    """
-    seen: set[tuple[object, ...]] = set()
-    kept = []
-    for one in instances:
-        moment = one.moment
-        said = (moment.number, *sorted(moment.times.items()), *sorted(moment.places.items()))
-        key = (one.uid, *(said if said != (None,) else (file_digest(one.path),)))
-        if not one.uid or key not in seen:
-            kept.append(one)
-        seen.add(key)
-    return kept, len(instances) - len(kept)
-
-
-def _instance(path: Path, position: int, header: Dataset, count: int, notes: tuple[str, ...]) -> Instance:
-    group_keywords = ("StudyInstanceUID", "SeriesInstanceUID", *_SIZE)
-    return Instance(
-        path,
-        position,
-        tuple(dicom_header.text(header, keyword) for keyword in group_keywords),
-        dicom_header.text(header, "SOPInstanceUID"),
-        count > 1,
-        notes,
-        read_moment(header),
-        read_calibration(header),
-        dicom_header.number(header, "FrameTime"),
-        place_of(header),
-        tuple(dicom_header.text(header, keyword) for keyword in _VIEWS),
-    )
-
-
 def _main_series(instances: list[Instance]) -> list[Instance]:
     """Return the instances of the series and picture size that most images belong to.
 
@@ -183,7 +120,7 @@ def _main_series(instances: list[Instance]) -> list[Instance]:
     it: then the picture size alone decides.
     """
     told = Counter(one.group[1] for one in instances)
-    is_torn = len(told) == len(instances) > _FEWEST_TORN and not are_stills(_clocks(instances))
+    is_torn = len(told) == len(instances) > _FEWEST_TORN and not are_stills(clocks(instances))
     if is_torn or (len(told) == 2 and "" in told):
         instances = [replace(one, group=one.group[2:]) for one in instances]
     counts = Counter(one.group for one in instances)
@@ -194,11 +131,6 @@ def _main_series(instances: list[Instance]) -> list[Instance]:
             "put the files of one cine into a folder of their own"
         )
     return [one for one in instances if one.group == group]
-
-
-def _clocks(series: Sequence[Instance]) -> list[list[float]]:
-    """Return the images' times by each of `TIMES`, nan where one is missing."""
-    return [[one.moment.times.get(keyword, math.nan) for one in series] for keyword in TIMES]
 
 
 def _series_cine(series: list[Instance], notes: list[str]) -> Cine:
@@ -256,7 +188,7 @@ def _notes_on_whole(series: Sequence[Instance], levels: Levels | None) -> tuple[
 
 def _still_note(series: Sequence[Instance], levels: Levels | None) -> tuple[str, ...]:
     """Return the sentence on images that may be stills of a study: by their times, else by how alike they are."""
-    stills = are_stills(_clocks(series))
+    stills = are_stills(clocks(series))
     if stills is None:
         return likeness_note(lambda index: decode_instance(series[index].path, index, levels), len(series))
     return ("The images were taken far apart: they may be stills and no cine.",) if stills else ()
@@ -264,7 +196,7 @@ def _still_note(series: Sequence[Instance], levels: Levels | None) -> tuple[str,
 
 def _views_note(series: Sequence[Instance]) -> tuple[str, ...]:
     """Return the sentence on a series that may be several cines, one after the other or in turn."""
-    told = zip(_VIEWS, zip(*(one.views for one in series), strict=True), strict=True)
+    told = zip(VIEWS, zip(*(one.views for one in series), strict=True), strict=True)
     counts = ((keyword, len(set(values))) for keyword, values in told)
     found = max(((count, keyword) for keyword, count in counts if 2 * count <= len(series)), default=(1, ""))
     if found[0] == 1:
@@ -337,28 +269,3 @@ def _series_timing(ordered: list[Instance], header: Dataset) -> KnownTiming:
         timing = replace(timing, approximate=True)
         notes.append("FrameTime differs within the series: that of the first file is used for all, as approximate.")
     return KnownTiming(timing, (*notes, *known.notes))
-
-
-def mean_changes(orders: Sequence[Sequence[Instance]]) -> list[float]:
-    """Return, for each order of the same files, how much a frame differs from the next: levels, mean over the pixels.
-
-    The same number of neighbours is compared in every order, spread over it, on pictures reduced to 64 x 64.
-    """
-    small: dict[Path, np.ndarray | None] = {}
-
-    def thumbnail(path: Path) -> np.ndarray | None:
-        if path not in small:
-            try:
-                picture = frames.to_grey(decode_instance(path, 0))
-                small[path] = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA).astype(np.int16)
-            except FrameError:
-                small[path] = None
-        return small[path]
-
-    changes = []
-    for order in orders:
-        firsts = frames.sampled_indices(len(order) - 1, _COMPARED_PAIRS)
-        pairs = [(thumbnail(order[first].path), thumbnail(order[first + 1].path)) for first in firsts]
-        known = [float(np.abs(one - other).mean()) for one, other in pairs if one is not None and other is not None]
-        changes.append(float(np.mean(known)) if known else 0.0)
-    return changes

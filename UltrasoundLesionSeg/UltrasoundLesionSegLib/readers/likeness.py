@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Frame
 from UltrasoundLesionSegLib.errors import FrameError
@@ -22,6 +23,12 @@ Its median was 0.97 or more in 28 real cines, 0.91 or more where they were read 
 views of one lesion in the stills of BUS-BRA, 17% had more than 0.7; of pairs of different lesions, 1%.
 """
 
+_LEAST_CHANGE = 8
+"""Grey levels by which a pixel changes over the frames to count as one that changes."""
+
+_LEAST_CHANGING = 0.02
+"""Part of the pixels that must change; what changes less are measurements drawn on one frozen image."""
+
 
 def likeness_note(decode: Callable[[int], Frame], count: int) -> tuple[str, ...]:
     """Return the sentence on frames whose neighbours are hardly alike, nothing where they are, or cannot be read.
@@ -36,19 +43,50 @@ def likeness_note(decode: Callable[[int], Frame], count: int) -> tuple[str, ...]
     if count < 2:
         return ()
     pairs = [(first, first + 1) for first in sampled_indices(count - 1, _PAIRS)]
-    found = [one for first, second in pairs if (one := _correlation(decode, first, second)) is not None]
+    everywhere = np.ones((_SIDE, _SIDE), bool)
+    likenesses = (_correlation(_small(decode, first), _small(decode, second), everywhere) for first, second in pairs)
+    found = [one for one in likenesses if one is not None]
     if not found or np.median(found) >= _LEAST_ALIKE:
         return ()
     return ("Neighbouring frames are hardly alike: they may be stills and no cine, or in a wrong order.",)
 
 
-def _correlation(decode: Callable[[int], Frame], first: int, second: int) -> float | None:
-    """Return how alike two frames are, None where one cannot be read, is even, or has another size."""
+def least_likeness(decode: Callable[[int], Frame], count: int) -> float | None:
+    """Return the lowest correlation of neighbouring frames where the picture changes; None where it cannot be told.
+
+    What stays the same in all frames, for example text and the black around the image, is left out: it makes stills of
+    one scanner alike.
+
+    Parameters
+    ----------
+    decode, count
+        As for `likeness_note`.
+    """
+    firsts = sampled_indices(count - 1, _PAIRS) if count > 1 else []
+    small = {index: _small(decode, index) for first in firsts for index in (first, first + 1)}
+    known = [one for one in small.values() if one is not None]
+    if len(known) < len(small) or len({one.size for one in known}) != 1:
+        return None
+    changing: NDArray[np.bool_] = np.ptp(np.stack(known), axis=0) > _LEAST_CHANGE
+    if changing.mean() < _LEAST_CHANGING:
+        return None
+    found = [_correlation(small[first], small[first + 1], changing) for first in firsts]
+    return None if None in found else min(one for one in found if one is not None)
+
+
+def _small(decode: Callable[[int], Frame], index: int) -> NDArray[np.float64] | None:
+    """Return a frame as ``(_SIDE, _SIDE)``, None where it cannot be read."""
     try:
-        pictures = [to_grey(decode(index)) for index in (first, second)]
+        return cv2.resize(to_grey(decode(index)), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float64)
     except FrameError:
         return None
-    if pictures[0].shape != pictures[1].shape:
+
+
+def _correlation(
+    one: NDArray[np.float64] | None, other: NDArray[np.float64] | None, where: NDArray[np.bool_]
+) -> float | None:
+    """Return how alike two reduced frames are, None where one could not be read or is even."""
+    if one is None or other is None:
         return None
-    small = [cv2.resize(one, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).ravel().astype(float) for one in pictures]
-    return None if min(one.std() for one in small) == 0 else float(np.corrcoef(small)[0, 1])
+    levels = np.stack([one[where], other[where]])
+    return None if levels.std(axis=1).min() == 0 else float(np.asarray(np.corrcoef(levels))[0, 1])

@@ -115,7 +115,9 @@ def _read_folder(folder: Path, leave_out: Collection[Path]) -> Cine:
     contents = [one for one in files if kinds[one] is Format.DICOMDIR]
     if objects := _of_kind(files, kinds, Format.DICOM):
         missing = itertools.chain(*map(_missing_note, contents))
-        return _with_notes(read_dicom_folder(objects), *missing, *_lost_notes(entries, kinds, objects))
+        return _with_notes(
+            read_dicom_folder(objects, may_hold_cines=True), *missing, *_lost_notes(entries, kinds, objects)
+        )
     if contents:
         return read_dicomdir(contents[0])
     videos = sum(kind is Format.VIDEO for kind in kinds.values())
