@@ -22,6 +22,7 @@ from UltrasoundLesionSegLib.batch.run import BatchResult
 from UltrasoundLesionSegLib.errors import ReviewError
 from UltrasoundLesionSegLib.reader_work.record import How, ReaderAnchor, ReviewState
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
+from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.worklist import Worklist
 
 FRAMES = 6
@@ -199,3 +200,19 @@ def test_the_command_with_shipped_weights(folder: Path, cines: Path, draw: Draw,
     assert "2 cases computed, 0 were finished before, 0 failed" in done.stdout
     assert np.array_equal(masks(folder, "case-0002")[2], truth[2][0])
     assert dice(masks(folder, "case-0002")[1], truth[1][0]) > 0.8
+
+
+def test_a_cine_that_is_no_dicom_gets_all_but_the_report_that_was_asked_for(
+    folder: Path, batch: Batch, truth: np.ndarray
+) -> None:
+    frames = folder / "cines" / "pictures"
+    frames.mkdir()
+    for index, frame in enumerate(read_cine(folder / "cines" / "Doe_1.dcm")):
+        Image.fromarray(frame).save(frames / f"{index}.png")
+    Image.fromarray(truth[1][0]).save(folder / "cines" / "pictures.seed.1.png")
+    result = batch(further_kinds=("sr",))
+    assert result.computed == ["case-0001", "case-0003"]
+    written = {one.name for one in (folder / "out" / "cases" / "case-0003").iterdir()}
+    assert {"masks", "report.html", "measurements.csv"} <= written
+    assert (folder / "out" / "cases" / "case-0001" / "measurements.dcm").exists()
+    assert "no DICOM SR could be written" in (folder / "out" / "index.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import SimpleITK
 from stand_in_networks import BrightNetwork
 
-from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.errors import OutputError, SeedError
 from UltrasoundLesionSegLib.measurement.shape import Orientation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case import run_case
@@ -139,3 +140,19 @@ def test_22_the_shape_of_a_pixel_is_recorded(field: Path, tmp_path: Path, bright
     assert "1.333 times as high as wide" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "1.333 times as high as wide" in (tmp_path / "out" / "lesions.csv").read_text(encoding="utf-8")
     assert b"1.333 times as high as wide" in (tmp_path / "out" / "measurements.dcm").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["seg", "sr", "sr3d"])
+def test_a_case_of_many_gets_all_but_what_needs_dicom(
+    field: Path, tmp_path: Path, bright_model: BrightNetwork, kind: str
+) -> None:
+    """A batch with some cines that are no DICOM; `segment`, which was asked for this one, refuses it."""
+    seed = SeedFileRequest(field / "26_jpeg_masks" / "clip.seed.5.jpg", 5)
+    request = CaseRequest(field / "26_jpeg_masks" / "clip.mp4", tmp_path / "out", (seed,), further_kinds=(kind, "coco"))
+    with pytest.raises(OutputError, match=f"'{kind}' must refer to DICOM images"):
+        run_case(request)
+    record = run_case(replace(request, skips_dicom_kinds=True)).record
+    assert {"masks.json", "measurements.csv"} <= record["outputs"].keys()
+    assert not any(name.endswith(".dcm") for name in record["outputs"])
+    (notice,) = [one for one in record["notices"] if "make-dicom" in one]
+    assert notice.startswith(f"no DICOM {kind.upper()} could be written: '{kind}' must refer to DICOM images")

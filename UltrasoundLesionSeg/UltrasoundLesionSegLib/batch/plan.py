@@ -300,6 +300,7 @@ def _request(
         frames=case.frames or settings.frames,
         device=settings.device,
         further_kinds=tuple(dict.fromkeys(("report", *settings.further_kinds))),
+        skips_dicom_kinds=True,  # a batch can hold cines of all kinds
         pixels_allowed=settings.pixels_allowed,
         blank_outside=settings.blank_outside,
         with_scene=False,  # scenes hold all images and are large: a batch writes them only with --also scene

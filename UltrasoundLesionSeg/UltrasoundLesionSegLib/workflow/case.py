@@ -163,7 +163,8 @@ class _CaseRun:
     def check(self, output: OutputFolder) -> None:
         """Refuse what the source does not allow, before anything is computed."""
         request = self._request
-        check_source(request.further_kinds, self._is_dicom)
+        if not request.skips_dicom_kinds:
+            check_source(request.further_kinds, self._is_dicom)
         output.check_source(self._logic.sourceIdentity(self._browser).digest)
         self._logic.checkPropagation(self._browser, request.model, request.direction, request.frames, request.device)
 
@@ -305,10 +306,11 @@ class _CaseRun:
         referring = [kind for kind in kinds if RESULT_KINDS[kind].of_dicom]
         if not referring:
             return written
+        names = " and ".join(kind.upper() for kind in referring)
         try:
+            check_source(referring, self._is_dicom)
             return written + self._logic.export(self._browser, folder, referring, measured)
         except NotExpressibleError as error:
-            names = " and ".join(kind.upper() for kind in referring)
             notice = f"no DICOM {names} could be written: {error}"
         log_event(logger, logging.WARNING, notice, case=self._log_name)
         self._notices.append(notice)

@@ -61,6 +61,9 @@ class CaseRequest:
         As for ``UltrasoundLesionWorkflow.propagate``.
     further_kinds : tuple of str
         What to write beside masks, tables, report, scene and SEG (``kinds.KINDS``).
+    skips_dicom_kinds : bool
+        Whether a kind that refers to DICOM images is left out with a notice where the cine does not come from DICOM;
+        else such a request is refused.
     pixels_allowed : bool
         Whether pictures of the frames may be written.
     blank_outside : bool or None
@@ -93,6 +96,7 @@ class CaseRequest:
     frames: tuple[int, int] | None = None
     device: str = "auto"
     further_kinds: tuple[str, ...] = ()
+    skips_dicom_kinds: bool = False
     pixels_allowed: bool = False
     blank_outside: bool | None = None
     with_scene: bool = True

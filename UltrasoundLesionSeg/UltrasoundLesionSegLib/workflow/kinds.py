@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.errors import NotExpressibleError, OutputError
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ def check_source(kinds: Sequence[str], is_dicom: bool) -> None:
 
     Raises
     ------
-    OutputError
+    NotExpressibleError
         When one of the kinds refers to DICOM instances that there are not.
     """
     refused = [kind for kind in kinds if KINDS[kind].of_dicom]
     if refused and not is_dicom:
-        raise OutputError(
+        raise NotExpressibleError(
             f"'{refused[0]}' must refer to DICOM images, and this cine does not come from DICOM; make a DICOM image of "
             "it with `ultrasound-lesion-seg make-dicom` and segment that"
         )
