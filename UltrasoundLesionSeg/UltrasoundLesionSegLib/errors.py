@@ -40,6 +40,10 @@ class SeedError(LesionSegError):
     """A seed is empty, of another size than the cine, outside it, or in a file that is no mask."""
 
 
+class EmptySeedError(SeedError):
+    """No lesion is painted in a seed, so that it says nothing; a case with other drawings can do without it."""
+
+
 class ModelError(LesionSegError):
     """A model is unknown, damaged, refused, or does not do what is asked of it."""
 

@@ -216,3 +216,17 @@ def test_a_cine_that_is_no_dicom_gets_all_but_the_report_that_was_asked_for(
     assert {"masks", "report.html", "measurements.csv"} <= written
     assert (folder / "out" / "cases" / "case-0001" / "measurements.dcm").exists()
     assert "no DICOM SR could be written" in (folder / "out" / "index.html").read_text()
+
+
+def test_an_empty_seed_file_does_not_matter_where_the_reader_drew(folder: Path, batch: Batch, draw: Draw) -> None:
+    empty = np.zeros((96, 128), bool)
+    Image.fromarray(empty).save(folder / "cines" / "Doe_1.seed.1.png")
+    draw("case-0001", [ReaderAnchor(5, "Lesion", empty, How.NOT_VISIBLE)])
+    assert batch(reader="A").failed["case-0001"].startswith("seed 1 cannot be used: the seed is empty")
+    draw("case-0001", [ReaderAnchor(4, "Lesion", square(), How.DRAWN)])
+    assert batch(reader="A").computed == ["case-0001"]
+    record = json.loads((folder / "out" / "cases" / "case-0001" / "run.json").read_text())
+    assert record["anchors"] == {"Lesion": [4]}
+    assert record["seeds"] == [{"frame": 1, "read_as": "nothing is painted in it"}]
+    assert "seed 1 is not used: no lesion is painted in it" in record["notices"]
+    assert batch().failed["case-0001"].startswith("seed 1 cannot be used: the seed is empty")

@@ -25,7 +25,7 @@ from UltrasoundLesionSegLib.batch.scan import scan_folder
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
-from UltrasoundLesionSegLib.reader_work.record import How, ReviewRecord
+from UltrasoundLesionSegLib.reader_work.record import ReviewRecord
 from UltrasoundLesionSegLib.reader_work.store import ReviewFolder
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
@@ -287,7 +287,7 @@ def _request(
     case: BatchCase, settings: BatchSettings, folder: BatchFolder, record: ReviewRecord | ReviewError | None
 ) -> CaseRequest:
     is_drawn = isinstance(record, ReviewRecord)
-    shows_lesion = isinstance(record, ReviewRecord) and any(one.how is not How.NOT_VISIBLE for one in record.anchors)
+    shows_lesion = isinstance(record, ReviewRecord) and record.shows_lesion
     suggest = settings.suggest if case.suggest is None else case.suggest
     return CaseRequest(
         source=case.source.absolute(),

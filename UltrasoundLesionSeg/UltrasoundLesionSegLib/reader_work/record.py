@@ -254,6 +254,11 @@ class ReviewRecord:
         return tuple(sorted({one.frame for one in self.anchors}))
 
     @property
+    def shows_lesion(self) -> bool:
+        """Whether the reader outlined or confirmed a lesion, so that it can be followed without any other seed."""
+        return any(one.how is not How.NOT_VISIBLE for one in self.anchors)
+
+    @property
     def files(self) -> set[str]:
         """The files that count, relative to the case's folder."""
         return {one.file for one in self.anchors} | ({self.result.file} if self.result else set())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from UltrasoundLesionSegLib.errors import SeedError, SourceError
+from UltrasoundLesionSegLib.errors import EmptySeedError, SeedError, SourceError
 from UltrasoundLesionSegLib.readers.merged_frames import merged_note, pages_by_frame
 from UltrasoundLesionSegLib.readers.seed_levels import LabelMap, Painted
 from UltrasoundLesionSegLib.readers.seed_paints import MAX_LESIONS
@@ -95,7 +95,7 @@ def read_seed_file(
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError):
         raise SeedError("the seed's header is damaged; save it again") from None
     if not found.masks:
-        raise SeedError(f"the seed is empty: no lesion is painted in it; {_ASK}")
+        raise EmptySeedError(f"the seed is empty: no lesion is painted in it; {_ASK}")
     return found
 
 

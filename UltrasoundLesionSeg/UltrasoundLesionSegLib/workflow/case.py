@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from UltrasoundLesionSegLib.cine import Cine, Origin, SourceKind
-from UltrasoundLesionSegLib.errors import NotExpressibleError, ReviewError, SeedError
+from UltrasoundLesionSegLib.errors import EmptySeedError, NotExpressibleError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import collected, log_event
 from UltrasoundLesionSegLib.measurement.columns import LesionRow
 from UltrasoundLesionSegLib.reader_work.record import EXPORTED_AGAIN, SourceNote
 from UltrasoundLesionSegLib.reader_work.store import CaseWork
 from UltrasoundLesionSegLib.readers.lesion_names import distinct_names
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
-from UltrasoundLesionSegLib.workflow.case_request import CaseRequest
+from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
 from UltrasoundLesionSegLib.workflow.kinds import check_kinds, check_source
 from UltrasoundLesionSegLib.workflow.output_folder import RECORD, OutputFolder
@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 LOG = "run.log"
 PLAIN = "a plain mask, label image or segmentation"
+EMPTY = "nothing is painted in it"
 KINDS = ("masks", "csv", "report")
 DICOM_KINDS = ("seg",)
 
@@ -155,6 +156,13 @@ class _CaseRun:
         return kind in (SourceKind.DICOM_MULTIFRAME, SourceKind.DICOM_SERIES)
 
     @property
+    def _is_drawn_by_reader(self) -> bool:
+        """Whether a reader's anchors show a lesion."""
+        work = self._request.reader_work
+        record = CaseWork.at(work).record() if work is not None else None
+        return record is not None and record.shows_lesion
+
+    @property
     def _suggest_frame(self) -> int | None:
         """Number of the frame on which a model proposes the seed."""
         wanted = self._request.suggest_frame
@@ -172,17 +180,7 @@ class _CaseRun:
         """Give the workflow the seeds: from files, from clicks and boxes, or from a suggestion."""
         logic, browser, request = self._logic, self._browser, self._request
         for number, seed in enumerate(request.seeds, start=1):
-            try:
-                logic.setSeed(browser, seed.path, seed.frame, origin=seed.origin)
-            except SeedError as error:
-                # what is odd about the cine may be why the seed does not fit it, if there is one
-                odd = logic.cine(browser).notes if seed.path.exists() else ()
-                notes = "".join(f"; note on the cine: {note}" for note in odd)
-                raise SeedError(f"seed {number} cannot be used: {error}{notes}") from error
-            reading = logic.lastSeedReading(browser)
-            self._readings.append(reading)
-            if reading:
-                self._notices.append(f"seed {number} was read in this way: {reading}")
+            self._readings.append(self._place_seed_file(number, seed))
         for frame in sorted({one.frame for one in request.clicks} | {one.frame for one in request.boxes}):
             self._draw_from_prompts(frame)
         suggested_on = self._suggest_frame
@@ -191,6 +189,24 @@ class _CaseRun:
             if not mask.any():
                 raise SeedError(f"no lesion was found on frame {suggested_on}; give a seed mask or another frame")
             logic.setSeed(browser, mask, suggested_on, origin=Origin.SUGGESTED)
+
+    def _place_seed_file(self, number: int, seed: SeedFileRequest) -> str:
+        """Give the workflow the seeds of a file; returns how it was read."""
+        logic, browser = self._logic, self._browser
+        try:
+            logic.setSeed(browser, seed.path, seed.frame, origin=seed.origin)
+        except SeedError as error:
+            if isinstance(error, EmptySeedError) and self._is_drawn_by_reader:
+                self._notices.append(f"seed {number} is not used: no lesion is painted in it")
+                return EMPTY
+            # what is odd about the cine may be why the seed does not fit it, if there is one
+            odd = logic.cine(browser).notes if seed.path.exists() else ()
+            notes = "".join(f"; note on the cine: {note}" for note in odd)
+            raise SeedError(f"seed {number} cannot be used: {error}{notes}") from error
+        reading = logic.lastSeedReading(browser)
+        if reading:
+            self._notices.append(f"seed {number} was read in this way: {reading}")
+        return reading
 
     def _draw_from_prompts(self, frame: int) -> None:
         """Let a model draw the lesion from the clicks and the box of a frame."""

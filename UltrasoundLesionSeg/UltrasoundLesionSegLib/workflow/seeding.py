@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Cine, Mask, SourceKind
-from UltrasoundLesionSegLib.errors import FrameError, SeedError, SourceError
+from UltrasoundLesionSegLib.errors import EmptySeedError, FrameError, SeedError, SourceError
 from UltrasoundLesionSegLib.readers.lesion_names import distinct_names
 from UltrasoundLesionSegLib.readers.seed_masks import read_seed_file
 from UltrasoundLesionSegLib.readers.seed_tissue import cut_at_a_level
@@ -160,7 +160,7 @@ def seeds_from_array(values: NDArray[Any], frame: int, name: str) -> list[FoundS
             "for K lesions, or a label image of whole numbers (H, W)"
         )
     if not found:
-        raise SeedError("the seed is empty; draw the lesion on it, or give another mask")
+        raise EmptySeedError("the seed is empty; draw the lesion on it, or give another mask")
     return [(_numbered(name, label), frame, mask) for label, mask in found]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from UltrasoundLesionSegLib.cine import Anchor, Cine, Mask, Origin
-from UltrasoundLesionSegLib.errors import SeedError
+from UltrasoundLesionSegLib.errors import EmptySeedError, SeedError
 from UltrasoundLesionSegLib.logs import log_event
 from UltrasoundLesionSegLib.workflow.arguments import checks_arguments
 from UltrasoundLesionSegLib.workflow.effort_log import EffortKeeper, EffortLog, read_effort
@@ -144,7 +144,7 @@ class SeedsAndAnchors(ModelAccess):
         """Write masks of lesions by name; ``given`` is what a person named, and may be an ID; ``file`` has them."""
         cine = self.cine(browser)
         if not any(mask.any() for _, _, mask in found):
-            raise SeedError("the seed is empty; draw the lesion on it, or give another mask")
+            raise EmptySeedError("the seed is empty; draw the lesion on it, or give another mask")
         names = [*dict.fromkeys(name for name, _, _ in found)]
         for name, frame, mask in found:
             Anchor(names.index(name), frame, mask).check_against(cine)
