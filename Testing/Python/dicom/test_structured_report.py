@@ -154,7 +154,7 @@ def test_reservations_are_written_down(report):
     first, second = comments(report()[-1])
     assert "Pixel size from SequenceOfUltrasoundRegions. A note on it." in first
     assert "border" not in first
-    assert "On 1 frames the lesion reaches the image border" in second
+    assert "On 1 frame the lesion reaches the image border" in second
 
 
 def test_without_calibration_everything_is_in_pixels(report):
@@ -178,7 +178,7 @@ def test_pixels_and_mm_are_never_pooled(report):
     content = highdicom.sr.srread(path).content
     summary = values(content.get_image_measurement_groups(tracking_uid=lesions[0].tracking_uid)[-1])
     assert summary["Area of defined region", "Maximum"] == (measured[0][2].area, "mm2")
-    assert "2 frames without a known pixel size are not in these figures" in comments(path)[0]
+    assert "because their pixel size is not known: 2 frames" in comments(path)[0]
 
 
 @pytest.mark.parametrize("source", ["multiframe", "series"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from UltrasoundLesionSegLib.adaptation.lesions import OutlinedLesion
 from UltrasoundLesionSegLib.evaluation.effort import OFFERED
 from UltrasoundLesionSegLib.evaluation.interactive import Plan, run_case
 from UltrasoundLesionSegLib.evaluation.sessions import Follower
+from UltrasoundLesionSegLib.measurement.printed import number_text
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 CORRECTIONS = 2
@@ -62,7 +64,9 @@ class Difference:
     patients: int
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f})"
+        mean, low, high = (number_text(value, 3, signed=True) for value in (self.mean, self.low, self.high))
+        interval = "no interval from one patient" if math.isnan(self.low) else f"95% interval {low} to {high}"
+        return f"{mean} ({interval})"
 
 
 def score_lesions(

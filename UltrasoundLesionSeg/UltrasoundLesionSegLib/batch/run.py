@@ -33,6 +33,7 @@ from UltrasoundLesionSegLib.batch.plan import (
 from UltrasoundLesionSegLib.batch.summary import write_summary
 from UltrasoundLesionSegLib.errors import OutputError
 from UltrasoundLesionSegLib.logs import log_event, log_to_file
+from UltrasoundLesionSegLib.report.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class _Run:
         write_listed(self._folder.sources, listed)
         self._total = own
         self._result.left_out = notes
-        _log(logging.INFO, f"ultrasound-lesion-seg {__version__}: batch of {own} cases")
+        _log(logging.INFO, f"ultrasound-lesion-seg {__version__}: batch of {counted(own, 'case')}")
         for note in notes:
             _log(logging.INFO, f"left out: {note}")
         try:

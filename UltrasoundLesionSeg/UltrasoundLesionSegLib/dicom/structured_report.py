@@ -206,9 +206,10 @@ class _LesionGroups:
         if not summary.is_calibrated:
             yield "The pixel size is not known: lengths and areas are in pixels."
         if summary.frames_left_out:
-            yield f"{summary.frames_left_out} frames without a known pixel size are not in these figures."
+            yield f"Not in these figures, because their pixel size is not known: {_frames(summary.frames_left_out)}."
         if summary.frames_cut:
-            yield f"On {summary.frames_cut} frames the lesion reaches the image border: its sizes are lower bounds."
+            on = _frames(summary.frames_cut)
+            yield f"On {on} the lesion reaches the image border: its sizes are lower bounds."
         yield summary.note
         yield "Research software, not for diagnosis."
 
@@ -306,3 +307,7 @@ def _evidence(source: DicomSource, instances: Sequence[Instance]) -> Dataset:
         item.ReferencedSOPSequence = [instance_reference(member) for member in members]
         study.ReferencedSeriesSequence.append(item)
     return study
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"

@@ -30,6 +30,8 @@ from UltrasoundLesionSegLib.evaluation.tables import difference_cell, interval_c
 from UltrasoundLesionSegLib.evaluation.variants import make_variant
 from UltrasoundLesionSegLib.fitting.clip_synthesis import Clip
 from UltrasoundLesionSegLib.fitting.still import Still
+from UltrasoundLesionSegLib.measurement.printed import number_text
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.training.datasets import load_clips, load_stills
 from UltrasoundLesionSegLib.training.export import export_runs
 from UltrasoundLesionSegLib.training.run_state import Checkpoint
@@ -195,13 +197,13 @@ def table_lines(table: Table, summaries: Sequence[Summary]) -> list[str]:
     for name in table.configurations:
         summary = by_name[name]
         settings = [_setting(CONFIGURATIONS[name][argument]) for argument in table.varied]
-        means = [f"{summary.per_video[score][0]:.3f}" for score in PAPERS_SCORES]
-        rows.append([name, *settings, *means, f"{summary.last_dice[0]:.3f}"])
+        means = [number_text(summary.per_video[score][0], 3) for score in PAPERS_SCORES]
+        rows.append([name, *settings, *means, number_text(summary.last_dice[0], 3)])
         compared = summary.differences.get(table.against)
         rows[-1] += [difference_cell(compared[score]) if compared else "" for score in ("dice", "last_dice")]
     reference = interval_cell(by_name[table.against].per_video["dice"])
     return [
-        f"{table.title}: means over {summaries[0].videos} videos",
+        f"{table.title}: means over {counted(summaries[0].videos, 'video')}",
         "",
         *markdown_table(headings, rows),
         "",

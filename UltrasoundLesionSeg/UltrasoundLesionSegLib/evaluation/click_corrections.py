@@ -28,8 +28,10 @@ from UltrasoundLesionSegLib.evaluation.methods import Model
 from UltrasoundLesionSegLib.evaluation.metrics import bootstrap_interval
 from UltrasoundLesionSegLib.evaluation.people import click_model
 from UltrasoundLesionSegLib.evaluation.sessions import ModelFollower, Session
-from UltrasoundLesionSegLib.evaluation.tables import markdown_table
+from UltrasoundLesionSegLib.evaluation.tables import difference_cell, markdown_table
 from UltrasoundLesionSegLib.measurement.overlap import dice
+from UltrasoundLesionSegLib.measurement.printed import number_text
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.training.click_simulation import next_click
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -119,16 +121,16 @@ def table_text(masks: Sequence[PoorMask], reached: Mapping[str, Sequence[Sequenc
         By what a click changes: for each mask what ``corrected`` returns.
     """
     heads = ["a click changes the mask", "masks", "before"]
-    heads += [f"{number} click{'s' if number > 1 else ''}" for number in SHOWN] + ["worse after 1 click"]
+    heads += [counted(number, "click") for number in SHOWN] + ["worse after 1 click"]
     patients = np.array([one.patient for one in masks])
     rows = []
     for way, values in reached.items():
         table = np.array(values)
-        cells = [f"{bootstrap_interval(table[:, number], patients)[0]:.3f}" for number in (0, *SHOWN)]
+        cells = [number_text(bootstrap_interval(table[:, number], patients)[0], 3) for number in (0, *SHOWN)]
         rows.append([way, str(len(masks)), *cells, f"{np.mean(table[:, 1] < table[:, 0] - WORSE):.0%}"])
     first, second = (np.array(values) for values in reached.values())
     won = [bootstrap_interval(first[:, number] - second[:, number], patients) for number in SHOWN]
-    rows.append(["difference", "", "", *(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})" for mean, low, high in won), ""])
+    rows.append(["difference", "", "", *map(difference_cell, won), ""])
     return "\n".join(markdown_table(heads, rows)) + "\n"
 
 

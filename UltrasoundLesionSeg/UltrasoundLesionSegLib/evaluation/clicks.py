@@ -26,6 +26,8 @@ from UltrasoundLesionSegLib.engine.network_api import ClickNetwork, SuggestionNe
 from UltrasoundLesionSegLib.engine.suggestion import suggest_mask
 from UltrasoundLesionSegLib.evaluation.layouts import Layout, read_cases
 from UltrasoundLesionSegLib.evaluation.metrics import bootstrap_interval, score_frame
+from UltrasoundLesionSegLib.measurement.printed import number_text
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.training.click_simulation import next_click
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -184,7 +186,7 @@ def lesions_of(dataset: Path, layout: Layout, split: str | None, every: int) -> 
 def table_text(rows: Sequence[Clicked], clicking: str, suggesting: str) -> str:
     """Return the Markdown table: a line for all lesions, for the small ones and for the faint ones."""
     columns = ["lesions", "number", f"{suggesting}, no click", "box alone"]
-    columns += [f"{number} click{'s' if number > 1 else ''}" for number in SHOWN]
+    columns += [counted(number, "click") for number in SHOWN]
     columns += [f"clicks until {wanted}" for wanted in WANTED] + [f"{wanted} not reached" for wanted in WANTED]
     lines = [f"Dice of {clicking}: mean, and 95% confidence interval (bootstrap over patients)", ""]
     lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
@@ -208,8 +210,9 @@ def table_text(rows: Sequence[Clicked], clicking: str, suggesting: str) -> str:
 
 
 def _interval(values: np.ndarray, patients: np.ndarray, digits: int) -> str:
-    mean, low, high = bootstrap_interval(values, patients)
-    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    found = bootstrap_interval(values, patients)
+    mean, low, high = (number_text(value, digits) for value in found)
+    return "-" if np.isnan(found[0]) else f"{mean} ({low} to {high})"
 
 
 def write_rows(rows: Sequence[Clicked], target: Path) -> None:

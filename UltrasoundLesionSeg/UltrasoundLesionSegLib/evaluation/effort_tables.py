@@ -19,6 +19,8 @@ from UltrasoundLesionSegLib.evaluation.effort import OFFERED, Effort, Worth, eff
 from UltrasoundLesionSegLib.evaluation.interactive import SEED_FRAMES, Course, read_courses
 from UltrasoundLesionSegLib.evaluation.people import FITTED, PEOPLE
 from UltrasoundLesionSegLib.evaluation.tables import markdown_table
+from UltrasoundLesionSegLib.measurement.printed import number_text
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 matplotlib.use("Agg")  # no window, wherever this runs
@@ -78,7 +80,7 @@ def effort_text(results: Results) -> str:
             alike = [one for one in found if (one.seed, one.person) == (seed, person)]
             rows = [_effort_row(one) for one in alike]
             who = f"seed on the {seed} frame, the person {PEOPLE[person].name}"
-            lines += [f"**{model}**, {alike[0].cases} clips; {who}", ""]
+            lines += [f"**{model}**, {counted(alike[0].cases, 'clip')}; {who}", ""]
             lines += [*markdown_table(heads, rows), ""]
         if (told := worth(courses)) is not None:
             lines += [_worth_text(told), ""]
@@ -86,38 +88,43 @@ def effort_text(results: Results) -> str:
 
 
 def _effort_row(effort: Effort) -> list[str]:
-    curve = [f"{value:.3f}" for value in effort.curve]
+    curve = [number_text(value, 3) for value in effort.curve]
     if effort.clicks.any():
-        curve = [f"{value} ({clicks:.1f})" for value, clicks in zip(curve, effort.clicks, strict=True)]
+        curve = [f"{value} ({number_text(clicks, 1)})" for value, clicks in zip(curve, effort.clicks, strict=True)]
     return [
         effort.chooser,
         *curve,
-        f"{effort.area:.4f}",
-        f"{effort.finished:.0%}",
-        f"{effort.until:.1f}",
-        f"{effort.drawn:.1f}",
+        number_text(effort.area, 4),
+        number_text(effort.finished, 0, percent=True),
+        number_text(effort.until, 1),
+        number_text(effort.drawn, 1),
     ]
 
 
 def _worth_text(told: Worth) -> str:
     text = (
-        f"Expected overlap, {told.masks} masks: rank correlation inside a clip {told.inside:.2f}"
-        f" (where the lesion is seen {told.inside_seen:.2f}), over all {told.overall:.2f};"
-        f" calibration error {told.error:.3f}; "
+        f"Expected overlap, {counted(told.masks, 'mask')}: rank correlation inside a clip {_known(told.inside, 2)}"
+        f" (where the lesion is seen {_known(told.inside_seen, 2)}), over all {_known(told.overall, 2)};"
+        f" calibration error {_known(told.error, 3)}; "
     )
     if np.isnan(told.told_apart):
         text += "no pairs of a mask below 0.8 and a better one."
     else:
-        text += f"of {told.poor} masks below 0.8, less sure than a better one in {told.told_apart:.0%} of pairs."
+        poor = counted(told.poor, "mask")
+        text += f"of {poor} below 0.8, less sure than a better one in {told.told_apart:.0%} of pairs."
     if np.isnan(told.gain_won):  # nothing was corrected
         return text
     return (
         text + f" First frame offered in the worst third: {told.first_in_worst_third:.0%}."
         f" Said that no further correction is needed: in {told.done:.0%} of the clips,"
-        f" after {told.offered_until_done:.1f} frames, at Dice {told.dice_when_done:.3f}."
-        f" A correction was expected to gain {told.gain_expected:.2f} (Dice summed over frames)"
-        f" and gained {told.gain_won:.2f}."
+        f" after {told.offered_until_done:.1f} frames, at Dice {_known(told.dice_when_done, 3)}."
+        f" A correction was expected to gain {_known(told.gain_expected, 2)} (Dice summed over frames)"
+        f" and gained {_known(told.gain_won, 2)}."
     )
+
+
+def _known(value: float, digits: int) -> str:
+    return number_text(value, digits, missing="unknown")
 
 
 def write_effort(results: Results, output: Path) -> None:
@@ -219,9 +226,9 @@ def _summary_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]
         return []
     above, share = lead(found)
     numbers = [
-        "-" if np.isnan(above) else f"{above:+.4f}",
-        "-" if np.isnan(share) else f"{share:.0%}",
-        "-" if np.isnan(told.first_in_worst_third) else f"{told.first_in_worst_third:.0%}",
+        number_text(above, 4, signed=True),
+        number_text(share, 0, percent=True),
+        number_text(told.first_in_worst_third, 0, percent=True),
     ]
     return [[*names, str(found[0].cases), *numbers]]
 
@@ -231,8 +238,13 @@ def _overlap_row(names: list[str], courses: Sequence[Course]) -> list[list[str]]
     told = worth(courses)
     if told is None:
         return []
-    apart = "-" if np.isnan(told.told_apart) else f"{told.told_apart:.0%}"
-    return [[*names, f"{told.inside:.2f}", f"{told.inside_seen:.2f}", f"{told.error:.3f}", apart]]
+    numbers = [
+        number_text(told.inside, 2),
+        number_text(told.inside_seen, 2),
+        number_text(told.error, 3),
+        number_text(told.told_apart, 0, percent=True),
+    ]
+    return [[*names, *numbers]]
 
 
 def merged(results: Sequence[Path]) -> dict[str, dict[str, list[Course]]]:

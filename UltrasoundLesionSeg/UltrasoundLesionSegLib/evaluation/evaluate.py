@@ -17,6 +17,7 @@ from UltrasoundLesionSegLib.evaluation.methods import FrameModel, HeldMask, Meth
 from UltrasoundLesionSegLib.evaluation.metrics import score_frame
 from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, Summary, dice_over_time, summarize
 from UltrasoundLesionSegLib.evaluation.tables import table_text, write_differences, write_frames, write_summaries
+from UltrasoundLesionSegLib.measurement.printed import number_text
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 matplotlib.use("Agg")  # no window, wherever this runs
@@ -154,7 +155,7 @@ def _sentence(rows: Sequence[ScoredFrame], case: Case, methods: Sequence[Method]
     means = []
     for method in methods:
         own = [row.scores.dice for row in rows if row.case == case.name and row.method == method.name]
-        means.append(f"{method.name} {np.mean(own):.3f}" if own else f"{method.name} -")
+        means.append(f"{method.name} {number_text(float(np.mean(own or [np.nan])), 3)}")
     return f"case {case.name}: Dice " + ", ".join(means)
 
 

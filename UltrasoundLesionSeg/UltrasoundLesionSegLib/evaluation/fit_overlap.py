@@ -29,6 +29,8 @@ from UltrasoundLesionSegLib.engine.signals import SIGNALS, Signals
 from UltrasoundLesionSegLib.evaluation.calibration import Values, calibration_error, mean_rank_correlation
 from UltrasoundLesionSegLib.evaluation.overlap_records import Run, record, write_clips
 from UltrasoundLesionSegLib.evaluation.review import POOR, told_apart
+from UltrasoundLesionSegLib.measurement.printed import number_text
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 OFFSET = 0.02  # added to the error before its logarithm: readers do not agree closer
@@ -273,11 +275,12 @@ def cross_validated(runs: Sequence[Run]) -> str:
     for part, folds in parts.items():
         expected, found, ran = (np.concatenate(values) for values in zip(*folds, strict=True))
         poor = found < POOR
+        told = number_text(told_apart(expected[poor], expected[~poor]), 3)
         lines.append(
-            f"{part}: {len(found)} masks, "
-            f"rank correlation inside runs {mean_rank_correlation(expected, found, ran):.2f}, "
-            f"calibration error {calibration_error(expected, found):.3f}, "
-            f"{int(poor.sum())} below {POOR:g}, told apart {told_apart(expected[poor], expected[~poor]):.3f}"
+            f"{part}: {counted(len(found), 'mask')}, "
+            f"rank correlation inside runs {number_text(mean_rank_correlation(expected, found, ran), 2)}, "
+            f"calibration error {number_text(calibration_error(expected, found), 3)}, "
+            f"{int(poor.sum())} below {POOR:g}, told apart {told}"
         )
     return "\n".join(lines)
 

@@ -27,6 +27,7 @@ from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, summarize
 from UltrasoundLesionSegLib.evaluation.tables import table_text, write_frames
 from UltrasoundLesionSegLib.fitting.lesion_fit import FitSettings, between, fit_steps, other_clips
 from UltrasoundLesionSegLib.fitting.way_back import Evidence, farthest, is_kept, lead_back
+from UltrasoundLesionSegLib.measurement.printed import number_text
 from UltrasoundLesionSegLib.mrml.steps import run_to_end
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -221,8 +222,9 @@ def _line(case: str, scores: FitScores) -> str:
     told = []
     for name in _names(scores.rows):
         own = [row for row in scores.rows if row.method == name]
-        way = f", {scores.ways_back[name]:.3f}" if name in scores.ways_back else ""
-        told.append(f"{name} {np.mean([row.scores.dice for row in own]):.3f} ({_expected(own):.3f}{way})")
+        way = f", {number_text(scores.ways_back[name], 3)}" if name in scores.ways_back else ""
+        dice = number_text(float(np.mean([row.scores.dice for row in own])), 3)
+        told.append(f"{name} {dice} ({number_text(_expected(own), 3)}{way})")
     return (
         f"{case}: {', '.join(told)}; fit {scores.fit_seconds:.1f} s, propagation {scores.plain_seconds:.1f} s of "
         "processor time"

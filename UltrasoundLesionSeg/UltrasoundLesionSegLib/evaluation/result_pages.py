@@ -19,6 +19,7 @@ from UltrasoundLesionSegLib.evaluation.evaluate import plot_decay
 from UltrasoundLesionSegLib.evaluation.methods import HeldMask, OpticalFlow
 from UltrasoundLesionSegLib.evaluation.scores import ScoredFrame, Summary, summarize
 from UltrasoundLesionSegLib.evaluation.tables import LAST_LINE, LEVELS, interval_cell, read_frames, table_text
+from UltrasoundLesionSegLib.measurement.printed import number_text
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 BASELINES = (HeldMask.name, OpticalFlow.name)
@@ -61,7 +62,7 @@ def card_with(summaries: Sequence[Summary], data_set: str, card: str) -> str:
     found = 0
     for summary in summaries:
         row = re.compile(rf"^\| {re.escape(data_set)} \| (\**{re.escape(summary.method)}\**) \|.*$", re.M)
-        means = [f"{summary.per_video[score][0]:.3f}" for score in CARD_SCORES]
+        means = [number_text(summary.per_video[score][0], 3) for score in CARD_SCORES]
         cells = [interval_cell(summary.per_video["dice"]), *means, interval_cell(summary.last_dice)]
         card, count = row.subn(rf"| {data_set} | \1 | {' | '.join(cells)} |", card)
         found += count

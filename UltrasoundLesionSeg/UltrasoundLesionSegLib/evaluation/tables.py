@@ -13,6 +13,8 @@ from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.evaluation.metrics import SCORES, FrameScores
 from UltrasoundLesionSegLib.evaluation.review import LOOKED_AT, POOR
 from UltrasoundLesionSegLib.evaluation.scores import ELSEWHERE, SMALL, Interval, ScoredFrame, Summary
+from UltrasoundLesionSegLib.measurement.printed import number_text
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 KEYS = ("method", "case", "patient", "lesion", "frame", "elapsed")  # what tells a row of frames.csv from the others
@@ -107,9 +109,9 @@ def table_text(summaries: Sequence[Summary]) -> str:
         lines += [f"{title}: mean, and 95% confidence interval ({BOOTSTRAP})", "", *markdown_table(headings, rows), ""]
     lines += _difference_lines(summaries) + _size_lines(summaries) + _review_lines(summaries)
     if summaries:
-        lines.append(
-            f"{summaries[0].videos} videos or stills, {summaries[0].frames} scored frames and lesions a method."
-        )
+        videos = counted(summaries[0].videos, "video or still", "videos or stills")
+        frames = counted(summaries[0].frames, "scored frame and lesion", "scored frames and lesions")
+        lines.append(f"{videos}, {frames} a method.")
         lines.append(LAST_LINE)
     return "\n".join(lines) + "\n"
 
@@ -138,7 +140,7 @@ def _difference_lines(summaries: Sequence[Summary]) -> list[str]:
 
 def _size_lines(summaries: Sequence[Summary]) -> list[str]:
     rows = [
-        [one.method, str(one.small[0]), interval_cell(one.small[1]), f"{one.elsewhere:.1%}"]
+        [one.method, str(one.small[0]), interval_cell(one.small[1]), number_text(one.elsewhere, 1, percent=True)]
         for one in summaries
         if not np.isnan(one.elsewhere)
     ]
@@ -153,8 +155,9 @@ def _review_lines(summaries: Sequence[Summary]) -> list[str]:
     for summary in summaries:
         if (review := summary.review) is not None:
             means = [summary.per_video["dice"], review.least_sure, review.worst]
-            apart = "-" if np.isnan(review.told_apart) else f"{review.told_apart:.3f}"
-            rows.append([summary.method, *map(interval_cell, means), str(review.poor), apart])
+            rows.append(
+                [summary.method, *map(interval_cell, means), str(review.poor), number_text(review.told_apart, 3)]
+            )
     if not rows:
         return []
     share, poor = f"{LOOKED_AT:.0%}", f"{POOR:g}"
@@ -176,14 +179,18 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> li
 
 def interval_cell(values: Interval, digits: int = 3) -> str:
     """Return mean and interval; a dash for no values."""
-    mean, low, high = values
-    return "-" if np.isnan(mean) else f"{mean:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+    if np.isnan(values[0]):
+        return "-"
+    mean, low, high = (number_text(value, digits) for value in values)
+    return f"{mean} ({low}-{high})"
 
 
-def difference_cell(values: Interval) -> str:
+def difference_cell(values: Interval, digits: int = 3) -> str:
     """Return mean and interval with their signs; a dash for no values."""
-    mean, low, high = values
-    return "-" if np.isnan(mean) else f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+    if np.isnan(values[0]):
+        return "-"
+    mean, low, high = (number_text(value, digits, signed=True) for value in values)
+    return f"{mean} ({low} to {high})"
 
 
 def _line(cells: Sequence[str]) -> str:

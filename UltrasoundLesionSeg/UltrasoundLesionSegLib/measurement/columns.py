@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from UltrasoundLesionSegLib.measurement.frame import FrameMeasurement
 from UltrasoundLesionSegLib.measurement.lesion import LesionSummary
+from UltrasoundLesionSegLib.measurement.printed import number_text
 from UltrasoundLesionSegLib.measurement.shape import NAN, Position
 
 Cell = float | int | bool | str | None
@@ -185,7 +186,7 @@ def print_cell(value: Cell, quantity: Quantity) -> str:
         return "yes" if value else "no"
     if isinstance(value, str) or quantity.digits is None:
         return str(value)
-    return f"{value:.{quantity.digits}f}"
+    return number_text(value, quantity.digits)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from UltrasoundLesionSegLib.report.case import DISCLAIMER, CaseReport, check_pixels_allowed
 from UltrasoundLesionSegLib.report.overlay import RgbImage, View, draw_case_frame, write_text
-from UltrasoundLesionSegLib.report.wording import frame_words
+from UltrasoundLesionSegLib.report.wording import counted, frame_words
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 COLUMNS = 6
@@ -59,7 +59,7 @@ def make_contact_sheet(case: CaseReport) -> RgbImage:
     tile_height = view.size[0]
     step_row, step_column = tile_height + CAPTION + GAP, TILE_WIDTH + GAP
     sheet = np.full((GAP + CAPTION + GAP + rows * step_row, GAP + columns * step_column, 3), PAPER, np.uint8)
-    count = f"{len(case.cine)} frames" + (f", {len(known)} with a result" if len(known) < len(case.cine) else "")
+    count = counted(len(case.cine), "frame") + (f", {len(known)} with a result" if len(known) < len(case.cine) else "")
     sheet = write_text(sheet, (GAP, GAP), f"{case.name}, {count}. {DISCLAIMER}", 15, INK)
     for number, frame in enumerate(frames):
         row = GAP + CAPTION + GAP + number // columns * step_row

@@ -24,6 +24,7 @@ from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport, ModelRe
 from UltrasoundLesionSegLib.report.charts import Series, confidence_strip, legible, line_chart
 from UltrasoundLesionSegLib.report.key_frames import close_view, key_frames
 from UltrasoundLesionSegLib.report.overlay import RgbImage, describe, draw_case_frame
+from UltrasoundLesionSegLib.report.wording import counted
 
 JPEG_QUALITY = 90
 MOST_LISTED = 6  # frames to look at first
@@ -98,13 +99,18 @@ def _card(case: CaseReport, lesion: LesionReport) -> str:
         f"longest long axis and the perpendicular axis there, frame {summary.largest_long_axis_frame}; "
         f"the pixel size limits the accuracy to {there.length_uncertainty:.1f} {unit}",
         f"largest area {summary.area.maximum:.1f} {unit}², frame {summary.largest_area_frame}",
-        f"visible on {summary.frames_visible} of {summary.frames_measured} measured frames"
+        f"visible on {summary.frames_visible} of {counted(summary.frames_measured, 'measured frame')}"
         + ("" if np.isnan(summary.time_visible) else f", {summary.time_visible:.1f} s"),
     ]
     if summary.frames_cut:
-        lines.append(f"cut by the image's border on {summary.frames_cut} frames: sizes there are lower bounds")
+        lines.append(
+            f"cut by the image's border on {counted(summary.frames_cut, 'frame')}: sizes there are lower bounds"
+        )
     if summary.frames_left_out:
-        lines.append(f"{summary.frames_left_out} visible frames without calibration are in none of these sizes")
+        without = counted(summary.frames_left_out, "visible frame")
+        lines.append(
+            f"{without} without calibration {'is' if summary.frames_left_out == 1 else 'are'} in none of these sizes"
+        )
     size = f"{summary.long_axis_there:.1f} × {summary.perpendicular_axis_there:.1f} {unit}"
     body = "".join(f'<p class="soft">{escape(line)}</p>' for line in lines)
     return f'<div class="card"><h3>{swatch(lesion)}</h3><p class="size">{size}</p>{body}</div>'

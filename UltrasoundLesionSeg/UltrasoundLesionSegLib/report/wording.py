@@ -16,9 +16,9 @@ ANCHOR_WORDS = {
 MARKED_ABSENT = "marked not visible"
 
 
-def counted(number: int, thing: str) -> str:
-    """Return a number with its noun: ``1 case``, ``2 cases``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def counted(number: int, thing: str, several: str = "") -> str:
+    """Return a number with its noun: ``1 case``, ``2 cases``; ``several`` where the plural has not only an s."""
+    return f"{number} {thing}" if number == 1 else f"{number} {several or f'{thing}s'}"
 
 
 def frame_words(origins: Iterable[Origin | None], confidences: Iterable[float], is_visible: bool) -> list[str]:

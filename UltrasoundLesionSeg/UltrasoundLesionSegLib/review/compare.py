@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from UltrasoundLesionSegLib.measurement.printed import number_text
 from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.review.agreement import FEWEST
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
@@ -132,5 +133,5 @@ def _agreement(lengths: Lengths) -> str:
     bias = f"bias {shown(axes.bias, 2)} {lengths.unit}"
     if axes.count < FEWEST:
         return f"{bias}; limits of agreement and ICC need at least {FEWEST} lesions, here {axes.count}"
-    limits = f"limits of agreement {axes.lower.value:.2f} to {axes.upper.value:.2f}"
+    limits = f"limits of agreement {number_text(axes.lower.value, 2)} to {number_text(axes.upper.value, 2)}"
     return f"{bias}, {limits}, ICC {shown(lengths.correlation)}"

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.batch.plot import png_of
 from UltrasoundLesionSegLib.errors import OutputError
+from UltrasoundLesionSegLib.measurement.printed import number_text
 from UltrasoundLesionSegLib.report.case import DISCLAIMER
 from UltrasoundLesionSegLib.report.html import CONTENT_POLICY
 from UltrasoundLesionSegLib.report.style import CSS
@@ -251,7 +252,7 @@ def _figures(found: Overall, comparison: Comparison) -> str:
     facts = [
         ("Lesions, frames", f"{found.lesions}, {found.frames}"),
         ("Seen by both", counted(found.seen_by_both, "frame")),
-        (f"Seen by {first} alone, by {second} alone", f"{found.only_first}, {found.only_second} frames"),
+        (f"Seen by {first} alone, by {second} alone", f"{found.only_first}, {counted(found.only_second, 'frame')}"),
         ("Identical masks", counted(found.identical, "frame")),
         ("Dice, mean over lesions", shown(found.dice)),
     ]
@@ -288,12 +289,8 @@ def remarks(found: Overall) -> list[str]:
 
 def shown(estimate: Estimate, digits: int = DIGITS) -> str:
     """Return an estimate with its interval for a person; a dash for nothing."""
-    if math.isnan(estimate.value):
-        return "-"
-    value = f"{estimate.value:.{digits}f}"
-    if math.isnan(estimate.low):
-        return value
-    return f"{value} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+    value, low, high = (number_text(one, digits) for one in (estimate.value, estimate.low, estimate.high))
+    return value if math.isnan(estimate.value) or math.isnan(estimate.low) else f"{value} ({low} to {high})"
 
 
 def make_plot(comparison: Comparison, found: Overall) -> Figure:

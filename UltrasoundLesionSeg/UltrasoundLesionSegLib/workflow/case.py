@@ -18,6 +18,7 @@ from UltrasoundLesionSegLib.measurement.columns import LesionRow
 from UltrasoundLesionSegLib.reader_work.record import EXPORTED_AGAIN, SourceNote
 from UltrasoundLesionSegLib.reader_work.store import CaseWork
 from UltrasoundLesionSegLib.readers.lesion_names import distinct_names
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.case_request import CaseRequest, SeedFileRequest
 from UltrasoundLesionSegLib.workflow.kinds import KINDS as RESULT_KINDS
@@ -289,7 +290,7 @@ class _CaseRun:
         log_event(
             logger,
             logging.INFO,
-            f"{len(summary.frames_computed)} frames computed by {summary.model} on {summary.device}, "
+            f"{counted(len(summary.frames_computed), 'frame')} computed by {summary.model} on {summary.device}, "
             f"{len(summary.unreadable)} unreadable, in {sum(self._seconds.values()):.1f} s",
             case=self._log_name,
         )
@@ -352,7 +353,7 @@ def _log_source(cine: Cine) -> str:
     log_event(
         logger,
         logging.INFO,
-        f"read {len(cine)} frames of {cine.height} x {cine.width} pixels ({cine.identity.kind.value})",
+        f"read {counted(len(cine), 'frame')} of {cine.height} x {cine.width} pixels ({cine.identity.kind.value})",
         case=case,
     )
     for note in cine.notes:

@@ -15,6 +15,7 @@ from UltrasoundLesionSegLib.mrml.changes import tell_tables_changed
 from UltrasoundLesionSegLib.mrml.layout import CHART_FRAME, FRAME_TABLE, LESION_TABLE, chart_names
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.tables import remove_tables_and_charts, write_chart, write_table
+from UltrasoundLesionSegLib.report.wording import counted
 from UltrasoundLesionSegLib.workflow.suggesters import Suggester
 
 
@@ -163,7 +164,8 @@ def _region_notes(cine: Cine, measurements: Sequence[FrameMeasurement]) -> list[
     outside = sum(one.is_visible and not one.is_calibrated for one in measurements)
     if not (is_known and outside):
         return []
-    return [f"On {outside} frames the lesion lies outside every calibrated region: its sizes are in pixels there."]
+    on = counted(outside, "frame")
+    return [f"On {on} the lesion lies outside every calibrated region: its sizes are in pixels there."]
 
 
 def show_measurements(measured: CineMeasurements, browser: Any) -> CineMeasurements:
