@@ -73,4 +73,4 @@ class ReviewError(LesionSegError):
 
 
 class HeldError(ReviewError):
-    """The case is in another person's hands, or was taken over by another."""
+    """The case is in another person's hands, was taken over by another, or is not where it was."""

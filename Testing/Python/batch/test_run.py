@@ -317,3 +317,21 @@ def test_a_value_that_no_case_can_use_is_refused_before_the_first(
     with pytest.raises(BatchError, match=told):
         batch(cases(a="0.9"), **settings)
     assert not (tmp_path / "out" / "cases").exists()
+
+
+def test_a_folder_that_is_renamed_meanwhile_ends_the_batch_and_loses_nothing(
+    cases: Cases, batch: Batch, tmp_path: Path
+) -> None:
+    out, moved = tmp_path / "out", tmp_path / "moved"
+
+    def rename(step: BatchProgress) -> None:
+        if isinstance(step.event, CaseEnded) and step.event.name == "a":
+            out.rename(moved)
+
+    manifest = cases(a="0.9 0.8", b="0.9 0.8", c="0.9 0.8")
+    with pytest.raises(OutputError, match=r"not where it was, as if it was moved or renamed.*put it back"):
+        batch(manifest, progress=rename)
+    assert not out.exists()
+    moved.rename(out)
+    result = batch(manifest)
+    assert (result.finished, result.computed) == (["a"], ["b", "c"])

@@ -320,6 +320,22 @@ def test_work_that_comes_after_the_case_was_taken_over_lies_aside(
     assert (work.folder / "hold.json").exists()  # it is the other's
 
 
+def test_work_on_a_batch_that_was_renamed_meanwhile_lies_under_the_earlier_name_and_says_so(
+    work: CaseWork, source: SourceNote, anchor: Anchor
+) -> None:
+    root = work.folder.parents[2]
+    with work.hold() as hold:
+        work.store(hold, Work(source, [anchor(1)]))
+        moved = root.rename(root.with_name("renamed"))
+        with pytest.raises(HeldError, match=r"not where it was.* moved or renamed; this work was stored"):
+            work.store(hold, Work(source, [anchor(1), anchor(2)]))
+    assert not work.folder.exists()
+    (aside,) = (root / "review" / "A" / ".aside").iterdir()
+    assert [one.frame for one in CaseWork(aside, "A", "case-0001").anchors()] == [1, 2]
+    there = ReviewFolder(moved).work("A", "case-0001")
+    assert [one.frame for one in there.anchors()] == [1]
+
+
 @pytest.mark.parametrize("moment", ["before the images", "before the record"])
 def test_who_was_taken_over_in_the_middle_of_a_store_replaces_nothing(
     work: CaseWork, source: SourceNote, anchor: Anchor, monkeypatch: pytest.MonkeyPatch, moment: str

@@ -33,7 +33,7 @@ from UltrasoundLesionSegLib.readers.digest import file_digest
 from UltrasoundLesionSegLib.workflow.output_folder import RECORD, check_writable, is_result
 from UltrasoundLesionSegLib.writers.atomic import atomic_path, folder_to_disk
 
-CASES, EARLIER, KEY, LOGS, HIDDEN = "cases", "earlier", "key", "logs", ".batch"
+CASES, EARLIER, KEY, LOGS, HIDDEN, LOCK = "cases", "earlier", "key", "logs", ".batch", "lock"
 TABLE, PLOT, PAGE = "cases.csv", "summary.png", "index.html"
 _FURTHER_PAGE = re.compile(r"index-[0-9]+\.html")
 SOURCES, FAILED = "sources.csv", "failed.csv"
@@ -78,7 +78,7 @@ class BatchFolder:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _not_written(error) from None
-        with locked(self.root / HIDDEN / "lock"):
+        with locked(self.root / HIDDEN / LOCK):
             try:
                 self._recover()
                 self.work.mkdir(parents=True)
@@ -88,6 +88,17 @@ class BatchFolder:
                 yield
             finally:
                 shutil.rmtree(self.work.parent, ignore_errors=True)
+                for made_anew in (self.root / HIDDEN, self.root):  # by a worker, where ours was renamed: empty
+                    with contextlib.suppress(OSError):
+                        made_anew.rmdir()
+
+    def check_there(self) -> None:
+        """Raise ``OutputError`` when the folder was moved or renamed since it is held."""
+        if not (self.root / HIDDEN / LOCK).is_file():
+            raise OutputError(
+                "the output folder is not where it was, as if it was moved or renamed, or its drive was removed; put "
+                "it back and run the batch again, which computes the cases that are missing"
+            )
 
     def _check_own(self) -> None:
         if self.is_own():

@@ -110,7 +110,8 @@ def run_batch(
     Raises
     ------
     BatchError, ModelError, OutputError
-        When the batch cannot start: manifest, model or output is not usable, or another batch is writing there.
+        When the batch cannot start: manifest, model or output is not usable, or another batch is writing there; or when
+        the output folder is moved or renamed meanwhile.
     """
     settings = settings or BatchSettings()
     folder = BatchFolder(Path(output))
@@ -176,6 +177,7 @@ class _Run:
                     self._waiting()
                     continue
                 if isinstance(event, CaseEnded):
+                    self._folder.check_there()
                     self._end(event)
                     continue
                 if isinstance(event, CaseStarted):
@@ -218,6 +220,7 @@ class _Run:
 
     def _summarize(self, listed: list[ListedCase]) -> None:
         """Write the lists of cases, the tables, the plot and the page."""
+        self._folder.check_there()
         states = [self._with_state(one) for one in listed]
         write_listed(self._folder.sources, states)
         write_listed(self._folder.failed, [one for one in states if one.state == FAILED])

@@ -47,6 +47,14 @@ REVIEW, RECORD, ANCHORS, ASIDE = "review", "review.json", "anchors", ".aside"
 READING_THREADS = 8  # reading small files waits for disks and networks more than for the processor
 _NANOSECONDS_UNTIL_LEFT = 60 * 10**9  # nobody takes that long to take a case up
 _ATTEMPTS = 5  # to read a case that is being stored at the same time
+_TAKEN_OVER = (
+    "the case was taken over by somebody else with this reader's code; this work was stored beside it, in the folder "
+    "'.aside' of the reader"
+)
+_MOVED = (
+    "the case's folder is not where it was, as after the batch's folder was moved or renamed; this work was stored "
+    "under the earlier name, in the folder '.aside' of the reader: move it to the batch, and open the case there"
+)
 _Read = TypeVar("_Read")
 
 
@@ -262,28 +270,27 @@ class CaseWork:
         Raises
         ------
         HeldError
-            When another has taken the case over; the work is then stored aside, in ``OUT/review/READER/.aside``.
+            When another has taken the case over, or its folder is not where it was; the work is then stored aside, in
+            ``OUT/review/READER/.aside``.
         ReviewError
             When the work does not fit itself: an anchor outside the cine, a done case without masks.
         OutputError
             When a file cannot be written; what was stored before is as it was.
         """
         work.check()
+        is_there = self.folder.is_dir()
         try:
-            record = self._store(work, hold)
+            record = self._store(work, hold) if is_there else None
         except (HeldError, OutputError):  # who took the case over may have removed files that were being written
             if hold.is_ours():
                 raise
         else:
-            if hold.is_ours():
+            if record is not None and hold.is_ours():
                 self._remove_others(record)
                 return record
         aside = self.folder.parent / ASIDE / f"{self.case}-{secrets.token_hex(4)}"
         CaseWork(aside, self.reader, self.case)._store(replace(work, kept=self._copied(work.kept, aside)))
-        raise HeldError(
-            "the case was taken over by somebody else with this reader's code; this work was stored beside it, in "
-            "the folder '.aside' of the reader"
-        )
+        raise HeldError(_TAKEN_OVER if is_there else _MOVED)
 
     def _store(self, work: Work, hold: Hold | None = None) -> ReviewRecord:
         lesions = list(dict.fromkeys([*work.lesions, *(one.lesion for one in work.anchors)]))
