@@ -20,7 +20,7 @@ from UltrasoundLesionSegLib.readers.gif_blocks import playable
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
 from UltrasoundLesionSegLib.readers.tiff_pages import TiffStack, find_stack
-from UltrasoundLesionSegLib.readers.tiff_values import TIFF_MAGIC, as_image, read_page
+from UltrasoundLesionSegLib.readers.tiff_values import TIFF_MAGIC, PageReader, as_image
 
 _ANIMATED = ("GIF", "PNG", "WEBP")
 _GIF = b"GIF8"
@@ -63,6 +63,7 @@ class PageFile:
         self._first = 0
         self._at = 0
         self._is_broken = False
+        self._pages = PageReader(path)
         self._image = self._open()
         try:
             with quiet():
@@ -98,6 +99,7 @@ class PageFile:
     def close(self) -> None:
         """Close the file; a picture asked for later opens it again."""
         self._image.close()
+        self._pages.close()
 
     def image(self, index: int) -> Image.Image:
         """Return picture ``index``, decoded, in Pillow's form with its palette and transparency.
@@ -121,14 +123,14 @@ class PageFile:
             raise FrameError(index, f"its picture is damaged ({type(error).__name__})") from None
 
     def own_values(self, index: int) -> np.ndarray | None:
-        """Return a TIFF picture ``(H, W)`` or ``(H, W, 3)`` in values that Pillow does not keep, None for any other.
+        """Return a TIFF picture ``(H, W)`` or ``(H, W, 3)`` that Pillow does not keep whole or reads slowly, else None.
 
         Raises
         ------
         FrameError
             When it cannot be read.
         """
-        if self.stack is None or not self.stack.is_beyond_pillow:
+        if self.stack is None or not self.stack.is_for_tifffile:
             return None
         try:
             with quiet():
@@ -145,7 +147,7 @@ class PageFile:
         if min(numbers) < 0:
             raise FrameError(index, "its page is not in the file")
         if stack.data_offset is None:
-            return [read_page(self._path, at) for at in numbers]
+            return [self._pages.read(at) for at in numbers]
         with self._path.open("rb") as stream:
             return [stack.read_plane(stream, at) for at in numbers]
 
@@ -189,7 +191,7 @@ class PageFile:
         if self.format == "TIFF":
             self.stack = find_stack(self._path)
             self.notes = self.stack.notes
-            is_by_pages = self.stack.data_offset is None and not self.stack.is_beyond_pillow
+            is_by_pages = self.stack.data_offset is None and not self.stack.is_for_tifffile
             self._image.seek(max(0, self.stack.frames[0][0]) if is_by_pages else 0)
             return len(self.stack.frames)
         if self.format in _JPEG:
@@ -232,7 +234,7 @@ class PageFile:
         if self.stack is None:
             return self._loaded(index + self._first)
         numbers = self.stack.frames[index]
-        if self.stack.is_beyond_pillow or self.stack.data_offset is not None or min(numbers) < 0:
+        if self.stack.is_for_tifffile or self.stack.data_offset is not None or min(numbers) < 0:
             parts = [as_image(one) for one in self._planes(self.stack, index)]
         else:
             parts = [self._loaded(at) for at in numbers]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from UltrasoundLesionSegLib.errors import SourceError
 from UltrasoundLesionSegLib.readers.limits import check_frame_count, check_frame_size
 from UltrasoundLesionSegLib.readers.quiet import quiet
-from UltrasoundLesionSegLib.readers.tiff_values import as_picture, can_decode, is_beyond_pillow
+from UltrasoundLesionSegLib.readers.tiff_values import as_picture, can_decode, is_beyond_pillow, is_slow_by_pillow
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "min": 60.0}
 _TRANSPARENCY_MASK = 4
@@ -45,8 +45,8 @@ class TiffStack:
     notes : tuple of str
     first : tifffile.TiffPage
         What the other pages are like.
-    is_beyond_pillow : bool
-        Whether their values come from `tiff_values.read_page`.
+    is_for_tifffile : bool
+        Whether their values come from `tiff_values.PageReader`.
     """
 
     frames: tuple[tuple[int, ...], ...]
@@ -56,7 +56,7 @@ class TiffStack:
     interval: float
     notes: tuple[str, ...]
     first: Any = None
-    is_beyond_pillow: bool = False
+    is_for_tifffile: bool = False
 
     def read_plane(self, stream: BinaryIO, place: int) -> NDArray[Any]:
         """Return picture ``place`` of a stack with one page; raises ``ValueError`` when it is cut off."""
@@ -115,7 +115,8 @@ def find_stack(path: Path) -> TiffStack:
         is_beyond = any(is_beyond_pillow(one) for one in kinds)
         if is_beyond and offset is None:
             _check_decodable(kinds)
-        return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes), main.keyframe, is_beyond)
+        is_other = is_beyond or all(is_slow_by_pillow(one, pages) for one in kinds)
+        return TiffStack(tuple(frames), offset, dtype, plane, _interval(file), tuple(notes), main.keyframe, is_other)
 
 
 def _all_frames(stacks: list[Any], imagej: dict[str, Any]) -> list[tuple[int, ...]]:
@@ -136,7 +137,7 @@ def _offset_of_first(series: Any) -> int:
 
 
 def _check_decodable(kinds: list[Any]) -> None:
-    """Refuse a page of a kind that neither Pillow nor `tiff_values.read_page` reads."""
+    """Refuse a page of a kind that neither Pillow nor `tiff_values.PageReader` reads."""
     undecodable = next((one for one in kinds if not can_decode(one)), None)
     if undecodable is not None:
         raise SourceError(
