@@ -16,10 +16,12 @@ from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml import layout
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene, save_scene
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
+from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
 from UltrasoundLesionSegLib.simulation.cine import simulate_cine
 from UltrasoundLesionSegLib.simulation.settings import SimulationSettings
 from UltrasoundLesionSegLib.simulation.write import write_simulation
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
+from UltrasoundLesionSegLib.workflow.tracking import distinct_lesions, numbers_by_lesion
 
 Discs = tuple[Any, NDArray[np.bool_]]
 FRAMES, SHAPE = 3, (96, 120)
@@ -289,3 +291,10 @@ def test_a_lesion_to_rename_or_remove_must_be_named(
     assert [*logic.segmentNames(browser).values()] == ["Lesion"]
     with pytest.raises(SceneError, match="there is no segment '5' in this cine"):
         logic.removeSegment(browser, "5")
+
+
+def test_numbers_go_by_what_lesions_are_called_also_where_two_have_one_name() -> None:
+    segments = [SegmentInfo.numbered(3, "Mass"), SegmentInfo("Segment_x", "Cyst"), SegmentInfo.numbered(1, "Mass")]
+    names = distinct_lesions({one.id: one.name for one in segments})
+    assert list(names.values()) == ["Mass (lesion-3)", "Cyst", "Mass (lesion-1)"]
+    assert numbers_by_lesion(segments, names) == {"Mass (lesion-3)": 3, "Cyst": 2, "Mass (lesion-1)": 1}

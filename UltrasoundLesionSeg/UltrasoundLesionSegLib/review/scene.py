@@ -31,7 +31,7 @@ from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.review.open_case import OpenCase
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
 from UltrasoundLesionSegLib.workflow.effort_log import LONGEST_PAUSE
-from UltrasoundLesionSegLib.workflow.tracking import lesion_numbers
+from UltrasoundLesionSegLib.workflow.tracking import distinct_lesions, numbers_by_lesion
 
 _Key = tuple[int, str]  # frame and segment ID
 
@@ -342,7 +342,7 @@ class SceneCase:
             list(names.values()),
             result,
             self._machine_lesions(names),
-            self._numbers(names),
+            numbers_by_lesion(self.sequence.segments(), names),
             self._removed(),
         )
         self._stored, self._names = anchors, names
@@ -363,14 +363,7 @@ class SceneCase:
 
     def _lesions(self) -> dict[str, str]:
         """Return each lesion's name by segment ID, with the ID behind it where two lesions have one name."""
-        infos = self.sequence.segments()
-        names = [one.name for one in infos]
-        return {one.id: one.name if names.count(one.name) == 1 else f"{one.name} ({one.id})" for one in infos}
-
-    def _numbers(self, names: Mapping[str, str]) -> dict[str, int]:
-        """Return the number of each lesion by name; ``names`` are by segment ID."""
-        segments = self.sequence.segments()
-        return {names[one.id]: number for one, number in zip(segments, lesion_numbers(segments), strict=True)}
+        return distinct_lesions({one.id: one.name for one in self.sequence.segments()})
 
     def _removed(self) -> list[int]:
         """Return the numbers of the lesions that the reader removed, now or before."""
@@ -440,7 +433,7 @@ class SceneCase:
             {name: np.array([one.confidence for one in of_frames], float) for name, of_frames in states.items()},
             model,
             settings,
-            numbers=self._numbers(names),
+            numbers=numbers_by_lesion(self.sequence.segments(), names),
         )
 
 

@@ -14,7 +14,7 @@ from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.readers.digest import file_digest
 from UltrasoundLesionSegLib.workflow.kinds import holds_images
-from UltrasoundLesionSegLib.workflow.tracking import lesion_numbers
+from UltrasoundLesionSegLib.workflow.tracking import distinct_lesions, numbers_by_lesion
 
 if TYPE_CHECKING:
     from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
@@ -52,7 +52,8 @@ def run_record(
     """
     cine = logic.cine(browser)
     anchors = logic.anchors(browser)
-    names = _distinct_names(measured)
+    names = distinct_lesions({one.segment_id: one.name for one in measured.segments})
+    sequence = SegmentationSequence.find(browser)
     return {
         "software": {"name": "ultrasound-lesion-seg", "version": __version__, "python": platform.python_version()},
         "packages": {name: _version_of(name) for name in RECORDED_PACKAGES},
@@ -70,7 +71,7 @@ def run_record(
             "notes": list(cine.notes),
         },
         "anchors": {names[one]: frames for one, frames in anchors.items()},
-        "lesion_numbers": _lesion_numbers(browser, names),
+        "lesion_numbers": numbers_by_lesion(sequence.segments() if sequence else [], names),
         "effort": logic.effort(browser).as_record(),
         "suggested_by": [asdict(one) for one in measured.suggesters()],
         "model": {"name": summary.model, "version": summary.version, "sha256": summary.sha256},
@@ -108,21 +109,6 @@ def _frames_without_result(browser: Any, names: dict[str, str]) -> dict[str, lis
     return {
         names[one]: [frame for frame, state in enumerate(of_frames) if state.origin is None]
         for one, of_frames in states.items()
-    }
-
-
-def _lesion_numbers(browser: Any, names: dict[str, str]) -> dict[str, int]:
-    sequence = SegmentationSequence.find(browser)
-    segments = sequence.segments() if sequence else []
-    return {names[one.id]: number for one, number in zip(segments, lesion_numbers(segments), strict=True)}
-
-
-def _distinct_names(measured: CineMeasurements) -> dict[str, str]:
-    """Return each lesion's name by segment ID, with the ID behind it where two lesions have one name."""
-    names = [one.name for one in measured.segments]
-    return {
-        one.segment_id: one.name if names.count(one.name) == 1 else f"{one.name} ({one.segment_id})"
-        for one in measured.segments
     }
 
 

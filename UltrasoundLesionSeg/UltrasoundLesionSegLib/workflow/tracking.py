@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,17 @@ def lesion_numbers(segments: Sequence[SegmentInfo]) -> list[int]:
     taken = {one.number for one in segments}
     free = (number for number in count(1) if number not in taken)
     return [one.number or next(free) for one in segments]
+
+
+def distinct_lesions(names: Mapping[str, str]) -> dict[str, str]:
+    """Return lesions' names by segment ID as they are, but with the ID behind a name that two lesions have."""
+    called = list(names.values())
+    return {segment: name if called.count(name) == 1 else f"{name} ({segment})" for segment, name in names.items()}
+
+
+def numbers_by_lesion(segments: Sequence[SegmentInfo], names: Mapping[str, str]) -> dict[str, int]:
+    """Return the number of each segment (`lesion_numbers`) by what its lesion is called (`distinct_lesions`)."""
+    return {names[one.id]: number for one, number in zip(segments, lesion_numbers(segments), strict=True)}
 
 
 def lesion_number(source: SourceIdentity, segment: ImportedSegment) -> int | None:
