@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from dicom_helpers import write_multiframe, write_series
+from pydicom import dcmread
 
 from UltrasoundLesionSegLib.batch.scan import scan_folder
 from UltrasoundLesionSegLib.errors import SourceError
@@ -124,3 +125,20 @@ def test_single_images_that_a_seed_is_for_stay_images(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", CINE, 0.04)
     (study / "IM12.seed.png").touch()
     assert names(study) == [OTHER_CINE, "IM12"]
+
+
+def test_a_damaged_frame_leaves_a_cine_a_cine(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", CINE, 0.04)
+    (study / "IM13").write_bytes((study / "IM13").read_bytes()[:-6000])
+    assert names(study) == ["study", OTHER_CINE]
+    assert len(read_cine(study)) == 6
+
+
+def test_images_that_an_anonymiser_gave_a_series_each_are_doubtful(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", CINE, 0.04)
+    for number, path in enumerate(study.glob("IM1*")):
+        data = dcmread(path)
+        data.SeriesInstanceUID = f"2.25.20{number}"
+        data.save_as(path)
+    assert names(study) == [OTHER_CINE]
+    assert scan_folder(study).notes[0].startswith(PERHAPS)

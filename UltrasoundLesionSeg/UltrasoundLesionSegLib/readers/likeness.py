@@ -55,7 +55,7 @@ def least_likeness(decode: Callable[[int], Frame], count: int) -> float | None:
     """Return the lowest correlation of neighbouring frames where the picture changes; None where it cannot be told.
 
     What stays the same in all frames, for example text and the black around the image, is left out: it makes stills of
-    one scanner alike.
+    one scanner alike. So is a frame that cannot be read; at least half of the pairs must be left.
 
     Parameters
     ----------
@@ -65,13 +65,15 @@ def least_likeness(decode: Callable[[int], Frame], count: int) -> float | None:
     firsts = sampled_indices(count - 1, _PAIRS) if count > 1 else []
     small = {index: _small(decode, index) for first in firsts for index in (first, first + 1)}
     known = [one for one in small.values() if one is not None]
-    if len(known) < len(small) or len({one.size for one in known}) != 1:
+    if not known:
         return None
     changing: NDArray[np.bool_] = np.ptp(np.stack(known), axis=0) > _LEAST_CHANGE
     if changing.mean() < _LEAST_CHANGING:
         return None
-    found = [_correlation(small[first], small[first + 1], changing) for first in firsts]
-    return None if None in found else min(one for one in found if one is not None)
+    pairs = [(small[first], small[first + 1]) for first in firsts]
+    read = [(one, other) for one, other in pairs if one is not None and other is not None]
+    found = [_correlation(one, other, changing) for one, other in read]
+    return None if None in found or 2 * len(read) < len(pairs) else min(one for one in found if one is not None)
 
 
 def _small(decode: Callable[[int], Frame], index: int) -> NDArray[np.float64] | None:

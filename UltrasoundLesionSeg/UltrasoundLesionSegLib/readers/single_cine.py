@@ -87,11 +87,12 @@ def single_cine(instances: Sequence[Instance]) -> SingleCine:
     instances : sequence of Instance
         All images of the folder, each once.
     """
+    singles = [one for one in instances if not one.is_multiframe]
+    is_torn = len({one.group[1] for one in singles}) == len(singles)  # an anonymiser gave each a series of its own
     groups: dict[tuple[str, ...], list[Instance]] = {}
-    for one in instances:
-        if not one.is_multiframe:
-            groups.setdefault(one.group, []).append(one)
-    verdicts = [(group, _verdict(group)) for group in groups.values()]
+    for one in singles:
+        groups.setdefault(("", "", *one.group[2:]) if is_torn else one.group, []).append(one)
+    verdicts = [(group, _verdict(group, has_series=all(key))) for key, group in groups.items()]
     cines = [group for group, verdict in verdicts if verdict is _Verdict.CINE]
     doubtful = [one for group, verdict in verdicts if verdict is _Verdict.EITHER for one in group]
     has_cines = any(one.is_multiframe for one in instances)
@@ -112,14 +113,14 @@ def find_single_cine(paths: Sequence[Path]) -> SingleCine:
     return single_cine(without_copies(instances)[0])
 
 
-def _verdict(group: Sequence[Instance]) -> _Verdict:
-    """Judge single images of one study, series and size."""
+def _verdict(group: Sequence[Instance], has_series: bool) -> _Verdict:
+    """Judge single images of one size that are of one study and series, as far as their headers name one."""
     if len(group) < FEWEST:
         return _Verdict.STILLS
     steps = steps_of(clocks(group))
     if steps is not None and np.median(steps) > _LONGEST_STEP:
         return _Verdict.STILLS
-    if not all(group[0].group) or (steps is not None and steps.max() > _LONGEST_STEP):
+    if not has_series or (steps is not None and steps.max() > _LONGEST_STEP):
         return _Verdict.EITHER
     ordered, _ = in_temporal_order(list(group), mean_changes)
     likeness = least_likeness(lambda index: decode_instance(ordered[index].path, index), len(ordered))
