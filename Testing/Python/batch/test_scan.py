@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -335,3 +336,19 @@ def test_a_case_of_a_dicomdir_is_another_when_its_image_changes(tmp_path: Path) 
     image.write_bytes(image.read_bytes()[:-1] + b"\1")
     after = [content_digest(tmp_path / "disc" / name) for name in ("", "DICOMDIR")]
     assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("is_composed", [True, False])
+def test_a_seed_whose_accents_are_written_in_the_other_way_belongs_to_its_cine(
+    tmp_path: Path, is_composed: bool
+) -> None:
+    """macOS writes an accent as a character of its own."""
+    names = [unicodedata.normalize("NFC", "Jos\u00e9"), unicodedata.normalize("NFD", "Jos\u00e9")]
+    of_cine, of_seed = names if is_composed else names[::-1]
+    write_video(tmp_path / f"{of_cine}.avi")
+    write_picture(tmp_path / f"{of_seed}.seed.2.png", is_mask=True)
+    assert found(tmp_path) == {f"{of_cine}.avi": [(f"{of_seed}.seed.2.png", 2)]}
+    (tmp_path / "cases.csv").write_text(f"source,seed,frame\n{of_seed}.avi,{of_cine}.seed.2.png,2\n", encoding="utf-8")
+    (case,), _ = find_cases(tmp_path / "cases.csv", tmp_path / "out")
+    assert case.source.exists()
+    assert case.seeds[0].path.exists()

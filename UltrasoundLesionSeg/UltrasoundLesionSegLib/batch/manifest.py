@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -230,11 +231,14 @@ def _case(row: Mapping[str, str], folder: Path) -> BatchCase:
 def _path(folder: Path, text: str) -> Path:
     """Return the path that a cell names: as it stands there, or else what it means where it was written."""
     stripped = text.strip()
-    if text == stripped and text.isprintable() and "\\" not in text:
+    if text == stripped and text.isascii() and text.isprintable() and "\\" not in text:
         return folder / text  # nothing to doubt, and nothing to look up on a slow drive
     # bytes that are not UTF-8 are kept as such: on Linux names of files, from a spreadsheet of western Europe letters
     western = stripped.encode("utf-8", "surrogateescape").decode("cp1252", errors="replace")
-    meant = [folder / one for one in (text, stripped, western, stripped.replace("\\", "/"), western.replace("\\", "/"))]
+    forms = (text, stripped, western, stripped.replace("\\", "/"), western.replace("\\", "/"))
+    # macOS writes an accent as a character of its own, others write the letter with it as one
+    accents = [unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in forms]
+    meant = [folder / one for one in (*forms, *accents)]
     return next((path for path in meant if os.path.exists(path)), meant[0])
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -191,7 +192,7 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
         seed = _SEED.fullmatch(path.name) or _SEGMENTATION.fullmatch(path.name)
         if seed:
             request = SeedFileRequest(path, int(seed["frame"] or 0))
-            found.seeds.setdefault((folder, seed["name"]), []).append(request)
+            found.seeds.setdefault((folder, _as_composed(seed["name"])), []).append(request)
             continue
         try:
             kinds[path] = sniff(path)
@@ -278,8 +279,14 @@ def _beside(source: Path, found: _Findings) -> list[SeedFileRequest]:
     names = {source.name, source.stem}
     names |= {source.name[: -len(one)] for one in _DOUBLE_SUFFIXES if source.name.lower().endswith(one)}
     # the seeds of a folder of frames also in it
+    names = {_as_composed(name) for name in names}
     seeds = [seed for name in names for at in (source.parent, source) for seed in found.seeds.get((at, name), [])]
     return sorted(seeds, key=lambda seed: (seed.frame, seed.path.name))
+
+
+def _as_composed(name: str) -> str:
+    """Return a name with each accented letter as one character; macOS writes the accent as a character of its own."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _by_reference(found: _Findings) -> dict[Path, list[SeedFileRequest]]:
