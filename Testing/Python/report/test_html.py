@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from UltrasoundLesionSegLib.cine import Origin
+from UltrasoundLesionSegLib.measurement.frame import measure_frame
 from UltrasoundLesionSegLib.measurement.lesion import summarize_lesion
 from UltrasoundLesionSegLib.report.case import CaseReport, LesionReport
 from UltrasoundLesionSegLib.report.html import make_report, write_report
@@ -212,3 +213,18 @@ def test_a_suggested_seed_is_to_look_at_first(case):
     assert (pictures[3][0], pictures[5][0]) == ("to look at first", "to look at next")
     drawn = replace(case, lesions=())
     assert "needs a look first" not in make_report(drawn, pixels_allowed=False)
+
+
+def test_a_report_on_one_frame_speaks_of_one(case):
+    cut = np.zeros((90, 121), bool)
+    cut[20:40, :15] = True
+    one = measure_frame(cut, case.cine.frames[0], None, float("nan"), Origin.MANUAL)
+    summary = summarize_lesion([one], [0], None)
+    summary = replace(summary, frames_left_out=1)
+    lesion = LesionReport("Mass", (255, 255, 0), (0,), (one,), summary)
+    page = make_report(replace(case, masks=lambda frame: cut[None], lesions=(lesion,)), pixels_allowed=False)
+    said = Page(page).text
+    assert not re.findall(r"\b1 (?:\w+ )?frames|\bnan\b|-0\.0", said)
+    assert "cut by the image's border on 1 frame:" in said
+    assert "1 visible frame without calibration is in none" in said
+    assert ": 1 measured frame" in said

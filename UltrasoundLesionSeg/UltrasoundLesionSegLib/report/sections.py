@@ -178,7 +178,7 @@ def _frame_table(case: CaseReport, lesion: LesionReport) -> str:
         body.append(f"<tr{kind}>{cells}</tr>")
     table = f'<table class="frames"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     return (
-        f"<details><summary>{swatch(lesion)}: {len(rows)} measured frames</summary>"
+        f"<details><summary>{swatch(lesion)}: {counted(len(rows), 'measured frame')}</summary>"
         f'<div class="scroll">{table}</div></details>'
     )
 
