@@ -244,6 +244,15 @@ def test_picture_stacks_are_a_cine_each(tmp_path: Path) -> None:
     assert "masks.tif" not in found(tmp_path)
 
 
+def test_a_picture_beside_cines_is_a_case_where_it_has_a_seed_as_a_dicom_still_is(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.avi")
+    for name in ("b.png", "c.png"):
+        write_picture(tmp_path / name)
+    write_picture(tmp_path / "b.seed.png", is_mask=True)
+    assert found(tmp_path) == {"a.avi": [], "b.png": [("b.seed.png", 0)]}
+    assert scan_folder(tmp_path).notes == ("1 picture beside cines",)
+
+
 def test_frames_and_masks_in_turns_are_a_cine(tmp_path: Path) -> None:
     for index in range(12):
         write_picture(tmp_path / "clip" / f"{index:02d}_a_mask.png", is_mask=True)

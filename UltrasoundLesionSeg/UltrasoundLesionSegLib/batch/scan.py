@@ -215,7 +215,9 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
     elif pictures and _are_masks(pictures):
         found.left_out[_LeftOut.MASK] += len(pictures)
     elif pictures and sources:
-        found.left_out[_LeftOut.PICTURE] += len(pictures)
+        drawn_on = [path for path in pictures if _beside(path, found)]
+        found.left_out[_LeftOut.PICTURE] += len(pictures) - len(drawn_on)
+        sources += drawn_on
     elif pictures:
         sources.append(folder)
     found.sources += sources
