@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import SimpleITK
 from dicom_helpers import describe, speckle, write_multiframe, write_series
 from PIL import Image
 from pydicom import dcmread
@@ -251,6 +252,17 @@ def test_a_picture_beside_cines_is_a_case_where_it_has_a_seed_as_a_dicom_still_i
     write_picture(tmp_path / "b.seed.png", is_mask=True)
     assert found(tmp_path) == {"a.avi": [], "b.png": [("b.seed.png", 0)]}
     assert scan_folder(tmp_path).notes == ("1 picture beside cines",)
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii.gz"])
+def test_volumes_that_are_masks_are_no_cines_as_pictures_are_none(tmp_path: Path, suffix: str) -> None:
+    frames = speckle(4, 48, 64)
+    masks = (frames > 200).astype(np.uint8)
+    masks[0] = 0  # no lesion there
+    for name, values in (("cine", frames), ("cine_mask", masks), ("two_lesions", masks * 2 - masks // 3)):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values), str(tmp_path / f"{name}.{suffix}"))
+    assert list(found(tmp_path)) == [f"cine.{suffix}"]
+    assert scan_folder(tmp_path).notes == ("2 volumes that are masks",)
 
 
 def test_frames_and_masks_in_turns_are_a_cine(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
+
 from UltrasoundLesionSegLib.batch.dicom_headers import DicomHeader, DicomRole, read_dicom_header
 from UltrasoundLesionSegLib.batch.folder import HIDDEN
 from UltrasoundLesionSegLib.batch.manifest import BatchCase
@@ -30,7 +32,7 @@ from UltrasoundLesionSegLib.readers.dicom_order import are_stills
 from UltrasoundLesionSegLib.readers.dicomdir import list_images
 from UltrasoundLesionSegLib.readers.image_folder import natural_key
 from UltrasoundLesionSegLib.readers.pages import count_pages
-from UltrasoundLesionSegLib.readers.picture_choice import looks_like_mask
+from UltrasoundLesionSegLib.readers.picture_choice import LEVELS_OF_A_MASK, looks_like_mask
 from UltrasoundLesionSegLib.readers.seed_masks import SUFFIXES
 from UltrasoundLesionSegLib.readers.single_cine import FEWEST, find_single_cine
 from UltrasoundLesionSegLib.readers.sniff import Format, sniff
@@ -63,6 +65,7 @@ class _LeftOut(Enum):
     )
     PICTURE = ("picture beside cines", "pictures beside cines")
     MASK = ("picture that is a mask", "pictures that are masks")
+    MASK_VOLUME = ("volume that is a mask", "volumes that are masks")
     NO_IMAGE = ("DICOM object without an image", "DICOM objects without an image")
     SEED = ("seed without its cine", "seeds without their cine")
     UNLISTED = ("picture of a CD that is no DICOM", "pictures of a CD that are no DICOM")
@@ -201,7 +204,9 @@ def _look_into(folder: Path, files: list[Path], found: _Findings) -> None:
     for path in (one for one, kind in kinds.items() if kind is Format.DICOMDIR):
         _note_listed(path, found)
     found.left_out[_LeftOut.UNKNOWN] += sum(kind is Format.UNKNOWN for kind in kinds.values())
-    sources = [path for path, kind in kinds.items() if kind is Format.VIDEO or kind in _VOLUMES]
+    masks = [path for path, kind in kinds.items() if kind in _VOLUMES and _is_mask_volume(path)]
+    found.left_out[_LeftOut.MASK_VOLUME] += len(masks)
+    sources = [path for path, kind in kinds.items() if kind is Format.VIDEO or (kind in _VOLUMES and path not in masks)]
     objects = [path for path, kind in kinds.items() if kind is Format.DICOM]
     sources += _dicom_sources(folder, objects, found, has_cines=bool(sources))
     pictures = [path for path, kind in kinds.items() if kind is Format.IMAGE]
@@ -274,6 +279,17 @@ def _are_masks(pictures: list[Path]) -> bool:
     """Whether pictures are masks, as data sets keep them beside their frames."""
     # neighbouring pictures, so that alternating frames and masks are noticed
     return all(looks_like_mask(one) for one in {*pictures[:_LOOKED_AT], *pictures[-_LOOKED_AT:]})
+
+
+def _is_mask_volume(path: Path) -> bool:
+    """Whether a volume has the few levels of a mask; its first slice that is not of one level decides."""
+    from UltrasoundLesionSegLib.readers.open import read_cine
+
+    try:
+        levels = (len(np.unique(frame)) for frame in read_cine(path) if frame.ndim == 2)
+        return next((one <= LEVELS_OF_A_MASK for one in levels if one > 1), False)
+    except SourceError:  # damaged: its reader reports what is wrong
+        return False
 
 
 def _beside(source: Path, found: _Findings) -> list[SeedFileRequest]:

@@ -44,7 +44,7 @@ _DOUBT = (
 )
 
 _LOOKED_AT = 3
-_LEVELS_OF_A_MASK = 8
+LEVELS_OF_A_MASK = 8
 _SHARE_OF_TWO_LEVELS = 0.98
 _NEAR = 12
 
@@ -264,7 +264,7 @@ def _is_mask(image: Image.Image) -> bool | None:
     """Whether a picture looks like a mask, None for one of one level."""
     if image.mode in ("1", "P"):
         levels = len(np.unique(np.asarray(image)))
-        if image.mode == "1" or levels <= _LEVELS_OF_A_MASK:
+        if image.mode == "1" or levels <= LEVELS_OF_A_MASK:
             return True
     is_layer = image.mode in ("RGBA", "LA") and np.unique(np.asarray(image.getchannel("A"))).size > 1
     values = np.asarray(image.getchannel("A") if is_layer else eight_bits(image).convert("L"))
@@ -272,7 +272,7 @@ def _is_mask(image: Image.Image) -> bool | None:
     used = np.flatnonzero(counts)
     if len(used) < 2:
         return None
-    if len(used) <= _LEVELS_OF_A_MASK:
+    if len(used) <= LEVELS_OF_A_MASK:
         return True
     low, high = int(used[0]), int(used[-1])
     near = counts[low : low + _NEAR].sum() + counts[max(low + _NEAR, high - _NEAR + 1) : high + 1].sum()
