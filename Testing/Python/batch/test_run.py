@@ -101,6 +101,8 @@ def test_other_settings_are_a_reason_and_the_device_is_none(batch: Batch, cases:
     assert batch(manifest, direction="forward").computed == ["a"]
     assert batch(manifest, direction="forward", processes=1, device="auto").finished == ["a"]
     assert batch(manifest, direction="forward", further_kinds=("coco",)).computed == ["a"]
+    assert batch(manifest, body_part="LIVER").computed == ["a"]
+    assert batch(manifest, body_part=" liver").finished == ["a"]
 
 
 def test_a_result_that_somebody_worked_on_is_kept_aside(batch: Batch, cases: Cases, tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+from dicom_helpers import write_multiframe
 from engine_helpers import clip_of_moving_discs, dice
 from numpy.typing import NDArray
 from PIL import Image
 from stand_in_networks import BrightNetwork, PointedNetwork
 
 from UltrasoundLesionSegLib.cli import main as cli
+from UltrasoundLesionSegLib.cli.options import ORGANS
+from UltrasoundLesionSegLib.dicom.body_part import ORGANS as ORGAN_CODES
 from UltrasoundLesionSegLib.mrml.scene_file import load_scene
 from UltrasoundLesionSegLib.readers.open import read_cine
 from UltrasoundLesionSegLib.workflow import UltrasoundLesionWorkflow
@@ -375,3 +378,26 @@ def test_how_a_seed_was_read_is_recorded(
     assert f"seed 1 was read in this way: inverted: the background was 1, not 0; {cut}" in record["notices"]
     rows = list(csv.DictReader((folder / "out" / "measurements.csv").open()))
     assert float(rows[0]["area_px2"]) == truth[0][0].sum()
+
+
+def test_the_organ_is_named_for_seg_and_run_json(run: Run, bright_model: BrightNetwork, tmp_path: Path) -> None:
+    frames = np.zeros((3, 64, 80), np.uint8)
+    frames[:, 20:40, 30:50] = 200
+    write_multiframe(tmp_path / "cine.dcm", frames)
+    Image.fromarray(frames[0] > 100).save(tmp_path / "seed.png")
+    call = ("segment", tmp_path / "cine.dcm", "--seed", tmp_path / "seed.png", "--output", tmp_path / "out")
+    code, said, _ = run(*call)
+    assert code == 0
+    assert "note: DICOM SEG and SR name no organ" in said
+    assert "SEG and SR name no organ" in json.loads((tmp_path / "out" / "run.json").read_text())["notices"][-1]
+    code, said, _ = run(*call, "--body-part", "Heart")
+    assert code == 0
+    assert "name no organ" not in said
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["body_part"] == "HEART"
+    code, _, said = run(*call, "--body-part", "knee")
+    assert code == 2
+    assert said.startswith("error: the body part 'KNEE' has no code here")
+
+
+def test_the_organs_that_the_shell_completes_are_those_with_a_code() -> None:
+    assert tuple(ORGAN_CODES) == ORGANS

@@ -56,7 +56,9 @@ def test_our_own_come_back_exactly(make_cine, target, kind, source, size):
     masks[:, :, 0, :2] = masks[2, :, 0, :2] = False
     masks[2, 0, 0, 0] = masks[2, 1, 0, 1] = True
     origins = {2: Origin.MANUAL, 4: Origin.EDITED, 5: Origin.CONFIRMED}
-    terms = terminology.Terminology(property_type=terminology.CYST, laterality=terminology.RIGHT)
+    terms = terminology.Terminology(
+        property_type=terminology.CYST, anatomic_region=terminology.BREAST, laterality=terminology.RIGHT
+    )
     lesions = [describe(cine, 1, origins), describe(cine, 2, terminology=terms, name="Lésion 二")]
     write_segmentation(target, DicomSource.from_cine(cine), lesions, masks, kind)
     found = read_segmentation(target, cine)
@@ -103,7 +105,7 @@ def test_what_other_programs_leave_out_is_filled_in(written, target):
 
     def leave_out(dataset):
         first, second = dataset.SegmentSequence
-        del first.SegmentationAlgorithmIdentificationSequence, first.AnatomicRegionSequence, first.TrackingUID
+        del first.SegmentationAlgorithmIdentificationSequence, first.TrackingUID
         del first.SegmentedPropertyTypeCodeSequence[0].CodeMeaning
         first.SegmentLabel = ""
         del second.SegmentAlgorithmName, second.SegmentationAlgorithmIdentificationSequence
@@ -112,7 +114,7 @@ def test_what_other_programs_leave_out_is_filled_in(written, target):
     first, second = read_segmentation(target, cine).segments
     assert (first.name, first.tracking_uid) == ("Segment 1", "")
     assert (first.model, second.model) == (ModelIdentity("stpfnet", "unknown"), None)
-    assert first.terminology.anatomic_region == terminology.BREAST
+    assert first.terminology.anatomic_region is None
     assert first.terminology.property_type == Code("4147007", "SCT", "4147007")
 
 

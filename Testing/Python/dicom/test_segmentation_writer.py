@@ -73,7 +73,9 @@ def test_simpleitk_reads_back_the_same_masks(make_cine, target):
 @pytest.mark.parametrize("kind", KINDS)
 def test_validator_finds_nothing_wrong(make_cine, target, kind, source):
     cine = make_cine(source, AcquisitionDateTime="20240131101529.5")
-    left = terminology.Terminology(property_type=terminology.CYST, laterality=terminology.LEFT)
+    left = terminology.Terminology(
+        terminology.MORPHOLOGICALLY_ABNORMAL, terminology.CYST, terminology.BREAST, terminology.LEFT
+    )
     lesions = [
         describe(cine, 1, {0: Origin.MANUAL, 4: Origin.EDITED}, color=(220, 60, 20)),
         describe(cine, 2, dict.fromkeys(range(7), Origin.MANUAL), terminology=left),

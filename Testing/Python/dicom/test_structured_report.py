@@ -184,7 +184,9 @@ def test_pixels_and_mm_are_never_pooled(report):
 @pytest.mark.parametrize("source", ["multiframe", "series"])
 @pytest.mark.parametrize("kind", list(SegmentationKind))
 def test_validator_finds_nothing_wrong(report, source, kind):
-    left = terminology.Terminology(laterality=terminology.LEFT, property_type=terminology.CYST)
+    left = terminology.Terminology(
+        terminology.MORPHOLOGICALLY_ABNORMAL, terminology.CYST, terminology.BREAST, terminology.LEFT
+    )
     path = report(source, kind=kind, terminology=left)[-1]
     found = complaints(path)
     if kind is SegmentationKind.LABELMAP:

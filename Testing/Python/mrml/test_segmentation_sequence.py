@@ -16,7 +16,7 @@ from UltrasoundLesionSegLib.mrml.cine_nodes import add_cine
 from UltrasoundLesionSegLib.mrml.labelmaps import BINARY_LABELMAP
 from UltrasoundLesionSegLib.mrml.layout import TAG_BEFORE
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
-from UltrasoundLesionSegLib.mrml.segments import BREAST_MASS_TERMINOLOGY, SegmentInfo, SegmentState, get_tag
+from UltrasoundLesionSegLib.mrml.segments import MASS_TERMINOLOGY, SegmentInfo, SegmentState, get_tag
 
 from .support import HEIGHT, WIDTH, disk, make_cine, node_ids, paint, random_frames
 
@@ -137,7 +137,7 @@ def test_the_tags_that_dicom_export_reads(lesions: SegmentationSequence) -> None
         lesions.write(frame, {A: disk(20, 20, 5)}, {A: origin})
         assert tag(lesions, frame, A, "DICOM.SegmentAlgorithmType") == kind
         assert tag(lesions, frame, A, "DICOM.SegmentAlgorithmName")
-        assert tag(lesions, frame, A, "TerminologyEntry") == BREAST_MASS_TERMINOLOGY
+        assert tag(lesions, frame, A, "TerminologyEntry") == MASS_TERMINOLOGY
 
 
 def test_wrong_calls_are_refused_and_change_nothing(lesions: SegmentationSequence) -> None:

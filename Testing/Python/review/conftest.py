@@ -107,7 +107,7 @@ def cines(tmp_path: Path, truth: np.ndarray) -> Path:
     cine, _ = clip_of_moving_discs(frames=FRAMES)
     frames = np.stack([cine.frames[index] for index in range(FRAMES)])
     for name in ("Doe_1", "Doe_2"):
-        write_multiframe(tmp_path / "cines" / f"{name}.dcm", frames)
+        write_multiframe(tmp_path / "cines" / f"{name}.dcm", frames, BodyPartExamined="BREAST")
     Image.fromarray(truth[1][0]).save(tmp_path / "cines" / "Doe_1.seed.1.png")
     return tmp_path / "cines"
 

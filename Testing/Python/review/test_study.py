@@ -254,3 +254,26 @@ def test_stopping_keeps_what_is_written(output: Path, tmp_path: Path, draw: Draw
     shutil.rmtree(output / "cases")  # a study needs the reader's work and the cines alone
     result = export_study(output, "A", tmp_path / "study")
     assert (result.finished, result.written) == (["case-0001"], ["case-0002"])
+
+
+def organs(case: Path) -> set[str]:
+    segments = pydicom.dcmread(case / "segmentation.dcm").SegmentSequence
+    return {str(one.AnatomicRegionSequence[0].CodeMeaning) for one in segments}
+
+
+def test_the_organ_that_the_batch_was_given_is_that_of_the_study_unless_another_is_named(
+    output: Path, batch: Batch, tmp_path: Path
+) -> None:
+    batch(body_part="thyroid")
+    assert organs(output / "cases" / "case-0001") == {"Thyroid"}
+    study = tmp_path / "study" / "cases" / "case-0001"
+    assert export_study(output, "A", tmp_path / "study").notices == {
+        "case-0001": "the cine's Body Part Examined is the breast, but you named the thyroid"
+    }
+    assert organs(study) == {"Thyroid"}
+    assert json.loads((study / "run.json").read_text())["body_part"] == "THYROID"
+    assert export_study(output, "A", tmp_path / "study").finished == ["case-0001"]
+    assert export_study(output, "A", tmp_path / "study", body_part="LIVER").written == ["case-0001"]
+    assert organs(study) == {"Liver"}
+    with pytest.raises(OutputError, match="'KNEE' has no code here"):
+        export_study(output, "A", tmp_path / "study", body_part="knee")

@@ -116,6 +116,8 @@ def _settings(request: CaseRequest) -> dict[str, Any]:
         settings["overlap"] = True
     if request.fit:
         settings["fit"] = True
+    if request.body_part.strip():
+        settings["body part"] = request.body_part.strip().upper()
     if request.suggest_frame is not None:
         settings |= {"suggest": request.suggest_frame, "suggesting weights": default_bundle(SUGGEST).sha256}
     return settings

@@ -22,6 +22,7 @@ from UltrasoundLesionSegLib.batch.manifest import (
 )
 from UltrasoundLesionSegLib.batch.moved import moved_sources
 from UltrasoundLesionSegLib.batch.scan import scan_folder
+from UltrasoundLesionSegLib.dicom.body_part import named_organ
 from UltrasoundLesionSegLib.engine.bundles import PROPAGATE, default_bundle, find_bundle
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, ReviewError, SeedError
 from UltrasoundLesionSegLib.logs import LogLevel
@@ -67,6 +68,8 @@ class BatchSettings:
         Seconds after which a case is given up and its worker killed.
     scheduler : str or None
         Address of a Dask cluster that computes instead of this machine.
+    body_part : str
+        The organ that SEG and SR name (``ExportOptions.body_part``); '': that of each source.
     log_level : LogLevel
     """
 
@@ -84,6 +87,7 @@ class BatchSettings:
     processes: int | None = None
     time_limit: float = 3600.0
     scheduler: str | None = None
+    body_part: str = ""
     log_level: LogLevel = LogLevel.INFO
 
 
@@ -254,6 +258,7 @@ def check_settings(settings: BatchSettings, folder: BatchFolder) -> None:
     _check_values(settings)
     find_bundle(settings.model, PROPAGATE) if settings.model else default_bundle(PROPAGATE)
     check_kinds(settings.further_kinds, settings.pixels_allowed)
+    named_organ(settings.body_part)
     if settings.reader is not None:
         ReviewFolder(folder.root).check_known(settings.reader)
 
@@ -306,5 +311,6 @@ def _request(
         with_scene=False,  # scenes hold all images and are large: a batch writes them only with --also scene
         allow_overlap=settings.allow_overlap,
         fit=settings.fit,
+        body_part=settings.body_part,
         log_level=settings.log_level,
     )

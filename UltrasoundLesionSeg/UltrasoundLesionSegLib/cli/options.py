@@ -134,6 +134,19 @@ Frames = Annotated[str | None, typer.Option(help="A:B, first frame and one past 
 SegmentAlso = Annotated[list[str] | None, _also("masks", "csv", "report", "scene", of_dicom=("seg",))]
 BatchAlso = Annotated[list[str] | None, _also("masks", "csv", "report", of_dicom=("seg",))]
 StudyAlso = Annotated[list[str] | None, _also("masks", "csv", "report", of_dicom=("seg", "sr"))]
+# the values of make-dicom's option; a test holds them against dicom.body_part.ORGANS, which loads pydicom
+ORGANS = (
+    *("BLADDER", "BREAST", "GALLBLADDER", "HEART", "KIDNEY", "LIVER", "LUNG", "NECK", "OVARY", "PANCREAS", "PROSTATE"),
+    *("SCROTUM", "SPLEEN", "TESTIS", "THYROID", "UTERUS"),
+)
+BodyPart = Annotated[
+    str,
+    typer.Option(
+        help="Organ that SEG and SR name, for example THYROID; that of the DICOM file when left out, or none.",
+        autocompletion=completing(ORGANS),
+        show_default=False,
+    ),
+]
 PixelsAllowed = Annotated[
     bool,
     typer.Option(

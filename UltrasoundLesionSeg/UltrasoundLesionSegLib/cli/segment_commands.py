@@ -12,6 +12,7 @@ from UltrasoundLesionSegLib.cli.options import (
     SUGGEST_HELP,
     BatchAlso,
     BlankOutside,
+    BodyPart,
     Boxes,
     Clicks,
     Device,
@@ -55,6 +56,7 @@ def segment(
     also: SegmentAlso = None,
     pixels_allowed: PixelsAllowed = False,
     blank_outside: BlankOutside = None,
+    body_part: BodyPart = "",
     overwrite: Overwrite = False,
     log_level: Level = LogLevel.INFO,
 ) -> None:
@@ -87,6 +89,7 @@ def segment(
         allow_overlap=overlap,
         fit=fit,
         overwrite=overwrite,
+        body_part=body_part,
         log_level=log_level,
     )
     with propagation_bar() as advance:
@@ -116,6 +119,7 @@ def batch(
     also: BatchAlso = None,
     pixels_allowed: PixelsAllowed = False,
     blank_outside: BlankOutside = None,
+    body_part: BodyPart = "",
     processes: Annotated[
         int | None,
         typer.Option(min=1, help="Cases at a time; by default as many as the machine can hold, one on each GPU."),
@@ -151,6 +155,7 @@ def batch(
         processes=processes,
         time_limit=time_limit,
         scheduler=scheduler,
+        body_part=body_part,
         log_level=log_level,
     )
     with (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from UltrasoundLesionSegLib.cli import interrupts
-from UltrasoundLesionSegLib.cli.options import Device, PixelsAllowed, StudyAlso, completing_models
+from UltrasoundLesionSegLib.cli.options import BodyPart, Device, PixelsAllowed, StudyAlso, completing_models
 from UltrasoundLesionSegLib.cli.training_commands import (
     Precision,
     PrecisionOption,
@@ -32,6 +32,7 @@ def export_study(
     output: Annotated[Path, typer.Option(help="Folder for the study; made when it is not there.", show_default=False)],
     also: StudyAlso = None,
     pixels_allowed: PixelsAllowed = False,
+    body_part: BodyPart = "",
     sources: Sources = None,
 ) -> None:
     """Write masks, measurements, SEG and SR of all cases that a reader has finished. Exits with 1 if one failed."""
@@ -51,9 +52,12 @@ def export_study(
             pixels_allowed,
             sources,
             lambda done, total: advance(done / total, f"{done}/{total}"),
+            body_part,
         )
-    for name, notice in result.notices.items():
-        typer.echo(f"note: {name}: {notice}")
+    for notice in dict.fromkeys(result.notices.values()):
+        names = [name for name, one in result.notices.items() if one == notice]
+        whose = names[0] if len(names) == 1 else f"{counted(len(names), 'case')}, the first is {names[0]}"
+        typer.echo(f"note: {whose}: {notice}")
     for name in result.retired:
         typer.echo(f"note: {name}: no longer done; what was exported before is in the folder 'earlier' of the study")
     for name, reason in result.failed.items():

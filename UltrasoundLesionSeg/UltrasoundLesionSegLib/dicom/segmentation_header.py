@@ -196,10 +196,11 @@ def _segment(segment: Segment) -> Dataset:
     item.SegmentAlgorithmType = algorithm_type.value
     item.SegmentedPropertyCategoryCodeSequence = [code_item(terms.category)]
     item.SegmentedPropertyTypeCodeSequence = [code_item(terms.property_type)]
-    region = code_item(terms.anatomic_region)
-    if terms.laterality is not None:
-        region.AnatomicRegionModifierSequence = [code_item(terms.laterality)]
-    item.AnatomicRegionSequence = [region]
+    if terms.anatomic_region is not None:
+        region = code_item(terms.anatomic_region)
+        if terms.laterality is not None:
+            region.AnatomicRegionModifierSequence = [code_item(terms.laterality)]
+        item.AnatomicRegionSequence = [region]
     item.TrackingUID = lesion.tracking_uid
     item.TrackingID = lesion.tracking_id
     if algorithm_type is not AlgorithmType.MANUAL and lesion.model is not None:

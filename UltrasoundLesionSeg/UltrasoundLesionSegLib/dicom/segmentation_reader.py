@@ -295,7 +295,7 @@ def _terminology(item: Dataset) -> Terminology:
     return Terminology(
         _code(item, "SegmentedPropertyCategoryCodeSequence") or default.category,
         _code(item, "SegmentedPropertyTypeCodeSequence") or default.property_type,
-        _code(item, "AnatomicRegionSequence") or default.anatomic_region,
+        _code(item, "AnatomicRegionSequence"),
         _code(region, "AnatomicRegionModifierSequence"),
     )
 

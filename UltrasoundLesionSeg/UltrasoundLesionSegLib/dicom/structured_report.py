@@ -222,12 +222,14 @@ class _LesionGroups:
             if what.laterality is not None
             else []
         )
+        region = what.anatomic_region
+        site = [items.code_value(terms.FINDING_SITE, region, Relation.MODIFIER, laterality)] if region else []
         return [
             items.text_value(terms.TRACKING_IDENTIFIER, self.lesion.tracking_id, Relation.CONTEXT),
             items.uid_value(terms.TRACKING_UID, self.lesion.tracking_uid, Relation.CONTEXT),
             items.code_value(terms.FINDING_CATEGORY, what.category, Relation.CONTAINS),
             items.code_value(terms.FINDING, what.property_type, Relation.CONTAINS),
-            items.code_value(terms.FINDING_SITE, what.anatomic_region, Relation.MODIFIER, laterality),
+            *site,
             items.text_value(terms.ALGORITHM_NAME, PRODUCT, Relation.MODIFIER),
             items.text_value(terms.ALGORITHM_VERSION, __version__, Relation.MODIFIER),
         ]
@@ -260,8 +262,8 @@ def _unit(is_calibrated: bool, is_area: bool) -> Code:
 
 def _content(lesions: Sequence[LesionDescription], groups: Sequence[bytes]) -> bytes:
     """Return what the root content item holds (TID 1500)."""
-    is_breast = all(lesion.terminology.anatomic_region.value == terms.BREAST.value for lesion in lesions)
-    procedure = terms.BREAST_ULTRASONOGRAPHY if is_breast else terms.ULTRASONOGRAPHY
+    regions = {one.value if (one := lesion.terminology.anatomic_region) else None for lesion in lesions}
+    procedure = terms.BREAST_ULTRASONOGRAPHY if regions == {terms.BREAST.value} else terms.ULTRASONOGRAPHY
     return items.content(
         [
             items.code_value(terms.LANGUAGE, terms.ENGLISH, Relation.MODIFIER),

@@ -76,14 +76,15 @@ class Terminology:
         Segmented property category, CID 7150.
     property_type : Code
         Segmented property type, e.g. mass, lesion or cyst.
-    anatomic_region : Code
+    anatomic_region : Code or None
+        None when it is not known, never guessed: SEG and SR need none (PS3.3 Table 10-8, PS3.16 TID 1410).
     laterality : Code or None
         Left or right (CID 244); None when it is not known, never guessed.
     """
 
     category: Code = MORPHOLOGICALLY_ABNORMAL
     property_type: Code = MASS
-    anatomic_region: Code = BREAST
+    anatomic_region: Code | None = None
     laterality: Code | None = None
 
 

@@ -6,7 +6,6 @@ The caller must name the patient. A simulated cine belongs to a patient whose na
 from __future__ import annotations
 
 import math
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +21,7 @@ from pydicom.pixels.encoders import RLELosslessEncoder
 from pydicom.uid import UID, JPEGBaseline8Bit, RLELossless, UltrasoundMultiFrameImageStorage
 
 from UltrasoundLesionSegLib.cine import CalibratedRegion, Cine, Frame, Timing
+from UltrasoundLesionSegLib.dicom.body_part import checked_body_part
 from UltrasoundLesionSegLib.dicom.identifiers import new_uid
 from UltrasoundLesionSegLib.dicom.instance import add_instance, file_meta
 from UltrasoundLesionSegLib.dicom.patient import PatientModule
@@ -133,12 +133,7 @@ def write_ultrasound_image(
 
 def _checked_place(body_part: str, laterality: str) -> tuple[str, str]:
     """Return body part and side in capitals, as a code string must be (PS3.5 6.2)."""
-    part, side = body_part.strip().upper(), laterality.strip().upper()
-    if part and not re.fullmatch("[A-Z0-9_ ]{1,16}", part):
-        raise OutputError(
-            f"the body part '{body_part}' is no term of DICOM, which has 1 to 16 letters, digits, spaces and '_'; "
-            "give one such as BREAST, THYROID or LUNG, or leave it out"
-        )
+    part, side = checked_body_part(body_part), laterality.strip().upper()
     if side not in ("", "L", "R"):
         raise OutputError(f"the side '{laterality}' is neither L nor R; give one of them or leave it out")
     return part, side

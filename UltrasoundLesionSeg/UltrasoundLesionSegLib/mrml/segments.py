@@ -19,12 +19,15 @@ from UltrasoundLesionSegLib.errors import SceneError
 from UltrasoundLesionSegLib.mrml import layout
 from UltrasoundLesionSegLib.readers.lesion_names import tidied
 
-# Category, type and anatomic region as Slicer serialises them: SCT codes of DICOM's breast imaging context groups
-BREAST_MASS_TERMINOLOGY = (
+# Category and type as Slicer serialises them: SCT codes of DICOM's breast imaging context groups. No anatomic region,
+# because a cine may show any organ; a person who names one in Slicer changes this text.
+MASS_TERMINOLOGY = (
     "Segmentation category and type - 3D Slicer General Anatomy list"
     "~SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^"
-    "~Anatomic codes - DICOM master list~SCT^76752008^Breast~^^"
+    "~Anatomic codes - DICOM master list~^^~^^"
 )
+# what scenes of earlier versions have where nobody chose an organ, and what Slicer writes when a person chooses breast
+BREAST_MASS_TERMINOLOGY = MASS_TERMINOLOGY.replace("list~^^", "list~SCT^76752008^Breast")
 
 # Told apart on grey ultrasound and by people who cannot tell red from green (Okabe and Ito's palette)
 _COLORS = (
@@ -73,7 +76,7 @@ class SegmentInfo:
     id: str
     name: str
     color: tuple[float, float, float] = _COLORS[0]
-    terminology: str = BREAST_MASS_TERMINOLOGY
+    terminology: str = MASS_TERMINOLOGY
 
     def __post_init__(self) -> None:
         if not self.id.strip() or not self.name.strip():

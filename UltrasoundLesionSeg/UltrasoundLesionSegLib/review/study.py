@@ -14,6 +14,7 @@ from UltrasoundLesionSegLib.batch.folder import CASES, EARLIER, HIDDEN, KEY, LOG
 from UltrasoundLesionSegLib.batch.manifest import BatchCase, ListedCase
 from UltrasoundLesionSegLib.batch.summary import write_summary
 from UltrasoundLesionSegLib.cine import Cine, SourceKind
+from UltrasoundLesionSegLib.dicom.body_part import named_organ
 from UltrasoundLesionSegLib.errors import BatchError, LesionSegError, NotExpressibleError, ReviewError
 from UltrasoundLesionSegLib.mrml.segmentation_sequence import SegmentationSequence
 from UltrasoundLesionSegLib.mrml.segments import SegmentInfo
@@ -73,6 +74,7 @@ def export_study(
     pixels_allowed: bool = False,
     sources: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    body_part: str = "",
 ) -> StudyResult:
     """Write masks, measurements, report and, for DICOM, SEG and SR of all cases that a reader finished; and a table.
 
@@ -96,6 +98,8 @@ def export_study(
     progress : callable, optional
         Called with the number of cases dealt with, and of all; an exception it raises ends the export and keeps what
         is written.
+    body_part : str
+        The organ that SEG and SR name (``ExportOptions.body_part``); '': the one that the batch was given, if any.
 
     Raises
     ------
@@ -103,6 +107,7 @@ def export_study(
         When there is no such reader, no case is done, or the folder cannot be used.
     """
     check_kinds(kinds, pixels_allowed)
+    options = ExportOptions(pixels_allowed=pixels_allowed, body_part=named_organ(body_part))
     worklist, folder = Worklist(output, reader), BatchFolder(Path(study))
     _check_apart(folder, Path(output).resolve())
     reviews = ReviewFolder(Path(output))
@@ -121,7 +126,7 @@ def export_study(
     cines.check_listed()  # here, not for each case
     left = {name: state for name, state in sorted(states.items()) if name not in {*done, *damaged}}
     result = StudyResult(failed=damaged, left=left)
-    job = _Export(worklist, folder, (*KINDS, *kinds), pixels_allowed, cines)
+    job = _Export(worklist, folder, (*KINDS, *kinds), options, cines)
     with folder.held():
         try:
             for number, name in enumerate(done):
@@ -181,12 +186,12 @@ class _Export:
     """One export: writes case after case in one scene."""
 
     def __init__(
-        self, worklist: Worklist, folder: BatchFolder, kinds: Sequence[str], pixels_allowed: bool, cines: CaseCines
+        self, worklist: Worklist, folder: BatchFolder, kinds: Sequence[str], options: ExportOptions, cines: CaseCines
     ) -> None:
         self._worklist = worklist
         self._folder = folder
         self._kinds = list(dict.fromkeys(kinds))
-        self._options = ExportOptions(pixels_allowed=pixels_allowed)
+        self._options = options
         self._cines = cines
         self._reviews = ReviewFolder(worklist.output)
         self._workflow = UltrasoundLesionWorkflow()
@@ -199,7 +204,7 @@ class _Export:
             record, masks = work.record(), work.result()
             if record is None or masks is None:
                 raise ReviewError("the case is no longer done; finish it, then export again")
-            inputs = self._inputs(record)
+            inputs = self._inputs(record, self._organ(name))
             before = self._folder.record(name)
             if before is not None and before.get("inputs") == inputs:
                 result.finished.append(name)
@@ -213,15 +218,21 @@ class _Export:
         if notice:
             result.notices[name] = notice
 
-    def _inputs(self, record: ReviewRecord) -> dict[str, Any]:
+    def _organ(self, name: str) -> str:
+        """Return the organ that SEG and SR of a case are to name; '' for that of its source."""
+        of_batch = BatchFolder(self._worklist.output).record(name) or {}
+        return self._options.body_part or str(of_batch.get("body_part", ""))
+
+    def _inputs(self, record: ReviewRecord, organ: str) -> dict[str, Any]:
         """Return what the exported case depends on."""
         assert record.source is not None
         assert record.result is not None
         finished = {"result": record.result.file, "comment": record.comment, "seconds": record.seconds}
+        settings = {"outputs": sorted(self._kinds), "pictures": self._options.pixels_allowed}
         return {
             "source": record.source.sha256,
             "reader": {"code": record.reader, **finished},
-            "settings": {"outputs": sorted(self._kinds), "pictures": self._options.pixels_allowed},
+            "settings": settings | ({"body part": organ} if organ else {}),
         }
 
     def _write(self, name: str, record: ReviewRecord, masks: CaseMasks, inputs: Mapping[str, Any]) -> str:
@@ -239,12 +250,14 @@ class _Export:
             area = self._workflow.imageArea(browser) if self._options.blanks_outside else None
             of_browser = replace(self._workflow.cine(browser), identity=self._workflow.sourceIdentity(browser))
             known = summary if masks.model else None  # a reader may have drawn every frame
-            job = ExportJob(ExportSource(of_browser, sequence, measured, known, area), computed, self._options)
+            options = replace(self._options, body_part=self._organ(name))
+            job = ExportJob(ExportSource(of_browser, sequence, measured, known, area), computed, options)
             written, notice = _write_kinds(job, self._kinds, cine.identity.kind in _DICOM)
             content = {
                 **run_record(self._workflow, browser, summary, measured),
                 "blank_outside": area.sentence if area else None,
                 "suggested_on_frame": None,
+                "body_part": options.body_part,
                 "review": {"reader": record.reader, "state": record.state.value, "comment": record.comment},
                 "seconds": {"export": round(time.perf_counter() - started, 4)},
                 "outputs": file_record(computed, written, self._options.pixels_allowed),
@@ -271,7 +284,7 @@ class _Export:
 
 
 def _write_kinds(job: ExportJob, kinds: Sequence[str], is_dicom: bool) -> tuple[list[Path], str]:
-    """Write what can be; returns the files, and why those that refer to DICOM images could not be, or ''."""
+    """Write what can be; returns the files, and what a person should know of those of DICOM, or ''."""
     plain = [kind for kind in kinds if not RESULT_KINDS[kind].of_dicom]
     referring = [kind for kind in kinds if RESULT_KINDS[kind].of_dicom]
     written = job.write(plain)
@@ -281,7 +294,7 @@ def _write_kinds(job: ExportJob, kinds: Sequence[str], is_dicom: bool) -> tuple[
         written += job.write(list(dict.fromkeys([*DICOM_KINDS, *referring])))
     except NotExpressibleError as error:
         return written, f"no DICOM SEG and SR could be written: {error}"
-    return list(dict.fromkeys(written)), ""
+    return list(dict.fromkeys(written)), job.organ_note
 
 
 def _summary(masks: CaseMasks) -> PropagationSummary:

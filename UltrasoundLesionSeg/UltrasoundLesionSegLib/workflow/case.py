@@ -80,9 +80,11 @@ def run_case(request: CaseRequest, progress: Callable[[PropagationProgress], Non
     LesionSegError
         One sentence on what is wrong with source, seed, model or output.
     """
+    from UltrasoundLesionSegLib.dicom.body_part import named_organ
     from UltrasoundLesionSegLib.readers.open import read_cine
 
     check_kinds(request.further_kinds, request.pixels_allowed)
+    named_organ(request.body_part)
     _check_seeds(request)
     output = OutputFolder(request.output, request.overwrite)
     seconds: dict[str, float] = {}
@@ -324,11 +326,16 @@ class _CaseRun:
         if not referring:
             return written
         names = " and ".join(kind.upper() for kind in referring)
+        notice = ""
         try:
             check_source(referring, self._is_dicom)
-            return written + self._logic.export(self._browser, folder, referring, measured)
+            job = self._logic.exportJob(self._browser, folder, measured, body_part=request.body_part)
+            written += job.write(referring)
+            notice = job.organ_note
         except NotExpressibleError as error:
             notice = f"no DICOM {names} could be written: {error}"
+        if not notice:
+            return written
         log_event(logger, logging.WARNING, notice, case=self._log_name)
         self._notices.append(notice)
         return written
@@ -340,6 +347,7 @@ class _CaseRun:
             "clicks": [asdict(click) for click in request.clicks],
             "boxes": [asdict(box) for box in request.boxes],
             "suggested_on_frame": self._suggest_frame,
+            "body_part": request.body_part.strip().upper(),
             "seeds": [
                 {"frame": seed.frame, "read_as": read or PLAIN}
                 for seed, read in zip(request.seeds, self._readings, strict=True)

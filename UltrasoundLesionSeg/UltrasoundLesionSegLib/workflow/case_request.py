@@ -78,6 +78,8 @@ class CaseRequest:
         Whether to fit the model to the lesion first (``UltrasoundLesionWorkflow.fitToLesion``).
     overwrite : bool
         Whether an output folder that holds something else may be written to (``OutputFolder``).
+    body_part : str
+        The organ that SEG and SR name (``ExportOptions.body_part``); '': that of the source.
     log_level : LogLevel
         What ``run.log`` holds.
     stamp : mapping
@@ -103,6 +105,7 @@ class CaseRequest:
     allow_overlap: bool = False
     fit: bool = False
     overwrite: bool = False
+    body_part: str = ""
     log_level: LogLevel = LogLevel.INFO
     stamp: Mapping[str, Any] = field(default_factory=dict)
 

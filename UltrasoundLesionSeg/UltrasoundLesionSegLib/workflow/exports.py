@@ -47,11 +47,15 @@ class ExportOptions:
     blank_outside : bool or None
         Whether everything outside the ultrasound image is black in pictures, videos, report and scene
         (``report.image_area``). None: when pictures are allowed.
+    body_part : str
+        The organ that SEG and SR name for lesions without one of their own: one of ``dicom.body_part.ORGANS``. '': the
+        source's Body Part Examined; where that says nothing, SEG and SR name no organ.
     """
 
     pixels_allowed: bool = False
     labelmap_seg: bool = False
     blank_outside: bool | None = None
+    body_part: str = ""
 
     @property
     def blanks_outside(self) -> bool:
@@ -163,6 +167,29 @@ class ExportJob:
         return DicomSource.from_cine(self.cine)
 
     @cached_property
+    def body_part(self) -> str:
+        """The organ that a person named for the cine, or else the source's Body Part Examined; in capitals."""
+        from UltrasoundLesionSegLib.dicom.body_part import named_organ
+
+        return named_organ(self.options.body_part) or self.dicom_source.body_part
+
+    @property
+    def organ_note(self) -> str:
+        """What a person should know of the organ in SEG and SR; '' where nothing is missing and nothing contradicts."""
+        from UltrasoundLesionSegLib.dicom.body_part import ORGANS
+
+        if any(one.terminology.anatomic_region is None for one in self.descriptions):
+            return (
+                "DICOM SEG and SR name no organ, because the cine's Body Part Examined names none that is known here; "
+                "name it with --body-part (from Python body_part), for example THYROID"
+            )
+        said = ORGANS.get(self.dicom_source.body_part)
+        if said is not None and self.body_part != self.dicom_source.body_part:
+            named = ORGANS[self.body_part].meaning.lower()
+            return f"the cine's Body Part Examined is the {said.meaning.lower()}, but you named the {named}"
+        return ""
+
+    @cached_property
     def descriptions(self) -> list[LesionDescription]:
         """The lesions as SEG and SR describe them; raises ``OutputError`` where the source is no DICOM."""
         from UltrasoundLesionSegLib.dicom.identifiers import tracking_id, tracking_uid
@@ -187,7 +214,7 @@ class ExportJob:
                     seed_models=tuple(
                         dict.fromkeys(ModelIdentity(one.name, one.version) for one in seeds if one is not None)
                     ),
-                    terminology=terminology_of(segment.terminology, self.dicom_source.body_part),
+                    terminology=terminology_of(segment.terminology, self.body_part),
                     color=_rgb(segment),
                 )
             )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from pydicom.sr.codedict import codes
-
 from UltrasoundLesionSegLib.dicom import terminology
+from UltrasoundLesionSegLib.dicom.body_part import ORGANS
 from UltrasoundLesionSegLib.dicom.terminology import Code, Terminology
-from UltrasoundLesionSegLib.mrml.segments import BREAST_MASS_TERMINOLOGY
+from UltrasoundLesionSegLib.mrml.segments import BREAST_MASS_TERMINOLOGY, MASS_TERMINOLOGY
 
 # Slicer's lists name some of these codes in other words
 _NAMED = {
@@ -24,30 +21,13 @@ _NAMED = {
     )
 }
 _SIDES = (terminology.LEFT, terminology.RIGHT)
-# of the defined terms of Body Part Examined (PS3.16 Table L-1), the organs whose lesions ultrasound shows
-_ORGANS = {
-    "BLADDER": codes.SCT.Bladder,
-    "GALLBLADDER": codes.SCT.Gallbladder,
-    "HEART": codes.SCT.Heart,
-    "KIDNEY": codes.SCT.Kidney,
-    "LIVER": codes.SCT.Liver,
-    "LUNG": codes.SCT.Lung,
-    "NECK": codes.SCT.Neck,
-    "OVARY": codes.SCT.Ovary,
-    "PANCREAS": codes.SCT.Pancreas,
-    "PROSTATE": codes.SCT.Prostate,
-    "SCROTUM": codes.SCT.Scrotum,
-    "SPLEEN": codes.SCT.Spleen,
-    "TESTIS": codes.SCT.Testis,
-    "THYROID": codes.SCT.Thyroid,
-    "UTERUS": codes.SCT.Uterus,
-}
 
 
 def terminology_of(entry: str, body_part: str = "") -> Terminology:
-    """Return the codes of a segment; those that are not there keep their default, a mass of the breast.
+    """Return the codes of a segment; those that are not there keep their default, a mass in no organ.
 
-    Where nobody chose anything, a lesion lies in the organ that the source names.
+    Where nobody chose an organ for the segment, it is the one that the source, or a person for the whole cine, names.
+    A breast that an earlier version may have written without being asked gives way to that one, too.
 
     Parameters
     ----------
@@ -56,12 +36,12 @@ def terminology_of(entry: str, body_part: str = "") -> Terminology:
         category, type, type modifier, anatomic context, region, region modifier, separated by ``~``; each code is
         scheme, value and meaning, separated by ``^``.
     body_part : str
-        Body Part Examined of the source in capitals; others than the organs in PS3.16 Table L-1 say nothing.
+        Body Part Examined in capitals; others than ``dicom.body_part.ORGANS`` say nothing.
     """
     fields = entry.split("~")
-    default = Terminology()
-    if entry == BREAST_MASS_TERMINOLOGY and body_part in _ORGANS:
-        return replace(default, anatomic_region=_ORGANS[body_part])
+    default = Terminology(anatomic_region=ORGANS.get(body_part))
+    if entry == MASS_TERMINOLOGY or (entry == BREAST_MASS_TERMINOLOGY and body_part in ORGANS):
+        return default
     if len(fields) != 7:
         return default
     category, kind, region, side = (_code(fields[place]) for place in (1, 2, 5, 6))
