@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from UltrasoundLesionSegLib import __version__
 from UltrasoundLesionSegLib.cli.dicom_commands import make_dicom, send
+from UltrasoundLesionSegLib.cli.look import look
 from UltrasoundLesionSegLib.cli.model_commands import evaluate, models
 from UltrasoundLesionSegLib.cli.notes import notes_alone
 from UltrasoundLesionSegLib.cli.segment_commands import batch, segment
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 # in the order of --help; a command has the name of its function, with a hyphen for an underscore
 for command in (
+    look,
     segment,
     batch,
     models,
