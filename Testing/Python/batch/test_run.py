@@ -55,7 +55,8 @@ def test_every_case_has_a_folder_and_all_have_one_table_one_plot_and_one_page(
 def test_a_case_with_a_suggested_seed_that_nobody_looked_at_comes_first(
     batch: Batch, cases: Cases, tmp_path: Path
 ) -> None:
-    batch(cases(sure="0.98 0.98", unsure="0.9 0.2 0.7", unseen="suggested"))
+    result = batch(cases(sure="0.98 0.98", unsure="0.9 0.2 0.7", unseen="suggested"))
+    assert result.unseen == 1
     row = {row["case"]: row for row in table(tmp_path / "out" / "cases.csv")}["unseen"]
     assert (row["frames_to_look_at"], row["first_frame_to_look_at"]) == ("1", "1")
     page = (tmp_path / "out" / "index.html").read_text()

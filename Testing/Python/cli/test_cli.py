@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from stand_in_networks import BrightNetwork, PointedNetwork
 
+from UltrasoundLesionSegLib.batch.run import BatchResult
 from UltrasoundLesionSegLib.cli import main as cli
 from UltrasoundLesionSegLib.cli.options import ORGANS
 from UltrasoundLesionSegLib.dicom.body_part import ORGANS as ORGAN_CODES
@@ -401,3 +402,15 @@ def test_the_organ_is_named_for_seg_and_run_json(run: Run, bright_model: BrightN
 
 def test_the_organs_that_the_shell_completes_are_those_with_a_code() -> None:
     assert tuple(ORGAN_CODES) == ORGANS
+
+
+def test_a_batch_says_how_many_suggested_seeds_nobody_has_looked_at(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = BatchResult(tmp_path, computed=["a", "b"], unseen=2)
+    monkeypatch.setattr("UltrasoundLesionSegLib.batch.run.run_batch", lambda *_: result)
+    code, said, _ = run("batch", tmp_path, "--output", tmp_path / "out")
+    assert code == 0
+    assert said.splitlines()[-2] == (
+        "note: 2 cases with a seed that a model suggested and nobody has looked at; index.html lists them first"
+    )

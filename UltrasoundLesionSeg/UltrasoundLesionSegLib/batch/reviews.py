@@ -90,6 +90,10 @@ class Reviews:
         """Sorts cases that most need a look to the front: those with an unseen seed, then as their masks need it."""
         return unseen_seed(row, self._of(row).values()) is None, *row.urgency
 
+    def awaits_look(self, row: CaseRow) -> bool:
+        """Whether the case began with a suggested seed that nobody has looked at."""
+        return unseen_seed(row, self._of(row).values()) is not None
+
     def remarks(self, row: CaseRow) -> list[str]:
         """Return what a person should know of a case."""
         said = remarks_of(row, self._of(row).values())

@@ -73,6 +73,8 @@ class BatchResult:
         Cases without a result, with the reason.
     left_out : tuple of str
         What in the folder is no case: numbers by kind, without names.
+    unseen : int
+        Cases in the folder whose suggested seed nobody has looked at.
     """
 
     output: Path
@@ -80,6 +82,7 @@ class BatchResult:
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    unseen: int = 0
 
 
 def run_batch(
@@ -224,7 +227,7 @@ class _Run:
         states = [self._with_state(one) for one in listed]
         write_listed(self._folder.sources, states)
         write_listed(self._folder.failed, [one for one in states if one.state == FAILED])
-        write_summary(self._folder, states)
+        self._result.unseen = write_summary(self._folder, states)
         failed = sum(one.state == FAILED for one in states)
         _log(
             logging.INFO,

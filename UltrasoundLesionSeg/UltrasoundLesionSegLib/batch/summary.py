@@ -15,7 +15,7 @@ from UltrasoundLesionSegLib.batch.table import write_table
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
 
-def write_summary(folder: BatchFolder, listed: Sequence[ListedCase], title: str = PAGE_TITLE) -> None:
+def write_summary(folder: BatchFolder, listed: Sequence[ListedCase], title: str = PAGE_TITLE) -> int:
     """Write table, plot and page again from the files of the finished cases; those that were changed are kept aside.
 
     Parameters
@@ -25,6 +25,11 @@ def write_summary(folder: BatchFolder, listed: Sequence[ListedCase], title: str 
         All cases, with their states.
     title : str
         Of the page.
+
+    Returns
+    -------
+    int
+        Cases whose suggested seed nobody has looked at.
 
     Raises
     ------
@@ -42,3 +47,4 @@ def write_summary(folder: BatchFolder, listed: Sequence[ListedCase], title: str 
         temporary.write_bytes(plot)
     pages = write_pages(folder.root / PAGE, worst_first, plot, reviews, title)
     folder.remember_written([TABLE, PLOT, *(path.name for path in pages)])
+    return sum(reviews.awaits_look(row) for row in rows)

@@ -176,6 +176,12 @@ def _print_outcome(result: BatchResult, output: Path) -> None:
         typer.echo(f"note: left out: {kind}")
     for name, reason in result.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
+    if result.unseen:
+        it = "it" if result.unseen == 1 else "them"
+        typer.echo(
+            f"note: {counted(result.unseen, 'case')} with a seed that a model suggested and nobody has looked at; "
+            f"index.html lists {it} first"
+        )
     typer.echo(
         f"{counted(len(result.computed), 'case')} computed, {len(result.finished)} "
         f"{'was' if len(result.finished) == 1 else 'were'} finished before, "
