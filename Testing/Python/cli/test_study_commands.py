@@ -46,6 +46,8 @@ def test_two_readers_are_compared(run: Run, reviewed: Path) -> None:
         "comparison.json",
         "comparison.html",
     }
+    page = (reviewed / "comparison" / "A-B" / "comparison.html").read_text()
+    assert "Limits of agreement and ICC need at least 3 lesions, here 1." in page
     code, out, _ = run("compare", reviewed, "--reader", "A", "--reader", "model", "--output", reviewed / "other")
     assert code == 0
     assert (reviewed / "other" / "comparison.html").is_file()

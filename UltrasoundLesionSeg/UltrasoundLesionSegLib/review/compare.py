@@ -8,7 +8,6 @@ from pathlib import Path
 
 from UltrasoundLesionSegLib.measurement.printed import number_text
 from UltrasoundLesionSegLib.report.wording import counted
-from UltrasoundLesionSegLib.review.agreement import FEWEST
 from UltrasoundLesionSegLib.review.case_cines import CaseCines
 from UltrasoundLesionSegLib.review.comparison import (
     Comparison,
@@ -28,6 +27,7 @@ from UltrasoundLesionSegLib.review.comparison_results import (
     overall,
     remarks,
     shown,
+    too_few,
     worst,
     write_comparison,
 )
@@ -131,7 +131,7 @@ def _sentences(found: Comparison) -> list[str]:
 def _agreement(lengths: Lengths) -> str:
     axes = lengths.axes
     bias = f"bias {shown(axes.bias, 2)} {lengths.unit}"
-    if axes.count < FEWEST:
-        return f"{bias}; limits of agreement and ICC need at least {FEWEST} lesions, here {axes.count}"
+    if why := too_few(lengths):
+        return f"{bias}; {why}"
     limits = f"limits of agreement {number_text(axes.lower.value, 2)} to {number_text(axes.upper.value, 2)}"
     return f"{bias}, {limits}, ICC {shown(lengths.correlation)}"

@@ -24,7 +24,14 @@ from UltrasoundLesionSegLib.report.case import DISCLAIMER
 from UltrasoundLesionSegLib.report.html import CONTENT_POLICY
 from UltrasoundLesionSegLib.report.style import CSS
 from UltrasoundLesionSegLib.report.wording import counted
-from UltrasoundLesionSegLib.review.agreement import BlandAltman, Estimate, bland_altman, intraclass_correlation, mean
+from UltrasoundLesionSegLib.review.agreement import (
+    FEWEST,
+    BlandAltman,
+    Estimate,
+    bland_altman,
+    intraclass_correlation,
+    mean,
+)
 from UltrasoundLesionSegLib.review.comparison import Comparison, Kind, LesionComparison
 from UltrasoundLesionSegLib.writers.atomic import atomic_path
 
@@ -266,7 +273,8 @@ def _figures(found: Overall, comparison: Comparison) -> str:
             (f"Long axis: ICC(2,1), {counted(axes.count, 'lesion')} ({unit})", shown(one.correlation)),
         ]
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
-    said = "".join(f'<p class="soft">{sentence[0].upper()}{sentence[1:]}.</p>' for sentence in remarks(found))
+    sentences = dict.fromkeys([*remarks(found), *filter(None, map(too_few, found.lengths))])
+    said = "".join(f'<p class="soft">{sentence[0].upper()}{sentence[1:]}.</p>' for sentence in sentences)
     if not found.lengths:
         return f'<table class="facts">{rows}</table>{said}'
     plot = base64.b64encode(png_of(make_plot(comparison, found))).decode("ascii")
@@ -285,6 +293,12 @@ def remarks(found: Overall) -> list[str]:
             "from one model or one seed, and say nothing of how well two readers agree"
         )
     return said
+
+
+def too_few(lengths: Lengths) -> str:
+    """Return why there are no limits of agreement and no ICC; '' where there are."""
+    count = lengths.axes.count
+    return f"limits of agreement and ICC need at least {FEWEST} lesions, here {count}" if count < FEWEST else ""
 
 
 def shown(estimate: Estimate, digits: int = DIGITS) -> str:
