@@ -12,6 +12,7 @@ def test_lesions_are_counted_in_whole_numbers() -> None:
         for number, size in enumerate((17.9, 20.4))
     ]
     _, sizes = make_plot(rows).axes
+    assert max(bar.get_width() for bar in sizes.patches) < 1.5, "a bar of one lesion is no wall"
     assert sizes.get_ylabel() == "Lesions"
     ticks = sizes.get_yticks()
     assert max(ticks) >= 2

@@ -21,6 +21,7 @@ _STATES = {
     ReviewState.DONE: ("#009e73", "D"),
     ReviewState.SET_ASIDE: ("#888888", "X"),
 }
+FEWEST_BINS = 20  # fewer would draw a lesion or two as bars across the plot
 MOST_NAMES = 40  # more names than that would overlap
 
 
@@ -39,7 +40,7 @@ def make_plot(rows: Sequence[CaseRow], reviews: Reviews | None = None) -> Figure
     panels = figure.subplots(1 + len(sizes), 1, height_ratios=[3] + [2] * len(sizes), squeeze=False)[:, 0]
     _draw_confidences(panels[0], [row for row in rows if row.lowest], reviews)
     for axes, (unit, values) in zip(panels[1:], sizes.items(), strict=True):
-        bins = max(5, min(30, len(values) // 2))
+        bins = max(FEWEST_BINS, min(30, len(values) // 2))
         axes.hist(values, bins=bins, range=(0, 1.05 * max(values)), color=_DOT, alpha=0.75)
         axes.set_xlabel(f"Longest long axis of each lesion ({unit})")
         axes.set_ylabel("Lesions")
