@@ -36,7 +36,7 @@ def test_bits_that_no_value_uses_do_not_darken_the_cine(save_dicom, times, told,
     path = save_dicom(deep(times, BitsStored=told, HighBit=told - 1))
     assert np.abs(shown(path) - GREY).max() <= 1
     assert read_cine(path).notes == (
-        f"The values of the pixels use {used} of their {told} bits: these are shown as black to white.",
+        f"The picture is stored very dark ({used} of its {told} bits are used): it is shown brighter.",
     )
 
 
@@ -61,7 +61,7 @@ def test_fewer_than_eight_bits_with_an_overlay_above(save_dicom):
 def test_a_window_that_shows_nothing_is_not_used(save_dicom, times, center, width):
     path = save_dicom(deep(times, **TWELVE, WindowCenter=center, WindowWidth=width))
     assert np.abs(shown(path) - GREY).max() <= 1
-    assert "does not fit the values" in read_cine(path).notes[0]
+    assert "does not fit the picture" in read_cine(path).notes[0]
 
 
 def test_a_window_is_kept_beside_a_few_brighter_pixels(save_dicom):
@@ -84,7 +84,7 @@ TURNED = {
 def test_eight_bits_that_the_header_turns_round(save_dicom, kind):
     path = save_dicom(dicom_object(255 - GREY, **TURNED[kind]))
     np.testing.assert_array_equal(shown(path), GREY)
-    assert "turns the grey levels round" in read_cine(path).notes[0]
+    assert "stored with dark and bright exchanged" in read_cine(path).notes[0]
 
 
 @pytest.mark.parametrize("shape", ["INVERSE", "IDENTITY"])

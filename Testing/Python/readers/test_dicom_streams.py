@@ -93,7 +93,9 @@ def test_planar_configuration_means_nothing_in_jpeg(save_dicom, told):
 def test_rgb_samples_that_the_header_calls_ybr_are_recognised_and_noted(save_dicom, tmp_path, syntax, told):
     cine = read_cine(save_dicom(compressed(COLOR, syntax, tmp_path, PhotometricInterpretation=told)))
     np.testing.assert_array_equal(stacked(cine), COLOR)
-    assert cine.notes == ("The header says that the colours are YBR but they are RGB, by their black: read as RGB.",)
+    assert cine.notes == (
+        "The DICOM header names the wrong kind of colours (YBR): read as RGB, so that black is black.",
+    )
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=NAMES)
@@ -118,10 +120,10 @@ def test_jpeg_2000_with_its_own_transformation_is_rgb(save_dicom, told):
 def test_colors_of_uncompressed_samples_that_the_header_denies_are_noted(save_dicom):
     cine = read_cine(save_dicom(dicom_object(COLOR, PhotometricInterpretation="YBR_FULL")))
     np.testing.assert_array_equal(stacked(cine), COLOR)
-    assert "they are RGB" in cine.notes[0]
+    assert "read as RGB" in cine.notes[0]
     cine = read_cine(save_dicom(dicom_object(YBR)))
     assert np.abs(stacked(cine) - COLOR).max() <= 3
-    assert "they are YBR" in cine.notes[0]
+    assert "read as YBR" in cine.notes[0]
 
 
 def test_a_series_notes_what_its_colors_are(save_dicom, tmp_path):
@@ -130,7 +132,7 @@ def test_a_series_notes_what_its_colors_are(save_dicom, tmp_path):
         save_dicom(data, f"series/{index}.dcm")
     cine = read_cine(tmp_path / "series")
     np.testing.assert_array_equal(stacked(cine), COLOR)
-    assert "they are RGB" in cine.notes[0]
+    assert "read as RGB" in cine.notes[0]
 
 
 @pytest.mark.parametrize("syntax", [*LOSSLESS, JPEGBaseline8Bit], ids=[*NAMES, "JPEG"])

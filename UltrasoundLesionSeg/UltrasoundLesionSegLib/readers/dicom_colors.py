@@ -51,7 +51,7 @@ def disagreement_note(told: str, is_ybr: bool) -> tuple[str, ...]:
     if is_ybr == (told in YBR):
         return ()
     found, named = ("YBR", "RGB") if is_ybr else ("RGB", "YBR")
-    return (f"The header says that the colours are {named} but they are {found}, by their black: read as {found}.",)
+    return (f"The DICOM header names the wrong kind of colours ({named}): read as {found}, so that black is black.",)
 
 
 def has_partial_range(samples: NDArray[Any], told: str) -> bool:

@@ -123,8 +123,11 @@ class FrameDecoder:
         if not self._is_stored_otherwise:
             return ()
         planar = self._options["planar_configuration"]
-        told, found = ("plane by plane", "pixel by pixel") if planar else ("pixel by pixel", "plane by plane")
-        return (f"The header says that the colours lie {told} but they lie {found} (Planar Configuration): read so.",)
+        found = "pixel by pixel" if planar else "plane by plane"
+        return (
+            f"The DICOM header describes wrongly how the colours are stored (Planar Configuration; they lie {found}): "
+            "the picture is read as it is stored.",
+        )
 
     def decode(self, index: int, encoded: bytes) -> NDArray[np.uint8]:
         """Return frame ``index`` as uint8 ``(H, W)`` or ``(H, W, 3)`` RGB.

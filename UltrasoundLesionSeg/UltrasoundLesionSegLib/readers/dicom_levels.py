@@ -74,7 +74,7 @@ def find_levels(header: Dataset, samples: Sequence[NDArray[Any]], bits: int) -> 
     if shown is None:
         window = _window(header)
         if window is not None and not _fits(window, values, counts):
-            notes.append("The window that the header names does not fit the values of the pixels: it is not used.")
+            notes.append("The brightness window in the DICOM header does not fit the picture: it is not used.")
             window = None
         if window is None:
             window, range_notes = _range(stored[seen], bits, limits.min < 0)
@@ -89,7 +89,9 @@ def find_levels(header: Dataset, samples: Sequence[NDArray[Any]], bits: int) -> 
     if _is_inverse(header):
         shown, is_turned = 255.0 - shown, not is_turned
     if is_turned:
-        notes.append("The header turns the grey levels round (rescaling, table or Presentation LUT): shown so.")
+        notes.append(
+            "The picture is stored with dark and bright exchanged, as the DICOM header says: it is shown the right way."
+        )
     by_pattern = np.roll(shown, limits.min)
     return Levels(by_pattern.round().clip(0, 255).astype(np.uint8), tuple(notes))
 
@@ -166,7 +168,7 @@ def _range(seen: NDArray[Any], bits: int, is_signed: bool) -> tuple[tuple[float,
     if low == high or told - used < _UNUSED_BITS:
         used = max(told, used)
     else:
-        notes.append(f"The values of the pixels use {used} of their {told} bits: these are shown as black to white.")
+        notes.append(f"The picture is stored very dark ({used} of its {told} bits are used): it is shown brighter.")
     return ((-(2.0 ** (used - 1)), 2.0 ** (used - 1) - 1) if is_below_zero else (0.0, 2.0**used - 1)), notes
 
 

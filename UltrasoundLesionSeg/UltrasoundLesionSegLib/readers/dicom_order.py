@@ -157,7 +157,9 @@ def in_temporal_order(
         if keys and source not in orders:
             orders[source] = [one for _, one in sorted(zip(keys, series, strict=True), key=lambda pair: pair[0])]
     if not orders:
-        return by_name, ["The headers do not tell the order of the frames: that of the file names is used."]
+        return by_name, [
+            "The DICOM headers do not tell the order of the frames: they are in the order of the file names."
+        ]
     orders["file names"] = by_name
     first = next(iter(orders))
     if first == "InstanceNumber" and orders[first] != by_name:
@@ -169,9 +171,10 @@ def in_temporal_order(
     agreeing = " and ".join(supporters[best])
     changes_by_first, changes_by_best = changes([orders[first], orders[best]])
     if changes_by_first < _CLEARLY_SMOOTHER * changes_by_best:
-        reason = "its order is used, because neighbouring frames are more alike in it"
-        return orders[first], [f"{agreeing} tell another order than {first}: {reason}."]
-    return orders[best], [f"{first} tells another order than {agreeing}, which agree: their order is used."]
+        reason = "is used, because neighbouring frames look more alike in it"
+        return orders[first], [f"The order of the frames by {first} {reason}; {agreeing} give another one."]
+    agreeing = f"{agreeing[0].upper()}{agreeing[1:]}"
+    return orders[best], [f"{agreeing} agree on the order of the frames, which is used; {first} gives another one."]
 
 
 def _keys(series: Sequence[Placed]) -> list[tuple[str, list[float]]]:
@@ -192,7 +195,9 @@ def _number_or_name(
     if changes_by_number < _CLEARLY_SMOOTHER * changes_by_name:
         return by_number, []
     if changes_by_name < _CLEARLY_SMOOTHER * changes_by_number:
-        order, used = by_name, "that of the names is used, because neighbouring frames are more alike in it"
+        order, used = by_name, "the order of the file names is used, because neighbouring frames look more alike in it"
     else:
-        order, used = by_number, "the pictures do not tell which is right, that of InstanceNumber is used"
-    return order, [f"InstanceNumber and the file names tell different orders: {used}."]
+        order, used = by_number, "the order in the headers is used; see whether the cine runs smoothly"
+    return order, [
+        f"The DICOM headers number the frames (InstanceNumber) in another order than the file names: {used}."
+    ]

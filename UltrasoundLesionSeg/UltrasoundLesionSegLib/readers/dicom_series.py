@@ -201,7 +201,7 @@ def _views_note(series: Sequence[Instance]) -> tuple[str, ...]:
     found = max(((count, keyword) for keyword, count in counts if 2 * count <= len(series)), default=(1, ""))
     if found[0] == 1:
         return ()
-    return (f"{found[1]} has {found[0]} values within the series: it may hold that many cines or views in turn.",)
+    return (f"The series may hold {found[0]} cines or views in turn, not one: {found[1]} has that many values in it.",)
 
 
 def _shared_levels(paths: Sequence[Path], indices: Sequence[int]) -> Levels | None:
@@ -267,5 +267,7 @@ def _series_timing(ordered: list[Instance], header: Dataset) -> KnownTiming:
     timing = known.timing
     if timing is not None and timing.source == "FrameTime" and len({one.frame_time for one in ordered}) > 1:
         timing = replace(timing, approximate=True)
-        notes.append("FrameTime differs within the series: that of the first file is used for all, as approximate.")
+        notes.append(
+            "The files of the series differ in the time between frames (FrameTime): that of the first is used."
+        )
     return KnownTiming(timing, (*notes, *known.notes))

@@ -66,7 +66,9 @@ def read_timing(header: Dataset, count: int) -> KnownTiming:
             continue
         from_first = _times_of_vector(header, count) if keyword == "FrameTimeVector" else None
         if from_first is not None:
-            notes.append("FrameTimeVector grows evenly, as times of the frames do: it is read as these, not as steps.")
+            notes.append(
+                "The DICOM header lists times where the steps between frames belong (FrameTimeVector): read as times."
+            )
             notes += _contradictions(keyword, from_first, header)
             return KnownTiming(Timing(from_first, keyword, approximate=True), tuple(notes))
         if not is_plausible(seconds, header):
@@ -76,13 +78,15 @@ def read_timing(header: Dataset, count: int) -> KnownTiming:
             continue
         is_other = pointed in found and keyword != pointed
         if is_other:
-            notes.append(f"The header names {pointed} for its frame times, which it lacks: {keyword} is used.")
+            notes.append(f"The frame times are those of {keyword}: {pointed}, which the header points to, is unusable.")
         notes += _contradictions(keyword, seconds, header)
         return KnownTiming(Timing(seconds, keyword, approximate=is_other), tuple(notes))
     if count > 1 and pointed and not notes:
-        notes.append(f"The header names {pointed} for its frame times, which is missing or does not fit the frames.")
+        notes.append(
+            f"The DICOM header points to {pointed} for its frame times, which is missing or does not fit the frames."
+        )
     elif count > 1 and not notes and dicom_header.text(header, "FrameTimeVector"):
-        notes.append("FrameTimeVector does not fit the frames: it is not used.")
+        notes.append("The times between frames in the DICOM header (FrameTimeVector) do not fit the frames: not used.")
     groups = _from_groups(header, count)
     if groups.timing is not None:
         return KnownTiming(groups.timing, (*notes, *groups.notes))
@@ -226,7 +230,7 @@ def _from_groups(header: Dataset, count: int) -> KnownTiming:
             continue
         seconds = np.array(known) - known[0]
         if (np.diff(seconds) <= 0).any():
-            notes.append(f"{keyword} does not increase from frame to frame: it is not used.")
+            notes.append(f"The times of the frames in the DICOM header ({keyword}) do not increase: they are not used.")
         elif not is_plausible(seconds, header):
             notes.append(implausible_note(keyword, seconds))
         else:
