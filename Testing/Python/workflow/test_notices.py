@@ -39,3 +39,19 @@ def test_a_direction_without_frames_is_noticed(
     logic.setSeed(browser, truth[0][0], frame=0)
     (notice,) = logic.propagate(browser, direction="backward").notices
     assert notice.startswith("No frame lies in the direction backward of the seeds")
+
+
+def test_a_seed_too_small_to_be_seen_is_noticed(
+    logic: UltrasoundLesionWorkflow, discs: Discs, bright_model: BrightNetwork
+) -> None:
+    browser, truth = discs
+    limit = 6  # an eighth of the smallest window
+    speck = np.zeros_like(truth[3][0])
+    row, column = map(int, np.argwhere(truth[3][0]).mean(axis=0))
+    speck[row : row + 2, column : column + limit - 1] = True
+    logic.setSeed(browser, speck, frame=3)
+    notices = logic.propagate(browser).notices
+    assert any(f"drawn on frame 3 is less than {limit} pixels long" in notice for notice in notices)
+    speck[row : row + 2, column : column + limit] = True
+    logic.setSeed(browser, speck, frame=3)
+    assert not any("pixels long" in notice for notice in logic.propagate(browser).notices)

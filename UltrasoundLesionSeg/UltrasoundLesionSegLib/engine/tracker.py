@@ -26,6 +26,9 @@ from UltrasoundLesionSegLib.engine.signals import NAN, Signals, overlap, soft_ov
 from UltrasoundLesionSegLib.engine.trail import Trail
 from UltrasoundLesionSegLib.engine.window import Window
 
+# Longer side of a lesion in the smallest window, of its side: in the models here, one to two cells of the memory
+SPECK = 1 / 8
+
 
 @dataclass(frozen=True)
 class TrackerSettings:
@@ -53,6 +56,11 @@ class TrackerSettings:
     memory: MemorySettings = field(default_factory=MemorySettings)
     outline_correction: bool = True
     certainty_kept: float = 0.0
+
+    @property
+    def smallest_seen(self) -> float:
+        """Longer side, in pixels of the frame, from which on the network sees more of a lesion than a speck."""
+        return SPECK * self.smallest_side
 
 
 # The window moves only when it must: if it stays, the previous frame's key can be used again.

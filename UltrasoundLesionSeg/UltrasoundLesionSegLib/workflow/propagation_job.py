@@ -42,6 +42,10 @@ ALL_DRAWN = (
     "on fewer frames, or release those that the model is to compute."
 )
 TINY_DRAWING = "Less than a tenth of the lesion is drawn on {frames}: such a drawing changes no other frame."
+SMALL_DRAWING = (
+    "What is drawn on {frames} is less than {limit:.0f} pixels long, too small for the model to see well: see whether "
+    "the whole lesion is drawn there."
+)
 UNREADABLE_DRAWING = "The image cannot be read on {frames}: what is drawn there changes no other frame."
 LOST_LESION = "Lesion {number} is drawn only where the image cannot be read: draw it on another frame, too."
 
@@ -255,6 +259,9 @@ class PropagationJob:
             self._tell_nothing_computed()
         if tiny := {frame for stretch in stretches for frame in stretch.lone} - unreadable:
             self.summary.notices.append(TINY_DRAWING.format(frames=_listed(tiny)))
+        limit = self._settings.smallest_seen
+        if small := {one.frame for one in drawn if max(np.ptp(np.nonzero(one.mask), axis=1)) + 1 < limit}:
+            self.summary.notices.append(SMALL_DRAWING.format(frames=_listed(small), limit=limit))
         self._provenance = {id(stretch): self._provenance_of(stretch) for stretch in stretches}
         covered = [] if plan.allow_overlap else self._covered(stretches, anchors)
         self.stretches = [one for one in stretches if self._is_stale(one) or _competes(one, covered)]
