@@ -47,7 +47,7 @@ def test_every_case_has_a_folder_and_all_have_one_table_one_plot_and_one_page(
     assert links == ["cases/unsure/report.html", "cases/sure/report.html"], "most to win first"
     assert all((out / link).is_file() for link in links)
     assert "the source is refused" in page
-    assert "<td>1: 1</td>" in page
+    assert "<td>1 frame: 1</td>" in page
     assert "<td>none</td>" in page
     assert "http" not in page.replace("http-equiv", "")
 
@@ -61,7 +61,7 @@ def test_a_case_with_a_suggested_seed_that_nobody_looked_at_comes_first(
     assert (row["frames_to_look_at"], row["first_frame_to_look_at"]) == ("1", "1")
     page = (tmp_path / "out" / "index.html").read_text()
     assert re.findall(r'href="cases/([a-z]+)/', page) == ["unseen", "unsure", "sure"]
-    assert page.count("<td>1: 1</td>") == 2
+    assert page.count("<td>1 frame: 1</td>") == 2
 
 
 def test_finished_cases_are_not_computed_twice(batch: Batch, cases: Cases, tmp_path: Path) -> None:
